@@ -1,0 +1,103 @@
+# Needs Python 3.11 or newer, git and make. Everything else is installed into .venv, at the versions
+# in constraints.txt.
+
+VENV := .venv
+MESA35 := .venv-mesa35
+PYTHON ?=
+ARGS ?=
+
+bin := $(VENV)/bin/python
+install = -m pip install --disable-pip-version-check --no-input --constraint
+pytest = -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+# Another PYTHON= than the environment was made with, or one that is gone, makes a new environment.
+ifneq ($(PYTHON),)
+ifneq ($(PYTHON),$(shell cat $(VENV)/.python 2>/dev/null))
+again := again
+endif
+endif
+ifneq ($(shell $(bin) -c "print(1)" 2>/dev/null),1)
+again := again
+endif
+
+.NOTPARALLEL:
+.PHONY: help run test test-mesa35 mesa35 test-slow format format-check lint typecheck pytest \
+	docs-check benchmarks clean again
+
+help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.run ## Play the game once: make run ARGS="--names QM"
+	@$(bin) -m mesa_llm_norms run $(ARGS)
+
+test: format-check lint typecheck pytest ## Everything a change must pass: style, types, tests
+
+test-mesa35: ## The tests on Mesa 3.5, where a Python 3.12 or newer is found
+	@python="$$(.ci/find-python 3.12 "$(PYTHON)" 2>/dev/null || .ci/find-python 3.12 2>/dev/null)" || \
+		{ echo "no Python 3.12 or newer found, skipped"; exit 0; }; \
+	$(MAKE) --no-print-directory mesa35 PYTHON="$$python"
+
+mesa35: $(MESA35)/.dev
+	@echo "== tests on Mesa 3.5"
+	@$(MESA35)/bin/python $(pytest) $(ARGS)
+
+test-slow: $(VENV)/.dev ## The tests that take minutes
+	@$(bin) $(pytest) -m slow $(ARGS)
+
+format: $(VENV)/.dev ## Lay the code out
+	@$(bin) -m ruff format .
+
+format-check: $(VENV)/.dev
+	@echo "== layout"
+	@$(bin) -m ruff format --check .
+
+lint: $(VENV)/.dev ## Check the code's style
+	@echo "== style"
+	@$(bin) -m ruff check .
+
+typecheck: $(VENV)/.dev ## Check the types
+	@echo "== types"
+	@$(bin) -m mypy
+
+pytest: $(VENV)/.dev
+	@echo "== tests"
+	@$(bin) $(pytest) $(ARGS)
+
+docs-check: $(VENV)/.dev ## Run the code in the documentation and check its links
+	@$(bin) -m pytest tests/test_documentation.py $(ARGS)
+
+benchmarks: $(VENV)/.run ## Measure the speed of the game
+	@$(bin) -m benchmarks.game $(ARGS)
+
+clean: ## Remove the environments and everything made
+	rm -rf $(VENV) $(MESA35) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written last and taken away before its environment is touched, so what an interrupted
+# install leaves is never used: the next one starts from nothing. hatchling comes first, from the
+# same constraints, because a build environment of pip's own would not keep to them.
+$(VENV)/.run: pyproject.toml constraints.txt $(again)
+	@python="$$(.ci/find-python 3.11 "$(PYTHON)")" && \
+	echo "== installing into $(VENV) with $$python (a minute or two the first time)" && \
+	rm -rf $(VENV) && \
+	"$$python" -m venv $(VENV) && \
+	$(bin) $(install) constraints.txt hatchling && \
+	$(bin) $(install) constraints.txt --no-build-isolation -e . && \
+	printf '%s' "$(PYTHON)" > $(VENV)/.python && \
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "== installing what the tests need into $(VENV)"
+	@rm -f $(VENV)/.run && \
+	$(bin) $(install) constraints.txt --no-build-isolation -e ".[dev]" && \
+	touch $(VENV)/.run && \
+	touch $@
+
+$(MESA35)/.dev: pyproject.toml constraints.txt
+	@echo "== installing into $(MESA35) with $(PYTHON) (a minute or two the first time)"
+	@rm -rf $(MESA35) && \
+	"$(PYTHON)" -m venv $(MESA35) && \
+	sed 's/^mesa==.*/mesa==3.5.1/' constraints.txt > $(MESA35)/constraints.txt && \
+	$(MESA35)/bin/python $(install) $(MESA35)/constraints.txt hatchling && \
+	$(MESA35)/bin/python $(install) $(MESA35)/constraints.txt --no-build-isolation -e ".[dev]" && \
+	touch $@
