@@ -1,0 +1,107 @@
+"""Every error and warning of the package: one tree, each message saying what to do.
+
+::
+
+    NormsError
+    ├── SpecError            a bad argument           (also a ValueError)
+    │   ├── PoolError        the names agents may play
+    │   ├── TopologyError    a topology string or a graph file
+    │   ├── GraphError       a graph on which the game cannot be played
+    │   ├── PairingError     a pairing rule, or a pair it drew
+    │   └── MindError        a mind that cannot be found, or that breaks the contract of minds
+    ├── FileFormatError      a file that cannot be read as what it should be (also a ValueError)
+    └── DecisionError        a mind that gave no usable decision
+    GraphWarning             a graph the game can be played on, with a caveat (a UserWarning)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class NormsError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class SpecError(NormsError, ValueError):
+    """An argument that cannot be used.
+
+    ``argument`` names it, ``value`` is what was given, ``remedy`` what to do instead.
+    """
+
+    def __init__(self, argument: str, value: Any, problem: str, remedy: str) -> None:
+        super().__init__(f"{argument}: {problem}. {remedy}")
+        self.argument = argument
+        self.value = value
+        self.problem = problem
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.argument, self.value, self.problem, self.remedy)
+
+
+class PoolError(SpecError):
+    """The pool of names cannot be played with."""
+
+
+class TopologyError(SpecError):
+    """A topology string is not of the known form, or its parameters make no graph."""
+
+
+class PairingError(SpecError):
+    """A pairing rule is unknown, or drew a pair that is not an edge."""
+
+
+class MindError(SpecError):
+    """A mind is unknown, or does not keep the contract of minds."""
+
+
+class GraphError(SpecError):
+    """The game cannot be played on this graph; ``nodes`` are the ones in the way."""
+
+    def __init__(self, problem: str, remedy: str, nodes: Iterable[Hashable] = ()) -> None:
+        self.nodes: tuple[Hashable, ...] = tuple(nodes)
+        super().__init__("graph", self.nodes, problem, remedy)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem, self.remedy, self.nodes)
+
+
+class FileFormatError(NormsError, ValueError):
+    """A file, ``path``, cannot be read; ``problem`` and ``remedy`` say why and what to do."""
+
+    def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
+        super().__init__(f"{path}: {problem}. {remedy}")
+        self.path = Path(path)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.problem, self.remedy)
+
+
+class DecisionError(NormsError):
+    """A mind gave no decision, or a name outside the pool; nothing is ever put in its place."""
+
+    def __init__(self, mind: str, problem: str) -> None:
+        super().__init__(
+            f"mind {mind!r}: {problem}. The interaction was not played; correct the mind and go on."
+        )
+        self.mind = mind
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.mind, self.problem)
+
+
+class GraphWarning(UserWarning):
+    """The game can be played on this graph, but not every question can be answered on it."""
+
+
+def some(items: Sequence[Any], limit: int = 5) -> str:
+    """Name the first ``limit`` items in a message, and how many more there are."""
+    named = ", ".join(repr(item) for item in items[:limit])
+    more = len(items) - limit
+    return f"{named} and {more} more" if more > 0 else named
