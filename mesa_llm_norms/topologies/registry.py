@@ -1,0 +1,289 @@
+"""Topologies by name: what one is, how to add one, and how a string comes to be a graph."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
+
+import networkx as nx
+
+from mesa_llm_norms.errors import TopologyError
+from mesa_llm_norms.topologies.call import parse, shown
+
+MAX_NODES = 100_000
+MAX_EDGES = 5_000_000
+MAX_LIST = 100
+MAX_DRAWS = 100
+_MAX_DRAWN = 5_000_000
+
+Value: TypeAlias = int | float | tuple[int, ...]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One number of a topology; the type of ``default`` (int, float, tuple of ints) is its type.
+
+    Every value, or every item of a tuple, is finite and from ``low`` to ``high`` inclusive.
+    """
+
+    name: str
+    default: Value
+    low: float
+    high: float
+
+    @property
+    def type(self) -> type[Value]:
+        """The type of its values: ``int``, ``float`` or ``tuple`` (of whole numbers)."""
+        return type(self.default)
+
+    @property
+    def allowed(self) -> str:
+        """What it may be, in words."""
+        return f"{_KINDS[self.type]}{_between(self.low, self.high)}"
+
+    def read(self, value: object) -> Value:
+        """Return ``value`` as the type of this parameter, or raise ``ValueError``."""
+        items: tuple[Any, ...] = (value,)
+        if isinstance(self.default, tuple):
+            items = tuple(value) if isinstance(value, (list, tuple)) else ()
+        whole = not isinstance(self.default, float)
+        if not 1 <= len(items) <= MAX_LIST or not all(
+            _is_number(item, whole) and self.low <= item <= self.high for item in items
+        ):
+            raise ValueError(f"{self.name}={shown(value)} is not {self.allowed}")
+        if isinstance(self.default, tuple):
+            return items
+        return int(items[0]) if whole else float(items[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A graph that goes by a name: a ``summary`` in one line, its ``parameters`` in order.
+
+    ``function`` makes the graph from the parameters, and from ``rng`` when ``takes_rng``. A random
+    topology with ``connect_by`` is drawn again until the graph is connected; that text names what
+    to raise when it never is. ``example`` is a string that works.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Parameter] = field(hash=False)
+    example: str
+    function: Callable[..., nx.Graph[Any]]
+    takes_rng: bool
+    connect_by: str
+
+    @property
+    def signature(self) -> str:
+        """The string that gives the same graph as the bare name: all defaults written out."""
+        return _written(self.name, (), {name: it.default for name, it in self.parameters.items()})
+
+    def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> nx.Graph[Any]:
+        """Return the graph for these parameters, in declared order or by name.
+
+        Draws from ``rng`` only if the topology is random. Raises ``TopologyError`` for a parameter
+        that is unknown, of the wrong type or out of range, and when ``MAX_DRAWS`` draws (fewer for
+        graphs of millions of edges) give no connected graph.
+        """
+        try:
+            values = self.read(args, kwargs)
+            call = partial(self.function, **values)
+            return self._draw(partial(call, rng=rng) if self.takes_rng else call)
+        except TopologyError:
+            raise
+        except (ValueError, nx.NetworkXException) as error:
+            raise TopologyError(
+                "graph",
+                _written(self.name, args, kwargs),
+                f"{self.name}: {error}",
+                f'For example "{self.example}".',
+            ) from error
+
+    def read(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, Value]:
+        """Return every parameter's value; raise ``ValueError`` naming one that does not fit."""
+        names = list(self.parameters)
+        if len(args) > len(names):
+            raise ValueError(f"{len(args)} values for {len(names)} parameters ({_listed(names)})")
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self.parameters:
+                raise ValueError(f"no parameter {name!r}; it has {_listed(names)}")
+            if name in given:
+                raise ValueError(f"two values for {name}")
+            given[name] = value
+        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
+        return {
+            name: self.parameters[name].read(value) for name, value in {**defaults, **given}.items()
+        }
+
+    def _draw(self, call: Callable[[], nx.Graph[Any]]) -> nx.Graph[Any]:
+        draws = drawn = 0
+        while draws < MAX_DRAWS and drawn < _MAX_DRAWN:
+            graph = call()
+            if not isinstance(graph, nx.Graph):
+                raise ValueError(f"it made a {type(graph).__name__}, not a networkx graph")
+            if not self.connect_by or _is_connected(graph):
+                return graph
+            draws += 1
+            drawn += len(graph) + graph.number_of_edges()
+        raise ValueError(f"no connected graph in {draws} draws; raise {self.connect_by}")
+
+
+_TOPOLOGIES: dict[str, Topology] = {}
+
+
+def topologies() -> tuple[Topology, ...]:
+    """Return every known topology, in the order they were added."""
+    return tuple(_TOPOLOGIES.values())
+
+
+def topology(
+    example: str, /, *, connect_by: str = "", **ranges: tuple[float, float]
+) -> Callable[[Function], Function]:
+    """Make a function that returns a networkx graph usable by name: ``graph="my_name(n=10)"``.
+
+    The function's name is the topology's, the first line of its docstring the summary, and its
+    parameters, each with a default, the parameters. Types come from the defaults: an int, a float,
+    or a tuple of ints. ``ranges`` bounds them, as in ``p=(0, 1)``; without, ints go from 0 to
+    ``MAX_NODES``. A parameter called ``rng`` is given a ``random.Random``. Inside, raise
+    ``ValueError`` for parameters that make no graph, and call ``check_size`` where nodes or edges
+    grow faster than the parameters. ``connect_by``, if given, has disconnected draws drawn again.
+
+    Running the definition again replaces it; a name taken by another module raises
+    ``TopologyError``, as does an example that does not fit.
+    """
+
+    def register(function: Function) -> Function:
+        made = _described(function, example, connect_by, ranges)
+        taken = _TOPOLOGIES.get(made.name)
+        if taken and taken.function.__module__ != function.__module__:
+            raise TopologyError(
+                "topology", made.name, f"{made.name!r} is taken", "Call the function otherwise."
+            )
+        _TOPOLOGIES[made.name] = made
+        return function
+
+    return register
+
+
+def check_size(nodes: float, edges: float = 0) -> None:
+    """Raise ``ValueError`` for more nodes or edges than allowed; an estimate will do."""
+    if nodes > MAX_NODES or edges > MAX_EDGES:
+        raise ValueError(
+            f"{nodes:,.0f} nodes and about {edges:,.0f} edges are too many; the most are "
+            f"{MAX_NODES:,} and {MAX_EDGES:,}"
+        )
+
+
+def is_topology(text: str) -> bool:
+    """Whether ``text`` starts with the name of a known topology, whatever is in parentheses."""
+    return text.partition("(")[0].strip() in _TOPOLOGIES
+
+
+def read_topology(text: str, rng: random.Random) -> nx.Graph[Any]:
+    """Return the graph that a string such as ``"watts_strogatz(n=24, k=4, p=0.1)"`` stands for.
+
+    Never touches a file. The same string and the same state of ``rng`` give the same graph. Raises
+    ``TopologyError`` for anything that is not a known name with fitting numbers.
+    """
+    call = parse(text)
+    if call.name not in _TOPOLOGIES:
+        close = difflib.get_close_matches(call.name.lower().replace("-", "_"), _TOPOLOGIES, n=1)
+        suggestion = f"Did you mean {_TOPOLOGIES[close[0]].signature}? " if close else ""
+        raise TopologyError(
+            "graph",
+            text,
+            f"no topology is called {shown(call.name)}",
+            f"{suggestion}Known are {_listed(sorted(_TOPOLOGIES))}, and the paths of graph files.",
+        )
+    return _TOPOLOGIES[call.name].make(rng, *call.args, **call.kwargs)
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    tuple: f"a list of at most {MAX_LIST} whole numbers",
+}
+
+
+def _described(
+    function: Callable[..., Any],
+    example: str,
+    connect_by: str,
+    ranges: Mapping[str, tuple[float, float]],
+) -> Topology:
+    name = function.__name__
+    signature = inspect.signature(function).parameters
+    numbers = {key: it.default for key, it in signature.items() if key != "rng"}
+    try:
+        if ranges.keys() - numbers.keys():
+            raise ValueError(f"it has no {_listed(sorted(ranges.keys() - numbers.keys()))}")
+        parameters = {
+            key: _parameter(key, default, ranges.get(key)) for key, default in numbers.items()
+        }
+        made = Topology(
+            name=name,
+            summary=(inspect.getdoc(function) or "").partition("\n")[0],
+            parameters=MappingProxyType(parameters),
+            example=example,
+            function=function,
+            takes_rng="rng" in signature,
+            connect_by=connect_by,
+        )
+        call = parse(example)
+        if call.name != name or not name.isidentifier():
+            raise ValueError(f"its example is {example!r}")
+        made.read(call.args, call.kwargs)
+    except ValueError as error:
+        raise TopologyError(
+            "topology",
+            function,
+            f"{name!r} cannot be used by name: {error}",
+            "Give an example, and every parameter a default: an int, a float or a tuple of ints.",
+        ) from error
+    return made
+
+
+def _parameter(name: str, default: object, bounds: tuple[float, float] | None) -> Parameter:
+    default = tuple(default) if isinstance(default, list) else default
+    if isinstance(default, bool) or not isinstance(default, (int, float, tuple)):
+        raise ValueError(f"no number is the default of {name}")
+    unbounded = (-math.inf, math.inf) if isinstance(default, float) else (0, MAX_NODES)
+    parameter = Parameter(name, default, *(bounds or unbounded))
+    parameter.read(default)
+    return parameter
+
+
+def _is_connected(graph: nx.Graph[Any]) -> bool:
+    if isinstance(graph, nx.DiGraph):
+        return nx.is_weakly_connected(graph)
+    return nx.is_connected(graph)
+
+
+def _is_number(item: object, whole: bool) -> bool:
+    if isinstance(item, bool) or not isinstance(item, int if whole else (int, float)):
+        return False
+    return not isinstance(item, float) or math.isfinite(item)
+
+
+def _between(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return ""
+    return f" from {low:,} to {high:,}"
+
+
+def _written(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
+    given = [*map(shown, args), *(f"{key}={shown(value)}" for key, value in kwargs.items())]
+    return f"{name}({', '.join(given)})"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "none"

@@ -1,0 +1,358 @@
+"""Graphs from files."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import bad_graph_files, graph_files, graphs
+
+from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
+from mesa_llm_norms.topologies import FORMATS, check_graph, files, read_file
+
+DIRECTED = [".graphml", ".xml", ".gexf", ".gml", ".json"]
+UNDIRECTED = [".edgelist", ".edges", ".txt", ".csv", ".tsv"]
+
+
+def written(folder: Path, name: str, contents: str | bytes) -> Path:
+    """Return the path of a new file with these contents."""
+    path = folder / name
+    path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+    return path
+
+
+def refusal(path: Path) -> FileFormatError:
+    """Return the error that a file is refused with."""
+    with pytest.raises(FileFormatError) as raised:
+        read_file(path)
+    assert raised.value.path == path
+    return raised.value
+
+
+def ties(graph: nx.Graph[Any]) -> set[Any]:
+    """Return the edges with their weights, without direction unless directed."""
+    kind = tuple if graph.is_directed() else frozenset
+    return {(kind((u, v)), data.get("weight")) for u, v, data in graph.edges(data=True)}
+
+
+def test_every_suffix_is_tested_here() -> None:
+    """The two lists above are the known formats."""
+    assert sorted(FORMATS) == sorted(DIRECTED + UNDIRECTED)
+
+
+@pytest.mark.parametrize("suffix", DIRECTED)
+@given(graph=graphs(nodes=st.integers(0, 99)))
+@settings(max_examples=20, deadline=None)
+def test_formats_with_directions_give_back_nodes_edges_weights_and_direction(
+    suffix: str, graph: nx.Graph[Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Ids that are all whole numbers come back as such."""
+    path = written(tmp_path_factory.getbasetemp(), f"graph{suffix}", graph_files(graph)[suffix])
+    again = read_file(path)
+    check_graph(again)
+    assert type(again) is type(graph)
+    assert list(again) == list(graph)
+    assert ties(again) == ties(graph)
+
+
+@pytest.mark.parametrize("suffix", UNDIRECTED)
+@given(graph=graphs(nodes=st.text("abcé-'_", min_size=1, max_size=3), directed=False))
+@settings(max_examples=20, deadline=None)
+def test_edge_lists_give_back_edges_and_weights_between_strings(
+    suffix: str, graph: nx.Graph[Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Undirected always."""
+    path = written(tmp_path_factory.getbasetemp(), f"graph{suffix}", graph_files(graph)[suffix])
+    again = read_file(path)
+    check_graph(again)
+    assert set(again) == set(graph)
+    assert ties(again) == ties(graph)
+
+
+@pytest.mark.parametrize("suffix", [*DIRECTED, ".GraphML", ".TXT"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_may_be_utf_8_or_utf_16_and_the_suffix_in_capitals(
+    suffix: str, encoding: str, tmp_path: Path
+) -> None:
+    """What XML declares does not matter; the byte order mark does."""
+    graph: nx.Graph[str] = nx.Graph([("Zoë", "Đura"), ("Đura", "三")])
+    contents = graph_files(graph)[suffix.lower()].decode().encode(encoding)
+    assert set(read_file(written(tmp_path, f"graph{suffix}", contents))) == set(graph)
+
+
+@pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        ("1 2\n2 3", {(1, 2), (2, 3)}),
+        ("-1 2", {(-1, 2)}),
+        ("1 2\n2 c", {("1", "2"), ("2", "c")}),
+        ("01 2", {("01", "2")}),
+        ("1.0 2", {("1.0", "2")}),
+        ("# a comment\n\na b # and here\n   # more\n% konect", {("a", "b")}),
+        ("user#1 user#2", {("user#1", "user#2")}),
+        ("New York,  Los Angeles", {("New York", "Los Angeles")}),
+        ('"Smith, J";"Doe, A"', {("Smith, J", "Doe, A")}),
+        ("New York\tLos Angeles", {("New York", "Los Angeles")}),
+        ("a\t\tb", {("a", "b")}),
+        ("a   b", {("a", "b")}),
+        ("Source,Target\na,b", {("a", "b")}),
+        ("from to weight\na b 2", {("a", "b")}),
+        ("a,b,{'weight': 2}\nb,c,{}", {("a", "b"), ("b", "c")}),
+        ("a b {}\r\nb c {'weight': 2, 'color': '#fff'}", {("a", "b"), ("b", "c")}),
+    ],
+)
+def test_edge_lists_are_read_in_the_ways_people_write_them(
+    text: str, edges: set[Any], tmp_path: Path
+) -> None:
+    """Delimiters, comments, headers, and what networkx appends."""
+    graph = read_file(written(tmp_path, "ties.edges", text.replace('";"', '","')))
+    assert {frozenset(edge) for edge in graph.edges} == {frozenset(edge) for edge in edges}
+
+
+@pytest.mark.parametrize("data", [True, False, ["weight"]])
+def test_edge_lists_written_by_networkx_come_back_whole(data: Any, tmp_path: Path) -> None:
+    """In each of its three forms."""
+    graph = nx.karate_club_graph()
+    nx.write_edgelist(graph, tmp_path / "karate.edgelist", data=data)
+    again = read_file(tmp_path / "karate.edgelist")
+    if data is False:
+        nx.set_edge_attributes(again, dict(graph.edges), "weight")
+        assert {frozenset(edge) for edge in again.edges} == {frozenset(it) for it in graph.edges}
+    else:
+        assert ties(again) == ties(graph)
+
+
+def test_an_edge_said_from_both_sides_is_one_edge(tmp_path: Path) -> None:
+    """As in lists that repeat every undirected edge."""
+    graph = read_file(written(tmp_path, "ties.txt", "a b 2\nb a 2.0\nb c 1\nc b 1"))
+    check_graph(graph)
+    assert ties(graph) == {(frozenset("ab"), 2.0), (frozenset("bc"), 1.0)}
+
+
+@pytest.mark.parametrize("text", ["a b\na b\nb c", "a b 1\nb a 2\nb c 1", "a b\nb a\nb a"])
+def test_parallel_edges_in_an_edge_list_are_left_for_the_check_to_refuse(
+    text: str, tmp_path: Path
+) -> None:
+    """Whether to count or to drop them is the user's choice."""
+    with pytest.raises(GraphError) as raised:
+        check_graph(read_file(written(tmp_path, "ties.txt", text)))
+    assert set(raised.value.nodes) == {"a", "b"}
+
+
+@pytest.mark.parametrize("suffix", DIRECTED)
+@pytest.mark.parametrize("kind", [nx.MultiGraph, nx.MultiDiGraph])
+def test_a_multigraph_without_parallel_edges_is_read_as_the_simple_graph_it_is(
+    suffix: str, kind: type[nx.MultiGraph[Any]], tmp_path: Path
+) -> None:
+    """True parallel edges are kept and refused by the check."""
+    simple = kind([(0, 1), (1, 2)])
+    path = written(tmp_path, f"graph{suffix}", graph_files(simple)[suffix])
+    assert type(read_file(path)) is (nx.DiGraph if simple.is_directed() else nx.Graph)
+    parallel = kind([(0, 1), (0, 1), (1, 2)])
+    path = written(tmp_path, f"graph{suffix}", graph_files(parallel)[suffix])
+    with pytest.raises(GraphError) as raised:
+        check_graph(read_file(path))
+    assert set(raised.value.nodes) == {0, 1}
+
+
+@pytest.mark.parametrize("key", ["links", "edges"])
+def test_node_link_json_may_call_its_edges_links(key: str, tmp_path: Path) -> None:
+    """Both ways networkx and others write them."""
+    graph: nx.DiGraph[Any] = nx.DiGraph([((0, "a"), "b"), ("b", 3)])
+    path = written(tmp_path, "graph.json", json.dumps(nx.node_link_data(graph, edges=key)))
+    assert nx.utils.graphs_equal(read_file(path), graph)
+
+
+def test_json_keeps_the_types_of_ids(tmp_path: Path) -> None:
+    """The string "1" is not the number 1."""
+    data = {"nodes": [{"id": "1"}, {"id": "2"}], "links": [{"source": "1", "target": "2"}]}
+    graph = read_file(written(tmp_path, "graph.json", json.dumps(data)))
+    assert list(graph) == ["1", "2"]
+    assert type(graph) is nx.Graph
+
+
+def test_gml_nodes_go_by_label_or_by_id_where_labels_are_missing_or_shared(tmp_path: Path) -> None:
+    """Labels that are not unique cannot name nodes."""
+    for labels, expected in [
+        (('label "Ann"', 'label "Bo"'), ["Ann", "Bo"]),
+        (("", ""), [1, 2]),
+        (('label "Ann"', 'label "Ann"'), [1, 2]),
+    ]:
+        text = "graph [ node [ id 1 {} ] node [ id 2 {} ] edge [ source 1 target 2 ] ]"
+        path = written(tmp_path, "graph.gml", text.format(*labels))
+        assert list(read_file(path)) == expected
+
+
+def test_weights_that_are_written_as_text_become_numbers(tmp_path: Path) -> None:
+    """What is no number stays, for the check to name."""
+    data = {
+        "nodes": [{"id": "a"}, {"id": "b"}, {"id": "c"}],
+        "edges": [
+            {"source": "a", "target": "b", "weight": "2.5"},
+            {"source": "b", "target": "c", "weight": "heavy"},
+        ],
+    }
+    graph = read_file(written(tmp_path, "graph.json", json.dumps(data)))
+    assert graph.edges["a", "b"]["weight"] == 2.5
+    with pytest.raises(GraphError, match="'heavy'"):
+        check_graph(graph)
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "problem"),
+    [
+        ("a.pajek", "1 2", "suffix"),
+        ("a", "1 2", "suffix"),
+        ("a.graphml.gz", b"\x1f\x8b", "suffix"),
+        ("a.txt", "", "empty"),
+        ("a.txt", " \n\n", "empty"),
+        ("a.json", "\ufeff", "empty"),
+        ("a.txt", b"\xff\xfe\x00", "not UTF-16"),
+        ("a.txt", b"\xe9\xe8 b", "not UTF-8"),
+        ("a.txt", b"a\0 b", "binary"),
+        ("a.gexf", "<gexf/>".encode("utf-16-le"), "binary"),
+        ("a.txt", "# nothing", "no line with an edge"),
+        ("a.txt", "a b\nc", "line 2 is not two nodes"),
+        ("a.txt", "a b 1 2", "line 1 is not two nodes"),
+        ("a.csv", "a,", "line 1 is not two nodes"),
+        ("a.csv", "\n\na,b,heavy", "line 3 has the weight 'heavy'"),
+        ("a.graphml", "<graphml", "GraphML"),
+        ("a.graphml", "<html></html>", "GraphML"),
+        ("a.gexf", "<gexf></gexf>", "GEXF"),
+        ("a.gml", "graph [", "GML"),
+        ("a.gml", "graph [ ] graph [ ]", "more than one graph"),
+        ("a.json", "{", "node-link JSON"),
+        ("a.json", "[]", '"nodes"'),
+        ("a.json", "null", '"nodes"'),
+        ("a.json", '{"nodes": []}', '"edges" or "links"'),
+        ("a.json", '{"nodes": [], "edges": [], "links": []}', "either"),
+        ("a.json", '{"nodes": {}, "edges": []}', "lists"),
+        ("a.json", '{"nodes": [], "edges": [], "directed": "no"}', "true or false"),
+        ("a.json", '{"nodes": [{"id": 1}, {"id": 1}], "edges": []}', "listed twice"),
+        ("a.json", '{"nodes": [{"id": {}}], "edges": []}', "node-link JSON"),
+        ("a.json", '{"nodes": [{"id": null}], "edges": []}', "node-link JSON"),
+        ("a.json", '{"nodes": [1], "edges": []}', "node-link JSON"),
+        ("a.json", "[" * 200_000, "node-link JSON"),
+        ("a.json", '{"nodes": [{"id": ' + "9" * 5000 + '}], "edges": []}', "node-link JSON"),
+        ("a.gml", "graph [ " * 20_000, "GML"),
+        ("a.graphml", "<a>" * 20_000 + "</a>" * 20_000, "GraphML"),
+    ],
+    ids=range(35),
+)
+def test_a_file_that_is_not_what_it_should_be_is_refused_saying_why(
+    name: str, contents: str | bytes, problem: str, tmp_path: Path
+) -> None:
+    """One kind of error for all, short, with a remedy."""
+    error = refusal(written(tmp_path, name, contents))
+    assert problem in error.problem
+    assert error.remedy.endswith(".")
+    assert len(error.problem) < 300
+
+
+def test_what_a_reader_raised_is_the_cause(tmp_path: Path) -> None:
+    """Nothing is hidden from who looks for it."""
+    error = refusal(written(tmp_path, "a.json", "{"))
+    assert isinstance(error.__cause__, json.JSONDecodeError)
+
+
+def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
+    """Each in its own words."""
+    error = refusal(tmp_path / "missing.gml")
+    assert "no such file" in error.problem
+    (tmp_path / "folder.gml").mkdir()
+    assert refusal(tmp_path / "folder.gml").problem == "not a regular file"
+    assert refusal(Path("nul\0.gml"))
+    assert refusal(Path("x" * 5_000 + ".gml"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    """Opening one would block."""
+    os.mkfifo(tmp_path / "pipe.gml")
+    assert refusal(tmp_path / "pipe.gml").problem == "not a regular file"
+
+
+@pytest.mark.skipif(os.name == "nt" or not os.getuid(), reason="everything can be read")
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """With the reason of the operating system."""
+    path = written(tmp_path, "a.gml", "graph [ ]")
+    path.chmod(0)
+    assert "cannot be opened" in refusal(path).problem
+
+
+def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is decoded or parsed."""
+    monkeypatch.setattr(files, "MAX_BYTES", 1_000_000)
+    assert "larger than 1 MB" in refusal(written(tmp_path, "a.txt", b"a" * 1_000_001)).problem
+
+
+BOMB = """<?xml version="1.0" encoding="{encoding}"?>
+<!DOCTYPE bomb [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
+<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><graph edgedefault="undirected">
+<node id="&b;"/></graph></graphml>"""
+
+
+@pytest.mark.parametrize("suffix", [".graphml", ".xml", ".gexf"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_xml_that_declares_entities_is_refused_unparsed(
+    suffix: str, encoding: str, tmp_path: Path
+) -> None:
+    """In every encoding that is accepted."""
+    contents = BOMB.format(encoding=encoding).encode(encoding)
+    error = refusal(written(tmp_path, f"a{suffix}", contents))
+    assert "document type or entities" in error.problem
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "cp037", "utf-16-le", "utf-16-be", "utf-32"])
+def test_no_other_encoding_smuggles_entities_in(encoding: str, tmp_path: Path) -> None:
+    """What the document declares about its encoding is not believed."""
+    refusal(written(tmp_path, "a.graphml", BOMB.format(encoding=encoding).encode(encoding)))
+
+
+@pytest.mark.parametrize("before", ["<?xml?>", "\ufeff", "\ufeff\ufeff", " \n"])
+def test_a_second_declaration_of_encoding_does_not_change_how_the_text_is_read(
+    before: str, tmp_path: Path
+) -> None:
+    """Text that becomes entities in another encoding stays the text it was searched as."""
+    declaration, _, hidden = BOMB.format(encoding="cp037").partition("?>")
+    smuggled = hidden.encode("cp037").decode("latin-1")
+    contents = f"{before}{declaration}?>{smuggled}".encode()
+    assert "document type" not in refusal(written(tmp_path, "a.graphml", contents)).problem
+
+
+def test_ids_that_would_be_the_same_number_stay_apart(tmp_path: Path) -> None:
+    """GML tells the text "1" from the number 1."""
+    text = 'graph [ node [ id 1 label "1" ] node [ id 2 label 1 ] edge [ source 1 target 2 ] ]'
+    assert list(read_file(written(tmp_path, "a.gml", text))) == ["1", 1]
+
+
+@pytest.mark.parametrize("suffix", [".graphml", ".gexf"])
+def test_edges_to_nodes_that_are_not_listed_are_refused(suffix: str, tmp_path: Path) -> None:
+    """A misspelt end would otherwise be a new agent."""
+    contents = graph_files(nx.path_graph(3))[suffix].replace(b'target="2"', b'target="20"')
+    assert "not listed: '20'" in refusal(written(tmp_path, f"a{suffix}", contents)).problem
+
+
+@given(file=bad_graph_files())
+@settings(max_examples=500, deadline=None)
+def test_damaged_files_give_errors_of_this_package_or_a_graph(
+    file: tuple[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Cut, flipped, repeated, renamed, recoded, or garbage: never another exception."""
+    suffix, contents = file
+    path = written(tmp_path_factory.getbasetemp(), f"damaged{suffix}", contents)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraphWarning)
+        try:
+            graph = read_file(path)
+            check_graph(graph)
+        except (FileFormatError, GraphError):
+            return
+    assert len(graph) >= 2
