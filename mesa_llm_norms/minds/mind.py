@@ -1,0 +1,80 @@
+"""The seam every mind keeps: what an agent sees goes in, a name and how it was chosen comes out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mesa_llm_norms.draws import Draws, thresholds
+from mesa_llm_norms.game import Game
+from mesa_llm_norms.memory import Memory
+
+
+class Situation(NamedTuple):
+    """All a mind may see when it chooses.
+
+    ``draw`` is this decision's own 32-bit random number. ``draws``, ``interaction`` and ``seat`` (0
+    for the node drawn first) key any further draw, such as the order in which names are shown.
+    """
+
+    game: Game
+    memory: Memory
+    draw: int
+    draws: Draws
+    interaction: int
+    seat: int
+
+
+class Decision(NamedTuple):
+    """The name chosen, and how: the probability it had where the mind knows it."""
+
+    name: str
+    probability: float | None = None
+
+
+class Mind(ABC):
+    """What turns what an agent sees into a name.
+
+    A mind keeps no state between decisions: everything an agent knows is in its memory. The same
+    mind may therefore serve many agents, runs and processes. A mind that cannot decide raises
+    ``DecisionError``; it never makes a name up.
+    """
+
+    label: str
+    """How the mind is called in results and messages."""
+
+    def for_run(self, game: Game, draws: Draws) -> Mind:  # noqa: ARG002
+        """Return the mind as it is throughout one run; nearly always that is the mind itself.
+
+        A served model may differ from run to run. A mind that knows how much takes what it is in
+        this run from ``draws``; all its agents in the run then share it.
+        """
+        return self
+
+    @abstractmethod
+    async def decide(self, situation: Situation) -> Decision:
+        """Return the decision in this situation."""
+
+    def check(self, game: Game) -> None:  # noqa: B027  (most minds can play any game)
+        """Raise ``MindError`` if this mind cannot play ``game``."""
+
+
+class Policy(Mind):
+    """A mind that is a function of memory, and so never has to wait.
+
+    Subclasses give ``distribution``; the name then follows from the decision's own draw. Engines
+    may skip ``decide`` and use the distribution directly, with the same outcome.
+    """
+
+    @abstractmethod
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
+        """Return the probability of each name of ``pool``, in its order; they sum to one."""
+
+    async def decide(self, situation: Situation) -> Decision:
+        """Return the name that the situation's draw picks from the distribution."""
+        pool = situation.game.pool
+        probabilities = self.distribution(situation.memory, pool)
+        chosen = bisect_right(thresholds(probabilities), situation.draw)
+        return Decision(pool[chosen], float(probabilities[chosen]))

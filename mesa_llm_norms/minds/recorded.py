@@ -1,0 +1,216 @@
+"""Recorded minds: policies fitted to published decisions of real models, playing any pool.
+
+The policy is a conditional logit over the names of the pool. For each name the memory is read as a
+*profile*, newest interaction first, with one letter per interaction: ``B`` both played the name,
+``O`` only I did, ``P`` only my partner did, ``N`` neither did. A name's utility is the sum of the
+weights its profile and the name itself earn::
+
+    name            the name, anywhere
+    name_in_pool    the name, in this very pool
+    first           the name, nothing remembered
+    first_in_pool   likewise, in this very pool
+    met             was the name ever met, by how much is remembered
+    lag             one interaction of the profile
+    recent          the newest 2 to 5 letters
+    whole           a profile shorter than 5
+    many_*          lag, recent and whole again, for pools of three or more
+    name_recent     the name and its newest letters
+    name_whole      the name and its short profile
+
+and ``P(name) = exp(utility) / sum over the pool``. Everything but the weights of names is blind to
+which name it speaks of, so a pool of names never recorded is played without bias; a weight that the
+fit did not see is zero. A memory longer than five counts by its last five, a shorter one is what
+the recorded agents had in their first interactions.
+
+Where one memory was met often in the very pool that is played, what was counted there comes first:
+``P = (n(memory, name) + a * P_logit) / (n(memory) + a)``, with ``a`` the mind's ``caution``. That
+is what makes a consensus as lasting as it was recorded to be.
+
+Some recorded models differed from run to run, more than chance allows (``study.drift``). For a pool
+where that was found, each run draws a *sharpness* b for all agents of the mind, from a lognormal
+distribution measured over runs, and plays P**b renormalised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from statistics import NormalDist
+from typing import Any, TypeAlias
+
+from mesa_llm_norms.draws import Draws
+from mesa_llm_norms.game import Game
+from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.minds.mind import Policy
+
+DEPTH = 5
+"""How many interactions the recorded agents remembered."""
+
+Weights: TypeAlias = dict[str, dict[str, float]]
+"""family -> feature -> weight; a feature of two parts joins them with a space."""
+
+Seen: TypeAlias = dict[str, dict[Memory, dict[str, int]]]
+"""pool's key -> memory -> how often each name was chosen on it"""
+
+FAMILIES = (
+    "name",
+    "name_in_pool",
+    "first",
+    "first_in_pool",
+    "met",
+    "lag",
+    "recent",
+    "whole",
+    "many_lag",
+    "many_recent",
+    "many_whole",
+    "name_recent",
+    "name_whole",
+)
+
+
+class RecordedMind(Policy):
+    """A fitted policy; ``weights``, ``counts`` and ``caution`` are as in the module's text.
+
+    ``provenance`` says what it was fitted to, by what, and how well.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        weights: Weights,
+        counts: Seen | None = None,
+        caution: float = 10.0,
+        drift: Mapping[str, Sequence[float]] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        sharpness: float = 1.0,
+    ) -> None:
+        self.label = label
+        self.weights = weights
+        self.counts = dict(counts or {})
+        self.caution = caution
+        self.drift = {pool: (mean, spread) for pool, (mean, spread) in (drift or {}).items()}
+        self.sharpness = sharpness
+        self.provenance = dict(provenance or {})
+        self._shared = cache(self._shared_utility)
+        self._own = cache(self._own_utility)
+        self._alone = cache(self._utilities_alone)
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
+        """Return the probability of each name of ``pool``, in its order."""
+        recent = memory[-DEPTH:]
+        size = len(pool)
+        utilities = list(self._alone(tuple(pool), not recent))
+        stranger = self._shared("N" * len(recent), size)
+        met = {name for pair in recent for name in pair}
+        for place, name in enumerate(pool):
+            if name in met:
+                letters = profile(name, recent)
+                utilities[place] += self._shared(letters, size) + self._own(name, letters)
+            else:
+                utilities[place] += stranger
+        highest = max(utilities)
+        weights = [math.exp(utility - highest) for utility in utilities]
+        total = math.fsum(weights)
+        probabilities = [weight / total for weight in weights]
+        counted = self.counts.get(pool_key(pool), {}).get(recent)
+        if counted is not None:
+            total = sum(counted.values()) + self.caution
+            probabilities = [
+                (counted.get(name, 0) + self.caution * probability) / total
+                for name, probability in zip(pool, probabilities, strict=True)
+            ]
+        return sharpen(probabilities, self.sharpness) if self.sharpness != 1 else probabilities
+
+    def for_run(self, game: Game, draws: Draws) -> RecordedMind:
+        """Return the mind with the sharpness of this run, where its pool was found to drift."""
+        if pool_key(game.pool) not in self.drift:
+            return self
+        mean, spread = self.drift[pool_key(game.pool)]
+        chance = ((draws.of(f"sharpness of {self.label}") >> 12) + 0.5) / 2**52
+        sharpness = mean * math.exp(spread * NormalDist().inv_cdf(chance))
+        return RecordedMind(
+            self.label, self.weights, self.counts, self.caution, None, self.provenance, sharpness
+        )
+
+    def known(self, pool: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of ``pool`` that carry a measured weight of their own."""
+        return tuple(name for name in pool if name in self.weights["name"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            self.label,
+            self.weights,
+            self.counts,
+            self.caution,
+            self.drift,
+            self.provenance,
+            self.sharpness,
+        )
+
+    def _utilities_alone(self, pool: tuple[str, ...], first: bool) -> list[float]:
+        key = pool_key(pool)
+        return [self._sum(alone_features(name, key, first)) for name in pool]
+
+    def _shared_utility(self, letters: str, size: int) -> float:
+        return self._sum(shared_features(letters, size > 2))
+
+    def _own_utility(self, name: str, letters: str) -> float:
+        return self._sum(own_features(name, letters))
+
+    def _sum(self, features: Iterator[tuple[str, str]]) -> float:
+        return math.fsum(self.weights[family].get(feature, 0.0) for family, feature in features)
+
+
+def sharpen(probabilities: Sequence[float], sharpness: float) -> list[float]:
+    """Return the probabilities raised to the power ``sharpness`` and renormalised."""
+    highest = max(probabilities)  # so that no power of all of them is zero
+    powers = [(probability / highest) ** sharpness for probability in probabilities]
+    total = math.fsum(powers)
+    return [power / total for power in powers]
+
+
+def profile(name: str, memory: Memory) -> str:
+    """Return how ``name`` fared in ``memory``, newest first, as letters B, O, P and N."""
+    return "".join(
+        "B" if own == partner == name else "O" if own == name else "P" if partner == name else "N"
+        for own, partner in reversed(memory)
+    )
+
+
+def pool_key(pool: Sequence[str]) -> str:
+    """Return how a pool is written in the weights: sorted, because order carries no meaning."""
+    return " ".join(sorted(pool))
+
+
+def alone_features(name: str, pool: str, first: bool) -> Iterator[tuple[str, str]]:
+    """Yield the features a name has whatever it met; ``pool`` is the pool's key."""
+    yield "name", name
+    yield "name_in_pool", f"{name} {pool}"
+    if first:
+        yield "first", name
+        yield "first_in_pool", f"{name} {pool}"
+
+
+def shared_features(letters: str, many: bool) -> Iterator[tuple[str, str]]:
+    """Yield the features of a profile that do not depend on which name it is."""
+    length = len(letters)
+    if not length:
+        return
+    yield "met", f"{length} {'no' if letters == 'N' * length else 'yes'}"
+    for kind in ("", "many_") if many else ("",):
+        for lag, letter in enumerate(letters, start=1):
+            yield f"{kind}lag", f"{lag}{letter}"
+        for depth in range(2, length + 1):
+            yield f"{kind}recent", letters[:depth]
+        if length < DEPTH:
+            yield f"{kind}whole", letters
+
+
+def own_features(name: str, letters: str) -> Iterator[tuple[str, str]]:
+    """Yield the features that join a name that was met with how it fared."""
+    for depth in range(1, len(letters) + 1):
+        yield "name_recent", f"{name} {letters[:depth]}"
+    if len(letters) < DEPTH:
+        yield "name_whole", f"{name} {letters}"

@@ -1,0 +1,312 @@
+"""Fitting recorded minds: a penalised conditional logit over the features of ``minds.recorded``.
+
+The fit minimises the negative log-likelihood of the recorded decisions plus a ridge penalty on the
+weights, family by family: light on what many decisions share (a single interaction of the profile),
+heavy on what few do (a whole profile, a name's own reaction). Memories met often keep their counts
+beside it. How heavy, and how far the counts are trusted, is chosen per model among ``STRENGTHS`` and
+``CAUTIONS`` by three-fold cross-validation over even runs with two names. Nothing is random: the same recordings give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import minimize
+
+from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.recorded import (
+    FAMILIES,
+    RecordedMind,
+    Seen,
+    Weights,
+    alone_features,
+    own_features,
+    pool_key,
+    profile,
+    shared_features,
+)
+from mesa_llm_norms.study.drift import measure_drift
+from mesa_llm_norms.study.recordings import (
+    LICENCE,
+    SOURCE,
+    Condition,
+    Recordings,
+    count,
+    decisions,
+)
+
+STRENGTHS = (1.0, 5.0, 20.0)
+CAUTIONS = (3.0, 30.0, 1_000.0)
+OFTEN = 5
+"""A memory met less often than this is left to the logit."""
+DECIMALS = 4
+SURE = 0.01
+"""A pool's runs are taken to differ when chance would make them look so less often than this."""
+SMALLEST = 0.01
+"""Weights below this change no utility by more than a few hundredths and are not kept."""
+
+Counts = dict[Memory, dict[str, int]]
+Floats = NDArray[np.float64]
+Report = Callable[[str], None]
+
+
+class Smoothing(NamedTuple):
+    """How much a fit smooths: the ridge on the profile's features, and the mind's caution."""
+
+    strength: float
+    caution: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Decisions to fit or score on: counts by memory, for each condition."""
+
+    counts: dict[Condition, Counts]
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions there are."""
+        return sum(sum(c.values()) for counts in self.counts.values() for c in counts.values())
+
+
+def sample(recordings: Recordings, model: str, keep: Callable[[int], bool]) -> Sample:
+    """Return the decisions of the runs of ``model`` whose number ``keep`` accepts."""
+    counts = {
+        condition: count(seen for seen in decisions(condition, rows) if keep(seen.run))
+        for condition, rows in recordings.of(model)
+    }
+    return Sample({condition: found for condition, found in counts.items() if found})
+
+
+def penalties(strength: float) -> dict[str, Callable[[str], float]]:
+    """Return the ridge penalty of each family as a function of the feature."""
+
+    def by_depth(scale: float) -> Callable[[str], float]:
+        return lambda letters: scale * (0.3, 0.5, 0.7, 1.0)[len(letters) - 2]
+
+    return {
+        "name": lambda _: 1.0,
+        "name_in_pool": lambda _: 3.0,
+        "first": lambda _: 3.0,
+        "first_in_pool": lambda _: 3.0,
+        "met": lambda _: 0.05,
+        "lag": lambda _: 0.05,
+        "recent": by_depth(strength),
+        "whole": lambda _: strength,
+        "many_lag": lambda _: 0.2,
+        "many_recent": by_depth(1.0),
+        "many_whole": lambda _: 1.0,
+        "name_recent": lambda _: 20.0,
+        "name_whole": lambda _: 20.0,
+    }
+
+
+def fit_weights(data: Sample, strength: float) -> Weights:
+    """Return the weights that fit ``data`` best under these penalties, rounded, small ones left out."""
+    design = _Design(data)
+    ridge = penalties(strength)
+    penalty = np.array([ridge[family](feature) for family, feature in design.features])
+    solution = minimize(
+        design.objective,
+        np.zeros(len(design.features)),
+        args=(penalty,),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 3_000, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-3},
+    ).x
+    weights: Weights = {family: {} for family in FAMILIES}
+    for (family, feature), weight in zip(design.features, solution, strict=True):
+        if abs(weight) >= SMALLEST:
+            weights[family][feature] = round(float(weight), DECIMALS)
+    return weights
+
+
+def log_loss(policy: Policy, data: Sample) -> dict[Condition, float]:
+    """Return the mean negative log-probability (nats) of the recorded decisions, by condition."""
+    return {
+        condition: _loss(policy, condition, counts) / sum(sum(c.values()) for c in counts.values())
+        for condition, counts in data.counts.items()
+    }
+
+
+def counted(data: Sample) -> Seen:
+    """Return what was chosen on every memory met at least ``OFTEN`` times, by pool."""
+    merged: Seen = {}
+    for condition, counts in data.counts.items():
+        rows = merged.setdefault(pool_key(condition.pool), {})
+        for memory, chosen in counts.items():
+            row = rows.setdefault(memory, {})
+            for name, n in chosen.items():
+                row[name] = row.get(name, 0) + n
+    return {
+        pool: {memory: dict(sorted(row.items())) for memory, row in rows.items() if sum(row.values()) >= OFTEN}
+        for pool, rows in merged.items()
+    }
+
+
+def build(label: str, data: Sample, smoothing: Smoothing) -> RecordedMind:
+    """Return the mind fitted to ``data``."""
+    return RecordedMind(label, fit_weights(data, smoothing.strength), counted(data), smoothing.caution)
+
+
+def choose_smoothing(recordings: Recordings, model: str) -> Smoothing:
+    """Return the smoothing with the least cross-validated loss on even runs with two names.
+
+    Where the model was recorded on the pool Q M, the one that all four share, that pool decides.
+    """
+    losses: dict[Smoothing, float] = {}
+    pools = [set(condition.pool) for condition, _ in recordings.of(model, "baseline")]
+    deciding = [{"Q", "M"}] if {"Q", "M"} in pools else [pool for pool in pools if len(pool) == 2]
+    for fold in range(3):
+        rest = sample(recordings, model, lambda run, fold=fold: _even(run) and run // 2 % 3 != fold)
+        held = sample(recordings, model, lambda run, fold=fold: _even(run) and run // 2 % 3 == fold)
+        for strength in STRENGTHS:
+            weights, seen = fit_weights(rest, strength), counted(rest)
+            for caution in CAUTIONS:
+                policy = RecordedMind(model, weights, seen, caution)
+                smoothing = Smoothing(strength, caution)
+                losses[smoothing] = losses.get(smoothing, 0.0) + sum(
+                    _loss(policy, condition, counts)
+                    for condition, counts in held.counts.items()
+                    if condition.kind == "baseline" and set(condition.pool) in deciding
+                )
+    return min(losses, key=lambda smoothing: losses[smoothing])
+
+
+def fit_mind(
+    recordings: Recordings, model: str, version: str, report: Report = lambda _: None
+) -> RecordedMind:
+    """Return the recorded mind of ``model``, fitted on all its runs.
+
+    Its provenance states the log-loss on odd-numbered runs of a fit on the even-numbered ones, with
+    the same smoothing; ``report`` is told what is being done.
+    """
+    report("choosing how much to smooth, on even runs")
+    smoothing = choose_smoothing(recordings, model)
+    report("fitting even runs, scoring odd ones")
+    half = build(model, sample(recordings, model, _even), smoothing)
+    held = log_loss(half, sample(recordings, model, _odd))
+    report("fitting all runs")
+    everything = sample(recordings, model, lambda _: True)
+    mind = build(model, everything, smoothing)
+    report("looking for drift between the odd runs")
+    mind.drift = find_drift(recordings, half)
+    mind.provenance = _provenance(mind, everything, held, smoothing, version)
+    return mind
+
+
+def find_drift(recordings: Recordings, mind: RecordedMind) -> dict[str, tuple[float, float]]:
+    """Return, for the pools whose odd runs differ by more than chance, mean and spread of sharpness.
+
+    ``mind`` is fitted on even runs, so that what is measured is not what was fitted.
+    """
+    by_pool: dict[str, list[tuple[Condition, pd.DataFrame]]] = {}
+    for condition, rows in recordings.of(mind.label):
+        odd = rows[rows["run"] % 2 == 1]
+        if len(odd):
+            by_pool.setdefault(pool_key(condition.pool), []).append((condition, odd))
+    found = {pool: measure_drift(mind, conditions) for pool, conditions in by_pool.items()}
+    return {
+        pool: (round(drift.mean, DECIMALS), round(drift.spread, DECIMALS))
+        for pool, drift in found.items()
+        if drift.p_value < SURE
+    }
+
+
+def _provenance(
+    mind: RecordedMind, data: Sample, held: dict[Condition, float], smoothing: Smoothing, version: str
+) -> dict[str, Any]:
+    losses = log_loss(mind, data)
+    return {
+        "source": SOURCE,
+        "licence": LICENCE,
+        "fitted_by": f"mesa_llm_norms {version}",
+        "strength": smoothing.strength,
+        "decisions": data.decisions,
+        "conditions": [
+            {
+                "kind": condition.kind,
+                "pool": list(condition.pool),
+                "decisions": sum(sum(c.values()) for c in data.counts[condition].values()),
+                "log_loss": round(loss, DECIMALS),
+                "log_loss_even_to_odd": round(held[condition], DECIMALS)
+                if condition in held
+                else None,
+            }
+            for condition, loss in losses.items()
+        ],
+    }
+
+
+def _even(run: int) -> bool:
+    return run % 2 == 0
+
+
+def _odd(run: int) -> bool:
+    return run % 2 == 1
+
+
+def _loss(policy: Policy, condition: Condition, counts: Counts) -> float:
+    total = 0.0
+    for memory, chosen in counts.items():
+        probabilities = dict(
+            zip(condition.pool, policy.distribution(memory, condition.pool), strict=True)
+        )
+        total -= sum(n * float(np.log(probabilities[name])) for name, n in chosen.items())
+    return total
+
+
+class _Design:
+    """The decisions as a sparse matrix: a row per memory and name, a column per feature."""
+
+    def __init__(self, data: Sample) -> None:
+        columns: dict[tuple[str, str], int] = {}
+        indices: list[int] = []
+        ends = [0]
+        chosen: list[int] = []
+        starts = []
+        for condition, counts in data.counts.items():
+            key, many = pool_key(condition.pool), len(condition.pool) > 2
+            for memory, names in counts.items():
+                starts.append(len(chosen))
+                for name in condition.pool:
+                    for feature in _features(name, memory, key, many):
+                        indices.append(columns.setdefault(feature, len(columns)))
+                    ends.append(len(indices))
+                    chosen.append(names.get(name, 0))
+        self.features = list(columns)
+        self.matrix = sparse.csr_array(
+            (np.ones(len(indices)), np.array(indices), np.array(ends)),
+            shape=(len(chosen), len(columns)),
+        )
+        self.transposed = self.matrix.T.tocsr()
+        self.chosen = np.array(chosen, dtype=np.float64)
+        self.starts = np.array(starts)
+        self.group = np.repeat(np.arange(len(starts)), np.diff([*starts, len(chosen)]))
+        self.totals = np.add.reduceat(self.chosen, self.starts)
+
+    def objective(self, weights: Floats, penalty: Floats) -> tuple[float, Floats]:
+        """Return the penalised negative log-likelihood and its gradient."""
+        utility = self.matrix @ weights
+        utility -= np.maximum.reduceat(utility, self.starts)[self.group]
+        exponent = np.exp(utility)
+        normal = np.add.reduceat(exponent, self.starts)[self.group]
+        expected = exponent / normal * self.totals[self.group]
+        value = -self.chosen @ (utility - np.log(normal)) + 0.5 * penalty @ weights**2
+        gradient = self.transposed @ (expected - self.chosen) + penalty * weights
+        return float(value), gradient
+
+
+def _features(name: str, memory: Memory, pool: str, many: bool) -> Iterable[tuple[str, str]]:
+    letters = profile(name, memory)
+    yield from alone_features(name, pool, not memory)
+    yield from shared_features(letters, many)
+    if letters.strip("N"):
+        yield from own_features(name, letters)

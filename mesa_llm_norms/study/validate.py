@@ -1,0 +1,237 @@
+"""Do recorded minds, put together into populations, do what the recorded populations did?
+
+Two levels are compared. *Decisions*: the log-loss of the mind on the recorded choices, and its
+calibration, how often names given a chance of p were chosen. *Populations*: simulated runs under
+the recorded conditions against the recorded runs, in the interactions they needed (two-sample
+Kolmogorov-Smirnov test) and in which name won (exact by simulation). The mind was fitted to
+decisions; no population statistic entered the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mesa_llm_norms.course import Goal
+from mesa_llm_norms.draws import read_seed
+from mesa_llm_norms.ensemble import Progress, play_ensemble
+from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.study.drift import Drift, measure_drift
+from mesa_llm_norms.study.recordings import Condition, Recordings, count, decisions
+
+STREAK = 3
+"""A recorded population has converged after this many population rounds of successes in a row."""
+BINS = np.array([0.0, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99, 0.999, 1.0])
+
+Report = Callable[[str], None]
+
+
+class Populations(NamedTuple):
+    """Runs of one condition, recorded or simulated."""
+
+    interactions: pd.Series[int]
+    """What each run needed to converge; runs that did not are left out."""
+    winners: pd.Series[int]
+    """How many runs each name won, for every name of the pool."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What was found for one condition."""
+
+    condition: Condition
+    decisions: int
+    log_loss: float
+    calibration: pd.DataFrame
+    drift: Drift
+    recorded: Populations
+    simulated: Populations
+
+    @property
+    def leader(self) -> str:
+        """The name that won most recorded runs."""
+        return str(self.recorded.winners.idxmax())
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean distance between chance given and share chosen, weighted by how often."""
+        bins = self.calibration
+        return float(np.average((bins["chosen"] - bins["given"]).abs(), weights=bins["cases"]))
+
+    @property
+    def time_p_value(self) -> float:
+        """Two-sample Kolmogorov-Smirnov test of the interactions needed."""
+        return float(stats.ks_2samp(self.recorded.interactions, self.simulated.interactions).pvalue)
+
+    @property
+    def winners_p_value(self) -> float:
+        """How often simulated populations give winners as far from their own shares as recorded ones."""
+        return winners_test(self.recorded.winners, self.simulated.winners)
+
+
+def validate(
+    recordings: Recordings,
+    minds: dict[str, Policy],
+    runs: int = 1_000,
+    rng: Any = 1,
+    workers: int | None = 1,
+    report: Report = lambda _: None,
+    progress: Progress | None = None,
+) -> list[Validated]:
+    """Compare every baseline condition of the models that are keys of ``minds`` with its mind.
+
+    ``runs`` populations are simulated per condition; ``report`` is told which is under way.
+    """
+    seed = read_seed(rng)
+    found = []
+    for model, mind in minds.items():
+        for condition, rows in recordings.of(model, "baseline"):
+            report(str(condition))
+            found.append(_validate(condition, rows, mind, runs, seed, workers, progress))
+    return found
+
+
+def summary(found: Iterable[Validated]) -> pd.DataFrame:
+    """Return one row per condition."""
+    return pd.DataFrame([_row(one) for one in found])
+
+
+def recorded_populations(condition: Condition, rows: pd.DataFrame) -> Populations:
+    """Return when each recorded run had ``STREAK`` rounds of successes in a row, and on which name."""
+    needed, winners = [], []
+    for _, run in rows.groupby("run", sort=True):
+        matched = (run["name_a"] == run["name_b"]).to_numpy()
+        lengths = _streaks(matched)
+        reached = np.flatnonzero(lengths >= STREAK * condition.population)
+        if len(reached):
+            needed.append(int(reached[0]) + 1)
+            winners.append(run["name_a"].iloc[int(reached[0])])
+    return _populations(condition.pool, needed, winners)
+
+
+def simulate(
+    condition: Condition,
+    mind: Policy,
+    runs: int,
+    seed: int,
+    workers: int | None = 1,
+    progress: Progress | None = None,
+) -> Populations:
+    """Return simulated runs under the recorded condition."""
+    spec = Spec(
+        graph=f"complete(n={condition.population})",
+        names=condition.pool,
+        mind=mind,
+        memory=condition.memory,
+        seed=seed,
+    )
+    goal = Goal("converged", STREAK)
+    played = play_ensemble(spec, runs=runs, goal=goal, workers=workers, progress=progress)
+    reached = played.runs[played.runs["converged"]]
+    return _populations(condition.pool, reached["interactions"].tolist(), reached["winner"].tolist())
+
+
+def calibration(policy: Policy, pool: Sequence[str], counts: dict[Memory, dict[str, int]]) -> pd.DataFrame:
+    """Return, for each bin of the chance given to a name, the mean chance and the share chosen."""
+    rows = [
+        (chance, chosen.get(name, 0), sum(chosen.values()))
+        for memory, chosen in counts.items()
+        for name, chance in zip(pool, policy.distribution(memory, pool), strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["chance", "chosen", "cases"])
+    table["bin"] = pd.cut(table["chance"], BINS.tolist(), include_lowest=True)
+    table["given"] = table["chance"] * table["cases"]
+    bins = table.groupby("bin", observed=True)[["given", "chosen", "cases"]].sum()
+    return bins.assign(given=bins["given"] / bins["cases"], chosen=bins["chosen"] / bins["cases"])
+
+
+def winners_test(recorded: pd.Series[int], simulated: pd.Series[int], rng: int = 0) -> float:
+    """Return the p-value of the recorded winners under the simulated shares, by Monte Carlo.
+
+    The statistic is the likelihood-ratio distance to shares estimated from both together.
+    """
+    shares = (recorded + simulated) / (recorded + simulated).sum()
+    names = shares[shares > 0].index
+    expected = shares[names].to_numpy()
+    chance = np.random.default_rng(rng)
+    n, m = int(recorded.sum()), int(simulated.sum())
+
+    def distance(one: Any, other: Any) -> Any:
+        total = 0.0
+        for seen, size in ((one, n), (other, m)):
+            part = seen / size
+            total = total + 2 * size * stats.entropy(part, np.broadcast_to(expected, part.shape), axis=-1)
+        return total
+
+    found = distance(recorded[names].to_numpy(), simulated[names].to_numpy())
+    null = distance(chance.multinomial(n, expected, 9_999), chance.multinomial(m, expected, 9_999))
+    return float((np.sum(null >= found - 1e-9) + 1) / 10_000)
+
+
+def _validate(
+    condition: Condition,
+    rows: pd.DataFrame,
+    mind: Policy,
+    runs: int,
+    seed: int,
+    workers: int | None,
+    progress: Progress | None,
+) -> Validated:
+    counts = count(decisions(condition, rows))
+    losses = [
+        -n * np.log(chance)
+        for memory, chosen in counts.items()
+        for name, chance in zip(condition.pool, mind.distribution(memory, condition.pool), strict=True)
+        if (n := chosen.get(name, 0))
+    ]
+    total = sum(sum(chosen.values()) for chosen in counts.values())
+    return Validated(
+        condition,
+        total,
+        float(sum(losses)) / total,
+        calibration(mind, condition.pool, counts),
+        measure_drift(mind, [(condition, rows)]),
+        recorded_populations(condition, rows),
+        simulate(condition, mind, runs, seed, workers, progress),
+    )
+
+
+def _row(one: Validated) -> dict[str, Any]:
+    recorded, simulated = one.recorded, one.simulated
+    return {
+        "model": one.condition.model,
+        "pool": " ".join(one.condition.pool),
+        "runs": int(recorded.winners.sum()),
+        "decisions": one.decisions,
+        "log_loss": one.log_loss,
+        "calibration_error": one.calibration_error,
+        "median_recorded": float(recorded.interactions.median()),
+        "median_simulated": float(simulated.interactions.median()),
+        "time_p": one.time_p_value,
+        "winner": one.leader,
+        "share_recorded": float(recorded.winners[one.leader] / recorded.winners.sum()),
+        "share_simulated": float(simulated.winners[one.leader] / simulated.winners.sum()),
+        "winners_p": one.winners_p_value,
+        "drift_spread": one.drift.spread,
+        "drift_p": one.drift.p_value,
+    }
+
+
+def _streaks(matched: Any) -> Any:
+    """Return for every interaction how many successes in a row it ends."""
+    place = np.arange(1, len(matched) + 1)
+    return place - np.maximum.accumulate(np.where(matched, 0, place))
+
+
+def _populations(pool: Sequence[str], needed: Sequence[int], winners: Sequence[str]) -> Populations:
+    counted = pd.Series(list(winners), dtype=object).value_counts()
+    return Populations(
+        pd.Series(list(needed), dtype="int64"), counted.reindex(list(pool), fill_value=0).astype("int64")
+    )
