@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mesa_llm_norms import Decision, Interaction, Mind, NamingGame, Policy, Situation, TableMind
+from mesa_llm_norms import (
+    Decision,
+    Interaction,
+    Mind,
+    NamingAgent,
+    NamingGame,
+    Policy,
+    Situation,
+    TableMind,
+)
 from mesa_llm_norms.memory import Memory, read_memory
 
 FALSE_ALARM = 1e-6
@@ -95,6 +104,10 @@ class LoggedGame(NamingGame):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.log = []
+
+    @property
+    def players(self) -> list[NamingAgent]:
+        return [agent for agent in self.agents if isinstance(agent, NamingAgent)]
 
     def step(self) -> None:
         try:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chances import assert_frequencies, assert_independent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chances import assert_frequencies, assert_independent
 from mesa_llm_norms import SpecError
 from mesa_llm_norms.draws import (
     GOLDEN,

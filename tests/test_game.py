@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import pools
 
 from mesa_llm_norms import Game, Interaction, PoolError, SpecError
 from mesa_llm_norms.game import read_pool
-from strategies import pools
 
 points = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
 

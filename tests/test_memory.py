@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import memories
 
 from mesa_llm_norms import Game
 from mesa_llm_norms.memory import Memory, Remembered, filled, read_memory, remember, score
-from strategies import memories
 
 POOL = ("Q", "M", "X")
 pairs = st.tuples(st.sampled_from(POOL), st.sampled_from(POOL))

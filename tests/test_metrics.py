@@ -49,7 +49,7 @@ def test_nothing_played_has_no_success_rate_and_no_shares() -> None:
 
 def test_entropy_is_in_bits_and_zero_for_one_name() -> None:
     assert entropy({"Q": 0.5, "M": 0.5}) == 1
-    assert entropy({name: 1 / 8 for name in "ABCDEFGH"}) == 3
+    assert entropy(dict.fromkeys("ABCDEFGH", 1 / 8)) == 3
     assert str(entropy({"Q": 1.0, "M": 0.0})) == "0.0"
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import networkx as nx
 import pytest
+from chances import LoggedGame, assert_frequencies
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import graphs
 
-from chances import assert_frequencies
 from mesa_llm_norms import Contacts, GraphError, NamingGame, Pairing, PairingError
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.pairing import PAIRINGS, Pair, read_pairing
 from mesa_llm_norms.testing import check_pairing
-from strategies import graphs
 
 UNEVEN = nx.Graph([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (4, 5)])
 """A graph of degrees 4, 2, 2, 1, 2, 1."""
@@ -95,7 +95,9 @@ class TestNodePairing(PairingConformance):
         pairs = Counter(drawn(self.rule(), graph, 5_000))
         strength = dict(graph.degree(weight="weight"))
         expected = {
-            (u, v): graph.edges[u, v].get("weight", 1) / strength[u] for u in graph for v in graph[u]
+            (u, v): graph.edges[u, v].get("weight", 1) / strength[u]
+            for u in graph
+            for v in graph[u]
         }
         assert_frequencies([pairs[pair] for pair in expected], list(expected.values()))
 
@@ -211,7 +213,6 @@ def test_the_same_arguments_give_the_same_pairs(
     assert pairs[0] == pairs[1]
 
 
-
 class Drawing(Pairing):
     """A rule that always draws what it is told to."""
 
@@ -234,11 +235,11 @@ class Drawing(Pairing):
     "pair", [(0, 2), (0, 0), (-1, 0), (0, 3), (0, 99), ("a", "b"), (0,), 5, None, (0.0, 1.0), "01"]
 )
 def test_a_rule_that_draws_no_edge_is_refused_and_nothing_is_played(pair: Any) -> None:
-    game = NamingGame(graph=nx.path_graph(3), mind="unbiased", pairing=Drawing(pair), rng=1)
+    game = LoggedGame(graph=nx.path_graph(3), mind="unbiased", pairing=Drawing(pair), rng=1)
     with pytest.raises(PairingError, match="not an edge"):
         game.step()
     assert game.interactions == 0
-    assert not any(agent.memory for agent in game.agents)
+    assert not any(agent.memory for agent in game.players)
 
 
 def test_a_rule_that_draws_nothing_is_refused() -> None:

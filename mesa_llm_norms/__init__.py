@@ -1,0 +1,79 @@
+"""How norms form in groups of language models, and what the network they live on does to them.
+
+Agents whose choices come from language models sit on a networkx graph and play the naming game, as
+a Mesa model. Recorded minds, fitted to published decisions of real models, play offline::
+
+    from mesa_llm_norms import NamingGame
+
+    model = NamingGame(graph="ring(n=24)", names="QM", mind="claude-3.5-sonnet", rng=7)
+    model.run()
+    model.names_held
+"""
+
+from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.course import Outcome
+from mesa_llm_norms.ensemble import Ensemble, run_ensemble
+from mesa_llm_norms.errors import (
+    DecisionError,
+    FileFormatError,
+    GraphError,
+    GraphWarning,
+    MindError,
+    NormsError,
+    PairingError,
+    PoolError,
+    SpecError,
+    TopologyError,
+)
+from mesa_llm_norms.game import Game, Interaction
+from mesa_llm_norms.memory import Memory, Remembered
+from mesa_llm_norms.minds import (
+    CommittedMind,
+    Decision,
+    Mind,
+    Policy,
+    RecordedMind,
+    ScriptedMind,
+    Situation,
+    TableMind,
+    UnbiasedMind,
+    load_mind,
+    mind_names,
+)
+from mesa_llm_norms.model import NamingGame
+from mesa_llm_norms.pairing import Contacts, Pairing
+
+__all__ = [
+    "CommittedMind",
+    "Contacts",
+    "Decision",
+    "DecisionError",
+    "Ensemble",
+    "FileFormatError",
+    "Game",
+    "GraphError",
+    "GraphWarning",
+    "Interaction",
+    "Memory",
+    "Mind",
+    "MindError",
+    "NamingAgent",
+    "NamingGame",
+    "NormsError",
+    "Outcome",
+    "Pairing",
+    "PairingError",
+    "Policy",
+    "PoolError",
+    "RecordedMind",
+    "Remembered",
+    "ScriptedMind",
+    "Situation",
+    "SpecError",
+    "TableMind",
+    "TopologyError",
+    "UnbiasedMind",
+    "load_mind",
+    "mind_names",
+    "run_ensemble",
+]

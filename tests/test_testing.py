@@ -1,0 +1,206 @@
+"""The published checks fail where a mind or a rule breaks the contract, clause by clause."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import networkx as nx
+import pytest
+from chances import FixedPolicy
+
+from mesa_llm_norms import (
+    Contacts,
+    Decision,
+    DecisionError,
+    Mind,
+    MindError,
+    Pairing,
+    PairingError,
+    Policy,
+    PoolError,
+    ScriptedMind,
+    Situation,
+    UnbiasedMind,
+)
+from mesa_llm_norms.draws import Draws
+from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.pairing import Pair
+from mesa_llm_norms.testing import check_mind, check_pairing
+
+
+class Unlabelled(Mind):
+    async def decide(self, situation: Situation) -> Decision:
+        return Decision(situation.game.pool[0])
+
+
+class Answering(Unlabelled):
+    label = "answering"
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def decide(self, situation: Situation) -> Decision:  # noqa: ARG002
+        return self.answer  # type: ignore[no-any-return]
+
+
+class Moody(UnbiasedMind):
+    label = "moody"
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
+        first = random.Random(id(object())).random() if memory else random.random()
+        return [first, 1 - first]
+
+
+class InItsOwnOrder(UnbiasedMind):
+    label = "in its own order"
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
+        return [0.9, 0.1]
+
+
+class Contrary(UnbiasedMind):
+    label = "contrary"
+
+    async def decide(self, situation: Situation) -> Decision:
+        return Decision(situation.game.pool[situation.draw < 2**31])
+
+
+class OnlyOnceFull(UnbiasedMind):
+    """Breaks only when it remembers three interactions that did not match."""
+
+    label = "late"
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
+        if len(memory) == 3 and all(own != partner for own, partner in memory):
+            return [1.0] * len(pool)
+        return super().distribution(memory, pool)
+
+
+class OnlyTwo(Policy):
+    label = "only two"
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
+        return [0.5, 0.5]
+
+
+BROKEN: list[tuple[Any, str]] = [
+    (object(), "not derived"),
+    (UnbiasedMind, "not derived"),
+    (Unlabelled(), "no label"),
+    (FixedPolicy(0.5, 0.5, label=""), "no label"),
+    (FixedPolicy(0.5, 0.5, label=3), "no label"),  # type: ignore[arg-type]
+    (Answering("Q"), "decide returned 'Q'"),
+    (Answering(None), "decide returned None"),
+    (Answering(Decision("Z")), "'Z', which is not in"),
+    (Answering(Decision("q")), "'q', which is not in"),
+    (FixedPolicy(0.5), "distribution on"),
+    (FixedPolicy(0.2, 0.3, 0.5), "distribution on"),
+    (FixedPolicy(0.5, 0.6), "sum to 1.1"),
+    (FixedPolicy(1.5, -0.5), "distribution on"),
+    (FixedPolicy(float("nan"), 1.0), "distribution on"),
+    (Moody(), "differs when asked again"),
+    (InItsOwnOrder(), "order of the pool"),
+    (Contrary(), "where the draw picks"),
+    (OnlyOnceFull(), "sum to 2"),
+]
+
+
+@pytest.mark.parametrize(("mind", "said"), BROKEN, ids=[said for _, said in BROKEN])
+def test_a_mind_that_breaks_the_contract_is_told_how(mind: Any, said: str) -> None:
+    with pytest.raises(MindError, match=said) as caught:
+        check_mind(mind)
+    assert caught.value.argument == "mind"
+    assert caught.value.remedy
+
+
+def test_a_mind_is_checked_on_the_pool_and_memory_that_are_asked_for() -> None:
+    check_mind(OnlyOnceFull(), memory=2)
+    check_mind(OnlyTwo())
+    with pytest.raises(MindError):
+        check_mind(OnlyTwo(), "QMX")
+    with pytest.raises(PoolError):
+        check_mind(UnbiasedMind(), "Q")
+    check_mind(UnbiasedMind(), "Q M")
+
+
+def test_a_mind_that_cannot_play_the_pool_says_so_itself() -> None:
+    class Choosy(UnbiasedMind):
+        def check(self, game: Any) -> None:
+            raise MindError("mind", self.label, "not with these", f"Not {game.pool}.")
+
+    with pytest.raises(MindError, match="not with these"):
+        check_mind(Choosy())
+
+
+def test_a_mind_that_does_not_decide_breaks_no_contract_but_cannot_be_checked() -> None:
+    with pytest.raises(DecisionError):
+        check_mind(ScriptedMind({}))
+
+
+class Rule(Pairing):
+    """Draws what it is told to."""
+
+    label = "rule"
+
+    def __init__(self, *pairs: Any, label: Any = "rule") -> None:
+        self.told = pairs
+        self.label = label
+
+    def pairs(
+        self,
+        contacts: Contacts,  # noqa: ARG002
+        round_number: int,  # noqa: ARG002
+        first: int,  # noqa: ARG002
+        draws: Draws,  # noqa: ARG002
+    ) -> Iterator[Pair]:
+        yield from self.told
+
+
+class Restless(Rule):
+    def pairs(
+        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+    ) -> Iterator[Pair]:
+        random.shuffle(edges := list(contacts.edges))
+        yield from edges[: 1 + 0 * (round_number + first + draws.run)]
+
+
+class TiredOut(Rule):
+    def pairs(
+        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+    ) -> Iterator[Pair]:
+        yield from contacts.edges[: 19 - round_number + 0 * (first + draws.run)]
+
+
+BROKEN_RULES: list[tuple[Any, str]] = [
+    (object(), "not derived"),
+    (Rule, "not derived"),
+    (Rule((0, 1), label=""), "no label"),
+    (Rule((0, 1), label=None), "no label"),
+    (Rule(), "no pair in round 0"),
+    (TiredOut(), "no pair in round 19"),
+    (Rule((0, 9)), "not an edge"),
+    (Rule((0, 1), (1, 1)), "not an edge"),
+    (Rule((-1, 0)), "not an edge"),
+    (Rule((0, 1, 2)), "not an edge"),
+    (Rule("ab"), "not an edge"),
+    (Rule(0), "not an edge"),
+    (Rule(None), "not an edge"),
+    (Restless(), "differs when drawn again"),
+]
+
+
+@pytest.mark.parametrize(("rule", "said"), BROKEN_RULES, ids=[said for _, said in BROKEN_RULES])
+def test_a_rule_that_breaks_the_contract_is_told_how(rule: Any, said: str) -> None:
+    with pytest.raises(PairingError, match=said) as caught:
+        check_pairing(rule)
+    assert caught.value.argument == "pairing"
+    assert caught.value.remedy
+
+
+def test_a_rule_is_checked_on_the_graph_that_is_given() -> None:
+    check_pairing(Rule((0, 9)), nx.complete_graph(10))
+    check_pairing(Rule((0, 1)), nx.DiGraph([(0, 1)]))
+    with pytest.raises(PairingError):
+        check_pairing(Rule((1, 0)), nx.DiGraph([(0, 1)]))
