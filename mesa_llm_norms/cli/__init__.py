@@ -1,0 +1,83 @@
+"""The command ``mesa-llm-norms``: one module per command, all registered here."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli.fit import fit
+from mesa_llm_norms.cli.listings import minds, topologies
+from mesa_llm_norms.cli.run import run
+from mesa_llm_norms.cli.validate import validate
+from mesa_llm_norms.errors import NormsError
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+
+
+class Commands(TyperGroup):
+    """The commands, with what goes wrong in them said in one line instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; warnings become notes, and errors of this package an exit status."""
+        try:
+            with terminal.warnings_as_notes():
+                return super().invoke(ctx)
+        except NormsError as error:
+            terminal.complain("error", str(error))
+            raise typer.Exit(BAD_INPUT) from error
+        except KeyboardInterrupt as error:
+            terminal.complain("interrupted", "nothing more was written.")
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, minds, topologies, fit, validate):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            version = metadata.version("mesa-llm-norms")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        typer.echo(f"mesa-llm-norms {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+    ] = False,
+) -> None:
+    """Watch naming conventions emerge in groups of language models on a network.
+
+    No key and no network are needed: [b]recorded minds[/b] play, fitted to published decisions of
+    real models. Start with [b]mesa-llm-norms run[/b].
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(prog_name="mesa-llm-norms")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

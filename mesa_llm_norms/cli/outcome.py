@@ -1,0 +1,180 @@
+"""How a run or an ensemble ended: one sentence for people, one object for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from mesa_llm_norms.cli.terminal import percent
+from mesa_llm_norms.course import Goal, Outcome
+from mesa_llm_norms.ensemble import Ensemble
+from mesa_llm_norms.game import Interaction
+from mesa_llm_norms.metrics import Round, name_shares
+from mesa_llm_norms.spec import Seating, Spec
+
+
+class Run(NamedTuple):
+    """One run that has been played."""
+
+    spec: Spec
+    seating: Seating
+    goal: Goal
+    rounds: list[Round]
+    rows: list[Interaction]
+    outcome: Outcome
+
+    @property
+    def agents(self) -> int:
+        """How many agents there are."""
+        return len(self.seating.minds)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of each name of the pool in the last ``window`` rounds."""
+        last = max(1, round(self.goal.window * self.agents))
+        return name_shares(self.rows[-last:], self.spec.game.pool)
+
+    @property
+    def names_held(self) -> dict[Hashable, str | None]:
+        """The name each node's agent played last, None where it has not played."""
+        held: dict[Hashable, str | None] = dict.fromkeys(self.seating.minds)
+        for row in self.rows:
+            held[row.node_a] = row.name_a
+            held[row.node_b] = row.name_b
+        return held
+
+
+def run_object(run: Run, out: Path | None) -> dict[str, Any]:
+    """Return what ``run --json`` prints for one run."""
+    return {
+        "mind": run.spec.mind_label,
+        "agents": run.agents,
+        "topology": run.spec.topology,
+        "interactions": run.outcome.interactions,
+        "rounds": run.outcome.rounds,
+        "converged": run.outcome.converged,
+        "winner": run.outcome.winner,
+        "success_rate": run.outcome.success_rate,
+        "shares": run.shares,
+        "out": str(out) if out is not None else None,
+    }
+
+
+def run_sentence(run: Run) -> str:
+    """Return how a run ended, in one sentence."""
+    outcome, agents = run.outcome, run.agents
+    if not run.rows:
+        return "Nothing was played."
+    after = f"After {outcome.interactions:,} interactions ({_rounds(outcome.rounds)})"
+    held = Counter(run.names_held.values())
+    name = outcome.winner
+    if outcome.converged and held[name] == agents:
+        overturned = outcome.flipped and run.spec.incumbent not in (None, name)
+        ending = f": the committed ones have overturned {run.spec.incumbent}" if overturned else ""
+        return f"{after} all {agents:,} agents say {name}{ending}."
+    if outcome.flipped:
+        return (
+            f"{after} the committed agents have won: {name} is played "
+            f"{percent(outcome.share)} of the time."
+        )
+    if outcome.converged:
+        beside = outcome.success_rate == 1 and len(held.keys() - {None}) > 1
+        several = ", with names living side by side" if beside else ""
+        return (
+            f"{after} {percent(outcome.success_rate)} of the last interactions matched{several}: "
+            f"{_listing(run.shares)}."
+        )
+    return (
+        f"No convention after {_rounds(outcome.rounds)} ({outcome.interactions:,} interactions): "
+        f"{_listing(run.shares)}."
+    )
+
+
+def counted(ensemble: Ensemble, goal: Goal) -> Any:
+    """Return the runs whose interactions and winners count: where converging was the goal, those
+    that converged, else all.
+    """
+    runs = ensemble.runs
+    return runs[runs["converged"]] if goal.until == "converged" else runs
+
+
+def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
+    """Return what ``run --runs N --json`` prints."""
+    done = counted(ensemble, goal)
+    return {
+        "runs": len(ensemble.runs),
+        "converged": int(ensemble.runs["converged"].sum()),
+        "interactions_median": float(done["interactions"].median()) if len(done) else None,
+        "winners": _winners(done, ensemble.spec.game.pool),
+    }
+
+
+def ensemble_table(ensemble: Ensemble, goal: Goal) -> Table:
+    """Return an ensemble in numbers."""
+    runs, done = ensemble.runs, counted(ensemble, goal)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("runs", f"{len(runs):,}")
+    table.add_row("converged", f"{runs['converged'].sum():,} ({percent(runs['converged'].mean())})")
+    if ensemble.spec.committed_names:
+        flipped = runs["flipped"]
+        table.add_row("flipped", f"{flipped.sum():,} ({percent(flipped.mean())})")
+    if len(done):
+        low, median, high = done["interactions"].quantile([0.1, 0.5, 0.9])
+        table.add_row("interactions", f"{median:,.0f} (10 to 90%: {low:,.0f} to {high:,.0f})")
+    winners = _winners(done, ensemble.spec.game.pool)
+    for place, (name, wins) in enumerate(list(winners.items())[:10]):
+        won = f"{percent(wins / len(done)):>5}  {wins:,}"
+        table.add_row("" if place else "winners", _escaped(f"{name}  ") + won)
+    if len(winners) > 10:
+        table.add_row("", f"and {len(winners) - 10} more names")
+    return table
+
+
+def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
+    """Return what an ensemble shows, in one sentence."""
+    runs, done = ensemble.runs, counted(ensemble, goal)
+    winners = _winners(done, ensemble.spec.game.pool)
+    many = f"{len(runs):,} runs" if len(runs) > 1 else "1 run"
+    if not winners:
+        return f"None of {many} reached a convention."
+    name, wins = next(iter(winners.items()))
+    share = percent(wins / len(done))
+    median = f"{done['interactions'].median():,.0f}"
+    if goal.until == "flipped":
+        flipped = runs["flipped"]
+        return (
+            f"{flipped.sum():,} of {many} flipped ({percent(flipped.mean())}); at the end {name} "
+            f"was played most in {share}."
+        )
+    if goal.until is None:
+        return f"At the end of {many} {name} was played most in {share}."
+    return (
+        f"{len(done):,} of {many} reached a convention, half of them within {median} interactions; "
+        f"{name} won {share} of them."
+    )
+
+
+def _winners(runs: Any, pool: Sequence[str]) -> dict[str, int]:
+    counts = Counter(runs["winner"].tolist())
+    order = sorted((name for name in pool if counts[name]), key=lambda name: -counts[name])
+    return {name: counts[name] for name in order}
+
+
+def _rounds(number: int) -> str:
+    return f"{number:,} round" + ("" if number == 1 else "s")
+
+
+def _listing(shares: Mapping[str, float]) -> str:
+    order = sorted((name for name in shares if shares[name]), key=lambda name: -shares[name])
+    first, *rest = (f"{name} {percent(shares[name])}" for name in order[:4])
+    name, share = first.rsplit(" ", 1)
+    more = f" and {len(order) - 4} more" if len(order) > 4 else ""
+    return ", ".join([f"{name} is played {share} of the time", *rest]) + more
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

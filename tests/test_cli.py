@@ -1,0 +1,570 @@
+"""The commands as typed: what they print, what they leave behind, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from mesa_llm_norms import NamingGame, cli, mind_names, run_ensemble
+from mesa_llm_norms.cli.arguments import read_committed, read_mind, read_names
+from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.minds import read_mind as read_mind_file
+from mesa_llm_norms.study.recordings import COLUMNS, NAMES
+from mesa_llm_norms.topologies import topologies
+
+RUN_KEYS = [
+    *("mind", "agents", "topology", "interactions", "rounds", "converged"),
+    *("winner", "success_rate", "shares", "out"),
+]
+ENSEMBLE_KEYS = ["runs", "converged", "interactions_median", "winners"]
+SMALL = ("--topology", "ring(n=6)", "--names", "QM")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli.app, arguments, prog_name="mesa-llm-norms")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def printed(*arguments: str) -> Any:
+    """Return the one JSON object that a command prints."""
+    result = invoke(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("\n") == 1
+    return json.loads(result.stdout)
+
+
+def refused(*arguments: str) -> str:
+    """Return the one line with which a command refuses, having written nothing."""
+    before = sorted(Path().rglob("*"))
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert sorted(Path().rglob("*")) == before
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mesa_llm_norms", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+    )
+
+
+# run
+
+
+def test_one_run_prints_its_object_and_leaves_its_folder() -> None:
+    found = printed("run", *SMALL, "--seed", "1")
+    assert list(found) == RUN_KEYS
+    model = NamingGame(graph="ring(n=6)", names="QM", rng=1)
+    outcome = model.run()
+    assert found["interactions"] == outcome.interactions
+    assert (found["rounds"], found["winner"]) == (outcome.rounds, outcome.winner)
+    assert (found["agents"], found["topology"]) == (6, "ring(n=6)")
+    assert found["mind"] == "claude-3.5-sonnet"
+    assert list(found["shares"]) == ["Q", "M"]
+    assert found["shares"][found["winner"]] == pytest.approx(outcome.share)
+    folder = Path(found["out"])
+    assert folder == Path("runs/claude-3.5-sonnet-ring-6-seed1")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "interactions.parquet",
+        "network.png",
+        "network.svg",
+        "rounds.parquet",
+        "rounds.png",
+        "rounds.svg",
+        "spec.json",
+    ]
+    assert len(pd.read_parquet(folder / "interactions.parquet")) == found["interactions"]
+
+
+def test_without_arguments_24_agents_play_ten_letters_on_a_small_world() -> None:
+    found = printed("run", "--seed", "1", "--rounds", "2", "--no-files")
+    assert found["topology"] == "watts_strogatz(n=24, k=4, p=0.1)"
+    assert (found["agents"], "".join(found["shares"])) == (24, "QMXYFJPRCD")
+    assert found["out"] is None
+    assert not Path("runs").exists()
+
+
+def test_many_runs_print_their_object_and_are_those_of_run_ensemble() -> None:
+    found = printed("run", "--names", "QM", "--runs", "20", "--seed", "1")
+    assert list(found) == ENSEMBLE_KEYS
+    runs = run_ensemble(graph="complete(n=24)", names="QM", runs=20, rng=1).runs
+    assert (found["runs"], found["converged"]) == (20, int(runs["converged"].sum()))
+    assert found["interactions_median"] == runs["interactions"].median()
+    assert found["winners"] == runs["winner"].value_counts().to_dict()
+    (folder,) = Path("runs").iterdir()
+    assert folder.name == "claude-3.5-sonnet-complete-24-seed1-20runs"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "ensemble.png",
+        "ensemble.svg",
+        "rounds.parquet",
+        "runs.parquet",
+        "spec.json",
+    ]
+
+
+def test_where_no_run_converges_nobody_wins() -> None:
+    found = printed("run", *SMALL, "--mind", "unbiased", "--runs", "3", "--rounds", "4")
+    assert found == {"runs": 3, "converged": 0, "interactions_median": None, "winners": {}}
+    result = invoke("run", *SMALL, "--mind", "unbiased", "--runs", "3", "--rounds", "4", "-q")
+    assert result.stdout.startswith("None of 3 runs reached a convention.")
+
+
+def test_workers_change_nothing() -> None:
+    arguments = ("run", *SMALL, "--runs", "6", "--seed", "3", "--no-files")
+    assert printed(*arguments, "--workers", "2") == printed(*arguments)
+
+
+def test_the_same_seed_gives_the_same_run_and_a_new_folder() -> None:
+    first, second = (printed("run", *SMALL, "--seed", "5") for _ in range(2))
+    assert second.pop("out") == first.pop("out") + "-2"
+    assert first == second
+    folders = sorted(Path("runs").iterdir())
+    for name in ("spec.json", "rounds.parquet", "rounds.png", "network.svg"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+
+
+def test_a_run_can_be_repeated_with_the_seed_it_tells() -> None:
+    told = invoke("run", *SMALL, "--no-files").stdout
+    (seed,) = re.findall(r"seed (\d+)", told)
+    assert invoke("run", *SMALL, "--no-files", "--seed", seed).stdout == told
+
+
+def test_a_run_shows_every_round_and_ends_in_one_sentence() -> None:
+    result = invoke("run", *SMALL, "--seed", "1", "--out", "mine")
+    lines = result.stdout.splitlines()
+    rounds = [line for line in lines if line.startswith("round")]
+    model = NamingGame(graph="ring(n=6)", names="QM", rng=1)
+    outcome = model.run()
+    assert len(rounds) == outcome.rounds
+    assert lines[-2] == (
+        f"After {outcome.interactions} interactions ({outcome.rounds} rounds) all 6 agents say "
+        f"{outcome.winner}."
+    )
+    assert lines[-1].startswith("In mine/: interactions.parquet, network.png")
+    quiet = invoke("run", *SMALL, "--seed", "1", "--no-files", "--quiet")
+    assert quiet.stdout.splitlines() == [lines[-2]]
+
+
+def test_a_long_run_shows_fewer_rounds_and_the_last() -> None:
+    result = invoke("run", *SMALL, "--mind", "unbiased", "--rounds", "125", "--no-files")
+    shown = [int(number) for number in re.findall(r"^round +(\d+)", result.stdout, re.MULTILINE)]
+    assert shown == [*range(1, 41), *range(50, 121, 10), 125]
+    assert "No convention after 125 rounds (750 interactions): " in result.stdout
+
+
+def test_every_argument_of_the_game_can_be_given() -> None:
+    Path("minds.json").write_text(
+        json.dumps({str(n): "unbiased" if n else "llama-2-70b-chat" for n in range(6)})
+    )
+    found = printed(
+        *("run", "-t", "ring(n=6)", "--names", "yes,no,maybe", "--minds-by-node", "minds.json"),
+        *("--pairing", "matching", "--memory", "3", "--reward", "1.5", "--penalty", "-2"),
+        *("--incumbent", "yes", "--committed", "maybe=[0, 3]", "--committed", "no=2:hubs"),
+        *("--seed", "9", "--rounds", "4", "--until", "flipped", "--window", "2"),
+        *("--threshold", "0.9", "--out", "here"),
+    )
+    content = json.loads(Path("here/spec.json").read_text(encoding="utf-8"))
+    spec = content["spec"]
+    assert spec == {
+        "graph": "ring(n=6)",
+        "names": ["yes", "no", "maybe"],
+        "mind": found["mind"],
+        "pairing": "matching",
+        "memory": 3,
+        "reward": 1.5,
+        "penalty": -2.0,
+        "incumbent": "yes",
+        "committed": {"maybe": [0, 3], "no": [2, "hubs"]},
+        "seed": 9,
+    }
+    run = {"rounds": 4, "until": "flipped", "window": 2.0, "threshold": 0.9, "runs": None}
+    assert content["run"] == run
+
+
+def test_minds_may_share_a_population() -> None:
+    shares = ("--mind", "unbiased=0.25", "--mind", "claude-3.5-sonnet=0.75")
+    found = printed("run", *SMALL, *shares, "--rounds", "2", "--no-files")
+    assert found["mind"] == "unbiased 25%, claude-3.5-sonnet 75%"
+
+
+def test_a_graph_file_with_separate_parts_is_played_with_a_note() -> None:
+    nx.write_graphml(nx.disjoint_union(nx.path_graph(3), nx.path_graph(2)), "parts.graphml")
+    run = ("run", "-t", "parts.graphml", "--names", "QM", "--rounds", "9", "--no-files")
+    for more in ((), ("--runs", "2", "--workers", "2")):
+        result = invoke(*run, *more)
+        assert result.exit_code == 0
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("note: graph: 2 parts with no edge between them")
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
+    for more in ((), ("--runs", "2")):
+        result = invoke("run", "-t", "ring(n=4)", "--names", "[red],[/x]", "--seed", "1", *more)
+        assert result.exit_code == 0
+        assert "[red]" in result.stdout or "[/x]" in result.stdout
+
+
+HOSTILE = {
+    "mind": (("--mind", "claude-3.5-sonet"), "did you mean 'claude-3.5-sonnet'"),
+    "mind file": (("--mind", "none.json"), "No such file"),
+    "mind twice": (("--mind", "unbiased", "--mind", "unbiased"), "named twice"),
+    "shares": (("--mind", "unbiased=nan"), "shares"),
+    "some shares": (("--mind", "unbiased=1", "--mind", "llama-2-70b-chat"), "only some"),
+    "minds by node": (("--minds-by-node", "none.json"), "No such file"),
+    "topology": (("--topology", "rin(n=3)"), "Did you mean ring"),
+    "code": (("--topology", "__import__('os').getcwd()"), "graph: "),
+    "one node": (("--topology", "star(n=1)"), "star"),
+    "names": (("--names", "QQ"), "named twice"),
+    "no name": (("--names", "a,,b"), "not usable as a name"),
+    "pairing": (("--pairing", "nod"), "did you mean 'node'"),
+    "memory": (("--memory", "0"), "1 to 1000"),
+    "reward": (("--reward", "nan"), "reward"),
+    "incumbent": (("--incumbent", "Z"), "not in the pool"),
+    "committed": (("--committed", "M"), "M=5:hubs"),
+    "committed name": (("--committed", "Z=3"), "not in the pool"),
+    "committed nodes": (("--committed", "M=[77]"), "no node"),
+    "too many committed": (("--committed", "M=99"), "cannot be committed"),
+    "placement": (("--committed", "M=2:top"), "random, hubs, periphery, cluster"),
+    "seed": (("--seed", "-1"), "0 to 2**64 - 1"),
+    "until": (("--until", "bored"), "no way to end a run"),
+    "never": (("--until", "none"), "nothing says when to stop"),
+    "flipped": (("--until", "flipped"), "nobody is committed"),
+    "rounds": (("--rounds", "-3"), "no number of rounds"),
+    "window": (("--window", "0"), "out of range"),
+    "threshold": (("--threshold", "1.1"), "out of range"),
+    "a file to write in": (("--out", "file/below"), "cannot be written"),
+    "newline": (("--mind", "a\nb\x1b[2J"), "there is no mind"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_bad_arguments_are_refused_in_one_line(case: str) -> None:
+    Path("file").write_text("")
+    arguments, told = HOSTILE[case]
+    assert told in refused("run", *arguments)
+
+
+def test_nothing_is_overwritten() -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("all of it")
+    assert "nothing is overwritten" in refused("run", "--out", "mine")
+    assert Path("mine/thesis.txt").read_text() == "all of it"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--memory", "five"), ("--runs", "0"), ("--workers", "0"), ("--workers", "1001"), ("--rund",)],
+)
+def test_options_of_the_wrong_kind_are_refused_by_name(arguments: tuple[str, ...]) -> None:
+    result = invoke("run", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert arguments[0] in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+words = st.one_of(
+    st.sampled_from(["QM", "Q,M", "unbiased", "claude-3.5-sonnet=1", "M=1", "M=[0]", "M=2:hubs"]),
+    st.sampled_from(
+        ["ring(n=4)", "complete(n=3)", "star(3)", "torus", "ring(n=", "nan", "-1", "3"]
+    ),
+    st.text(max_size=6),
+)
+numbers = st.one_of(
+    st.integers(-2, 6).map(str), st.sampled_from(["nan", "inf", "1e999", "9" * 30, "0.5", "x"])
+)
+
+
+@st.composite
+def run_arguments(draw: st.DrawFn) -> list[str]:
+    """Options of ``run``, sensible ones and not, on small graphs and for few rounds."""
+    sensible = {
+        "--topology": st.sampled_from(["ring(n=5)", "complete(n=4)", "star(n=4)"]),
+        "--names": st.sampled_from(["QM", "yes,no,maybe", "ABCDEF"]),
+        "--mind": st.sampled_from(["unbiased", "llama-2-70b-chat", "claude-3.5-sonnet=0.4"]),
+        "--pairing": st.sampled_from(["node", "edge", "matching"]),
+        "--memory": st.sampled_from(["1", "5", "7"]),
+        "--reward": st.sampled_from(["1", "0", "-5"]),
+        "--penalty": st.sampled_from(["1", "0", "-5"]),
+        "--incumbent": st.sampled_from(["Q", "yes", "A"]),
+        "--committed": st.sampled_from(["M=1", "M=[1]", "B=2:cluster", "no=1:periphery"]),
+        "--seed": st.integers(0, 9).map(str),
+        "--until": st.sampled_from(["converged", "flipped", "none"]),
+        "--window": st.sampled_from(["1", "3", "0.01"]),
+        "--threshold": st.sampled_from(["1", "0.5"]),
+        "--runs": st.sampled_from(["1", "2"]),
+    }
+    chosen = draw(st.lists(st.sampled_from(sorted(sensible)), max_size=7, unique=True))
+    hostile = (
+        draw(st.sampled_from([*chosen, "--topology", "--mind"])) if draw(st.booleans()) else ""
+    )
+    arguments = ["--topology", "ring(n=4)"] if "--topology" not in chosen else []
+    for option in dict.fromkeys([*chosen, hostile]):
+        if option:
+            odd = words if option in ("--topology", "--names", "--mind", "--committed") else numbers
+            value = draw(odd if option == hostile else sensible[option])
+            arguments.append(f"{option}={value}")
+    return [*arguments, "--rounds", "3", "--no-files", "--json"]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(run_arguments())
+def test_any_arguments_give_a_result_or_an_error_of_this_package(arguments: list[str]) -> None:
+    result = invoke("run", *arguments)
+    assert result.exit_code in (0, 2), result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(Path().iterdir()) == []
+    if result.exit_code == 0:
+        assert list(json.loads(result.stdout)) in (RUN_KEYS, ENSEMBLE_KEYS)
+    else:
+        assert result.stdout == ""
+
+
+@given(st.lists(st.text(max_size=12), max_size=3))
+def test_reading_what_is_typed_gives_a_value_or_an_error_of_this_package(typed: list[str]) -> None:
+    for read in (read_mind, lambda given: read_committed(given, dict)):
+        try:
+            read(typed)
+        except NormsError:
+            continue
+    for text in typed:
+        assert list(read_names(text)) is not None
+
+
+def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
+    nodes = {"0": 0, "a, b": "a, b", "c": "c"}
+    assert read_committed(["M=5", "Q=2:hubs"], dict) == {"M": 5, "Q": (2, "hubs")}
+    assert read_committed(['M=[0, "a, b"]'], lambda: nodes) == {"M": [0, "a, b"]}
+    assert read_committed(["M=[c,'0']"], lambda: nodes) == {"M": ["c", 0]}
+    assert read_committed(["a=b=3"], dict) == {"a=b": 3}
+    assert read_mind(["x"]) == "x"
+    assert read_mind(["x", "y"]) == {"x": 1.0, "y": 1.0}
+    assert read_mind(["a=b.json"]) == "a=b.json"
+    assert read_mind(["x=0.2", "y=0.8"]) == {"x": 0.2, "y": 0.8}
+    assert read_names("QM") == "QM"
+    assert read_names("yes, no") == ["yes", "no"]
+
+
+# minds and topologies
+
+
+def test_the_minds_are_listed_with_what_they_were_fitted_on() -> None:
+    listed = printed("minds")
+    assert [one["name"] for one in listed] == list(mind_names())
+    text = invoke("minds").stdout
+    assert all(name in text for name in mind_names())
+    assert "Ashery" in text
+
+
+def test_a_mind_is_told_about_in_full() -> None:
+    found = printed("minds", "claude-3.5-sonnet")
+    assert "Science Advances" in found["provenance"]["source"]
+    assert "D" in found["known_names"]
+    text = invoke("minds", "claude-3.5-sonnet").stdout
+    assert "licence: MIT" in text
+    assert "names with measured weights: C D" in text
+    assert "none" in invoke("minds", "unbiased").stdout
+    assert "did you mean" in refused("minds", "claud")
+
+
+def test_a_mind_file_is_told_about_too() -> None:
+    Path("mine.csv").write_text("memory,Q,M\n,0.5,0.5\n")
+    assert printed("minds", "mine.csv")["known_names"] == ["Q", "M"]
+    assert "a measured table of 1 memories" in invoke("minds", "mine.csv").stdout
+
+
+def test_the_topologies_are_listed_with_examples_that_work() -> None:
+    listed = printed("topologies")
+    assert [one["name"] for one in listed] == [it.name for it in topologies()]
+    text = invoke("topologies").stdout
+    assert all(it.name in text for it in topologies())
+    for one in listed:
+        assert printed("topologies", one["example"])["nodes"] >= 2
+
+
+def test_a_topology_is_measured_and_drawn() -> None:
+    found = printed("topologies", "ring(n=12)", "--draw", "ring.png")
+    assert found == {
+        "topology": "ring(n=12)",
+        "nodes": 12,
+        "edges": 12,
+        "directed": False,
+        "parts": 1,
+        "degree": [2, 2],
+        "mean_degree": 2.0,
+        "diameter": 6,
+        "clustering": 0.0,
+    }
+    assert Path("ring.png").read_bytes().startswith(b"\x89PNG")
+    invoke("topologies", "ring(n=12)", "--draw", "ring.svg")
+    assert "<svg" in Path("ring.svg").read_text(encoding="utf-8")
+    assert "closing parenthesis" in refused("topologies", "ring(n=12")
+    assert "cannot be written" in refused("topologies", "ring", "--draw", "ring.png/x.png")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--draw", "x.png"), ("ring", "--draw", "x.pdf"), ("ring(n=3000)", "--draw", "x.png")],
+)
+def test_a_drawing_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) -> None:
+    result = invoke("topologies", *arguments)
+    assert (result.exit_code, "--draw" in result.stderr) == (2, True)
+    assert not Path("x.png").exists()
+
+
+# fit
+
+
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Recordings of a made-up model, as the unbiased mind would have left them; quick to fit."""
+    monkeypatch.setattr("mesa_llm_norms.study.fit.STRENGTHS", (20.0,))
+    ensemble = run_ensemble(
+        graph="complete(n=6)",
+        names="QM",
+        mind="unbiased",
+        runs=12,
+        rounds=4,
+        rng=1,
+        keep_interactions=True,
+    )
+    rows = ensemble.interactions
+    assert rows is not None
+    constant: dict[str, str | int] = {
+        "model": "made-up",
+        "kind": "baseline",
+        "pool": "Q M",
+        "memory": 5,
+        "population": 6,
+    }
+    renamed = {"interaction": "t", "node_a": "player_a", "node_b": "player_b"}
+    table = rows.rename(columns=renamed)
+    for column, value in constant.items():
+        table[column] = value
+    path = Path("recordings.csv")
+    table[[*COLUMNS, *NAMES]].to_csv(path, index=False)
+    return path
+
+
+def test_a_mind_is_fitted_written_and_playable(recordings: Path) -> None:
+    found = printed("fit", str(recordings), "--out", "minds")
+    assert list(found) == ["made-up"]
+    assert found["made-up"]["decisions"] == 12 * 4 * 6 * 2
+    mind = read_mind_file("minds/made-up.json")
+    assert mind.distribution((), "QM")[0] == pytest.approx(0.5, abs=0.2)
+    assert [path.name for path in Path("minds").iterdir()] == ["made-up.json"]
+    first = Path("minds/made-up.json").read_bytes()
+    assert "--force" in refused("fit", str(recordings), "--out", "minds")
+    result = invoke("fit", str(recordings), "--out", "minds", "--force", "--model", "made-up")
+    assert "made-up  baseline   Q M    576" in result.stdout
+    assert "made-up: written to" in result.stderr
+    assert Path("minds/made-up.json").read_bytes() == first
+    found = printed("run", *SMALL, "--mind", "minds/made-up.json", "--rounds", "3", "--no-files")
+    assert found["mind"] == "made-up"
+
+
+def test_fit_refuses_what_it_cannot_fit(recordings: Path) -> None:
+    told = refused("fit", str(recordings), "--out", "m", "--model", "made_up")
+    assert "did you mean 'made-up'" in told
+    assert "interactions.csv.gz" in refused("fit", "nowhere", "--out", "m")
+    table = pd.read_csv(recordings).assign(model="../../escape")
+    table.to_csv("evil.csv", index=False)
+    assert "cannot name a file" in refused("fit", "evil.csv", "--out", "m")
+
+
+# The program itself
+
+
+def test_the_program_runs_as_a_module_and_quickly_enough() -> None:
+    with start("run", "--names", "QM", "--runs", "50", "--seed", "1", "--json") as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    assert list(found) == ENSEMBLE_KEYS
+    assert 140 < found["interactions_median"] < 230
+
+
+def test_help_does_not_wait_for_libraries_it_does_not_need() -> None:
+    heavy = ("matplotlib", "pyarrow.parquet", "scipy.optimize")
+    code = (
+        "import sys; from mesa_llm_norms import cli; "
+        f"print([module for module in {heavy} if module in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_errors_of_the_program_are_one_line_and_status_2() -> None:
+    with start("run", "--mind", "claud") as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="interrupts are signals")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--rounds", "100000000", "--until", "none", "--mind", "unbiased"),
+        ("--runs", "1000000", "--mind", "unbiased", "--rounds", "50", "--workers", "2"),
+    ],
+    ids=["one run", "many runs"],
+)
+def test_an_interrupted_run_leaves_nothing(arguments: tuple[str, ...]) -> None:
+    with start("run", *SMALL, *arguments, "--out", "mine") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines() == ["interrupted: nothing more was written."]
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise")
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    arguments = ("run", *SMALL, "--rounds", "100000", "--until", "none", "--mind", "unbiased")
+    with start(*arguments) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert list(Path().iterdir()) == []
+
+
+def test_the_version_is_told() -> None:
+    assert re.fullmatch(r"mesa-llm-norms \S.*\n", invoke("--version").stdout)

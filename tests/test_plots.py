@@ -1,0 +1,174 @@
+"""Figures: what they show, for any names and graphs, the same bytes for the same run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from mesa_llm_norms import plots, run_ensemble
+from mesa_llm_norms.course import Goal
+from mesa_llm_norms.ensemble import play_run
+from mesa_llm_norms.metrics import Round
+from mesa_llm_norms.spec import Spec
+
+ODD_NAMES = ("_hidden", "$x_1$", "50%", "a\\b", "{", "\N{PARTY POPPER}", "very long name indeed")
+
+
+def rounds_of(pool: str, shares: list[dict[str, float]]) -> list[Round]:
+    return [
+        Round(number, 24 * (number + 1), 0.5, {name: share.get(name, 0.0) for name in pool})
+        for number, share in enumerate(shares)
+    ]
+
+
+def texts(figure: Figure) -> list[str]:
+    found: list[str] = []
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        found += [text.get_text() for text in axes.texts]
+        found += [text.get_text() for text in legend.get_texts()] if legend else []
+    return found
+
+
+def nodes_drawn(figure: Figure) -> list[PathCollection]:
+    return [it for it in figure.axes[0].collections if isinstance(it, PathCollection)]
+
+
+def test_the_same_name_has_the_same_colour_and_neighbours_in_the_pool_differ() -> None:
+    colours = plots.name_colours("QMXYFJPRCD")
+    assert colours["M"] == plots.name_colours("QM")["M"]
+    alphabet = plots.name_colours("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    assert len(set(alphabet.values())) == 26
+    assert plots.GREY not in alphabet.values()
+
+
+def test_the_leading_names_are_told_apart_and_the_others_are_grey() -> None:
+    pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    shares = {name: (place + 1) / 351 for place, name in enumerate(pool)}
+    figure = plots.plot_rounds(rounds_of(pool, [shares, shares]), pool)
+    labels = texts(figure)
+    assert [label for label in labels if label in "SZ"] == ["S", "Z", "Z", "S"]
+    assert "18 other names" in labels
+    lines = figure.axes[1].get_lines()
+    assert len(lines) == 26
+    assert sum(line.get_color() == plots.GREY for line in lines) == 18
+
+
+def test_names_never_played_are_left_out() -> None:
+    figure = plots.plot_rounds(rounds_of("QMX", [{"Q": 1.0}]), "QMX")
+    assert len(figure.axes[1].get_lines()) == 1
+
+
+def test_every_node_is_drawn_in_its_name_s_colour_and_labelled() -> None:
+    graph: nx.Graph[Any] = nx.path_graph(4)
+    held: dict[Hashable, str | None] = {0: "Q", 1: "M", 2: None, 3: "M"}
+    figure = plots.plot_network(graph, held, "QM", {3: "M"})
+    circles, squares = nodes_drawn(figure)
+    colours = plots.name_colours("QM")
+    drawn = [to_hex(colour).upper() for colour in np.asarray(circles.get_facecolor())]
+    assert drawn == [colours["Q"].upper(), colours["M"].upper(), plots.GREY]
+    assert len(np.asarray(squares.get_offsets())) == 1
+    labels = texts(figure)
+    assert [label for label in labels if label in ("Q", "M")] == ["Q", "M", "M"]
+    assert {"M  2", "Q  1", "not played yet  1", "committed  1"} <= set(labels)
+
+
+@pytest.mark.parametrize(
+    ("graph", "round_layout"),
+    [
+        (nx.cycle_graph(24), True),
+        (nx.watts_strogatz_graph(24, 4, 0.1, seed=1), True),
+        (nx.complete_graph(24), True),
+        (nx.grid_2d_graph(5, 6), False),
+        (nx.star_graph(20), False),
+        (nx.barabasi_albert_graph(40, 2, seed=1), False),
+    ],
+)
+def test_rings_small_worlds_and_complete_graphs_are_drawn_on_a_circle(
+    graph: nx.Graph[Any], round_layout: bool
+) -> None:
+    places = plots.layout(graph)
+    assert list(places) == list(graph)
+    on_circle = all(abs(np.hypot(*place) - 1) < 1e-9 for place in places.values())
+    assert on_circle is round_layout
+    assert plots.layout(graph) == places
+
+
+def test_places_of_the_graph_itself_count_and_bad_ones_do_not() -> None:
+    graph: nx.Graph[Any] = nx.path_graph(2)
+    nx.set_node_attributes(graph, {0: (3, 4), 1: [5.0, 6.0]}, "pos")
+    assert plots.layout(graph) == {0: (3.0, 4.0), 1: (5.0, 6.0)}
+    for bad in ("up", None, (1, 2, 3), (float("nan"), 0)):
+        graph.nodes[0]["pos"] = bad
+        assert plots.layout(graph)[1] != (5.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        nx.complete_graph(2),
+        nx.disjoint_union(nx.complete_graph(3), nx.complete_graph(2)),
+        nx.DiGraph([("a", "b"), ("b", "a"), ("b", "c")]),
+        nx.gnm_random_graph(450, 4_000, seed=1),
+    ],
+    ids=["two", "parts", "directed", "large"],
+)
+def test_any_graph_can_be_drawn(graph: nx.Graph[Any], tmp_path: Path) -> None:
+    figure = plots.plot_network(graph, dict.fromkeys(graph, "Q"), "QM")
+    plots.write_figure(figure, tmp_path / "network.png")
+    assert len(np.asarray(nodes_drawn(figure)[0].get_offsets())) == len(graph)
+    plots.write_figure(plots.plot_graph(graph), tmp_path / "graph.png")
+
+
+def test_any_names_can_be_drawn(tmp_path: Path) -> None:
+    spec = Spec(graph="ring(n=8)", names=ODD_NAMES, mind="unbiased", seed=1)
+    played = play_run(spec, 0, Goal(), 4, keep=True)
+    held: dict[Hashable, str | None] = dict(enumerate((*ODD_NAMES, None)))
+    ensemble = run_ensemble(
+        graph="ring(n=8)", names=ODD_NAMES, mind="unbiased", rng=1, runs=4, rounds=3
+    )
+    figures = {
+        "rounds": plots.plot_rounds(played.rounds, ODD_NAMES),
+        "network": plots.plot_network(spec.seat().graph, held, ODD_NAMES),
+        "ensemble": plots.plot_ensemble(ensemble.runs, ensemble.rounds, ODD_NAMES),
+    }
+    for name, figure in figures.items():
+        png, svg = plots.save_figure(figure, tmp_path / name)
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in svg.read_text(encoding="utf-8")
+    assert "_hidden" in texts(figures["rounds"])
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    def draw(name: str) -> list[bytes]:
+        ensemble = run_ensemble(graph="complete(n=6)", names="QM", rng=1, runs=5)
+        figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, "QM")
+        network = plots.plot_network(nx.petersen_graph(), {0: "Q"}, "QM")
+        written = [
+            *plots.save_figure(figure, tmp_path / name),
+            *plots.save_figure(network, tmp_path / f"{name}-network"),
+        ]
+        return [path.read_bytes() for path in written]
+
+    assert draw("first") == draw("second")
+
+
+def test_an_ensemble_in_which_nothing_converged_says_so() -> None:
+    ensemble = run_ensemble(graph="ring(n=8)", names="QM", mind="unbiased", rng=1, runs=3, rounds=4)
+    figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, "QM")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["Success rate", "Interactions, none converged", "Played most at the end"]
+
+
+def test_drawing_leaves_pyplot_alone() -> None:
+    assert "pyplot" not in Path(plots.__file__).read_text(encoding="utf-8").split('"""', 2)[2]
+    assert sys.modules["mesa_llm_norms.plots"] is plots
