@@ -1,0 +1,1 @@
+"""The study's recordings: reading them, fitting minds to them, and validating what was fitted."""

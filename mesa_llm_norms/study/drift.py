@@ -1,9 +1,9 @@
-"""Did the recorded model stay the same from run to run? A test, and an estimate of how much it moved.
+"""Did the recorded model stay the same from run to run? A test, and how much it moved.
 
 A served model may change between recordings: another revision, another machine, other settings. If
-it did, no single policy gives the recorded populations, however well it is fitted. Here each run is
-allowed a *sharpness* b of its own, which turns the policy's P into P**b renormalised: above one, the
-run's agents were more decided than the policy says, below one less. The logarithms of the
+it did, no single policy gives the recorded populations, however well it is fitted. Here each run
+is allowed a *sharpness* b of its own, which turns the policy's P into P**b renormalised: above one,
+the run's agents were more decided than the policy says, below one less. The logarithms of the
 sharpnesses are taken as normal, and their mean and spread are estimated by maximum likelihood. The
 test compares that likelihood with the one of a single sharpness for all runs, against what such a
 policy gives when it decides anew on the recorded memories (parametric bootstrap).
@@ -67,7 +67,11 @@ def measure_drift(
         float(spread),
         float(np.exp(mean)),
         (above + 1) / (samples + 1),
-        pd.Series(shrunk, index=pd.MultiIndex.from_tuples(table.runs, names=["condition", "run"]), name="sharpness"),
+        pd.Series(
+            shrunk,
+            index=pd.MultiIndex.from_tuples(table.runs, names=["condition", "run"]),
+            name="sharpness",
+        ),
     )
 
 
@@ -99,7 +103,7 @@ class _Table:
         self.logs = sharper.reshape(len(GRID), -1).T.copy()
 
     def by_run(self, chosen: Floats) -> Floats:
-        """Return the log-likelihood of every run (rows) at every sharpness of the grid (columns)."""
+        """Return the log-likelihood of every run (row) at every sharpness of the grid (column)."""
         which, name = np.nonzero(chosen)
         shape = (len(self.runs), chosen.size)
         place = (self.run_of[which], which * chosen.shape[1] + name)
@@ -114,7 +118,7 @@ class _Table:
 
 
 def _estimate(likelihood: Floats) -> tuple[float, float, float]:
-    """Return twice the log-likelihood gained over one sharpness for all, the best mean and spread."""
+    """Return twice the log-likelihood gained over one sharpness, the best mean and spread."""
     best = (-np.inf, 0.0, float(_SPREADS[0]))
     highest = likelihood.max(axis=1, keepdims=True)
     relative = np.exp(likelihood - highest)

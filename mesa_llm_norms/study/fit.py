@@ -3,14 +3,16 @@
 The fit minimises the negative log-likelihood of the recorded decisions plus a ridge penalty on the
 weights, family by family: light on what many decisions share (a single interaction of the profile),
 heavy on what few do (a whole profile, a name's own reaction). Memories met often keep their counts
-beside it. How heavy, and how far the counts are trusted, is chosen per model among ``STRENGTHS`` and
-``CAUTIONS`` by three-fold cross-validation over even runs with two names. Nothing is random: the same recordings give the same bytes.
+beside it. How heavy, and how far the counts are trusted, is chosen per model among ``STRENGTHS``
+and ``CAUTIONS`` by three-fold cross-validation over even runs with two names. Nothing is left to
+chance: the same recordings give the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +111,7 @@ def penalties(strength: float) -> dict[str, Callable[[str], float]]:
 
 
 def fit_weights(data: Sample, strength: float) -> Weights:
-    """Return the weights that fit ``data`` best under these penalties, rounded, small ones left out."""
+    """Return the weights that fit ``data`` best, rounded, small ones left out."""
     design = _Design(data)
     ridge = penalties(strength)
     penalty = np.array([ridge[family](feature) for family, feature in design.features])
@@ -146,14 +148,20 @@ def counted(data: Sample) -> Seen:
             for name, n in chosen.items():
                 row[name] = row.get(name, 0) + n
     return {
-        pool: {memory: dict(sorted(row.items())) for memory, row in rows.items() if sum(row.values()) >= OFTEN}
+        pool: {
+            memory: dict(sorted(row.items()))
+            for memory, row in rows.items()
+            if sum(row.values()) >= OFTEN
+        }
         for pool, rows in merged.items()
     }
 
 
 def build(label: str, data: Sample, smoothing: Smoothing) -> RecordedMind:
     """Return the mind fitted to ``data``."""
-    return RecordedMind(label, fit_weights(data, smoothing.strength), counted(data), smoothing.caution)
+    return RecordedMind(
+        label, fit_weights(data, smoothing.strength), counted(data), smoothing.caution
+    )
 
 
 def choose_smoothing(recordings: Recordings, model: str) -> Smoothing:
@@ -165,8 +173,8 @@ def choose_smoothing(recordings: Recordings, model: str) -> Smoothing:
     pools = [set(condition.pool) for condition, _ in recordings.of(model, "baseline")]
     deciding = [{"Q", "M"}] if {"Q", "M"} in pools else [pool for pool in pools if len(pool) == 2]
     for fold in range(3):
-        rest = sample(recordings, model, lambda run, fold=fold: _even(run) and run // 2 % 3 != fold)
-        held = sample(recordings, model, lambda run, fold=fold: _even(run) and run // 2 % 3 == fold)
+        rest = sample(recordings, model, partial(_in_fold, fold, False))
+        held = sample(recordings, model, partial(_in_fold, fold, True))
         for strength in STRENGTHS:
             weights, seen = fit_weights(rest, strength), counted(rest)
             for caution in CAUTIONS:
@@ -203,7 +211,7 @@ def fit_mind(
 
 
 def find_drift(recordings: Recordings, mind: RecordedMind) -> dict[str, tuple[float, float]]:
-    """Return, for the pools whose odd runs differ by more than chance, mean and spread of sharpness.
+    """Return, for the pools whose odd runs differ by more than chance, mean and spread.
 
     ``mind`` is fitted on even runs, so that what is measured is not what was fitted.
     """
@@ -221,7 +229,11 @@ def find_drift(recordings: Recordings, mind: RecordedMind) -> dict[str, tuple[fl
 
 
 def _provenance(
-    mind: RecordedMind, data: Sample, held: dict[Condition, float], smoothing: Smoothing, version: str
+    mind: RecordedMind,
+    data: Sample,
+    held: dict[Condition, float],
+    smoothing: Smoothing,
+    version: str,
 ) -> dict[str, Any]:
     losses = log_loss(mind, data)
     return {
@@ -247,6 +259,10 @@ def _provenance(
 
 def _even(run: int) -> bool:
     return run % 2 == 0
+
+
+def _in_fold(fold: int, wanted: bool, run: int) -> bool:
+    return _even(run) and (run // 2 % 3 == fold) is wanted
 
 
 def _odd(run: int) -> bool:

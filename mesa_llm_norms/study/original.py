@@ -22,9 +22,42 @@ from mesa_llm_norms.study.recordings import COLUMNS, NAMES
 MAX_BYTES = 200_000_000
 
 PLAIN = frozenset(
-    "PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT"
-    " SHORT_BINUNICODE BINUNICODE EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3"
-    " EMPTY_DICT DICT SETITEM SETITEMS BINGET LONG_BINGET BINPUT LONG_BINPUT MEMOIZE".split()
+    (
+        "PROTO",
+        "FRAME",
+        "STOP",
+        "MARK",
+        "POP",
+        "POP_MARK",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "BINFLOAT",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "EMPTY_LIST",
+        "APPEND",
+        "APPENDS",
+        "LIST",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "EMPTY_DICT",
+        "DICT",
+        "SETITEM",
+        "SETITEMS",
+        "BINGET",
+        "LONG_BINGET",
+        "BINPUT",
+        "LONG_BINPUT",
+        "MEMOIZE",
+    )
 )
 """The operations of a pickle that holds plain data."""
 
@@ -53,7 +86,9 @@ def read_original(
             for t, ((a, b), (name_a, name_b)) in enumerate(pairs):
                 rows.append((number, t, int(a), int(b), str(name_a), str(name_b)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileFormatError(path, f"it does not hold runs of the study ({error!r})", _REMEDY) from error
+        raise FileFormatError(
+            path, f"it does not hold runs of the study ({error!r})", _REMEDY
+        ) from error
     if not rows:
         raise FileFormatError(path, "it holds no interaction", _REMEDY)
     table = pd.DataFrame(rows, columns=["run", "t", "player_a", "player_b", *NAMES])
@@ -78,15 +113,21 @@ def _load_plain(path: Path) -> dict[Any, Any]:
             raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", _REMEDY)
         data = path.read_bytes()
     except OSError as error:
-        raise FileFormatError(path, error.strerror or "it cannot be read", "Check the path.") from error
+        raise FileFormatError(
+            path, error.strerror or "it cannot be read", "Check the path."
+        ) from error
     try:
         for operation, argument, _ in pickletools.genops(data):
             if operation.name not in PLAIN:
                 raise FileFormatError(
-                    path, f"it is not plain data: it uses {operation.name}", "Do not trust this file."
+                    path,
+                    f"it is not plain data: it uses {operation.name}",
+                    "Do not trust this file.",
                 )
-            if operation.name in ("BINPUT", "LONG_BINPUT") and int(argument) > len(data):
-                raise FileFormatError(path, "it reserves memory it does not use", "Do not trust it.")
+            if operation.name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
+                raise FileFormatError(
+                    path, "it reserves memory it does not use", "Do not trust it."
+                )
         content = _NoGlobals(io.BytesIO(data)).load()
     except FileFormatError:
         raise

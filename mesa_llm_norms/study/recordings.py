@@ -84,10 +84,13 @@ def read_recordings(path: str | Path) -> Recordings:
         raise FileFormatError(path, f"it has no column {missing[0]!r}", remedy)
     if rows.empty:
         raise FileFormatError(path, "it holds no interaction", remedy)
+    for column in ("memory", "population", "run", "t"):
+        if not pd.api.types.is_integer_dtype(rows[column]):
+            raise FileFormatError(path, f"its column {column!r} is not of whole numbers", remedy)
     keys = ["model", "kind", "pool", "memory", "population"]
     conditions = {
         Condition(
-            str(model), str(kind), tuple(str(pool).split()), int(memory), int(population)
+            str(model), str(kind), tuple(str(pool).split()), int(str(memory)), int(str(population))
         ): group
         for (model, kind, pool, memory, population), group in rows.groupby(keys, sort=True)
     }
@@ -101,9 +104,10 @@ def decisions(condition: Condition, rows: pd.DataFrame) -> Iterator[Observed]:
     columns = ("t", "player_a", "player_b", *NAMES)
     for run, group in rows.groupby("run", sort=True):
         memories: dict[int, Memory] = defaultdict(lambda: start)
+        number = int(str(run))
         for t, a, b, name_a, name_b in zip(*(group[column] for column in columns), strict=True):
-            yield Observed(int(run), int(t), memories[a], name_a)  # type: ignore[call-overload]
-            yield Observed(int(run), int(t), memories[b], name_b)  # type: ignore[call-overload]
+            yield Observed(number, t, memories[a], name_a)
+            yield Observed(number, t, memories[b], name_b)
             memories[a] = remember(memories[a], name_a, name_b, length)
             memories[b] = remember(memories[b], name_b, name_a, length)
 

@@ -17,6 +17,39 @@ SURE = 0.01
 RECORDED, SIMULATED = "#000000", "#D55E00"
 _COLUMNS = 4
 
+_OPENING = """# Validation
+
+Made by `mesa-llm-norms validate STUDY --runs {runs} --seed {seed}`: recorded minds against the
+recordings they were fitted to, {runs_written} simulated populations per condition. Decisions were
+fitted; how long populations take and which names win in them were not.
+
+## What does not match
+"""
+_POPULATIONS = """
+## Populations
+
+The median number of interactions until three population rounds of successes in a row (72 for 24
+agents), recorded and simulated, with the two-sample Kolmogorov-Smirnov test. Then the name that
+won most recorded runs and its share of them, recorded and simulated, with a Monte Carlo
+likelihood-ratio test of all winners together.
+"""
+_DECISIONS = """
+![Interactions needed, recorded and simulated, and calibration](validation.png)
+
+## Decisions
+
+The mean negative log-probability of the recorded choices (nats), and the mean distance between the
+chance given to a name and how often it was chosen. Both are on the decisions that were fitted;
+`mesa-llm-norms minds NAME` gives the log-loss on runs held out.
+"""
+_DRIFT = """
+## Did the model stay the same from run to run?
+
+Each run is allowed a sharpness of its own: the policy's probabilities to that power, renormalised.
+Spread is the standard deviation of its logarithm, p how often one policy for all runs would look
+as uneven.
+"""
+
 
 def write_report(found: Sequence[Validated], folder: Path, *, runs: int, seed: int) -> None:
     """Write ``validation.md``, the tables behind it as CSV, and ``validation.png`` and ``.svg``."""
@@ -33,87 +66,74 @@ def write_report(found: Sequence[Validated], folder: Path, *, runs: int, seed: i
 
 def page(found: Sequence[Validated], *, runs: int, seed: int) -> str:
     """Return the page in Markdown: what does not match first, then the tables."""
-    lines = [
-        "# Validation",
-        "",
-        f"Made by `mesa-llm-norms validate STUDY --runs {runs} --seed {seed}`: recorded minds against the",
-        f"recordings they were fitted to, {runs:,} simulated populations per condition. Decisions were",
-        "fitted; times and winners of populations were not.",
-        "",
-        "## What does not match",
-        "",
-        *(_mismatches(found) or ["No test below rejects at the 0.01 level."]),
-        "",
-        "## Populations",
-        "",
-        "Interactions until three population rounds of successes in a row (72 for 24 agents), median,",
-        "recorded and simulated, with the two-sample Kolmogorov-Smirnov test; the name that won most",
-        "recorded runs, its share recorded and simulated, with a Monte Carlo likelihood-ratio test of all",
-        "winners together.",
-        "",
-        *_table(
-            ("model", "names", "runs", "median recorded", "simulated", "p", "winner", "recorded", "simulated", "p"),
-            [
-                (
-                    one.condition.model,
-                    _names(one),
-                    f"{int(one.recorded.winners.sum())}",
-                    f"{one.recorded.interactions.median():.0f}",
-                    f"{one.simulated.interactions.median():.0f}",
-                    _p(one.time_p_value),
-                    one.leader,
-                    f"{_share(one.recorded.winners, one.leader):.2f}",
-                    f"{_share(one.simulated.winners, one.leader):.2f}",
-                    _p(one.winners_p_value),
-                )
-                for one in found
-            ],
-        ),
-        "",
-        "![Interactions needed, recorded and simulated, and calibration](validation.png)",
-        "",
-        "## Decisions",
-        "",
-        "Mean negative log-probability of the recorded choices (nats), and the mean distance between the",
-        "chance given to a name and how often it was chosen. Both are on the decisions that were fitted;",
-        "`mesa-llm-norms minds NAME` gives the log-loss on runs held out.",
-        "",
-        *_table(
-            ("model", "names", "decisions", "log-loss", "calibration error"),
-            [
-                (
-                    one.condition.model,
-                    _names(one),
-                    f"{one.decisions:,}",
-                    f"{one.log_loss:.4f}",
-                    f"{one.calibration_error:.4f}",
-                )
-                for one in found
-            ],
-        ),
-        "",
-        "## Did the model stay the same from run to run?",
-        "",
-        "Each run is allowed a sharpness of its own (the policy's probabilities to that power). Spread is",
-        "the standard deviation of its logarithm; p is how often one policy for all runs would look as",
-        "uneven.",
-        "",
-        *_table(
-            ("model", "names", "spread", "p", "lowest", "highest"),
-            [
-                (
-                    one.condition.model,
-                    _names(one),
-                    f"{one.drift.spread:.2f}",
-                    _p(one.drift.p_value),
-                    f"{one.drift.sharpness.min():.2f}",
-                    f"{one.drift.sharpness.max():.2f}",
-                )
-                for one in found
-            ],
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(
+        [
+            _OPENING.format(runs=runs, runs_written=f"{runs:,}", seed=seed),
+            *(_mismatches(found) or ["No test below rejects at the 0.01 level."]),
+            _POPULATIONS,
+            *_table(
+                [
+                    "model",
+                    "names",
+                    "runs",
+                    "median recorded",
+                    "simulated",
+                    "p",
+                    "winner",
+                    "recorded",
+                    "simulated",
+                    "p",
+                ],
+                [_population_row(one) for one in found],
+            ),
+            _DECISIONS,
+            *_table(
+                ("model", "names", "decisions", "log-loss", "calibration error"),
+                [
+                    (
+                        one.condition.model,
+                        _names(one),
+                        f"{one.decisions:,}",
+                        f"{one.log_loss:.4f}",
+                        f"{one.calibration_error:.4f}",
+                    )
+                    for one in found
+                ],
+            ),
+            _DRIFT,
+            *_table(
+                ("model", "names", "mean", "spread", "p", "least sharp run", "sharpest run"),
+                [
+                    (
+                        one.condition.model,
+                        _names(one),
+                        f"{one.drift.mean:.2f}",
+                        f"{one.drift.spread:.2f}",
+                        _p(one.drift.p_value),
+                        f"{one.drift.sharpness.min():.2f}",
+                        f"{one.drift.sharpness.max():.2f}",
+                    )
+                    for one in found
+                ],
+            ),
+            "",
+        ]
+    )
+
+
+def _population_row(one: Validated) -> tuple[str, ...]:
+    return (
+        one.condition.model,
+        _names(one),
+        f"{int(one.recorded.winners.sum())}",
+        f"{one.recorded.interactions.median():.0f}",
+        f"{one.simulated.interactions.median():.0f}",
+        _p(one.time_p_value),
+        one.leader,
+        f"{_share(one.recorded.winners, one.leader):.2f}",
+        f"{_share(one.simulated.winners, one.leader):.2f}",
+        _p(one.winners_p_value),
+    )
 
 
 def figure(found: Sequence[Validated]) -> Figure:
@@ -163,23 +183,22 @@ def _mismatches(found: Sequence[Validated]) -> list[str]:
         name = f"**{one.condition.model}, {_names(one)}**"
         if one.time_p_value < SURE:
             said.append(
-                f"- {name}: the median is {one.simulated.interactions.median():.0f} interactions where"
-                f" {one.recorded.interactions.median():.0f} were recorded (p {_p(one.time_p_value)})."
+                f"- {name}: the median is {one.simulated.interactions.median():.0f} interactions"
+                f" where {one.recorded.interactions.median():.0f} were recorded"
+                f" (p = {_p(one.time_p_value)}, {len(one.recorded.interactions)} recorded runs)."
             )
         if one.winners_p_value < SURE:
-            said.append(f"- {name}: other names win (p {_p(one.winners_p_value)}).")
+            said.append(f"- {name}: other names win (p = {_p(one.winners_p_value)}).")
         if one.drift.p_value < SURE:
             said.append(
                 f"- {name}: the recorded runs are not of one policy (spread"
-                f" {one.drift.spread:.2f}, p {_p(one.drift.p_value)})."
+                f" {one.drift.spread:.2f}, p = {_p(one.drift.p_value)})."
             )
     return said
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)
-    ]
+    return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
 
 
 def _names(one: Validated) -> str:

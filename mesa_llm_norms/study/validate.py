@@ -67,12 +67,14 @@ class Validated:
 
     @property
     def time_p_value(self) -> float:
-        """Two-sample Kolmogorov-Smirnov test of the interactions needed."""
+        """Two-sample Kolmogorov-Smirnov test of the interactions needed; nan with too few runs."""
+        if min(len(self.recorded.interactions), len(self.simulated.interactions)) < 2:
+            return float("nan")
         return float(stats.ks_2samp(self.recorded.interactions, self.simulated.interactions).pvalue)
 
     @property
     def winners_p_value(self) -> float:
-        """How often simulated populations give winners as far from their own shares as recorded ones."""
+        """Monte Carlo test of which names won."""
         return winners_test(self.recorded.winners, self.simulated.winners)
 
 
@@ -104,7 +106,7 @@ def summary(found: Iterable[Validated]) -> pd.DataFrame:
 
 
 def recorded_populations(condition: Condition, rows: pd.DataFrame) -> Populations:
-    """Return when each recorded run had ``STREAK`` rounds of successes in a row, and on which name."""
+    """Return when each recorded run had ``STREAK`` rounds of successes in a row, and on what."""
     needed, winners = [], []
     for _, run in rows.groupby("run", sort=True):
         matched = (run["name_a"] == run["name_b"]).to_numpy()
@@ -135,10 +137,14 @@ def simulate(
     goal = Goal("converged", STREAK)
     played = play_ensemble(spec, runs=runs, goal=goal, workers=workers, progress=progress)
     reached = played.runs[played.runs["converged"]]
-    return _populations(condition.pool, reached["interactions"].tolist(), reached["winner"].tolist())
+    return _populations(
+        condition.pool, reached["interactions"].tolist(), reached["winner"].tolist()
+    )
 
 
-def calibration(policy: Policy, pool: Sequence[str], counts: dict[Memory, dict[str, int]]) -> pd.DataFrame:
+def calibration(
+    policy: Policy, pool: Sequence[str], counts: dict[Memory, dict[str, int]]
+) -> pd.DataFrame:
     """Return, for each bin of the chance given to a name, the mean chance and the share chosen."""
     rows = [
         (chance, chosen.get(name, 0), sum(chosen.values()))
@@ -167,7 +173,9 @@ def winners_test(recorded: pd.Series[int], simulated: pd.Series[int], rng: int =
         total = 0.0
         for seen, size in ((one, n), (other, m)):
             part = seen / size
-            total = total + 2 * size * stats.entropy(part, np.broadcast_to(expected, part.shape), axis=-1)
+            total = total + 2 * size * stats.entropy(
+                part, np.broadcast_to(expected, part.shape), axis=-1
+            )
         return total
 
     found = distance(recorded[names].to_numpy(), simulated[names].to_numpy())
@@ -188,7 +196,9 @@ def _validate(
     losses = [
         -n * np.log(chance)
         for memory, chosen in counts.items()
-        for name, chance in zip(condition.pool, mind.distribution(memory, condition.pool), strict=True)
+        for name, chance in zip(
+            condition.pool, mind.distribution(memory, condition.pool), strict=True
+        )
         if (n := chosen.get(name, 0))
     ]
     total = sum(sum(chosen.values()) for chosen in counts.values())
@@ -233,5 +243,6 @@ def _streaks(matched: Any) -> Any:
 def _populations(pool: Sequence[str], needed: Sequence[int], winners: Sequence[str]) -> Populations:
     counted = pd.Series(list(winners), dtype=object).value_counts()
     return Populations(
-        pd.Series(list(needed), dtype="int64"), counted.reindex(list(pool), fill_value=0).astype("int64")
+        pd.Series(list(needed), dtype="int64"),
+        counted.reindex(list(pool), fill_value=0).astype("int64"),
     )
