@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.execution import Engine, Player
-from mesa_llm_norms.game import Interaction
+from mesa_llm_norms.game import Interaction, read_whole
 from mesa_llm_norms.metrics import Recent, Round, check_stopping, summarise
 from mesa_llm_norms.pairing import Contacts
 
 WINDOW = 3
+MOST = 10**9
+"""The largest number of rounds, or runs, that may be asked for."""
 MAX_ROUNDS = 1_000
 """How many rounds a run may take when only ``until`` says when to stop."""
 
@@ -130,6 +132,4 @@ def read_rounds(rounds: int | None, until: str | None) -> int:
                 "rounds", rounds, "nothing says when to stop", "Give rounds= or until=."
             )
         return MAX_ROUNDS
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 0:
-        raise SpecError("rounds", rounds, f"{rounds!r} is no number of rounds", "Use 0 or more.")
-    return rounds
+    return read_whole("rounds", rounds, 0, MOST)

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mesa_llm_norms.course import WINDOW, Course, Goal, Outcome, read_rounds
+from mesa_llm_norms.course import MOST, WINDOW, Course, Goal, Outcome, read_rounds
 from mesa_llm_norms.draws import read_seed
-from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.execution import Engine
-from mesa_llm_norms.game import Interaction
+from mesa_llm_norms.game import Interaction, read_whole
 from mesa_llm_norms.memory import Memory, remember
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
@@ -142,9 +141,8 @@ def play_ensemble(
 ) -> Ensemble:
     """Play runs of a spec that is already read; see ``run_ensemble``."""
     most = read_rounds(rounds, goal.until)
-    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
-        raise SpecError("runs", runs, f"{runs!r} is no number of runs", "Use 1 or more.")
-    processes = _read_workers(workers)
+    runs = read_whole("runs", runs, 1, MOST)
+    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
     played: list[Played] = []
     loaded = replace(spec, graph=_load(spec.graph))
     for some in _batches(loaded, runs, goal, most, keep_interactions, processes, executor):
@@ -217,16 +215,6 @@ def _play_batch(spec: Spec, runs: range, goal: Goal, rounds: int, keep: bool) ->
 def _load(graph: Any) -> Any:
     """Read a graph file once, not in every run."""
     return read_file(Path(graph)) if names_file(graph) else graph
-
-
-def _read_workers(workers: int | None) -> int:
-    if workers is None:
-        return os.cpu_count() or 1
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1_000:
-        raise SpecError(
-            "workers", workers, f"{workers!r} is no number of workers", "Use 1 to 1000."
-        )
-    return workers
 
 
 def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:

@@ -8,6 +8,7 @@ names are equal and both get ``penalty`` when they differ. Each agent remembers 
 
 from __future__ import annotations
 
+import operator
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -66,14 +67,7 @@ class Game:
                 raise SpecError(
                     argument, value, "out of range", f"Use at most {MAX_POINTS:,.0f} points."
                 )
-        if isinstance(self.memory, bool) or not isinstance(self.memory, int):
-            raise SpecError(
-                "memory", self.memory, f"{self.memory!r} is not a whole number", "Try 5."
-            )
-        if not 1 <= self.memory <= MAX_MEMORY:
-            raise SpecError(
-                "memory", self.memory, f"{self.memory} is out of range", f"Use 1 to {MAX_MEMORY}."
-            )
+        object.__setattr__(self, "memory", read_whole("memory", self.memory, 1, MAX_MEMORY))
 
     def payoff(self, own: str, partner: str) -> float:
         """Return what each of the two gets: ``reward`` for equal names, ``penalty`` otherwise."""
@@ -112,6 +106,19 @@ def read_pool(names: Any) -> tuple[str, ...]:
             "names", names, f"a pool of {len(pool)}", f"Give 2 to {MAX_POOL} different names."
         )
     return pool
+
+
+def read_whole(argument: str, value: Any, low: int, high: int) -> int:
+    """Return ``value``, of any kind of integer but a truth value, as an int from low to high.
+
+    Raises ``SpecError`` naming the argument.
+    """
+    whole = not isinstance(value, bool) and hasattr(value, "__index__")
+    if not whole or not low <= operator.index(value) <= high:
+        raise SpecError(
+            argument, value, f"{value!r} is not a whole number in range", f"Use {low} to {high:,}."
+        )
+    return operator.index(value)
 
 
 def is_name(name: Any) -> bool:

@@ -53,7 +53,7 @@ class NamingGame(mesa.Model):
 
     The graph is copied; ``model.network.G`` is the model's own. Between steps agents may be removed
     or put on empty nodes, and the network rewired (through ``model.network`` or on its graph). Only
-    a change that networkx cannot see, ``G[u][v]["weight"] = 2``, needs ``seats_changed()`` after it.
+    a change networkx cannot see, ``G[u][v]["weight"] = 2``, needs ``seats_changed()`` after it.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ import networkx as nx
 
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errors import MindError, SpecError, some
-from mesa_llm_norms.game import Game
+from mesa_llm_norms.game import Game, read_whole
 from mesa_llm_norms.memory import Memory, filled
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND, load_mind
 from mesa_llm_norms.minds.committed import CommittedMind
@@ -24,6 +24,7 @@ DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 STUDY_GRAPH = "complete(n=24)"
 DEFAULT_NAMES = "QMXYFJPRCD"
 MAX_SHARE = 1e9
+MOST_RUNS = 2**53
 PLACEMENTS = ("random", "hubs", "periphery", "cluster")
 
 
@@ -91,9 +92,7 @@ class Spec:
 
     def seat(self, run: int = 0) -> Seating:
         """Return run number ``run`` made ready, the graph checked."""
-        if isinstance(run, bool) or not isinstance(run, int) or run < 0:
-            raise SpecError("run", run, f"{run!r} is no number of a run", "Use 0 or more.")
-        draws = Draws(self.seed, run)
+        draws = Draws(self.seed, read_whole("run", run, 0, MOST_RUNS))
         graph = read_graph(self.graph, draws.generator("graph"))
         check_graph(graph)
         nodes = tuple(graph.nodes)
@@ -274,7 +273,7 @@ def _is_count(where: Any) -> bool:
     """Whether ``where`` is a count, perhaps with a placement, and not nodes."""
     if isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
         where = where[0]
-    return isinstance(where, int) and not isinstance(where, bool)
+    return hasattr(where, "__index__") and not isinstance(where, bool)
 
 
 def _cluster(graph: nx.Graph[Any], free: Sequence[Hashable], count: int) -> list[Hashable]:
@@ -291,8 +290,8 @@ def _cluster(graph: nx.Graph[Any], free: Sequence[Hashable], count: int) -> list
 
 
 def _plain(where: Any) -> Any:
-    if isinstance(where, int | str):
-        return where
+    if _is_count(where) and not isinstance(where, tuple):
+        return int(where)
     return [node if isinstance(node, int) else str(node) for node in where]
 
 

@@ -187,7 +187,7 @@ def test_every_argument_of_the_game_can_be_given() -> None:
     Path("minds.json").write_text(
         json.dumps({str(n): "unbiased" if n else "llama-2-70b-chat" for n in range(6)})
     )
-    found = printed(
+    printed(
         *("run", "-t", "ring(n=6)", "--names", "yes,no,maybe", "--minds-by-node", "minds.json"),
         *("--pairing", "matching", "--memory", "3", "--reward", "1.5", "--penalty", "-2"),
         *("--incumbent", "yes", "--committed", "maybe=[0, 3]", "--committed", "no=2:hubs"),
@@ -199,7 +199,7 @@ def test_every_argument_of_the_game_can_be_given() -> None:
     assert spec == {
         "graph": "ring(n=6)",
         "names": ["yes", "no", "maybe"],
-        "mind": found["mind"],
+        "mind": {str(n): "unbiased" if n else "llama-2-70b-chat" for n in range(6)},
         "pairing": "matching",
         "memory": 3,
         "reward": 1.5,
@@ -248,7 +248,7 @@ HOSTILE = {
     "names": (("--names", "QQ"), "named twice"),
     "no name": (("--names", "a,,b"), "not usable as a name"),
     "pairing": (("--pairing", "nod"), "did you mean 'node'"),
-    "memory": (("--memory", "0"), "1 to 1000"),
+    "memory": (("--memory", "0"), "1 to 1,000"),
     "reward": (("--reward", "nan"), "reward"),
     "incumbent": (("--incumbent", "Z"), "not in the pool"),
     "committed": (("--committed", "M"), "M=5:hubs"),
@@ -260,7 +260,7 @@ HOSTILE = {
     "until": (("--until", "bored"), "no way to end a run"),
     "never": (("--until", "none"), "nothing says when to stop"),
     "flipped": (("--until", "flipped"), "nobody is committed"),
-    "rounds": (("--rounds", "-3"), "no number of rounds"),
+    "rounds": (("--rounds", "-3"), "not a whole number"),
     "window": (("--window", "0"), "out of range"),
     "threshold": (("--threshold", "1.1"), "out of range"),
     "a file to write in": (("--out", "file/below"), "cannot be written"),

@@ -230,7 +230,7 @@ def test_the_wheel_holds_the_recorded_minds_the_types_and_nothing_else(tmp_path:
     assert folders == {"mesa_llm_norms", wheel.name.partition("-py3")[0] + ".dist-info"}
     package = ROOT / "mesa_llm_norms"
     recorded = {
-        str(path.relative_to(ROOT)) for path in (package / "minds" / "recorded").glob("*.json")
+        str(path.relative_to(ROOT)) for path in (package / "minds" / "recordings").glob("*.json")
     }
     assert recorded
     assert recorded | {"mesa_llm_norms/py.typed"} <= names

@@ -9,12 +9,15 @@ from mesa_llm_norms.game import Game
 from mesa_llm_norms.memory import Memory
 from mesa_llm_norms.minds.mind import Policy
 
+ROUNDING = 0.002
+"""How far a row may be from summing to one, because its numbers were rounded."""
+
 
 class TableMind(Policy):
     """Plays from ``table``, which gives for a memory the probability of each name of ``names``.
 
     A memory that has no row of its own is looked up by its longest recent part that has one, down
-    to the empty memory, whose row must be there.
+    to the empty memory, whose row must be there. Rows rounded to three decimals are brought to one.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class TableMind(Policy):
             if (
                 len(row) != len(self.names)
                 or not all(0 <= p <= 1 for p in row)
-                or abs(sum(row) - 1) > 1e-6
+                or abs(sum(row) - 1) > ROUNDING
             ):
                 raise MindError(
                     "mind",
@@ -43,6 +46,7 @@ class TableMind(Policy):
                     f"{some(self.names)}",
                     "Give one probability per name, from 0 to 1, summing to 1.",
                 )
+            self.table[memory] = tuple(p / sum(row) for p in row)
 
     def check(self, game: Game) -> None:
         """Raise ``MindError`` unless the pool is the measured one, in any order."""

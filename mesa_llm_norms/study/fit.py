@@ -52,7 +52,8 @@ DECIMALS = 4
 SURE = 0.01
 """A pool's runs are taken to differ when chance would make them look so less often than this."""
 SMALLEST = 0.01
-"""Weights below this change no utility by more than a few hundredths and are not kept."""
+"""Weights below this move no utility by more than a few hundredths and are not kept, but for those
+of the names themselves, which say what was recorded."""
 
 Counts = dict[Memory, dict[str, int]]
 Floats = NDArray[np.float64]
@@ -125,7 +126,7 @@ def fit_weights(data: Sample, strength: float) -> Weights:
     ).x
     weights: Weights = {family: {} for family in FAMILIES}
     for (family, feature), weight in zip(design.features, solution, strict=True):
-        if abs(weight) >= SMALLEST:
+        if abs(weight) >= SMALLEST or family == "name":
             weights[family][feature] = round(float(weight), DECIMALS)
     return weights
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from mesa_llm_norms.plots import save_figure
 from mesa_llm_norms.study.validate import Validated, summary
@@ -156,8 +157,11 @@ def _draw_times(axes: Axes, one: Validated) -> None:
         ("simulated", one.simulated, SIMULATED),
     ):
         axes.ecdf(populations.interactions.to_numpy(), color=colour, lw=1.6, label=label)
-    axes.set_title(f"{one.condition.model}\n{_names(one)}   p = {_p(one.time_p_value)}", fontsize=8)
+    axes.set_title(f"{one.condition.model}\n{_names(one)}   p {_p(one.time_p_value)}", fontsize=8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("interactions needed", fontsize=8)
     axes.set_ylabel("share of runs", fontsize=8)
     axes.tick_params(labelsize=7, which="both")
@@ -185,14 +189,14 @@ def _mismatches(found: Sequence[Validated]) -> list[str]:
             said.append(
                 f"- {name}: the median is {one.simulated.interactions.median():.0f} interactions"
                 f" where {one.recorded.interactions.median():.0f} were recorded"
-                f" (p = {_p(one.time_p_value)}, {len(one.recorded.interactions)} recorded runs)."
+                f" (p {_p(one.time_p_value)}, {len(one.recorded.interactions)} recorded runs)."
             )
         if one.winners_p_value < SURE:
-            said.append(f"- {name}: other names win (p = {_p(one.winners_p_value)}).")
+            said.append(f"- {name}: other names win (p {_p(one.winners_p_value)}).")
         if one.drift.p_value < SURE:
             said.append(
                 f"- {name}: the recorded runs are not of one policy (spread"
-                f" {one.drift.spread:.2f}, p = {_p(one.drift.p_value)})."
+                f" {one.drift.spread:.2f}, p {_p(one.drift.p_value)})."
             )
     return said
 
@@ -211,4 +215,4 @@ def _share(winners: pd.Series[int], name: str) -> float:
 
 
 def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"

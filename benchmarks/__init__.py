@@ -1,0 +1,1 @@
+"""How fast the game is; measured, never tested, for a timing says as much about the machine."""

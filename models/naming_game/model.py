@@ -1,0 +1,70 @@
+"""The naming game with a measure of its own: do neighbours agree before the population does?
+
+``python -m models.naming_game.model`` plays it on two networks and prints what it saw.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mesa
+
+from mesa_llm_norms import NamingGame
+
+
+def local_agreement(model: NamingGame) -> float:
+    """Share of the ties whose two ends hold the same name.
+
+    Ties with an end that has not played yet do not count; ``nan`` if that leaves none.
+    """
+    held = model.names_held
+    names = [(held.get(u), held.get(v)) for u, v in model.network.G.edges]
+    known = [(one, other) for one, other in names if one is not None and other is not None]
+    return sum(one == other for one, other in known) / len(known) if known else math.nan
+
+
+def leading_share(model: NamingGame) -> float:
+    """Share of the agents that hold the name most of them hold; ``nan`` before the first round."""
+    held = [name for name in model.names_held.values() if name is not None]
+    return max(map(held.count, held)) / len(held) if held else math.nan
+
+
+class NamingGameModel(NamingGame):
+    """``NamingGame`` that collects two more numbers a round and is over when it has converged.
+
+    Takes the arguments of ``NamingGame``. ``local_agreement`` is the share of ties whose ends hold
+    the same name, ``leading_share`` the share of agents that hold the leading name.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        given = self.datacollector
+        self.datacollector = mesa.DataCollector(
+            model_reporters={
+                **given.model_reporters,
+                "local_agreement": local_agreement,
+                "leading_share": leading_share,
+            },
+            agent_reporters=given.agent_reporters,
+        )
+
+    def step(self) -> None:
+        """Play one population round; ``running`` becomes False once the run has converged."""
+        super().step()
+        self.running = not self.converged
+
+
+def main(seed: int = 7, rounds: int = 8) -> None:
+    """Print the first rounds of one run on each of two networks."""
+    for graph in ("complete(n=24)", "ring(n=24, k=4)"):
+        model = NamingGameModel(graph=graph, rng=seed)
+        model.run(rounds=rounds)
+        table = model.datacollector.get_model_vars_dataframe()
+        print(graph)
+        print(table[["success_rate", "local_agreement", "leading_share"]].round(2).to_string())
+        print()
+
+
+if __name__ == "__main__":
+    main()
