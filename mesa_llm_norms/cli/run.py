@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import signal
-import time
-import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
-from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mesa_llm_norms.cli import outcome, terminal
 from mesa_llm_norms.cli.arguments import read_spec
-from mesa_llm_norms.cli.watch import watching
-from mesa_llm_norms.course import WINDOW, Goal, read_rounds
+from mesa_llm_norms.cli.ensemble import run_many
+from mesa_llm_norms.cli.plan import Plan, introduce
+from mesa_llm_norms.cli.single_run import run_one
+from mesa_llm_norms.course import WINDOW, Goal
 from mesa_llm_norms.draws import MASK
-from mesa_llm_norms.ensemble import Ensemble, play_ensemble, start_course
-from mesa_llm_norms.ensemble import Progress as Report
-from mesa_llm_norms.errors import GraphWarning, SpecError
-from mesa_llm_norms.minds import DEFAULT_MIND, CommittedMind
-from mesa_llm_norms.recording import (
-    check_folder,
-    default_folder,
-    new_folder,
-    write_ensemble,
-    write_run,
-)
-from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH, Seating, Spec
-
-PATIENCE = 2.0
-"""Seconds after which an ensemble shows a progress bar."""
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.minds import DEFAULT_MIND
+from mesa_llm_norms.recording import default_folder
+from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH
 
 _GAME, _CHANCE, _ENDING, _OUTPUT = "The game", "Runs and chance", "When a run ends", "Output"
-
-
-class Plan(NamedTuple):
-    """What is to be played, and what becomes of it."""
-
-    spec: Spec
-    seating: Seating
-    goal: Goal
-    rounds: int | None
-    folder: Path | None
-    as_json: bool
-    talk: bool
-
-    def check(self) -> None:
-        """Raise ``SpecError`` for what cannot be played or written, before anything is."""
-        start_course(self.spec, self.seating).aim(*self.goal)
-        read_rounds(self.rounds, self.goal.until)
-        if self.folder is not None:
-            check_folder(self.folder)
 
 
 def run(
@@ -249,11 +211,11 @@ def run(
     plan = Plan(spec, seating, goal, rounds, folder, as_json, talk=not as_json and not quiet)
     plan.check()
     if plan.talk:
-        _introduce(plan, runs)
+        introduce(plan, runs)
     if runs is None:
-        _run_one(plan)
+        run_one(plan)
     else:
-        _finish_many(plan, _play_many(plan, runs, workers, keep_interactions))
+        run_many(plan, runs, workers, keep_interactions)
 
 
 def _read_seed(seed: int | None) -> int:
@@ -262,152 +224,3 @@ def _read_seed(seed: int | None) -> int:
     if not 0 <= seed <= MASK:
         raise SpecError("seed", seed, f"{seed} is no seed", "Use 0 to 2**64 - 1.")
     return seed
-
-
-def _introduce(plan: Plan, runs: int | None) -> None:
-    spec = plan.spec
-    many = f"{runs:,} runs of " if runs is not None else ""
-    text = (
-        f"{many}{len(plan.seating.minds):,} agents with {spec.mind_label} on {spec.topology}, "
-        f"names {' '.join(spec.game.pool[:26])}{' ...' if len(spec.game.pool) > 26 else ''}, "
-        f"seed {spec.seed}"
-    )
-    terminal.stdout().print(terminal.one_line(text), markup=False, soft_wrap=True)
-
-
-def _run_one(plan: Plan) -> None:
-    spec, seating, goal = plan.spec, plan.seating, plan.goal
-    most = read_rounds(plan.rounds, goal.until)
-    course = start_course(spec, seating)
-    course.aim(*goal)
-    played = outcome.Run(spec, seating, goal, [], [], course.outcome)
-    with watching(plan.talk) as watcher:
-        while len(played.rounds) < most and not (played.rounds and course.reached):
-            played.rows.extend(course.play_round())
-            assert course.last_round is not None
-            played.rounds.append(course.last_round)
-            watcher(course.last_round)
-    played = played._replace(outcome=course.outcome)
-    if plan.folder is not None:
-        with new_folder(plan.folder) as inside:
-            write_run(
-                inside,
-                spec,
-                goal=goal,
-                most=plan.rounds,
-                rounds=played.rounds,
-                rows=played.rows,
-                outcome=played.outcome,
-            )
-            _draw_one(played, inside)
-    if plan.as_json:
-        typer.echo(json.dumps(outcome.run_object(played, plan.folder), ensure_ascii=False))
-    else:
-        _conclude(outcome.run_sentence(played), plan.folder)
-
-
-def _draw_one(played: outcome.Run, folder: Path) -> None:
-    from mesa_llm_norms import plots
-
-    pool, graph = played.spec.game.pool, played.seating.graph
-    if played.rounds:
-        plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
-    if len(graph) > plots.MOST_NODES:
-        terminal.complain(
-            "note", f"the network is not drawn, it has over {plots.MOST_NODES:,} nodes"
-        )
-        return
-    minds = played.seating.minds
-    committed = {node: it.name for node, it in minds.items() if isinstance(it, CommittedMind)}
-    figure = plots.plot_network(graph, played.names_held, pool, committed)
-    plots.save_figure(figure, folder / "network")
-
-
-def _play_many(plan: Plan, runs: int, workers: int, keep: bool) -> Ensemble:
-    with ExitStack() as stack:
-        report = stack.enter_context(_progress())
-        executor = stack.enter_context(_worker_pool(workers)) if workers > 1 else None
-        return play_ensemble(
-            plan.spec,
-            runs=runs,
-            goal=plan.goal,
-            rounds=plan.rounds,
-            workers=workers,
-            executor=executor,
-            keep_interactions=keep,
-            progress=report,
-        )
-
-
-def _finish_many(plan: Plan, ensemble: Ensemble) -> None:
-    goal, folder = plan.goal, plan.folder
-    if folder is not None:
-        from mesa_llm_norms import plots
-
-        pool = plan.spec.game.pool
-        with new_folder(folder) as inside:
-            write_ensemble(inside, ensemble, goal=goal, most=plan.rounds)
-            if len(ensemble.rounds):
-                figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, pool)
-                plots.save_figure(figure, inside / "ensemble")
-    if plan.as_json:
-        found = outcome.ensemble_object(ensemble, goal)
-        typer.echo(json.dumps(found, ensure_ascii=False))
-        if folder is not None:
-            terminal.complain("note", f"written to {folder}")
-        return
-    if plan.talk:
-        terminal.stdout().print(outcome.ensemble_table(ensemble, goal))
-    _conclude(outcome.ensemble_sentence(ensemble, goal), folder)
-
-
-def _conclude(sentence: str, folder: Path | None) -> None:
-    console = terminal.stdout()
-    console.print(sentence, markup=False, soft_wrap=True, style="bold")
-    if folder is not None:
-        terminal.list_folder(console, folder)
-
-
-@contextmanager
-def _progress() -> Iterator[Report]:
-    """Give what is told of runs done, and shows a bar on a terminal once it takes a while."""
-    console, started = terminal.stderr(), time.monotonic()
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True)
-    task: Any = None
-
-    def report(done: int, total: int) -> None:
-        nonlocal task
-        if task is None and console.is_terminal and time.monotonic() - started > PATIENCE:
-            bar.start()
-            task = bar.add_task("runs", total=total)
-        if task is not None:
-            bar.update(task, completed=done)
-
-    try:
-        yield report
-    finally:
-        if task is not None:
-            bar.stop()
-
-
-@contextmanager
-def _worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give processes that leave warnings and interrupts to this one, and end with it at once."""
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
-    )
-    before = set(active_children())
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(active_children()) - before:
-            process.terminate()
-        raise
-    pool.shutdown()
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore", GraphWarning)

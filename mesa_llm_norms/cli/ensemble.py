@@ -1,0 +1,114 @@
+"""The ensemble of ``run --runs``: played, here or in processes, summed up, and written."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import active_children, get_context
+from typing import Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mesa_llm_norms.cli import outcome, terminal
+from mesa_llm_norms.cli.plan import Plan, conclude
+from mesa_llm_norms.ensemble import Ensemble, play_ensemble
+from mesa_llm_norms.ensemble import Progress as Report
+from mesa_llm_norms.errors import GraphWarning
+from mesa_llm_norms.recording import new_folder, write_ensemble
+
+PATIENCE = 2.0
+"""Seconds after which an ensemble shows a progress bar."""
+
+
+def run_many(plan: Plan, runs: int, workers: int, keep: bool) -> None:
+    """Play ``runs`` runs, write their folder, and print them in numbers."""
+    _finish(plan, _play(plan, runs, workers, keep))
+
+
+def _play(plan: Plan, runs: int, workers: int, keep: bool) -> Ensemble:
+    with ExitStack() as stack:
+        report = stack.enter_context(_progress())
+        executor = stack.enter_context(_worker_pool(workers)) if workers > 1 else None
+        return play_ensemble(
+            plan.spec,
+            runs=runs,
+            goal=plan.goal,
+            rounds=plan.rounds,
+            workers=workers,
+            executor=executor,
+            keep_interactions=keep,
+            progress=report,
+        )
+
+
+def _finish(plan: Plan, ensemble: Ensemble) -> None:
+    goal, folder = plan.goal, plan.folder
+    if folder is not None:
+        from mesa_llm_norms import plots
+
+        pool = plan.spec.game.pool
+        with new_folder(folder) as inside:
+            write_ensemble(inside, ensemble, goal=goal, most=plan.rounds)
+            if len(ensemble.rounds):
+                figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, pool)
+                plots.save_figure(figure, inside / "ensemble")
+    if plan.as_json:
+        found = outcome.ensemble_object(ensemble, goal)
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        if folder is not None:
+            terminal.complain("note", f"written to {folder}")
+        return
+    if plan.talk:
+        terminal.stdout().print(outcome.ensemble_table(ensemble, goal))
+    conclude(outcome.ensemble_sentence(ensemble, goal), folder)
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    """Give what is told of runs done, and shows a bar on a terminal once it takes a while."""
+    console, started = terminal.stderr(), time.monotonic()
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    task: Any = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal task
+        if task is None and console.is_terminal and time.monotonic() - started > PATIENCE:
+            bar.start()
+            task = bar.add_task("runs", total=total)
+        if task is not None:
+            bar.update(task, completed=done)
+
+    try:
+        yield report
+    finally:
+        if task is not None:
+            bar.stop()
+
+
+@contextmanager
+def _worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give processes that leave warnings and interrupts to this one, and end with it at once."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
+    )
+    before = set(active_children())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(active_children()) - before:
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore", GraphWarning)

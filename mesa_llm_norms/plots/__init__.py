@@ -1,0 +1,20 @@
+"""Figures of a run, of an ensemble, and of a network, drawn without pyplot or a screen."""
+
+from mesa_llm_norms.plots.ensemble import plot_ensemble
+from mesa_llm_norms.plots.network import MOST_NODES, plot_graph, plot_network
+from mesa_llm_norms.plots.places import layout
+from mesa_llm_norms.plots.rounds import plot_rounds
+from mesa_llm_norms.plots.style import GREY, name_colours, save_figure, write_figure
+
+__all__ = [
+    "GREY",
+    "MOST_NODES",
+    "layout",
+    "name_colours",
+    "plot_ensemble",
+    "plot_graph",
+    "plot_network",
+    "plot_rounds",
+    "save_figure",
+    "write_figure",
+]
