@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -194,7 +195,9 @@ def _batches(
     size = max(1, min(50, math.ceil(runs / (4 * processes))))
     with ExitStack() as stack:
         pool = executor or stack.enter_context(
-            ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+            ProcessPoolExecutor(
+                processes, mp_context=get_context("spawn"), initializer=end_with_parent
+            )
         )
         futures = [
             pool.submit(_play_batch, spec, range(first, min(first + size, runs)), goal, most, keep)
@@ -206,6 +209,18 @@ def _batches(
         finally:
             for future in futures:
                 future.cancel()
+
+
+def end_with_parent() -> None:
+    """In a worker process: end it when the process that started it is gone, however it went."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _play_batch(spec: Spec, runs: range, goal: Goal, rounds: int, keep: bool) -> list[Played]:

@@ -170,7 +170,8 @@ def steps_of(mind: Mind, memory: Memory, game: Game) -> list[int]:
     assert isinstance(mind, Policy)
     probabilities = mind.distribution(memory, game.pool)
     if (
-        len(probabilities) != len(game.pool)
+        not hasattr(probabilities, "__len__")
+        or len(probabilities) != len(game.pool)
         or not all(p >= 0 for p in probabilities)
         or not abs(sum(probabilities) - 1) < 1e-6
     ):

@@ -8,11 +8,12 @@ names are equal and both get ``penalty`` when they differ. Each agent remembers 
 
 from __future__ import annotations
 
-import operator
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from mesa_llm_norms.errors import PoolError, SpecError, some
 
@@ -61,9 +62,10 @@ class Game:
         object.__setattr__(self, "pool", read_pool(self.pool))
         for argument in ("reward", "penalty"):
             value = getattr(self, argument)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
+            number = isinstance(value, (int, float, np.integer, np.floating))
+            if not number or isinstance(value, bool):
                 raise SpecError(argument, value, f"{value!r} is not a number", "Give points.")
-            if not abs(value) <= MAX_POINTS:
+            if not abs(float(value)) <= MAX_POINTS:
                 raise SpecError(
                     argument, value, "out of range", f"Use at most {MAX_POINTS:,.0f} points."
                 )
@@ -80,6 +82,8 @@ def read_pool(names: Any) -> tuple[str, ...]:
     A name is 1 to 32 printable characters without surrounding spaces, a pool 2 to 1,000 different
     names in an order of their own, so no set. Raises ``PoolError`` saying which name is in the way.
     """
+    if isinstance(names, np.ndarray):
+        names = names.tolist()
     if isinstance(names, (bytes, Mapping, Set)) or not isinstance(names, Iterable):
         raise PoolError(
             "names", names, f"{names!r} is not a pool", 'Try names="QM" or ["yes", "no"].'
@@ -113,12 +117,12 @@ def read_whole(argument: str, value: Any, low: int, high: int) -> int:
 
     Raises ``SpecError`` naming the argument.
     """
-    whole = not isinstance(value, bool) and hasattr(value, "__index__")
-    if not whole or not low <= operator.index(value) <= high:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not low <= int(value) <= high:
         raise SpecError(
             argument, value, f"{value!r} is not a whole number in range", f"Use {low} to {high:,}."
         )
-    return operator.index(value)
+    return int(value)
 
 
 def is_name(name: Any) -> bool:

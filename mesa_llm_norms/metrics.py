@@ -120,7 +120,7 @@ class Recent:
 
 def check_stopping(until: str | None, window: float, threshold: float) -> None:
     """Raise ``SpecError`` unless these say when a run ends."""
-    if until not in (None, "converged", "flipped"):
+    if until is not None and (not isinstance(until, str) or until not in ("converged", "flipped")):
         raise SpecError(
             "until",
             until,

@@ -86,6 +86,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
             hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder.parent))
             hidden.chmod(0o777 & ~_umask())
             yield hidden
+            check_folder(folder)  # somebody else may have made it meanwhile
             if folder.is_dir():
                 folder.rmdir()
             hidden.rename(folder)
@@ -173,7 +174,7 @@ def _write_spec(
         "outcome": {key: _finite(value) for key, value in outcome.items()},
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "spec.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "spec.json").write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
@@ -184,9 +185,14 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     )
     kinds: dict[Any, Any] = dict.fromkeys(nodes, "int64")
     if not whole:
-        table = table.assign(**{column: [str(n) for n in table[column]] for column in nodes})
+        table = table.assign(**{column: [_written(n) for n in table[column]] for column in nodes})
         kinds = {}
     table.astype(kinds).to_parquet(path, index=False)
+
+
+def _written(node: Any) -> str:
+    """Return a node id as text that can be encoded."""
+    return str(node).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _finite(value: Any) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from numbers import Real
 from typing import Any, NamedTuple
 
 import networkx as nx
+import numpy as np
 
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errors import MindError, SpecError, some
@@ -60,7 +62,9 @@ class Spec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.incumbent is not None and self.incumbent not in self.game.pool:
+        if self.incumbent is not None and (
+            not isinstance(self.incumbent, str) or self.incumbent not in self.game.pool
+        ):
             raise SpecError(
                 "incumbent",
                 self.incumbent,
@@ -74,6 +78,10 @@ class Spec:
         for mind in self._minds.values():
             mind.check(self.game)
         read_pairing(self.pairing)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel light: what was read from the arguments is read again where it is needed."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def game(self) -> Game:
@@ -204,9 +212,7 @@ class Spec:
 
 
 def _by_share(mind: Mapping[Any, Any]) -> bool:
-    numbers = [
-        isinstance(share, (int, float)) and not isinstance(share, bool) for share in mind.values()
-    ]
+    numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in mind.values()]
     if not any(numbers):
         return False
     if (
@@ -239,8 +245,14 @@ def _place(
     graph: nx.Graph[Any], where: Any, taken: set[Hashable], chance: random.Random
 ) -> list[Hashable]:
     """Return the nodes that ``where`` means: a count, ``(count, placement)``, or the nodes."""
+    if isinstance(where, np.ndarray):
+        where = where.tolist()
     if not _is_count(where):
-        if isinstance(where, (str, bytes)) or not isinstance(where, Sequence | set | frozenset):
+        if (
+            isinstance(where, (str, bytes))
+            or not isinstance(where, Sequence | set | frozenset)
+            or (isinstance(where, tuple) and _names_a_placement(graph, where))
+        ):
             raise _bad_committed(where)
         strangers = [node for node in where if node not in graph]
         if strangers:
@@ -269,11 +281,16 @@ def _place(
     return free[:count]
 
 
+def _names_a_placement(graph: nx.Graph[Any], where: tuple[Any, ...]) -> bool:
+    """Whether ``where`` looks like a count and a placement, though the placement is unknown."""
+    return len(where) == 2 and isinstance(where[1], str) and where[1] not in graph
+
+
 def _is_count(where: Any) -> bool:
     """Whether ``where`` is a count, perhaps with a placement, and not nodes."""
     if isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
         where = where[0]
-    return hasattr(where, "__index__") and not isinstance(where, bool)
+    return isinstance(where, (int, np.integer)) and not isinstance(where, bool)
 
 
 def _cluster(graph: nx.Graph[Any], free: Sequence[Hashable], count: int) -> list[Hashable]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 import pytest
 from chances import assert_frequencies, copying
 from hypothesis import given, settings
@@ -344,3 +345,41 @@ def test_minds_in_words_name_their_shares(tmp_path: Path) -> None:
     assert a_spec(mind={"unbiased": 3, str(path): 1}).mind_label == "unbiased 75%, mine 25%"
     by_node = {node: "unbiased" if node else path for node in range(12)}
     assert a_spec(mind=by_node).mind_label == "mine, unbiased"
+
+
+def test_a_spec_travels_without_the_minds_it_read() -> None:
+    """Every batch of an ensemble carries the spec to a worker; a pipe holds 64 kB."""
+    spec = Spec(graph="ring(n=6)", mind="llama-3.1-70b-instruct", seed=1)
+    assert spec.minds
+    assert len(pickle.dumps(spec)) < 5_000
+    assert pickle.loads(pickle.dumps(spec)).seat().minds.keys() == spec.seat().minds.keys()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"committed": {"M": np.arange(1)}},
+        {"committed": {"M": np.array([0, 1])}},
+        {"names": np.array(["Q", "M"])},
+        {"memory": np.int64(3)},
+        {"reward": np.int64(3)},
+        {"mind": {"unbiased": np.int64(1), "claude-3.5-sonnet": np.float64(1)}},
+    ],
+)
+def test_numpy_s_arrays_and_numbers_are_taken(arguments: dict[str, Any]) -> None:
+    seating = Spec(**{"graph": "ring(n=6)", "names": "QM", "seed": 1, **arguments}).seat()
+    assert len(seating.minds) == 6
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"memory": np.array([1, 2])},
+        {"names": np.array(3)},
+        {"incumbent": np.array(["Q", "M"])},
+        {"committed": {"M": (5, "hub")}},
+    ],
+)
+def test_arrays_in_the_place_of_one_value_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(NormsError):
+        Spec(**{"graph": "ring(n=6)", "names": "QM", "seed": 1, **arguments}).seat()

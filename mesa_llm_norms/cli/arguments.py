@@ -78,6 +78,8 @@ def read_minds_by_node(path: Path, nodes: Nodes) -> dict[Hashable, str]:
     """Return the minds in a JSON file of one object, ``{"node": "mind", ...}``."""
     remedy = 'It holds one JSON object, {"node": "mind", ...}, every node in it once.'
     try:
+        if path.exists() and not path.is_file():
+            raise FileFormatError(path, "it is no regular file", remedy)
         if path.stat().st_size > MAX_BYTES:
             raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", remedy)
         content = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -37,6 +37,8 @@ def load_mind(mind: Any) -> Mind:
     mind (JSON) or a measured table (JSON or CSV). Raises ``MindError`` or ``FileFormatError``.
     """
     if isinstance(mind, Mind):
+        if not isinstance(getattr(mind, "label", None), str):
+            raise MindError("mind", mind, f"{mind!r} has no label", "Set label to a short text.")
         return mind
     if isinstance(mind, Path):
         return read_mind(mind)

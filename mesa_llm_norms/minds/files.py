@@ -211,12 +211,16 @@ def _parse_memory(path: Path, written: str, pool: Sequence[str]) -> Memory:
 
 def _read_text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise FileFormatError(path, "it is no regular file", _REMEDY)
         size = path.stat().st_size
         text = path.read_text(encoding="utf-8-sig") if size <= MAX_BYTES else ""
     except OSError as error:
         raise FileFormatError(
             path, error.strerror or "it cannot be read", "Check the path."
         ) from error
+    except FileFormatError:
+        raise
     except (UnicodeDecodeError, ValueError) as error:
         raise FileFormatError(path, "it is not UTF-8 text", _REMEDY) from error
     if size > MAX_BYTES:
