@@ -61,11 +61,11 @@ class Game:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pool", read_pool(self.pool))
         for argument in ("reward", "penalty"):
-            value = getattr(self, argument)
+            value: Any = getattr(self, argument)
             number = isinstance(value, (int, float, np.integer, np.floating))
             if not number or isinstance(value, bool):
                 raise SpecError(argument, value, f"{value!r} is not a number", "Give points.")
-            if not abs(float(value)) <= MAX_POINTS:
+            if not -MAX_POINTS <= value <= MAX_POINTS:
                 raise SpecError(
                     argument, value, "out of range", f"Use at most {MAX_POINTS:,.0f} points."
                 )
