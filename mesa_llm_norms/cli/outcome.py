@@ -103,15 +103,13 @@ def counted(ensemble: Ensemble, goal: Goal) -> Any:
 
 
 def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
-    """Return what ``run --runs N --json`` prints; how many flipped, where that was the goal."""
+    """Return what ``run --runs N --json`` prints."""
     done = counted(ensemble, goal)
-    flipped = {"flipped": int(ensemble.runs["flipped"].sum())} if goal.until == "flipped" else {}
     return {
         "runs": len(ensemble.runs),
         "converged": int(ensemble.runs["converged"].sum()),
         "interactions_median": float(done["interactions"].median()) if len(done) else None,
         "winners": _winners(done, ensemble.spec.game.pool),
-        **flipped,
     }
 
 
