@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mesa_llm_norms.cli import outcome, terminal
 from mesa_llm_norms.cli.plan import Plan, conclude
-from mesa_llm_norms.ensemble import Ensemble, end_with_parent, play_ensemble
+from mesa_llm_norms.ensemble import Ensemble, play_ensemble
 from mesa_llm_norms.ensemble import Progress as Report
 from mesa_llm_norms.errors import GraphWarning
 from mesa_llm_norms.recording import new_folder, write_ensemble
@@ -99,9 +99,6 @@ def _worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers, mp_context=get_context("spawn"), initializer=_prepare_worker
     )
     before = set(active_children())
-    listening = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes inherit
-    pool.submit(int)
-    signal.signal(signal.SIGINT, listening)
     try:
         yield pool
     except BaseException:
@@ -113,6 +110,5 @@ def _worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepare_worker() -> None:
-    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", GraphWarning)
