@@ -20,6 +20,7 @@ import hashlib
 import random
 import secrets
 from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,11 +64,13 @@ def thresholds(weights: Any) -> list[int]:
     The index is that of the first threshold above the draw; the last threshold is always 2**32, and
     the sum of the weights need not be one.
     """
-    total = np.cumsum(np.asarray(weights, dtype=np.float64))
-    scaled = np.rint(total / total[-1] * UNIT)
-    last = int(np.flatnonzero(np.diff(total, prepend=0.0) > 0)[-1])
-    scaled[last:] = UNIT
-    return [int(value) for value in scaled]
+    given = weights.tolist() if isinstance(weights, np.ndarray) else weights
+    sums = list(accumulate(float(weight) for weight in given))
+    before = [0.0, *sums[:-1]]
+    last = max(
+        place for place, (low, high) in enumerate(zip(before, sums, strict=True)) if low < high
+    )
+    return [round(part / sums[-1] * UNIT) for part in sums[:last]] + [UNIT] * (len(sums) - last)
 
 
 class Draws:

@@ -10,7 +10,8 @@
     │   ├── PairingError     a pairing rule, or a pair it drew
     │   └── MindError        a mind that cannot be found, or that breaks the contract of minds
     ├── FileFormatError      a file that cannot be read as what it should be (also a ValueError)
-    └── DecisionError        a mind that gave no usable decision
+    ├── DecisionError        a mind that gave no usable decision
+    └── WorkerError          processes that play runs are lost time and again
     GraphWarning             a graph the game can be played on, with a caveat (a UserWarning)
 """
 
@@ -94,6 +95,19 @@ class DecisionError(NormsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.mind, self.problem)
+
+
+class WorkerError(NormsError):
+    """What plays the runs is lost; ``problem`` says how. What was finished before is kept."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"workers: {problem}. Look for what ends them, a lack of memory perhaps, and go on."
+        )
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem,)
 
 
 class GraphWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""Who meets whom: the graph read as contacts, and the rules that draw pairs from it.
+"""Who meets whom: the rules that draw pairs from a graph.
 
 A rule *plans*: it draws pairs before anyone chooses, from the graph and the run's draws alone, and
 never looks at what was played. ``node`` is the study's rule. A rule of your own is an object with
@@ -10,95 +10,15 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any
 
-import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
-from mesa_llm_norms.draws import Draws, index_of, mix_array, thresholds
-from mesa_llm_norms.errors import GraphError, PairingError
-
-Pair = tuple[int, int]
-
-
-class Contacts:
-    """A graph compiled for drawing: nodes by index, and each one's neighbours.
-
-    ``nodes[i]`` is the id of node i and ``neighbours[i]`` the indices it may meet when it is drawn
-    first: its successors, if the graph is directed. Edge weights, where there are any, say how much
-    more often one contact is drawn than another. Nodes in ``absent`` are left out.
-
-    Neighbours are in the order of ``nodes``, not in that in which edges were added, which a copy of
-    a networkx graph does not keep.
-    """
-
-    def __init__(self, graph: nx.Graph[Any], absent: Iterable[Hashable] = ()) -> None:
-        left_out = set(absent)
-        self.directed = graph.is_directed()
-        self.nodes: tuple[Hashable, ...] = tuple(n for n in graph.nodes if n not in left_out)
-        self.index = {node: place for place, node in enumerate(self.nodes)}
-        found = [
-            dict(
-                sorted(
-                    (self.index[v], float(data.get("weight", 1)))
-                    for v, data in graph.adj[u].items()
-                    if v in self.index
-                )
-            )
-            for u in self.nodes
-        ]
-        self.neighbours = tuple(tuple(weights) for weights in found)
-        self.initiators = tuple(place for place, others in enumerate(self.neighbours) if others)
-        if not self.initiators:
-            raise GraphError("no edge joins two agents", "Add an edge.", self.nodes)
-        weighted = any(weight != 1 for weights in found for weight in weights.values())
-        self.weights = tuple(tuple(w.values()) for w in found) if weighted else None
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-    def joins(self, pair: Any) -> bool:
-        """Whether ``pair`` is two indices of which the first may meet the second."""
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            return False
-        a, b = pair
-        if not isinstance(a, (int, np.integer)) or not isinstance(b, (int, np.integer)):
-            return False
-        return bool(0 <= a < len(self)) and b in self.neighbours[a]
-
-    @cached_property
-    def shares(self) -> tuple[list[int], ...]:
-        """For a weighted graph, each node's thresholds over its neighbours."""
-        return tuple(thresholds(weights) if weights else [] for weights in self.weights or ())
-
-    @cached_property
-    def edges(self) -> tuple[Pair, ...]:
-        """Every edge once; an undirected one from its earlier to its later node."""
-        return tuple(
-            (a, b)
-            for a, others in enumerate(self.neighbours)
-            for b in others
-            if self.directed or a < b
-        )
-
-    @cached_property
-    def edge_weights(self) -> tuple[float, ...] | None:
-        """The weight of every edge in ``edges``, or None where all are equal."""
-        if self.weights is None:
-            return None
-        known = {
-            (a, b): weight
-            for a, (others, weights) in enumerate(zip(self.neighbours, self.weights, strict=True))
-            for b, weight in zip(others, weights, strict=True)
-        }
-        return tuple(known[edge] for edge in self.edges)
-
-    @cached_property
-    def edge_shares(self) -> list[int]:
-        """For a weighted graph, the thresholds over ``edges``."""
-        return thresholds(self.edge_weights or (1,))
+from mesa_llm_norms.contacts import Contacts, Pair
+from mesa_llm_norms.draws import Draws, index_of, mix_array
+from mesa_llm_norms.errors import PairingError
 
 
 class Pairing(ABC):
@@ -164,7 +84,7 @@ class EdgePairing(Pairing):
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
         edges = contacts.edges
-        weighted = contacts.weights is not None
+        weighted = contacts.strengths is not None
         for number in range(first, first + len(contacts)):
             drawn = draws.interaction(number)
             place = (
@@ -193,19 +113,34 @@ class MatchingPairing(Pairing):
         draws: Draws,
     ) -> Iterator[Pair]:
         """Yield the pairs of one matching, a function of the round's number."""
-        edges = contacts.edges
-        key = draws.of("matching", round_number)
-        hashed = mix_array(key, len(edges))
-        flips = (hashed & np.uint64(1)).tolist()
-        arrival = -np.log((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54)
-        if contacts.edge_weights is not None:
-            arrival /= np.array(contacts.edge_weights)
+        order, first_ends, second_ends = (
+            column.tolist() for column in self.arrivals(contacts, round_number, draws)
+        )
         busy = [False] * len(contacts)
-        for place in np.argsort(arrival, kind="stable").tolist():
-            a, b = edges[place]
+        for place in order:
+            a, b = first_ends[place], second_ends[place]
             if not (busy[a] or busy[b]):
                 busy[a] = busy[b] = True
-                yield (a, b) if contacts.directed or flips[place] else (b, a)
+                yield a, b
+
+    @staticmethod
+    def arrivals(
+        contacts: Contacts, round_number: int, draws: Draws
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        """Return the order in which the edges come, and which end of each would play first."""
+        hashed = mix_array(draws.of("matching", round_number), len(contacts.tails))
+        arrival = -np.log((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54)
+        if contacts.edge_strengths is not None:
+            arrival /= contacts.edge_strengths
+        order = np.argsort(arrival, kind="stable")
+        if contacts.directed:
+            return order, contacts.tails, contacts.heads
+        kept = (hashed & np.uint64(1)).astype(bool)
+        return (
+            order,
+            np.where(kept, contacts.tails, contacts.heads),
+            np.where(kept, contacts.heads, contacts.tails),
+        )
 
 
 PAIRINGS: dict[str, type[Pairing]] = {

@@ -33,10 +33,10 @@ from mesa_llm_norms.memory import Memory, Remembered
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
 from mesa_llm_norms.minds.table import TableMind, write_memory
+from mesa_llm_norms.text_files import read_json, read_text
 
 FORMAT = "mesa_llm_norms recorded mind"
 VERSION = 1
-MAX_BYTES = 20_000_000
 MAX_WEIGHT = 1e6
 
 _REMEDY = "The page docs/minds.md shows what a mind file looks like."
@@ -48,10 +48,9 @@ def read_mind(path: str | Path) -> Policy:
     Raises ``FileFormatError`` for anything that is not such a file.
     """
     path = Path(path)
-    text = _read_text(path)
     if path.suffix.lower() == ".csv":
-        return _table_from_csv(path, text)
-    content = _read_json(path, text)
+        return _table_from_csv(path, read_text(path, _REMEDY))
+    content = read_json(path, _REMEDY)
     if content.get("format") == FORMAT:
         return _recorded(path, content)
     if "table" in content:
@@ -207,35 +206,6 @@ def _parse_memory(path: Path, written: str, pool: Sequence[str]) -> Memory:
             )
         pairs.append(Remembered(own, partner))
     return tuple(pairs)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise FileFormatError(path, "it is no regular file", _REMEDY)
-        size = path.stat().st_size
-        text = path.read_text(encoding="utf-8-sig") if size <= MAX_BYTES else ""
-    except OSError as error:
-        raise FileFormatError(
-            path, error.strerror or "it cannot be read", "Check the path."
-        ) from error
-    except FileFormatError:
-        raise
-    except (UnicodeDecodeError, ValueError) as error:
-        raise FileFormatError(path, "it is not UTF-8 text", _REMEDY) from error
-    if size > MAX_BYTES:
-        raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", _REMEDY)
-    return text
-
-
-def _read_json(path: Path, text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(path, f"it is not JSON: {error}", _REMEDY) from error
-    if not isinstance(content, dict):
-        raise FileFormatError(path, "it does not hold a JSON object", _REMEDY)
-    return content
 
 
 def _is_drift(value: Any) -> bool:

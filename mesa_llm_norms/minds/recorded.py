@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 from typing import Any, TypeAlias
 
@@ -46,6 +46,9 @@ from mesa_llm_norms.minds.mind import Policy
 
 DEPTH = 5
 """How many interactions the recorded agents remembered."""
+
+MOST_KNOWN = 50_000
+"""Of how many memories a mind keeps the distribution."""
 
 Weights: TypeAlias = dict[str, dict[str, float]]
 """family -> feature -> weight; a feature of two parts joins them with a space."""
@@ -96,12 +99,16 @@ class RecordedMind(Policy):
         self._shared = cache(self._shared_utility)
         self._own = cache(self._own_utility)
         self._alone = cache(self._utilities_alone)
+        self._fitted = lru_cache(MOST_KNOWN)(self._fitted_distribution)
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
         """Return the probability of each name of ``pool``, in its order."""
-        recent = memory[-DEPTH:]
+        probabilities = self._fitted(memory[-DEPTH:], tuple(pool))
+        return sharpen(probabilities, self.sharpness) if self.sharpness != 1 else probabilities
+
+    def _fitted_distribution(self, recent: Memory, pool: tuple[str, ...]) -> Sequence[float]:
         size = len(pool)
-        utilities = list(self._alone(tuple(pool), not recent))
+        utilities = list(self._alone(pool, not recent))
         stranger = self._shared("N" * len(recent), size)
         met = {name for pair in recent for name in pair}
         for place, name in enumerate(pool):
@@ -121,7 +128,7 @@ class RecordedMind(Policy):
                 (counted.get(name, 0) + self.caution * probability) / total
                 for name, probability in zip(pool, probabilities, strict=True)
             ]
-        return sharpen(probabilities, self.sharpness) if self.sharpness != 1 else probabilities
+        return probabilities
 
     def for_run(self, game: Game, draws: Draws) -> RecordedMind:
         """Return the mind with the sharpness of this run, where its pool was found to drift."""
@@ -130,9 +137,9 @@ class RecordedMind(Policy):
         mean, spread = self.drift[pool_key(game.pool)]
         chance = ((draws.of(f"sharpness of {self.label}") >> 12) + 0.5) / 2**52
         sharpness = mean * math.exp(spread * NormalDist().inv_cdf(chance))
-        return RecordedMind(
-            self.label, self.weights, self.counts, self.caution, None, self.provenance, sharpness
-        )
+        mind = object.__new__(type(self))  # shares what is known of the fit, cached
+        mind.__dict__.update(self.__dict__, drift={}, sharpness=sharpness)
+        return mind
 
     def known(self, pool: Sequence[str]) -> tuple[str, ...]:
         """Return the names of ``pool`` that carry a measured weight of their own."""

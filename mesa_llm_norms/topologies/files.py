@@ -1,4 +1,4 @@
-"""Graphs from files: GraphML, GEXF, GML, edge lists and node-link JSON, by suffix."""
+"""Graphs from files: GraphML, GEXF, GML, edge lists, node-link JSON, sparse arrays; by suffix."""
 
 from __future__ import annotations
 
@@ -6,38 +6,49 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import networkx as nx
+from scipy import sparse
 
 from mesa_llm_norms.errors import FileFormatError, some
+from mesa_llm_norms.topologies.adjacency import Adjacency, Graph, read_adjacency
+from mesa_llm_norms.topologies.registry import check_size
 
 MAX_BYTES = 100_000_000
+MAX_SPARSE_BYTES = 1_000_000_000
 _HEADERS = {("source", "target"), ("from", "to")}
 
 
 class Format(NamedTuple):
-    """A kind of graph file: what it is called, how it is read, and the call that writes one."""
+    """A kind of graph file: what it is called, how it is read, and the call that writes one.
+
+    ``read`` takes the decoded text, or the bytes of a file that is not text.
+    """
 
     name: str
-    read: Callable[[str], nx.Graph[Any]]
+    read: Callable[[Any], Graph]
     write: str
+    is_text: bool = True
 
 
-def read_file(path: Path) -> nx.Graph[Any]:
+def read_file(path: Path) -> Graph:
     """Return the graph in a file, whose suffix says the format (see ``FORMATS``).
 
     Node ids are strings, or ints if every one is a whole number (JSON says which itself); GML nodes
     go by label where they have one. ``weight`` of an edge becomes a number if it reads as one.
     GraphML, GEXF, GML and JSON may be directed; an edge list is not. Parallel edges are kept, in a
-    multigraph, for ``check_graph`` to refuse.
+    multigraph, for ``check_graph`` to refuse. An ``.npz`` file holds a scipy sparse array, read as
+    ``read_graph`` reads one.
 
     Raises ``FileFormatError`` for a file that is missing, empty, larger than ``MAX_BYTES``, not
     text (UTF-8, or UTF-16 with a byte order mark), or not of its format, and for XML that declares
-    a document type or entities, which can grow without bound.
+    a document type or entities, which can grow without bound. An ``.npz`` file may have, packed and
+    unpacked, ``MAX_SPARSE_BYTES``; nothing in it is ever unpickled.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
@@ -46,9 +57,10 @@ def read_file(path: Path) -> nx.Graph[Any]:
             f"the suffix {path.suffix!r} is of no known format",
             f"Known are {', '.join(FORMATS)}.",
         )
-    text = _text(path)
+    data = _contents(path, MAX_BYTES if kind.is_text else MAX_SPARSE_BYTES)
+    contents = _text(path, data) if kind.is_text else data
     try:
-        return _with_numeric_weights(_simple(kind.read(text)))
+        return _with_numeric_weights(_simple(kind.read(contents)))
     except Exception as error:  # On bad input networkx and expat raise nearly every kind there is.
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise FileFormatError(
@@ -66,11 +78,11 @@ def is_file(text: str) -> bool:
         return False
 
 
-def _text(path: Path) -> str:
-    """Return the decoded contents; what goes wrong becomes ``FileFormatError``."""
+def _contents(path: Path, most: int) -> bytes:
+    """Return at most so many bytes; what goes wrong becomes ``FileFormatError``."""
     try:
         regular = path.is_file() or not path.exists()
-        data = _contents(path) if regular else b""
+        data = _first_bytes(path, most + 1) if regular else b""
     except FileNotFoundError as error:
         raise FileFormatError(
             path, "no such file", "Check the path; it starts from the folder you run in."
@@ -81,12 +93,21 @@ def _text(path: Path) -> str:
         ) from error
     if not regular:
         raise FileFormatError(path, "not a regular file", "Give the path of a graph file.")
-    if len(data) > MAX_BYTES:
+    if len(data) > most:
         raise FileFormatError(
             path,
-            f"larger than {MAX_BYTES // 1_000_000} MB",
-            "Read it with networkx and give the graph itself.",
+            f"larger than {most // 1_000_000:,} MB",
+            "Read it yourself and give the graph itself.",
         )
+    return data
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+def _text(path: Path, data: bytes) -> str:
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -97,11 +118,6 @@ def _text(path: Path) -> str:
     if not text.strip():
         raise FileFormatError(path, "empty", "Save the graph again.")
     return text
-
-
-def _contents(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
 
 
 def _read_graphml(text: str) -> nx.Graph[Any]:
@@ -195,9 +211,19 @@ def _fields(content: str) -> list[str]:
     return [*(field.strip() for field in row), *(weight.groups() if weight else ())]
 
 
-def _simple(graph: nx.Graph[Any]) -> nx.Graph[Any]:
+def _read_npz(data: bytes) -> Adjacency:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > MAX_SPARSE_BYTES:
+        raise ValueError(f"unpacked it is larger than {MAX_SPARSE_BYTES // 1_000_000:,} MB")
+    matrix: Any = sparse.load_npz(io.BytesIO(data))
+    check_size(max(matrix.shape), matrix.nnz / 2, sparse=True)
+    return read_adjacency(matrix)
+
+
+def _simple(graph: Graph) -> Graph:
     """Return a multigraph without parallel edges as the simple graph it is, others as they are."""
-    if not graph.is_multigraph():
+    if not isinstance(graph, nx.Graph) or not graph.is_multigraph():
         return graph
     simple: nx.Graph[Any] = nx.DiGraph(graph) if graph.is_directed() else nx.Graph(graph)
     return simple if simple.number_of_edges() == graph.number_of_edges() else graph
@@ -210,7 +236,9 @@ def _with_whole_ids(graph: nx.Graph[Any]) -> nx.Graph[Any]:
     return nx.relabel_nodes(graph, whole)
 
 
-def _with_numeric_weights(graph: nx.Graph[Any]) -> nx.Graph[Any]:
+def _with_numeric_weights(graph: Graph) -> Graph:
+    if not isinstance(graph, nx.Graph):
+        return graph
     for _, _, data in graph.edges(data=True):
         if isinstance(data.get("weight"), str):
             try:
@@ -227,6 +255,9 @@ _JSON = Format(
     "node-link JSON", _read_json, 'json.dump(nx.node_link_data(graph, edges="edges"), file)'
 )
 _EDGES = Format("an edge list", _read_edge_list, 'nx.write_edgelist(graph, path, data=["weight"])')
+_NPZ = Format(
+    "a scipy sparse array", _read_npz, "scipy.sparse.save_npz(path, array)", is_text=False
+)
 
 FORMATS: Mapping[str, Format] = {
     ".graphml": _GRAPHML,
@@ -239,4 +270,5 @@ FORMATS: Mapping[str, Format] = {
     ".txt": _EDGES,
     ".csv": _EDGES,
     ".tsv": _EDGES,
+    ".npz": _NPZ,
 }

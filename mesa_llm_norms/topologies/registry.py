@@ -15,13 +15,23 @@ from typing import Any, TypeAlias, TypeVar
 import networkx as nx
 
 from mesa_llm_norms.errors import TopologyError
+from mesa_llm_norms.topologies.adjacency import (
+    Graph,
+    is_connected,
+    is_sparse,
+    read_adjacency,
+    size,
+)
 from mesa_llm_norms.topologies.call import parse, shown
 
 MAX_NODES = 100_000
 MAX_EDGES = 5_000_000
+MAX_SPARSE_NODES = 10_000_000
+MAX_SPARSE_EDGES = 100_000_000
 MAX_LIST = 100
 MAX_DRAWS = 100
 _MAX_DRAWN = 5_000_000
+_MAX_SPARSE_DRAWN = 200_000_000
 
 Value: TypeAlias = int | float | tuple[int, ...]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -77,7 +87,7 @@ class Topology:
     summary: str
     parameters: Mapping[str, Parameter] = field(hash=False)
     example: str
-    function: Callable[..., nx.Graph[Any]]
+    function: Callable[..., Graph]
     takes_rng: bool
     connect_by: str
 
@@ -86,7 +96,7 @@ class Topology:
         """The string that gives the same graph as the bare name: all defaults written out."""
         return _written(self.name, (), {name: it.default for name, it in self.parameters.items()})
 
-    def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> nx.Graph[Any]:
+    def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> Graph:
         """Return the graph for these parameters, in declared order or by name.
 
         Draws from ``rng`` only if the topology is random. Raises ``TopologyError`` for a parameter
@@ -124,16 +134,21 @@ class Topology:
             name: self.parameters[name].read(value) for name, value in {**defaults, **given}.items()
         }
 
-    def _draw(self, call: Callable[[], nx.Graph[Any]]) -> nx.Graph[Any]:
+    def _draw(self, call: Callable[[], Any]) -> Graph:
         draws = drawn = 0
-        while draws < MAX_DRAWS and drawn < _MAX_DRAWN:
-            graph = call()
-            if not isinstance(graph, nx.Graph):
-                raise ValueError(f"it made a {type(graph).__name__}, not a networkx graph")
-            if not self.connect_by or _is_connected(graph):
+        most = _MAX_DRAWN
+        while draws < MAX_DRAWS and drawn < most:
+            made = call()
+            if not isinstance(made, nx.Graph) and not is_sparse(made):
+                raise ValueError(
+                    f"it made a {type(made).__name__}, not a networkx graph or a scipy sparse array"
+                )
+            graph: Graph = made if isinstance(made, nx.Graph) else read_adjacency(made)
+            most = _MAX_DRAWN if isinstance(graph, nx.Graph) else _MAX_SPARSE_DRAWN
+            if not self.connect_by or is_connected(graph):
                 return graph
             draws += 1
-            drawn += len(graph) + graph.number_of_edges()
+            drawn += sum(size(graph))
         raise ValueError(f"no connected graph in {draws} draws; raise {self.connect_by}")
 
 
@@ -148,7 +163,9 @@ def topologies() -> tuple[Topology, ...]:
 def topology(
     example: str, /, *, connect_by: str = "", **ranges: tuple[float, float]
 ) -> Callable[[Function], Function]:
-    """Make a function that returns a networkx graph usable by name: ``graph="my_name(n=10)"``.
+    """Make a function that returns a graph usable by name: ``graph="my_name(n=10)"``.
+
+    It returns a networkx graph, or a scipy sparse array as ``read_adjacency`` takes it.
 
     The function's name is the topology's, the first line of its docstring the summary, and its
     parameters, each with a default, the parameters. Types come from the defaults: an int, a float,
@@ -174,21 +191,26 @@ def topology(
     return register
 
 
-def check_size(nodes: float, edges: float = 0) -> None:
-    """Raise ``ValueError`` for more nodes or edges than allowed; an estimate will do."""
-    if nodes > MAX_NODES or edges > MAX_EDGES:
+def check_size(nodes: float, edges: float = 0, *, sparse: bool = False) -> None:
+    """Raise ``ValueError`` for more nodes or edges than allowed; an estimate will do.
+
+    ``MAX_NODES`` and ``MAX_EDGES`` go for a networkx graph, ``MAX_SPARSE_NODES`` and
+    ``MAX_SPARSE_EDGES`` for a ``sparse`` array.
+    """
+    most = (MAX_SPARSE_NODES, MAX_SPARSE_EDGES) if sparse else (MAX_NODES, MAX_EDGES)
+    if nodes > most[0] or edges > most[1]:
         raise ValueError(
             f"{nodes:,.0f} nodes and about {edges:,.0f} edges are too many; the most are "
-            f"{MAX_NODES:,} and {MAX_EDGES:,}"
+            f"{most[0]:,} and {most[1]:,}"
         )
 
 
-def is_topology(text: str) -> bool:
-    """Whether ``text`` starts with the name of a known topology, whatever is in parentheses."""
-    return text.partition("(")[0].strip() in _TOPOLOGIES
+def find_topology(text: str) -> Topology | None:
+    """Return the topology that ``text`` starts with the name of, whatever is in parentheses."""
+    return _TOPOLOGIES.get(text.partition("(")[0].strip())
 
 
-def read_topology(text: str, rng: random.Random) -> nx.Graph[Any]:
+def read_topology(text: str, rng: random.Random) -> Graph:
     """Return the graph that a string such as ``"watts_strogatz(n=24, k=4, p=0.1)"`` stands for.
 
     Never touches a file. The same string and the same state of ``rng`` give the same graph. Raises
@@ -260,12 +282,6 @@ def _parameter(name: str, default: object, bounds: tuple[float, float] | None) -
     parameter = Parameter(name, default, *(bounds or unbounded))
     parameter.read(default)
     return parameter
-
-
-def _is_connected(graph: nx.Graph[Any]) -> bool:
-    if isinstance(graph, nx.DiGraph):
-        return nx.is_weakly_connected(graph)
-    return nx.is_connected(graph)
 
 
 def _is_number(item: object, whole: bool) -> bool:

@@ -23,7 +23,9 @@ NAMES = [it.name for it in BUILT_IN]
 
 def made(text: str, seed: int = 7) -> nx.Graph[Any]:
     """Return the graph of a topology string, drawn from a fresh generator."""
-    return read_graph(text, random.Random(seed))
+    graph = read_graph(text, random.Random(seed))
+    assert isinstance(graph, nx.Graph)
+    return graph
 
 
 def degrees(graph: nx.Graph[Any]) -> Counter[int]:
@@ -107,7 +109,7 @@ def test_random_topologies_differ_between_draws_and_others_leave_the_generator_a
     """Only topologies that take a generator use it."""
     for topology in BUILT_IN:
         rng = random.Random(3)
-        graphs = [topology.make(rng) for _ in range(8)]
+        graphs: list[Any] = [topology.make(rng) for _ in range(8)]
         assert (rng.getstate() == random.Random(3).getstate()) == (not topology.takes_rng)
         assert (len({frozenset(graph.edges) for graph in graphs}) > 1) == topology.takes_rng
 
@@ -248,7 +250,7 @@ def test_what_never_comes_out_connected_says_which_parameter_to_raise(
         "complete(n=100000)",
         "ring(n=100000, k=99998)",
         "lattice(rows=100000, columns=100000)",
-        "torus(rows=1000, columns=1000)",
+        "torus(rows=10000, columns=1001)",
         "connected_caveman(cliques=100000, size=100000)",
         "barbell(clique=100000, path=0)",
         "erdos_renyi(n=100000, p=0.5)",
@@ -261,7 +263,7 @@ def test_what_never_comes_out_connected_says_which_parameter_to_raise(
 )
 def test_graphs_too_large_to_hold_are_refused_before_they_are_made(text: str) -> None:
     """Sizes are estimated from the parameters."""
-    with pytest.raises(TopologyError, match="100,000"):
+    with pytest.raises(TopologyError, match=r"from .* to 10.*,000|too many"):
         made(text)
 
 
@@ -284,5 +286,6 @@ def test_any_small_parameters_give_a_connected_graph_or_a_topology_error(
         graph = topology.make(random.Random(seed), **values)
     except TopologyError:
         return
+    assert isinstance(graph, nx.Graph)
     check_graph(graph)
     assert nx.is_connected(graph)
