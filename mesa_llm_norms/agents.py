@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from mesa.discrete_space import Cell, FixedAgent
+from mesa.discrete_space import Cell
 
-from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.memory import Memory, remember, score
 from mesa_llm_norms.minds.committed import CommittedMind
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.networked import NodeAgent
 
 if TYPE_CHECKING:
     from mesa_llm_norms.model import NamingGame
 
 
-class NamingAgent(FixedAgent):
+class NamingAgent(NodeAgent):
     """An agent that plays the naming game from a fixed node.
 
     ``mind`` may be replaced at any time between steps. Subclasses may override ``remember`` to keep
@@ -26,21 +25,10 @@ class NamingAgent(FixedAgent):
     model: NamingGame
 
     def __init__(self, model: NamingGame, cell: Cell, mind: Mind, memory: Memory = ()) -> None:
-        if cell.agents:
-            raise SpecError(
-                "cell", cell, f"node {cell.coordinate!r} is taken", "Remove its agent first."
-            )
-        super().__init__(model)
-        self.cell = cell
+        super().__init__(model, cell)
         self.mind = mind
-        self._memory = memory
+        self._memory = tuple(memory)
         self._name: str | None = None
-        model.seats_changed()
-
-    @property
-    def node(self) -> Hashable:
-        """The id of the graph's node the agent sits on."""
-        return cast(Cell, self.cell).coordinate
 
     @property
     def memory(self) -> Memory:
@@ -67,7 +55,6 @@ class NamingAgent(FixedAgent):
         self._name = own
         self._memory = remember(self._memory, own, partner, self.model.game.memory)
 
-    def remove(self) -> None:
-        """Leave the game; the node stays, empty, until somebody else is put on it."""
-        self.model.seats_changed()
-        super().remove()  # type: ignore[no-untyped-call]
+    def restore(self, memory: Memory, name: str | None) -> None:
+        """Take over a memory, and the name played last, as an engine has left them."""
+        self._memory, self._name = tuple(memory), name

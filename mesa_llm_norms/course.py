@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.execution import Engine, Player
-from mesa_llm_norms.game import Interaction, read_whole
-from mesa_llm_norms.metrics import Recent, Round, check_stopping, summarise
-from mesa_llm_norms.pairing import Contacts
+from mesa_llm_norms.game import Game, Interaction, read_whole
+from mesa_llm_norms.metrics import Round, Tally
+from mesa_llm_norms.window import Recent, Stop, check_stopping, converging, flipping
 
 WINDOW = 3
 MOST = 10**9
@@ -41,49 +44,69 @@ class Outcome(NamedTuple):
     """Share of their interactions that matched."""
 
 
+class RoundEngine(Protocol):
+    """What plays the rounds of a course: the engine in plain Python, or the compiled kernel."""
+
+    @property
+    def game(self) -> Game:
+        """The rules."""
+
+    @property
+    def contacts(self) -> Contacts:
+        """Who may meet whom."""
+
+    @property
+    def interactions(self) -> int:
+        """How many have been played."""
+
+    @property
+    def rounds(self) -> int:
+        """How many have been begun."""
+
+    @property
+    def names_held(self) -> NDArray[np.int16]:
+        """For each node the place in the pool of the name played last, -1 for none."""
+
+    def play(
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+    ) -> None:
+        """Play rounds until the stop is reached, and count them; see ``Engine.play``."""
+
+
 class Course:
     """Plays rounds on an engine, keeps the last few in sight, and knows when a goal is reached."""
 
-    def __init__(self, engine: Engine, committed_names: Sequence[str]) -> None:
+    def __init__(self, engine: RoundEngine, committed_names: Sequence[str]) -> None:
         self.engine = engine
         self.committed_names = tuple(committed_names)
         self.goal = Goal()
         self.last_round: Round | None = None
+        """The last round that was played, in numbers."""
         self.rows: list[Interaction] = []
-        """The interactions of the last round played, or begun where a mind failed in it."""
-        self._recent = Recent(self._size())
+        """What the last call of ``play`` kept, also where a mind failed in it."""
+        self._recent = Recent(self._size(), len(engine.game.pool))
 
-    def aim(self, until: str | None, window: float, threshold: float) -> None:
+    def aim(self, goal: Goal) -> None:
         """Stop at this goal from now on; raises ``SpecError`` for one that cannot be reached."""
-        check_stopping(until, window, threshold)
-        if until == "flipped" and not self.committed_names:
-            raise SpecError(
-                "until",
-                until,
-                "nobody is committed, so no convention can be flipped",
-                'Commit somebody, such as committed={"M": 5}, or run until="converged".',
-            )
-        self.goal = Goal(until, window, threshold)
+        check_goal(goal, self.committed_names)
+        self.goal = goal
+        self.resize()
+
+    def resize(self) -> None:
+        """Fit the window to the contacts, after they changed."""
         self._recent = self._recent.resized(self._size())
 
-    def seat(self, contacts: Contacts, players: Sequence[Player]) -> None:
-        """Go on with other players or contacts."""
-        self.engine.seat(contacts, players)
-        self._recent = self._recent.resized(self._size())
-
-    def play_round(self) -> list[Interaction]:
-        """Play one population round, less if the goal is reached in it, and return its rows."""
-        rows = self.rows = []
+    def play(self, rounds: int, keep: bool = True) -> Tally:
+        """Play so many population rounds, fewer if the goal is reached, and return their counts."""
+        engine = self.engine
+        tally = Tally(engine.game.pool, engine.rounds, engine.interactions)
+        self.rows = []
+        stop = self._stop(self.goal.until)
         try:
-            for row in self.engine.round():
-                rows.append(row)
-                self._recent.add(row.name_a, row.name_b)
-                if self.goal.until is not None and self.reached:
-                    break
+            engine.play(rounds, self._recent, stop, tally, self.rows if keep else None)
         finally:
-            if rows:
-                self.last_round = summarise(rows, self.engine.game.pool)
-        return rows
+            self.last_round = tally.last or self.last_round
+        return tally
 
     @property
     def reached(self) -> bool:
@@ -92,36 +115,69 @@ class Course:
         ``converged``: of the last ``window`` times N interactions, at least ``threshold`` matched.
         ``flipped``: 95% of the names played in them are one committed name.
         """
-        if self.goal.until == "converged":
-            return self.converged
-        return self.goal.until == "flipped" and self.flipped
+        return self.goal.until is not None and self._recent.reaches(self._stop(self.goal.until))
 
     @property
     def converged(self) -> bool:
         """Whether the last interactions, as many as the window holds, matched."""
-        return self._recent.converged(self.goal.threshold)
+        return self._recent.reaches(self._stop("converged"))
 
     @property
     def flipped(self) -> bool:
         """Whether a committed name has taken over."""
-        return self._recent.flipped(self.committed_names)
+        return self._recent.reaches(self._stop("flipped"))
 
     @property
     def outcome(self) -> Outcome:
         """How the run stands now."""
-        winner = self._recent.leader(self.engine.game.pool)
+        leader = self._recent.leader()
         return Outcome(
             self.engine.interactions,
             self.engine.rounds,
             self.converged,
             self.flipped,
-            winner,
-            self._recent.share(winner) if winner is not None else 0.0,
+            self.engine.game.pool[leader] if leader is not None else None,
+            self._recent.share(leader) if leader is not None else 0.0,
             self._recent.success_rate,
         )
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of the names played in the last rounds, the share of each name of the pool."""
+        pool = self.engine.game.pool
+        return {name: self._recent.share(place) for place, name in enumerate(pool)}
+
+    @property
+    def names_held(self) -> dict[Hashable, str | None]:
+        """The name each node's agent played last, None where it has not played."""
+        pool, nodes = self.engine.game.pool, self.engine.contacts.nodes
+        held = self.engine.names_held.tolist()
+        return {
+            node: pool[name] if name >= 0 else None for node, name in zip(nodes, held, strict=True)
+        }
+
+    def _stop(self, until: str | None) -> Stop:
+        if until == "converged":
+            return converging(self._recent.size, self.goal.threshold)
+        if until == "flipped":
+            pool = self.engine.game.pool
+            return flipping(self._recent.size, [pool.index(name) for name in self.committed_names])
+        return Stop()
+
     def _size(self) -> int:
-        return max(1, round(self.goal.window * len(self.engine.players)))
+        return max(1, round(self.goal.window * len(self.engine.contacts)))
+
+
+def check_goal(goal: Goal, committed_names: Sequence[str]) -> None:
+    """Raise ``SpecError`` for a goal that means nothing, or that nothing could reach."""
+    check_stopping(*goal)
+    if goal.until == "flipped" and not committed_names:
+        raise SpecError(
+            "until",
+            goal.until,
+            "nobody is committed, so no convention can be flipped",
+            'Commit somebody, such as committed={"M": 5}, or run until="converged".',
+        )
 
 
 def read_rounds(rounds: int | None, until: str | None) -> int:

@@ -4,44 +4,68 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from mesa_llm_norms.course import MOST, WINDOW, Course, Goal, Outcome, read_rounds
+from mesa_llm_norms.compiled import load
+from mesa_llm_norms.course import (
+    MOST,
+    WINDOW,
+    Course,
+    Goal,
+    Outcome,
+    check_goal,
+    read_rounds,
+)
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.execution import Engine
 from mesa_llm_norms.game import Interaction, read_whole
+from mesa_llm_norms.kernel import Kernel, ask_anew, can_play, check_engine, refusal, worthwhile
 from mesa_llm_norms.memory import Memory, remember
-from mesa_llm_norms.metrics import Round
+from mesa_llm_norms.metrics import Round, Tally
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
+from mesa_llm_norms.statistics import Edges, local_agreement, name_clusters
 from mesa_llm_norms.topologies import names_file, read_file
+from mesa_llm_norms.workers import Shared, answers
 
 Progress = Callable[[int, int], None]
 """Called with the runs done and the runs in all."""
+
+How: TypeAlias = tuple[Goal, int, bool, str]
+"""How runs are played: the goal, the most rounds, whether interactions are kept, the engine."""
+
+TYPICAL = 10
+"""Population rounds a run usually takes at least."""
+BATCH = 50
+"""Runs that go to a worker at once, at most."""
+BATCH_AGENTS = 50_000
+"""Agents in them, at most, if they are of more than one run."""
 
 
 class Seat:
     """A player without Mesa: what an ensemble puts in the place of an agent."""
 
-    __slots__ = ("length", "memory", "mind")
+    __slots__ = ("length", "memory", "mind", "name")
 
     def __init__(self, mind: Mind, memory: Memory, length: int) -> None:
         self.mind = mind
         self.memory = memory
         self.length = length
+        self.name: str | None = None
 
     def remember(self, own: str, partner: str) -> None:
         """Take in one interaction."""
+        self.name = own
         self.memory = remember(self.memory, own, partner, self.length)
 
 
@@ -50,9 +74,19 @@ class Played(NamedTuple):
 
     run: int
     outcome: Outcome
-    rounds: list[Round]
+    local_agreement: float
+    clusters: int
+    largest_cluster: float
+    tally: Tally
+    held: NDArray[np.int16]
+    """For each node the place in the pool of the name played last, -1 for none."""
     rows: list[Interaction]
     """Every interaction, where they were asked for."""
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The population rounds in numbers."""
+        return self.tally.to_rounds()
 
 
 @dataclass(frozen=True)
@@ -60,19 +94,25 @@ class Ensemble:
     """The runs of one spec.
 
     ``runs``: one row per run with the columns run, interactions, rounds, converged, winner, share,
-    flipped. The winner is the name played most in the last ``window`` rounds and ``share`` its
-    share there, whether or not the run converged.
+    flipped, local_agreement, clusters, largest_cluster. The winner is the name played most in the
+    last ``window`` rounds and ``share`` its share there, whether or not the run converged. The last
+    three say how the names held at the end lie on the network: the share of edges whose ends hold
+    one name, the number of connected clusters of agents that do, and the largest one's share of the
+    agents (see ``mesa_llm_norms.statistics``).
 
     ``rounds``: one row per run and population round with run, round, interactions, success_rate,
     distinct_names, entropy, and ``share_NAME`` for each name of the pool.
 
     ``interactions``: one row per interaction, if ``keep_interactions`` was asked for, else None.
+
+    ``held``: for each run, the place in the pool of the name each node played last, -1 for none.
     """
 
     spec: Spec
     runs: pd.DataFrame
     rounds: pd.DataFrame
     interactions: pd.DataFrame | None
+    held: tuple[NDArray[np.int16], ...]
 
 
 def run_ensemble(
@@ -94,6 +134,7 @@ def run_ensemble(
     workers: int | None = 1,
     executor: Executor | None = None,
     keep_interactions: bool = False,
+    engine: str = "auto",
     progress: Progress | None = None,
 ) -> Ensemble:
     """Play ``runs`` independent runs and return them as tables.
@@ -103,7 +144,9 @@ def run_ensemble(
     places of committed agents and of minds given by share.
 
     ``workers`` is the number of processes (None: one per processor), or ``executor`` any
-    ``concurrent.futures.Executor``; the results are the same for every choice.
+    ``concurrent.futures.Executor``. ``engine`` is ``"python"``, ``"kernel"`` (compiled;
+    ``SpecError`` where ``kernel.can_play`` says no) or ``"auto"``, which is compiled where it can
+    be and pays. The results are the same for every choice.
     """
     spec = Spec(
         graph=graph,
@@ -125,6 +168,7 @@ def run_ensemble(
         workers=workers,
         executor=executor,
         keep_interactions=keep_interactions,
+        engine=engine,
         progress=progress,
     )
 
@@ -138,102 +182,116 @@ def play_ensemble(
     workers: int | None = 1,
     executor: Executor | None = None,
     keep_interactions: bool = False,
+    engine: str = "auto",
     progress: Progress | None = None,
 ) -> Ensemble:
     """Play runs of a spec that is already read; see ``run_ensemble``."""
     most = read_rounds(rounds, goal.until)
     runs = read_whole("runs", runs, 1, MOST)
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
+    check_goal(goal, spec.committed_names)
     played: list[Played] = []
-    loaded = replace(spec, graph=_load(spec.graph))
-    for some in _batches(loaded, runs, goal, most, keep_interactions, processes, executor):
-        played += some
-        if progress is not None:
-            progress(len(played), runs)
-    played.sort()
+    loaded = replace(spec, graph=load_graph(spec.graph))
+    seating = loaded.seat()
+    agents = len(seating.contacts)
+    ask_anew()
+    engine = settle(engine, runs * agents * (most if goal.until is None else min(most, TYPICAL)))
+    if executor is not None or processes > 1:
+        load_kernel(engine, seating)
+    how = goal, most, keep_interactions, engine
+    with closing(_batches(loaded, runs, agents, how, processes, executor)) as batches:
+        for some in batches:
+            played += some
+            if progress is not None:
+                progress(len(played), runs)
+    played.sort(key=lambda one: one.run)
     return _tables(spec, played, keep_interactions)
 
 
-def play_run(spec: Spec, run: int, goal: Goal, rounds: int, keep: bool = False) -> Played:
-    """Play one run to its goal, or for ``rounds`` rounds."""
-    course = start_course(spec, spec.seat(run))
-    course.aim(*goal)
-    summaries: list[Round] = []
-    rows: list[Interaction] = []
-    while len(summaries) < rounds and not (summaries and course.reached):
-        played = course.play_round()
-        assert course.last_round is not None
-        summaries.append(course.last_round)
-        if keep:
-            rows += played
-    return Played(run, course.outcome, summaries, rows)
+def play_run(
+    spec: Spec, run: int, goal: Goal, rounds: int, keep: bool = False, engine: str = "python"
+) -> Played:
+    """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says."""
+    seating = spec.seat(run)
+    course = start_course(spec, seating, engine)
+    course.aim(goal)
+    tally = course.play(rounds, keep)
+    held, edges = course.engine.names_held, Edges.of_contacts(seating.contacts)
+    clusters = name_clusters(edges, held)
+    return Played(
+        run,
+        course.outcome,
+        local_agreement(edges, held),
+        len(clusters.sizes),
+        clusters.largest_share,
+        tally,
+        held,
+        course.rows,
+    )
 
 
-def start_course(spec: Spec, seating: Seating) -> Course:
-    """Return a course with a plain seat for every node."""
-    seats = [
-        Seat(seating.minds[node], seating.start, seating.game.memory)
-        for node in seating.contacts.nodes
-    ]
-    engine = Engine(seating.game, seating.contacts, seats, seating.pairing, seating.draws)
-    return Course(engine, spec.committed_names)
+def start_course(spec: Spec, seating: Seating, engine: str = "python") -> Course:
+    """Return a course for a run made ready, compiled where ``engine`` says so and it can be."""
+    if engine != "python":
+        verdict = can_play(seating.roster, seating.pairing)
+        if verdict:
+            return Course(Kernel.of_seating(seating), spec.committed_names)
+        if engine == "kernel":
+            raise refusal(verdict)
+    length, start = seating.game.memory, seating.start
+    seats = [Seat(mind, start, length) for mind in seating.minds.values()]
+    players = Engine(seating.game, seating.contacts, seats, seating.pairing, seating.draws)
+    return Course(players, spec.committed_names)
 
 
-def _batches(
-    spec: Spec,
-    runs: int,
-    goal: Goal,
-    most: int,
-    keep: bool,
-    processes: int,
-    executor: Executor | None,
-) -> Iterator[list[Played]]:
-    if executor is None and processes == 1:
-        for run in range(runs):
-            yield [play_run(spec, run, goal, most, keep)]
-        return
-    size = max(1, min(50, math.ceil(runs / (4 * processes))))
-    with ExitStack() as stack:
-        pool = executor or stack.enter_context(
-            ProcessPoolExecutor(
-                processes, mp_context=get_context("spawn"), initializer=end_with_parent
-            )
-        )
-        futures = [
-            pool.submit(_play_batch, spec, range(first, min(first + size, runs)), goal, most, keep)
-            for first in range(0, runs, size)
-        ]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+def settle(engine: str, interactions: int) -> str:
+    """Return the engine for so many interactions; ``auto`` is python where they are few."""
+    check_engine(engine)
+    return "python" if engine == "auto" and not worthwhile(interactions) else engine
 
 
-def end_with_parent() -> None:
-    """In a worker process: end it when the process that started it is gone, however it went."""
-
-    def watch() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
+def load_kernel(engine: str, seating: Seating) -> None:
+    """Load the kernel if it will be used, so that workers find it compiled."""
+    if engine != "python" and can_play(seating.roster, seating.pairing):
+        load("game")
 
 
-def _play_batch(spec: Spec, runs: range, goal: Goal, rounds: int, keep: bool) -> list[Played]:
-    return [play_run(spec, run, goal, rounds, keep) for run in runs]
-
-
-def _load(graph: Any) -> Any:
-    """Read a graph file once, not in every run."""
+def load_graph(graph: Any) -> Any:
+    """Return a ``graph=`` argument whose file is read, once and not in every run."""
     return read_file(Path(graph)) if names_file(graph) else graph
 
 
+def batch_size(runs: int, agents: int, workers: int) -> int:
+    """Return how many runs go to a worker at once, so that none is idle and none waits long."""
+    return max(1, min(BATCH, math.ceil(runs / (4 * workers)), BATCH_AGENTS // agents))
+
+
+def play_batch(spec: Shared[Spec], runs: range, how: How) -> list[Played]:
+    """Play some runs of a spec, in this process or another."""
+    return [play_run(spec.value, run, *how) for run in runs]
+
+
+def _batches(
+    spec: Spec, runs: int, agents: int, how: How, processes: int, executor: Executor | None
+) -> Generator[list[Played], None, None]:
+    shared = Shared(spec)
+    alone = executor is None and processes == 1
+    size = 1 if alone else batch_size(runs, agents, processes)
+    calls = ((shared, range(first, min(first + size, runs)), how) for first in range(0, runs, size))
+    with closing(answers(play_batch, calls, processes, executor)) as found:
+        for answer in found:
+            yield answer.result
+
+
 def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
-    runs = pd.DataFrame(
+    rounds = tally_table([(one.run, one.tally) for one in played])
+    rows = interaction_table(row for one in played for row in one.rows) if keep else None
+    return Ensemble(spec, run_table(played), rounds, rows, tuple(one.held for one in played))
+
+
+def run_table(played: Sequence[Played]) -> pd.DataFrame:
+    """Return some runs as a table, a row for each."""
+    return pd.DataFrame(
         {
             "run": [one.run for one in played],
             "interactions": [one.outcome.interactions for one in played],
@@ -242,13 +300,32 @@ def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
             "winner": [one.outcome.winner for one in played],
             "share": [one.outcome.share for one in played],
             "flipped": [one.outcome.flipped for one in played],
+            "local_agreement": [one.local_agreement for one in played],
+            "clusters": [one.clusters for one in played],
+            "largest_cluster": [one.largest_cluster for one in played],
         }
     )
-    rounds = round_table(
-        spec.game.pool, ((one.run, round_) for one in played for round_ in one.rounds)
-    )
-    rows = interaction_table(row for one in played for row in one.rows) if keep else None
-    return Ensemble(spec, runs, rounds, rows)
+
+
+def tally_table(tallies: Sequence[tuple[int, Tally]]) -> pd.DataFrame:
+    """Return the population rounds of some runs, each with its run's number, as a table."""
+    counts = [tally.counts for _, tally in tallies]
+    lengths = [len(lines) for lines in counts]
+    pool = tallies[0][1].pool
+    every = np.concatenate(counts)
+    shares = every[:, 2:] / (2 * every[:, :1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(shares > 0, shares * np.log2(shares), 0).sum(axis=1) + 0.0
+    fixed = {
+        "run": np.repeat([run for run, _ in tallies], lengths),
+        "round": np.concatenate([np.arange(length) for length in lengths]),
+        "interactions": np.concatenate([np.cumsum(lines[:, 0]) for lines in counts]),
+        "success_rate": every[:, 1] / every[:, 0],
+        "distinct_names": (shares > 0).sum(axis=1),
+        "entropy": entropy,
+    }
+    by_name = {f"share_{name}": shares[:, place] for place, name in enumerate(pool)}
+    return pd.DataFrame(fixed | by_name)
 
 
 def round_table(pool: Sequence[str], rounds: Iterable[tuple[int, Round]]) -> pd.DataFrame:

@@ -16,12 +16,18 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import Draws, thresholds
 from mesa_llm_norms.errors import DecisionError, MindError, PairingError
 from mesa_llm_norms.game import Game, Interaction
 from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.metrics import Tally
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.pairing import PAIRINGS, Contacts, Pairing
+from mesa_llm_norms.pairing import PAIRINGS, Pairing
+from mesa_llm_norms.window import Recent, Stop
 
 _MAX_CACHED = 500_000
 
@@ -34,6 +40,10 @@ class Player(Protocol):
     @property
     def memory(self) -> Memory:
         """What the player remembers, oldest first."""
+
+    @property
+    def name(self) -> str | None:
+        """The name played last, None before the first interaction."""
 
     def remember(self, own: str, partner: str) -> None:
         """Add one interaction to the memory."""
@@ -66,6 +76,39 @@ class Engine:
         """Go on with these players on these contacts."""
         self.contacts = contacts
         self.players = tuple(players)
+
+    def ask_anew(self) -> None:
+        """Forget how minds chose: they may have been changed in place."""
+        self._tables.clear()
+
+    @property
+    def names_held(self) -> NDArray[np.int16]:
+        """For each node the place in the pool of the name played last, -1 for none."""
+        places: dict[str | None, int] = {name: at for at, name in enumerate(self.game.pool)}
+        return np.array([places.get(player.name, -1) for player in self.players], np.int16)
+
+    def play(
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+    ) -> None:
+        """Play population rounds until ``recent`` reaches ``stop``; at least one interaction.
+
+        What is played is counted in ``recent`` and ``tally`` and added to ``rows``, if that is
+        wanted, as it happens, so that it is there if a mind fails.
+        """
+        places = {name: place for place, name in enumerate(self.game.pool)}
+        for _ in range(rounds):
+            line = tally.begin_round()
+            for row in self.round():
+                name_a, name_b = places[row.name_a], places[row.name_b]
+                if rows is not None:
+                    rows.append(row)
+                recent.add(name_a, name_b)
+                line[0] += 1
+                line[1] += name_a == name_b
+                line[2 + name_a] += 1
+                line[2 + name_b] += 1
+                if recent.reaches(stop):
+                    return
 
     def round(self) -> Iterator[Interaction]:
         """Plan the next population round, then play it, yielding each interaction once committed.

@@ -1,17 +1,16 @@
-"""What a run shows, from its ``Interaction`` rows alone: success, shares, entropy, and its end."""
+"""What a run shows, from its ``Interaction`` rows alone: success, shares, entropy."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from mesa_llm_norms.errors import SpecError
+import numpy as np
+from numpy.typing import NDArray
+
 from mesa_llm_norms.game import Interaction
-
-FLIPPED_SHARE = 0.95
-"""Share of the names played that must be a committed one for a convention to count as flipped."""
 
 
 class Round(NamedTuple):
@@ -63,72 +62,57 @@ def summarise(rows: Sequence[Interaction], pool: Sequence[str]) -> Round:
     return Round(last.round, last.interaction + 1, success_rate(rows), name_shares(rows, pool))
 
 
-class Recent:
-    """The last ``size`` interactions, counted as they come."""
+class Tally:
+    """Rounds as they are played, counted; names by their places in ``pool``.
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._rows: deque[tuple[str, str]] = deque()
-        self._matched = 0
-        self._played: Counter[str] = Counter()
+    ``counts`` has a line for every round: how many interactions, how many of them matched, and how
+    often each name was played. ``rounds`` and ``interactions`` are what came before.
+    """
 
-    def add(self, name_a: str, name_b: str) -> None:
-        """Count one more interaction, and forget the one that falls out of the window."""
-        self._rows.append((name_a, name_b))
-        self._matched += name_a == name_b
-        self._played[name_a] += 1
-        self._played[name_b] += 1
-        if len(self._rows) > self.size:
-            old_a, old_b = self._rows.popleft()
-            self._matched -= old_a == old_b
-            self._played[old_a] -= 1
-            self._played[old_b] -= 1
+    def __init__(self, pool: Sequence[str], rounds: int = 0, interactions: int = 0) -> None:
+        self.pool = tuple(pool)
+        self.rounds = rounds
+        self.interactions = interactions
+        self._lines: list[Any] = []
 
-    def resized(self, size: int) -> Recent:
-        """Return the same history seen through a window of another size."""
-        other = Recent(size)
-        for name_a, name_b in self._rows:
-            other.add(name_a, name_b)
-        return other
+    def begin_round(self) -> list[int]:
+        """Return the line of a new round, all zeros, to be counted on."""
+        line = [0] * (2 + len(self.pool))
+        self._lines.append([line])
+        return line
+
+    def extend(self, counts: NDArray[np.int64]) -> None:
+        """Add rounds that are already counted."""
+        self._lines.append(counts)
+
+    def __len__(self) -> int:
+        return sum(len(lines) for lines in self._lines)
 
     @property
-    def full(self) -> bool:
-        """Whether ``size`` interactions have been counted."""
-        return len(self._rows) >= self.size
+    def counts(self) -> NDArray[np.int64]:
+        """A line for every round."""
+        if not self._lines:
+            return np.zeros((0, 2 + len(self.pool)), np.int64)
+        return np.concatenate([np.asarray(lines, np.int64) for lines in self._lines])
 
     @property
-    def success_rate(self) -> float:
-        """Share of the counted interactions that matched."""
-        return self._matched / len(self._rows) if self._rows else 0.0
+    def last(self) -> Round | None:
+        """The last round in which something was played."""
+        rounds = self.to_rounds(last=True)
+        return rounds[-1] if rounds else None
 
-    def share(self, name: str) -> float:
-        """Share of the names played in the counted interactions that are ``name``."""
-        return self._played[name] / (2 * len(self._rows)) if self._rows else 0.0
-
-    def leader(self, pool: Sequence[str]) -> str | None:
-        """The name played most, None if nothing was; of equals, the earlier one in the pool."""
-        return max(pool, key=lambda name: self._played[name]) if self._rows else None
-
-    def converged(self, threshold: float = 1.0) -> bool:
-        """Whether the window is full and at least ``threshold`` of it matched."""
-        return len(self._rows) >= self.size and self._matched >= threshold * self.size
-
-    def flipped(self, names: Iterable[str], share: float = FLIPPED_SHARE) -> bool:
-        """Whether the window is full and ``share`` of the names in it are one of ``names``."""
-        return self.full and any(self.share(name) >= share for name in names)
-
-
-def check_stopping(until: str | None, window: float, threshold: float) -> None:
-    """Raise ``SpecError`` unless these say when a run ends."""
-    if until is not None and (not isinstance(until, str) or until not in ("converged", "flipped")):
-        raise SpecError(
-            "until",
-            until,
-            f"{until!r} is no way to end a run",
-            'Use "converged", "flipped" or None.',
-        )
-    for argument, value, high in (("window", window, 1_000), ("threshold", threshold, 1)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= high:
-            raise SpecError(
-                argument, value, f"{value!r} is out of range", f"Use 0 to {high}, not 0."
+    def to_rounds(self, last: bool = False) -> list[Round]:
+        """Return the rounds, or the ``last`` one alone, but for those that nothing came of."""
+        counts = self.counts
+        played = np.flatnonzero(counts[:, 0])
+        ends = self.interactions + np.cumsum(counts[:, 0])
+        return [
+            Round(
+                self.rounds + int(place),
+                int(ends[place]),
+                matched / count,
+                {name: times / (2 * count) for name, times in zip(self.pool, names, strict=True)},
             )
+            for place in (played[-1:] if last else played)
+            for count, matched, *names in [counts[place].tolist()]
+        ]

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar
 
 import mesa
-import networkx as nx
-from mesa.discrete_space import Network
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.course import WINDOW, Course, Outcome, read_rounds
+from mesa_llm_norms.course import WINDOW, Course, Goal, Outcome, read_rounds
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.execution import Engine
 from mesa_llm_norms.game import Game, Interaction
+from mesa_llm_norms.kernel import AgentsKernel, ask_anew, can_run, check_engine, refusal, worthwhile
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
-from mesa_llm_norms.pairing import Contacts
+from mesa_llm_norms.networked import NetworkModel
+from mesa_llm_norms.pairing import Pairing
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
-from mesa_llm_norms.topologies import check_edges
-
-_CACHE = "mesa_llm_norms contacts"
+from mesa_llm_norms.topologies import to_networkx
 
 
-class NamingGame(mesa.Model):
+class NamingGame(NetworkModel[NamingAgent]):
     """A population that plays the naming game of Ashery, Aiello and Baronchelli (2025).
 
     Parameters
@@ -56,6 +53,8 @@ class NamingGame(mesa.Model):
     a change networkx cannot see, ``G[u][v]["weight"] = 2``, needs ``seats_changed()`` after it.
     """
 
+    player_type: ClassVar[type[NamingAgent]] = NamingAgent
+
     def __init__(
         self,
         graph: Any = DEFAULT_GRAPH,
@@ -71,9 +70,7 @@ class NamingGame(mesa.Model):
         run: int = 0,
     ) -> None:
         seed = read_seed(rng)
-        super().__init__(rng=seed)
-        self._mesa_step = self.step
-        self.step = self._step_on  # type: ignore[method-assign]
+        super().__init__(seed)
         self.spec = Spec(
             graph=graph,
             names=names,
@@ -88,12 +85,12 @@ class NamingGame(mesa.Model):
         )
         seating = self.spec.seat(run)
         self.game: Game = seating.game
-        self.network = make_network(seating.graph.copy(), self.random)
-        self._course: Course | None = None
+        self.lay_out(to_networkx(seating.graph))
+        minds = seating.minds
         for cell in self.network:
-            NamingAgent(self, cell, seating.minds[cell.coordinate], seating.start)
-        engine = Engine(seating.game, *self._seats(), seating.pairing, seating.draws)
-        self._course = Course(engine, self.spec.committed_names)
+            self.player_type(self, cell, minds[cell.coordinate], seating.start)
+        self._engine = Engine(seating.game, *self.read_seats(), seating.pairing, seating.draws)
+        self._course = Course(self._engine, self.spec.committed_names)
         self.datacollector = mesa.DataCollector(
             model_reporters={
                 "interactions": "interactions",
@@ -110,8 +107,7 @@ class NamingGame(mesa.Model):
 
         A round is N interactions, or one matching. It ends early where ``run`` reaches its goal.
         """
-        course = self._current()
-        course.play_round()
+        self._current().play(1)
         self.datacollector.collect(self)
 
     def run(
@@ -120,39 +116,58 @@ class NamingGame(mesa.Model):
         until: str | None = "converged",
         window: float = WINDOW,
         threshold: float = 1.0,
+        engine: str = "auto",
     ) -> Outcome:
         """Play on until the goal or for ``rounds`` more rounds, and return how things stand.
 
         ``until="converged"`` stops when, of the last ``window`` times N interactions, at least
         ``threshold`` matched; ``"flipped"`` when 95% of the names played in them are one committed
         name; None never. Without ``rounds`` a run may take 1,000. It stops within a round.
+
+        ``engine`` is ``"python"``, ``"kernel"`` (compiled; ``SpecError`` where
+        ``kernel.can_run`` says no) or ``"auto"``, which turns to the kernel once that pays and
+        where it can. What is played does not depend on it.
         """
         most = read_rounds(rounds, until)
-        course = self._current()
-        course.aim(until, window, threshold)
+        check_engine(engine)
+        if engine == "kernel" and not (verdict := can_run(self)):
+            raise refusal(verdict)
+        course, start = self._current(), self.interactions
+        self._engine.ask_anew()
+        ask_anew()
+        course.aim(Goal(until, window, threshold))
         try:
             for _ in range(most):
+                soon = self.interactions - start + len(course.engine.contacts)
+                if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
+                    course.engine = AgentsKernel(self._engine)
                 self.step()
                 if course.reached:
                     break
             return course.outcome
         finally:
-            course.aim(None, window, threshold)
+            course.engine = self._engine
+            course.aim(Goal(None, window, threshold))
 
     @property
     def interactions(self) -> int:
         """How many interactions have been played."""
-        return self._played.engine.interactions
+        return self._engine.interactions
+
+    @property
+    def pairing(self) -> Pairing:
+        """The rule that draws pairs."""
+        return self._engine.pairing
 
     @property
     def rows(self) -> list[Interaction]:
         """The interactions of the last round played, or begun where a mind failed in it."""
-        return self._played.rows
+        return self._course.rows
 
     @property
     def round(self) -> Round | None:
         """The last population round in numbers, None before the first."""
-        return self._played.last_round
+        return self._course.last_round
 
     @property
     def converged(self) -> bool:
@@ -164,64 +179,12 @@ class NamingGame(mesa.Model):
         """How the run stands now."""
         return self._current().outcome
 
-    @property
-    def names_held(self) -> dict[Hashable, str | None]:
-        """The name each node's agent played last, None where it has not played."""
-        return {agent.node: agent.name for agent in self._naming_agents()}
-
-    def agent_on(self, node: Hashable) -> NamingAgent:
-        """Return the agent that sits on ``node``; ``KeyError`` if there is none."""
-        agents = self.network[cast(Any, node)].agents
-        if not agents:
-            raise KeyError(node)
-        return cast(NamingAgent, agents[0])
-
-    def seats_changed(self) -> None:
-        """Say that agents or edges changed; contacts are then read anew before the next round."""
-        self.network.G.__networkx_cache__.pop(_CACHE, None)
-
-    def _step_on(self) -> None:
-        """Mesa's own step; one that raises does not keep those after it from being played."""
-        try:
-            self._mesa_step()
-        except BaseException:
-            schedule = getattr(self, "_default_schedule", None)
-            if schedule is not None:  # Mesa 3.5 plans a step only after one that returned
-                schedule.pause()
-                schedule.resume()
-            raise
-
-    @property
-    def _played(self) -> Course:
-        assert self._course is not None
-        return self._course
-
     def _current(self) -> Course:
         """The course, its seats read anew if the graph or the agents changed."""
-        if _CACHE not in self.network.G.__networkx_cache__:
-            self._played.seat(*self._seats())
-        return self._played
-
-    def _naming_agents(self) -> Iterator[NamingAgent]:
-        """The players among the agents; a subclass may have others too."""
-        return (agent for agent in self.agents if isinstance(agent, NamingAgent))
-
-    def _seats(self) -> tuple[Contacts, tuple[NamingAgent, ...]]:
-        graph = self.network.G
-        check_edges(graph)
-        seated = {agent.node: agent for agent in self._naming_agents()}
-        contacts = Contacts(graph, absent=[node for node in graph if node not in seated])
-        # networkx empties this dictionary whenever nodes or edges change
-        graph.__networkx_cache__[_CACHE] = True
-        return contacts, tuple(seated[node] for node in contacts.nodes)
-
-
-def make_network(graph: nx.Graph[Any], random: Any) -> Network:
-    """Return Mesa's network for ``graph``, without the layout that Mesa 3.5 would compute."""
-    options: dict[str, Any] = {"capacity": 1, "random": random}
-    if "layout" in inspect.signature(Network).parameters:
-        options["layout"] = None
-    return Network(graph, **options)
+        if not self.seats_known:
+            self._engine.seat(*self.read_seats())
+            self._course.resize()
+        return self._course
 
 
 def _of_round(number: str, model: NamingGame) -> float:

@@ -5,7 +5,7 @@ end. What is in it::
 
     spec.json              the spec, how it was run, the versions, and how it ended
     rounds.parquet         one row per population round
-    interactions.parquet   one row per interaction (an ensemble: where they were kept)
+    interactions.parquet   one row per interaction, where they were kept
     runs.parquet           one row per run, for an ensemble
 """
 
@@ -117,15 +117,16 @@ def write_run(
     goal: Goal,
     most: int | None,
     rounds: Sequence[Round],
-    rows: Sequence[Interaction],
+    rows: Sequence[Interaction] | None,
     outcome: Outcome,
 ) -> None:
-    """Write the spec and the tables of one run, number 0 of its seed."""
+    """Write the spec and the tables of one run, number 0 of its seed; rows if they were kept."""
     _write_spec(folder, spec, goal, most, None, outcome._asdict())
     _write_table(
         round_table(spec.game.pool, ((0, one) for one in rounds)), folder / "rounds.parquet"
     )
-    _write_table(interaction_table(rows), folder / "interactions.parquet")
+    if rows is not None:
+        _write_table(interaction_table(rows), folder / "interactions.parquet")
 
 
 def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | None) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
+from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.game import Game, read_whole
@@ -19,27 +21,38 @@ from mesa_llm_norms.memory import Memory, filled
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND, load_mind
 from mesa_llm_norms.minds.committed import CommittedMind
 from mesa_llm_norms.minds.mind import Mind
-from mesa_llm_norms.pairing import Contacts, Pairing, read_pairing
-from mesa_llm_norms.topologies import check_graph, read_graph
+from mesa_llm_norms.pairing import Pairing, read_pairing
+from mesa_llm_norms.placement import describe_committed, place_committed, read_committed
+from mesa_llm_norms.topologies import Graph, check_graph, is_random, read_graph, size
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 STUDY_GRAPH = "complete(n=24)"
 DEFAULT_NAMES = "QMXYFJPRCD"
 MAX_SHARE = 1e9
 MOST_RUNS = 2**53
-PLACEMENTS = ("random", "hubs", "periphery", "cluster")
 
 
 class Seating(NamedTuple):
-    """One run made ready: who sits where, with what mind, remembering what."""
+    """One run made ready: who sits where, with what mind, remembering what.
+
+    ``roster`` is the different minds, ``seats`` the place in it of the mind on each node of
+    ``contacts.nodes``, and ``start`` what everybody remembers.
+    """
 
     game: Game
-    graph: nx.Graph[Any]
+    graph: Graph
     contacts: Contacts
-    minds: dict[Hashable, Mind]
+    roster: tuple[Mind, ...]
+    seats: NDArray[np.int32]
     start: Memory
     pairing: Pairing
     draws: Draws
+
+    @property
+    def minds(self) -> dict[Hashable, Mind]:
+        """The mind on every node."""
+        nodes, seats = self.contacts.nodes, self.seats.tolist()
+        return {node: self.roster[seat] for node, seat in zip(nodes, seats, strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +60,8 @@ class Spec:
     """The arguments of ``NamingGame`` and ``run_ensemble``, read and checked on construction.
 
     ``seed`` and a run's number fix everything that is left to chance: the graph where the topology
-    is random, who is committed, who has which mind, and every draw of the game.
+    is random, who is committed, who has which mind, and every draw of the game. A graph that is
+    given is read once, and must not change while the spec is used.
     """
 
     graph: Any = DEFAULT_GRAPH
@@ -71,9 +85,7 @@ class Spec:
                 f"{self.incumbent!r} is not in the pool",
                 f"Use one of {some(self.game.pool, 26)}.",
             )
-        if self.committed is not None and not isinstance(self.committed, Mapping):
-            raise _bad_committed(self.committed)
-        for name in self.committed or {}:
+        for name in read_committed(self.committed):
             CommittedMind(name).check(self.game)
         for mind in self._minds.values():
             mind.check(self.game)
@@ -101,33 +113,21 @@ class Spec:
     def seat(self, run: int = 0) -> Seating:
         """Return run number ``run`` made ready, the graph checked."""
         draws = Draws(self.seed, read_whole("run", run, 0, MOST_RUNS))
-        graph = read_graph(self.graph, draws.generator("graph"))
-        check_graph(graph)
-        nodes = tuple(graph.nodes)
-        given = self._assign_minds(nodes, draws.generator("minds"))
-        different = {id(mind): mind for mind in given.values()}
-        this_run = {key: mind.for_run(self.game, draws) for key, mind in different.items()}
-        minds = {node: this_run[id(mind)] for node, mind in given.items()}
-        chance = draws.generator("committed")
-        taken: dict[Hashable, str] = {}
-        named_first = sorted((self.committed or {}).items(), key=lambda item: _is_count(item[1]))
-        for name, where in named_first:
-            for node in _place(graph, where, set(taken), chance):
-                if node in taken:
-                    raise SpecError(
-                        "committed",
-                        node,
-                        f"node {node!r} is committed to both {taken[node]!r} and {name!r}",
-                        "List every node under one name.",
-                    )
-                taken[node] = name
-        for name in set(taken.values()):
-            mind = CommittedMind(name)
-            minds.update({node: mind for node, its_name in taken.items() if its_name == name})
-        start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
-        return Seating(
-            self.game, graph, Contacts(graph), minds, start, read_pairing(self.pairing), draws
+        graph, contacts = (
+            self._read_graph(draws.generator("graph"))
+            if is_random(self.graph)
+            else self._fixed_graph
         )
+        roster, seats = self._assign_minds(contacts.nodes, draws.generator("minds"))
+        this_run = {id(mind): mind.for_run(self.game, draws) for mind in roster}
+        roster = [this_run[id(mind)] for mind in roster]
+        taken = place_committed(self.committed or {}, contacts, draws.generator("committed"))
+        for name, mind in self._committed_minds.items():
+            seats[[place for place, its_name in taken.items() if its_name == name]] = len(roster)
+            roster.append(mind)
+        start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
+        pairing = read_pairing(self.pairing)
+        return Seating(self.game, graph, contacts, tuple(roster), seats, start, pairing, draws)
 
     def describe(self) -> dict[str, Any]:
         """Return the spec as plain data, for a file: graphs and minds by what they are called."""
@@ -140,16 +140,17 @@ class Spec:
             "reward": self.reward,
             "penalty": self.penalty,
             "incumbent": self.incumbent,
-            "committed": {name: _plain(where) for name, where in (self.committed or {}).items()},
+            "committed": describe_committed(self.committed or {}),
             "seed": self.seed,
         }
 
     @property
     def topology(self) -> str:
-        """The graph in words: what was given, or what kind of networkx graph it is."""
-        if isinstance(self.graph, nx.Graph):
-            return f"{self.graph.number_of_nodes()} nodes, {self.graph.number_of_edges()} edges"
-        return str(self.graph)
+        """The graph in words: what was given, or how large it is."""
+        if isinstance(self.graph, (str, Path)):
+            return str(self.graph)
+        nodes, edges = size(read_graph(self.graph, random.Random()))
+        return f"{nodes} nodes, {edges} edges"
 
     @property
     def mind_label(self) -> str:
@@ -183,20 +184,34 @@ class Spec:
                 known[_key(mind)] = load_mind(mind)
         return known
 
+    @cached_property
+    def _committed_minds(self) -> dict[str, Mind]:
+        return {name: CommittedMind(name) for name in self.committed_names}
+
+    def _read_graph(self, chance: random.Random) -> tuple[Graph, Contacts]:
+        graph = read_graph(self.graph, chance)
+        check_graph(graph)
+        return graph, Contacts(graph)
+
+    @cached_property
+    def _fixed_graph(self) -> tuple[Graph, Contacts]:
+        """The graph of every run, where it is no random one."""
+        return self._read_graph(random.Random(0))
+
     def _assign_minds(
         self, nodes: Sequence[Hashable], chance: random.Random
-    ) -> dict[Hashable, Mind]:
+    ) -> tuple[list[Mind], NDArray[np.int32]]:
+        """Return the different minds, and the place among them of the mind on each node."""
+        keys, roster = list(self._minds), list(self._minds.values())
         if not isinstance(self.mind, Mapping):
-            return dict.fromkeys(nodes, self._minds[None])
+            return roster, np.zeros(len(nodes), np.int32)
         if _by_share(self.mind):
-            order = list(nodes)
+            order = list(range(len(nodes)))
             chance.shuffle(order)
+            seats = np.zeros(len(nodes), np.int32)
             counts = _apportion(list(self.mind.values()), len(order))
-            every = [
-                key for key, count in zip(self.mind, counts, strict=True) for _ in range(count)
-            ]
-            given = dict(zip(order, every, strict=True))
-            return {node: self._minds[given[node]] for node in nodes}
+            seats[order] = np.repeat(np.arange(len(roster)), counts)
+            return roster, seats
         missing = [node for node in nodes if node not in self.mind]
         there = set(nodes)
         unknown = [node for node in self.mind if node not in there]
@@ -208,7 +223,8 @@ class Spec:
                 problem,
                 'Give every node a mind, or shares such as {"claude-3.5-sonnet": 0.5, ...}.',
             )
-        return {node: self._minds[_key(self.mind[node])] for node in nodes}
+        place = {key: place for place, key in enumerate(keys)}
+        return roster, np.array([place[_key(self.mind[node])] for node in nodes], np.int32)
 
 
 def _by_share(mind: Mapping[Any, Any]) -> bool:
@@ -239,85 +255,3 @@ def _apportion(shares: Sequence[float], seats: int) -> list[int]:
     for place in by_remainder[: seats - sum(counts)]:
         counts[place] += 1
     return counts
-
-
-def _place(
-    graph: nx.Graph[Any], where: Any, taken: set[Hashable], chance: random.Random
-) -> list[Hashable]:
-    """Return the nodes that ``where`` means: a count, ``(count, placement)``, or the nodes."""
-    if isinstance(where, np.ndarray):
-        where = where.tolist()
-    if not _is_count(where):
-        if (
-            isinstance(where, (str, bytes))
-            or not isinstance(where, Sequence | set | frozenset)
-            or (isinstance(where, tuple) and _names_a_placement(graph, where))
-        ):
-            raise _bad_committed(where)
-        strangers = [node for node in where if node not in graph]
-        if strangers:
-            raise SpecError(
-                "committed",
-                where,
-                f"no node {some(strangers)} in the graph",
-                "Name nodes of the graph.",
-            )
-        named = set(where)
-        return [node for node in graph.nodes if node in named]
-    count, placement = where if isinstance(where, tuple) else (where, "random")
-    free = [node for node in graph.nodes if node not in taken]
-    if not 0 <= count <= len(free):
-        raise SpecError(
-            "committed",
-            where,
-            f"{count} of {len(free)} agents cannot be committed",
-            f"Use 0 to {len(free)}.",
-        )
-    chance.shuffle(free)
-    if placement == "cluster":
-        return _cluster(graph, free, count)
-    if placement != "random":
-        free.sort(key=lambda node: graph.degree[node], reverse=placement == "hubs")
-    return free[:count]
-
-
-def _names_a_placement(graph: nx.Graph[Any], where: tuple[Any, ...]) -> bool:
-    """Whether ``where`` looks like a count and a placement, though the placement is unknown."""
-    return len(where) == 2 and isinstance(where[1], str) and where[1] not in graph
-
-
-def _is_count(where: Any) -> bool:
-    """Whether ``where`` is a count, perhaps with a placement, and not nodes."""
-    if isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
-        where = where[0]
-    return isinstance(where, (int, np.integer)) and not isinstance(where, bool)
-
-
-def _cluster(graph: nx.Graph[Any], free: Sequence[Hashable], count: int) -> list[Hashable]:
-    """Return ``count`` free nodes, nearest to the first first; elsewhere when no more are near."""
-    undirected = graph.to_undirected(as_view=True)
-    allowed, found = set(free), dict[Hashable, None]()
-    for start in free:
-        if len(found) >= count:
-            break
-        for node in [start, *(node for _, node in nx.bfs_edges(undirected, start))]:
-            if node in allowed:
-                found[node] = None
-    return list(found)[:count]
-
-
-def _plain(where: Any) -> Any:
-    if _is_count(where) and not isinstance(where, tuple):
-        return int(where)
-    return [node if isinstance(node, int) else str(node) for node in where]
-
-
-def _bad_committed(value: Any) -> SpecError:
-    return SpecError(
-        "committed",
-        value,
-        f"{value!r} does not say who is committed",
-        'Use {"M": 5}, {"M": (5, "hubs")} or {"M": [nodes]}; placements are '
-        + ", ".join(PLACEMENTS)
-        + ".",
-    )

@@ -9,13 +9,14 @@ from typing import Any
 
 import networkx as nx
 
+from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import UNIT, Draws, thresholds
 from mesa_llm_norms.errors import MindError, PairingError
 from mesa_llm_norms.execution import wait_for
 from mesa_llm_norms.game import Game, read_pool
 from mesa_llm_norms.memory import Memory, Remembered
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.pairing import Contacts, Pairing
+from mesa_llm_norms.pairing import Pairing
 
 __all__ = ["check_mind", "check_pairing"]
 

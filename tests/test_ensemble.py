@@ -28,7 +28,8 @@ from mesa_llm_norms import (
     run_ensemble,
 )
 from mesa_llm_norms.metrics import summarise
-from mesa_llm_norms.topologies import read_file
+from mesa_llm_norms.statistics import local_agreement, name_clusters
+from mesa_llm_norms.topologies import Graph, read_file
 
 GAME: dict[str, Any] = {
     "graph": "watts_strogatz(n=8, k=4, p=0.3)",
@@ -59,6 +60,11 @@ def test_run_k_is_the_models_run_k_row_by_row(arguments: dict[str, Any]) -> None
         found = ensemble.runs.iloc[run].to_dict()
         expected = {"run": run, **outcome._asdict()}
         del expected["success_rate"]
+        network, held = game.network.G, game.names_held
+        clusters = name_clusters(network, held)
+        expected["local_agreement"] = local_agreement(network, held)
+        expected["clusters"] = len(clusters.sizes)
+        expected["largest_cluster"] = clusters.largest_share
         assert found == expected
 
 
@@ -72,6 +78,9 @@ def test_the_tables_say_what_the_rows_say() -> None:
         "winner",
         "share",
         "flipped",
+        "local_agreement",
+        "clusters",
+        "largest_cluster",
     ]
     assert list(ensemble.rounds.columns) == [
         "run",
@@ -191,7 +200,7 @@ def test_a_graph_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     nx.write_graphml(nx.cycle_graph(5), path)
     read: list[Path] = []
 
-    def counted(path: Path) -> nx.Graph[Any]:
+    def counted(path: Path) -> Graph:
         read.append(path)
         return read_file(path)
 

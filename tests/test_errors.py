@@ -18,6 +18,7 @@ from mesa_llm_norms.errors import (
     PoolError,
     SpecError,
     TopologyError,
+    WorkerError,
     some,
 )
 
@@ -30,6 +31,7 @@ ONE_OF_EACH: list[NormsError] = [
     GraphError("nodes without any edge", "Remove them.", [3, ("a", 1)]),
     FileFormatError(Path("mind.json"), "it is not JSON", "See the page."),
     DecisionError("scripted", "it chose 'Z'"),
+    WorkerError("the executor is broken"),
 ]
 
 
@@ -50,7 +52,7 @@ def test_every_error_class_is_tried() -> None:
     assert classes - {NormsError} == {type(error) for error in ONE_OF_EACH}
 
 
-@pytest.mark.parametrize("error", ONE_OF_EACH[:-1], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", ONE_OF_EACH[:-2], ids=lambda error: type(error).__name__)
 def test_bad_arguments_and_files_are_value_errors(error: NormsError) -> None:
     assert isinstance(error, ValueError)
 

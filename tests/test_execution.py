@@ -58,7 +58,7 @@ def test_each_sees_its_own_old_memory_and_nothing_of_the_other(
                 assert seen[row.interaction, seat].memory == held[node]
                 assert (
                     seen[row.interaction, seat].draw
-                    == (game._current().engine.draws.interaction(row.interaction)[2 + seat])
+                    == (game._engine.draws.interaction(row.interaction)[2 + seat])
                 )
         held[row.node_a] = remember(held[row.node_a], row.name_a, row.name_b, length)
         held[row.node_b] = remember(held[row.node_b], row.name_b, row.name_a, length)
@@ -168,7 +168,7 @@ def test_a_name_outside_the_pool_stops_the_interaction_and_nothing_changes(seat:
     game = play(rounds=1, mind=mind)
     expected = play(rounds=1, mind=ScriptedMind(script(99, 0, "Z")))
     for _ in range(3):
-        expected._current().engine._play(1, 0, 1)
+        expected._engine._play(1, 0, 1)
     with pytest.raises(DecisionError, match="'Z', which is not in the pool") as caught:
         game.step()
     assert caught.value.mind == "bad"

@@ -1,18 +1,15 @@
-"""What a run shows: shares, entropy, success, and when a run has reached its end."""
+"""What a run shows: shares, entropy, success, round by round."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import Interaction, SpecError
+from mesa_llm_norms import Interaction
 from mesa_llm_norms.metrics import (
-    Recent,
-    check_stopping,
+    Tally,
     entropy,
     name_shares,
     success_rate,
@@ -53,81 +50,31 @@ def test_entropy_is_in_bits_and_zero_for_one_name() -> None:
     assert str(entropy({"Q": 1.0, "M": 0.0})) == "0.0"
 
 
-@given(plays, st.integers(1, 12), st.sampled_from([0.5, 0.9, 1.0]))
-def test_the_window_says_what_the_last_rows_say(
-    played: list[tuple[str, str]], size: int, threshold: float
-) -> None:
-    recent = Recent(size)
-    for number, pair in enumerate(played, 1):
-        recent.add(*pair)
-        last = played[max(0, number - size) : number]
-        names = [name for pair in last for name in pair]
-        full = number >= size
-        assert recent.full == full
-        assert recent.success_rate == sum(a == b for a, b in last) / len(last)
-        assert {name: recent.share(name) for name in POOL} == {
-            name: names.count(name) / len(names) for name in POOL
-        }
-        assert recent.converged(threshold) == (
-            full and sum(a == b for a, b in last) >= threshold * size
-        )
-        assert recent.flipped(["Q", "X"]) == (
-            full and any(names.count(name) / len(names) >= 0.95 for name in ("Q", "X"))
-        )
-
-
-def test_before_anything_is_played_there_is_no_leader_and_no_end() -> None:
-    recent = Recent(1)
-    assert recent.leader(POOL) is None
-    assert recent.success_rate == 0
-    assert recent.share("Q") == 0
-    assert not recent.converged()
-    assert not recent.flipped(POOL)
-
-
-@given(plays, st.integers(1, 12), st.integers(1, 12))
-def test_a_window_made_smaller_keeps_the_newest(
-    played: list[tuple[str, str]], size: int, smaller: int
-) -> None:
-    recent, expected = Recent(size), Recent(min(size, smaller))
-    for pair in played:
-        recent.add(*pair)
-        expected.add(*pair)
-    resized = recent.resized(min(size, smaller))
-    assert resized.success_rate == expected.success_rate
-    assert resized.full == expected.full
-    assert [resized.share(name) for name in POOL] == [expected.share(name) for name in POOL]
-
-
 def test_of_equals_the_earlier_in_the_pool_leads() -> None:
-    recent = Recent(2)
-    recent.add("M", "Q")
-    assert recent.leader(("Q", "M")) == "Q"
-    assert recent.leader(("M", "Q")) == "M"
     assert summarise(rows_of([("M", "Q")]), ("M", "Q")).leader == "M"
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("until", "convergence"),
-        ("until", ""),
-        ("until", True),
-        ("until", 3),
-        ("window", 0),
-        ("window", -1),
-        ("window", math.nan),
-        ("window", math.inf),
-        ("window", "3"),
-        ("window", True),
-        ("threshold", 0),
-        ("threshold", 1.01),
-        ("threshold", math.nan),
-        ("threshold", None),
-    ],
-)
-def test_no_way_to_end_a_run_is_refused(argument: str, value: Any) -> None:
-    arguments: dict[str, Any] = {"until": "converged", "window": 3, "threshold": 1.0}
-    with pytest.raises(SpecError) as caught:
-        check_stopping(**{**arguments, argument: value})
-    assert caught.value.argument == argument
+@given(st.lists(plays, max_size=5), st.integers(0, 9), st.integers(0, 99))
+def test_a_tally_counts_rounds_as_their_rows_do(
+    rounds: list[list[tuple[str, str]]], before: int, interactions: int
+) -> None:
+    tally = Tally(POOL, before, interactions)
+    expected = []
+    for number, played in enumerate(rounds, before):
+        line = tally.begin_round()
+        for pair in played:
+            line[0] += 1
+            line[1] += pair[0] == pair[1]
+            for name in pair:
+                line[2 + POOL.index(name)] += 1
+        interactions += len(played)
+        if played:
+            expected.append(
+                summarise(rows_of(played, number), POOL)._replace(interactions=interactions)
+            )
+    assert tally.to_rounds() == expected
+    assert tally.last == (expected[-1] if expected else None)
+    assert len(tally) == len(rounds)
+    copied = Tally(POOL, tally.rounds, tally.interactions)
+    copied.extend(tally.counts)
+    assert copied.to_rounds() == expected

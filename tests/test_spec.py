@@ -28,7 +28,8 @@ from mesa_llm_norms import (
     UnbiasedMind,
 )
 from mesa_llm_norms.draws import MASK
-from mesa_llm_norms.spec import PLACEMENTS, Spec
+from mesa_llm_norms.placement import PLACEMENTS
+from mesa_llm_norms.spec import Spec
 
 
 def committed_nodes(spec: Spec, run: int = 0) -> dict[Hashable, str]:
@@ -99,6 +100,20 @@ def test_ties_between_hubs_are_broken_by_chance() -> None:
     assert len({next(iter(committed_nodes(spec, run))) for run in range(40)}) > 6
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.1, 1), (0.5, 6), (1.0, 12)])
+def test_a_share_is_of_all_agents(share: float, expected: int) -> None:
+    for where in (share, np.float64(share), (share, "hubs")):
+        assert len(committed_nodes(a_spec(graph="ring(n=12)", committed={"M": where}))) == expected
+
+
+@pytest.mark.parametrize("agents", [7, 12, 27])
+def test_shares_that_add_up_to_one_are_everybody(agents: int) -> None:
+    spec = a_spec(graph=f"ring(n={agents})", committed={"M": 0.5, "Q": (0.5, "hubs")})
+    counted = Counter(committed_nodes(spec).values())
+    assert counted.total() == agents
+    assert abs(counted["M"] - counted["Q"]) <= 1
+
+
 def test_nodes_are_committed_as_named_and_two_names_do_not_mix() -> None:
     committed = {"M": [3, 5], "Q": (4, "cluster"), "X": {0}}
     chosen = committed_nodes(a_spec(names="QMX", committed={"X": {0}, "M": [3, 5], "Q": 4}))
@@ -120,6 +135,10 @@ BAD_COMMITTED: list[Any] = [
     {"M": None},
     {"M": "hubs"},
     {"M": (2.5, "hubs")},
+    {"M": -0.1},
+    {"M": float("nan")},
+    {"M": (float("inf"), "hubs")},
+    {"M": 0.6, "Q": 0.6},
     {"M": (13, "hubs")},
     {"M": (2, "hub")},
     {"M": [0, 99]},
@@ -327,9 +346,9 @@ def test_a_spec_describes_itself_in_plain_data_and_survives_a_way_to_a_worker(
 
 def test_a_random_topology_is_another_in_every_run_and_the_same_in_each() -> None:
     spec = a_spec(graph="watts_strogatz(n=12, k=4, p=0.5)", seed=1)
-    edges = [frozenset(map(frozenset, spec.seat(run).graph.edges)) for run in range(5)]
+    edges = [spec.seat(run).contacts.edges for run in range(5)]
     assert len(set(edges)) == 5
-    assert edges[2] == frozenset(map(frozenset, spec.seat(2).graph.edges))
+    assert edges[2] == spec.seat(2).contacts.edges
 
 
 def test_the_incumbent_fills_every_memory() -> None:
