@@ -1,0 +1,30 @@
+"""The classical (minimal) naming game of Baronchelli et al. (2006): a baseline to trust.
+
+Agents have inventories of words instead of minds; see ``classical.game`` for the rules::
+
+    from mesa_llm_norms.classical import ClassicalGame, run_classical
+
+    model = ClassicalGame(graph="ring(n=24)", rng=7)
+    model.run()
+    run_classical(graph="ring(n=24)", runs=100, rng=7).runs
+"""
+
+from mesa_llm_norms.classical.agents import ClassicalAgent
+from mesa_llm_norms.classical.engine import ClassicalRound
+from mesa_llm_norms.classical.ensemble import ClassicalEnsemble, run_classical
+from mesa_llm_norms.classical.game import Talker, Utterance
+from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.classical.outcome import ClassicalOutcome
+from mesa_llm_norms.classical.spec import ClassicalSpec
+
+__all__ = [
+    "ClassicalAgent",
+    "ClassicalEnsemble",
+    "ClassicalGame",
+    "ClassicalOutcome",
+    "ClassicalRound",
+    "ClassicalSpec",
+    "Talker",
+    "Utterance",
+    "run_classical",
+]
