@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from programs import Program
 from typer.testing import CliRunner, Result
 
-from mesa_llm_norms import NamingGame, cli, mind_names, run_ensemble
+from mesa_llm_norms import NamingGame, cli, compiled, mind_names, run_ensemble
 from mesa_llm_norms.cli.arguments import read_committed, read_mind, read_names
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.minds import read_mind as read_mind_file
@@ -68,8 +69,8 @@ def refused(*arguments: str) -> str:
     return line
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def start(*arguments: str) -> Program:
+    return Program(
         [sys.executable, "-m", "mesa_llm_norms", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -212,6 +213,18 @@ def test_every_argument_of_the_game_can_be_given() -> None:
     assert content["run"] == run
 
 
+def test_a_share_of_the_agents_may_be_committed() -> None:
+    arguments = ("run", "-t", "ring(n=20)", "--names", "QM", "--rounds", "1", "--seed", "1")
+    printed(*arguments, "--committed", "M=10%:hubs", "--out", "share")
+    printed(*arguments, "--committed", "M=2:hubs", "--out", "count")
+    spec = json.loads(Path("share/spec.json").read_text(encoding="utf-8"))["spec"]
+    assert spec["committed"] == {"M": [0.1, "hubs"]}
+    share, count = (
+        Path(folder, "interactions.parquet").read_bytes() for folder in ("share", "count")
+    )
+    assert share == count
+
+
 def test_minds_may_share_a_population() -> None:
     shares = ("--mind", "unbiased=0.25", "--mind", "claude-3.5-sonnet=0.75")
     found = printed("run", *SMALL, *shares, "--rounds", "2", "--no-files")
@@ -255,6 +268,8 @@ HOSTILE = {
     "committed name": (("--committed", "Z=3"), "not in the pool"),
     "committed nodes": (("--committed", "M=[77]"), "no node"),
     "too many committed": (("--committed", "M=99"), "cannot be committed"),
+    "too large a share": (("--committed", "M=101%"), "cannot be committed"),
+    "share": (("--committed", "M=ten%"), "M=10%"),
     "placement": (("--committed", "M=2:top"), "random, hubs, periphery, cluster"),
     "seed": (("--seed", "-1"), "0 to 2**64 - 1"),
     "until": (("--until", "bored"), "no way to end a run"),
@@ -317,7 +332,9 @@ def run_arguments(draw: st.DrawFn) -> list[str]:
         "--reward": st.sampled_from(["1", "0", "-5"]),
         "--penalty": st.sampled_from(["1", "0", "-5"]),
         "--incumbent": st.sampled_from(["Q", "yes", "A"]),
-        "--committed": st.sampled_from(["M=1", "M=[1]", "B=2:cluster", "no=1:periphery"]),
+        "--committed": st.sampled_from(
+            ["M=1", "M=[1]", "M=50%", "B=0.2:cluster", "no=1:periphery"]
+        ),
         "--seed": st.integers(0, 9).map(str),
         "--until": st.sampled_from(["converged", "flipped", "none"]),
         "--window": st.sampled_from(["1", "3", "0.01"]),
@@ -367,6 +384,11 @@ def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
     assert read_committed(['M=[0, "a, b"]'], lambda: nodes) == {"M": [0, "a, b"]}
     assert read_committed(["M=[c,'0']"], lambda: nodes) == {"M": ["c", 0]}
     assert read_committed(["a=b=3"], dict) == {"a=b": 3}
+    shares = {"M": 0.1, "Q": (0.25, "hubs"), "X": 0.5, "Y": (1.0, "cluster"), "Z": 0.0}
+    given = ["M=10%", "Q=0.25:hubs", "X=.5", "Y=100%:cluster", "Z=0%"]
+    assert read_committed(given, dict) == shares
+    assert isinstance(read_committed(["M=1"], dict)["M"], int)
+    assert isinstance(read_committed(["M=1.0"], dict)["M"], float)
     assert read_mind(["x"]) == "x"
     assert read_mind(["x", "y"]) == {"x": 1.0, "y": 1.0}
     assert read_mind(["a=b.json"]) == "a=b.json"
@@ -543,6 +565,7 @@ def test_errors_of_the_program_are_one_line_and_status_2() -> None:
     ids=["one run", "many runs"],
 )
 def test_an_interrupted_run_leaves_nothing(arguments: tuple[str, ...]) -> None:
+    compiled.load("game")  # so that there is nothing to be compiled, and told of, when it starts
     with start("run", *SMALL, *arguments, "--out", "mine") as process:
         assert process.stdout is not None
         process.stdout.readline()

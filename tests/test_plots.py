@@ -19,6 +19,7 @@ from mesa_llm_norms.course import Goal
 from mesa_llm_norms.ensemble import play_run
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.topologies import to_networkx
 
 ODD_NAMES = ("_hidden", "$x_1$", "50%", "a\\b", "{", "\N{PARTY POPPER}", "very long name indeed")
 
@@ -138,7 +139,7 @@ def test_any_names_can_be_drawn(tmp_path: Path) -> None:
     )
     figures = {
         "rounds": plots.plot_rounds(played.rounds, ODD_NAMES),
-        "network": plots.plot_network(spec.seat().graph, held, ODD_NAMES),
+        "network": plots.plot_network(to_networkx(spec.seat().graph), held, ODD_NAMES),
         "ensemble": plots.plot_ensemble(ensemble.runs, ensemble.rounds, ODD_NAMES),
     }
     for name, figure in figures.items():

@@ -10,9 +10,11 @@ import typer
 from typer.core import TyperGroup
 
 from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli.classical import classical
 from mesa_llm_norms.cli.fit import fit
 from mesa_llm_norms.cli.listings import minds, topologies
 from mesa_llm_norms.cli.run import run
+from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.validate import validate
 from mesa_llm_norms.errors import NormsError
 
@@ -44,7 +46,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, minds, topologies, fit, validate):
+for command in (run, sweep, minds, topologies, fit, validate, classical):
     app.command()(command)
 
 
@@ -81,3 +83,7 @@ def main() -> None:
         app(prog_name="mesa-llm-norms")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        # Python ends as by a signal where an interrupt met it in code given as text, as in the
+        # modules that are loaded when play begins, unless other such code was run since.
+        exec("")

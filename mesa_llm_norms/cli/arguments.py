@@ -12,13 +12,14 @@ from typing import Any
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errors import FileFormatError, MindError, SpecError, some
 from mesa_llm_norms.minds import DEFAULT_MIND
-from mesa_llm_norms.spec import PLACEMENTS, Spec
+from mesa_llm_norms.placement import PLACEMENTS
+from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.text_files import read_json
 from mesa_llm_norms.topologies import read_graph
 
-MAX_BYTES = 20_000_000
-
 _COMMITTED = re.compile(
-    r"(?P<name>.+?)=(?:(?P<count>\d{1,9})(?::(?P<where>\w+))?|\[(?P<nodes>.*)\])"
+    r"(?P<name>.+?)=(?:(?P<amount>\d{1,9}%?|\d{0,9}\.\d{1,9}%?)(?::(?P<where>\w+))?"
+    r"|\[(?P<nodes>.*)\])"
 )
 
 Nodes = Callable[[], Mapping[str, Hashable]]
@@ -77,27 +78,18 @@ def read_mind(given: Sequence[str]) -> str | dict[str, float]:
 def read_minds_by_node(path: Path, nodes: Nodes) -> dict[Hashable, str]:
     """Return the minds in a JSON file of one object, ``{"node": "mind", ...}``."""
     remedy = 'It holds one JSON object, {"node": "mind", ...}, every node in it once.'
-    try:
-        if path.exists() and not path.is_file():
-            raise FileFormatError(path, "it is no regular file", remedy)
-        if path.stat().st_size > MAX_BYTES:
-            raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", remedy)
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        problem = error.strerror or "it cannot be read"
-        raise FileFormatError(path, problem, "Check the path.") from error
-    except FileFormatError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(path, "it is not JSON in UTF-8", remedy) from error
-    if not isinstance(content, dict) or not all(isinstance(it, str) for it in content.values()):
+    content = read_json(path, remedy)
+    if not all(isinstance(mind, str) for mind in content.values()):
         raise FileFormatError(path, "it is not an object of minds by node", remedy)
     known = nodes()
     return {known.get(node, node): mind for node, mind in content.items()}
 
 
 def read_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
-    """Return who is committed: ``NAME=COUNT``, ``NAME=COUNT:PLACEMENT`` or ``NAME=[NODE,...]``."""
+    """Return who is committed: ``NAME=COUNT``, ``NAME=COUNT:PLACEMENT`` or ``NAME=[NODE,...]``.
+
+    Instead of a count there may be a share of the agents: ``0.1`` or ``10%``.
+    """
     committed: dict[str, Any] = {}
     for text in given:
         found = _COMMITTED.fullmatch(text)
@@ -106,7 +98,9 @@ def read_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
                 "committed",
                 text,
                 f"{text!r} does not say who is committed",
-                "Write M=5, M=5:hubs or M=[0,1,2]; placements are " + ", ".join(PLACEMENTS) + ".",
+                "Write M=5, M=10%, M=5:hubs or M=[0,1,2]; placements are "
+                + ", ".join(PLACEMENTS)
+                + ".",
             )
         name = found["name"]
         if name in committed:
@@ -115,8 +109,8 @@ def read_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
             known = nodes()
             committed[name] = [known.get(node, node) for node in _listed(found["nodes"])]
         else:
-            count = int(found["count"])
-            committed[name] = (count, found["where"]) if found["where"] else count
+            amount = _amount(found["amount"])
+            committed[name] = (amount, found["where"]) if found["where"] else amount
     return committed
 
 
@@ -140,6 +134,13 @@ def _name_and_share(text: str) -> tuple[str, float | None]:
         return (name, float(share)) if equals else (text, None)
     except ValueError:
         return text, None
+
+
+def _amount(text: str) -> int | float:
+    """Return a count, or a share where there is a decimal point or a percent sign."""
+    if text.endswith("%"):
+        return float(text[:-1]) / 100
+    return float(text) if "." in text else int(text)
 
 
 def _listed(text: str) -> list[str]:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import time
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
-from multiprocessing import active_children, get_context
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -20,7 +15,6 @@ from mesa_llm_norms.cli import outcome, terminal
 from mesa_llm_norms.cli.plan import Plan, conclude
 from mesa_llm_norms.ensemble import Ensemble, play_ensemble
 from mesa_llm_norms.ensemble import Progress as Report
-from mesa_llm_norms.errors import GraphWarning
 from mesa_llm_norms.recording import new_folder, write_ensemble
 
 PATIENCE = 2.0
@@ -33,16 +27,13 @@ def run_many(plan: Plan, runs: int, workers: int, keep: bool) -> None:
 
 
 def _play(plan: Plan, runs: int, workers: int, keep: bool) -> Ensemble:
-    with ExitStack() as stack:
-        report = stack.enter_context(_progress())
-        executor = stack.enter_context(_worker_pool(workers)) if workers > 1 else None
+    with _progress() as report:
         return play_ensemble(
             plan.spec,
             runs=runs,
             goal=plan.goal,
             rounds=plan.rounds,
             workers=workers,
-            executor=executor,
             keep_interactions=keep,
             progress=report,
         )
@@ -91,26 +82,3 @@ def _progress() -> Iterator[Report]:
     finally:
         if task is not None:
             bar.stop()
-
-
-@contextmanager
-def _worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give processes that leave warnings and interrupts to this one, and end with it at once."""
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
-    )
-    before = set(active_children())
-    try:
-        yield pool
-    except BaseException:
-        threading.excepthook = lambda _: None  # the pool's own thread complains of lost workers
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(active_children()) - before:
-            process.terminate()
-        raise
-    pool.shutdown()
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore", GraphWarning)

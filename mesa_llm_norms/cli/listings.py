@@ -13,10 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import Draws, read_seed
 from mesa_llm_norms.minds import Mind, RecordedMind, TableMind, load_mind, mind_names
 from mesa_llm_norms.recording import new_file
-from mesa_llm_norms.topologies import check_graph, parts, read_graph
+from mesa_llm_norms.topologies import (
+    Graph,
+    check_graph,
+    is_directed,
+    parts,
+    read_graph,
+    size,
+    to_networkx,
+)
 from mesa_llm_norms.topologies import topologies as known_topologies
 
 _EXACT = 2_000
@@ -186,25 +195,24 @@ def topologies(
         console.print(f"Drawn in {draw}", markup=False, soft_wrap=True)
 
 
-def measure(graph: nx.Graph[Any]) -> dict[str, Any]:
+def measure(graph: Graph) -> dict[str, Any]:
     """Return a graph in numbers; diameter and clustering are None where they are not known.
 
     The diameter is that of the largest part, edge directions ignored.
     """
-    plain: nx.Graph[Any] = nx.Graph()
-    plain.add_edges_from(graph.edges)
-    degrees = [degree for _, degree in graph.degree]
+    nodes, edges = size(graph)
+    degrees = Contacts(graph).degrees
     separate = parts(graph)
-    small = len(graph) <= _EXACT
+    plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _EXACT else None
     return {
-        "nodes": len(graph),
-        "edges": graph.number_of_edges(),
-        "directed": graph.is_directed(),
+        "nodes": nodes,
+        "edges": edges,
+        "directed": is_directed(graph),
         "parts": len(separate),
-        "degree": [min(degrees), max(degrees)],
-        "mean_degree": sum(degrees) / len(degrees),
-        "diameter": nx.diameter(plain.subgraph(separate[0])) if small else None,
-        "clustering": nx.average_clustering(plain) if small else None,
+        "degree": [int(degrees.min()), int(degrees.max())],
+        "mean_degree": float(degrees.mean()),
+        "diameter": nx.diameter(plain.subgraph(separate[0])) if plain is not None else None,
+        "clustering": nx.average_clustering(plain) if plain is not None else None,
     }
 
 
@@ -233,15 +241,15 @@ def _list_topologies(as_json: bool) -> None:
     console.print("Parameters left out take their usual values. Graph files can be given too.")
 
 
-def _draw(graph: nx.Graph[Any], path: Path) -> None:
+def _draw(graph: Graph, path: Path) -> None:
     from mesa_llm_norms import plots
 
     if path.suffix.lower() not in (".png", ".svg"):
         raise typer.BadParameter("--draw takes a file that ends in .png or .svg.")
-    if len(graph) > plots.MOST_NODES:
+    if size(graph)[0] > plots.MOST_NODES:
         raise typer.BadParameter(f"--draw takes graphs of at most {plots.MOST_NODES:,} nodes.")
     with new_file(path, "draw") as hidden:
-        plots.write_figure(plots.plot_graph(graph), hidden)
+        plots.write_figure(plots.plot_graph(to_networkx(graph)), hidden)
 
 
 def _written(value: Any) -> str:

@@ -13,7 +13,7 @@ from mesa_llm_norms.cli.terminal import percent
 from mesa_llm_norms.course import Goal, Outcome
 from mesa_llm_norms.ensemble import Ensemble
 from mesa_llm_norms.game import Interaction
-from mesa_llm_norms.metrics import Round, name_shares
+from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.spec import Seating, Spec
 
 
@@ -24,28 +24,17 @@ class Run(NamedTuple):
     seating: Seating
     goal: Goal
     rounds: list[Round]
-    rows: list[Interaction]
+    rows: list[Interaction] | None
+    """Every interaction, unless there are too many agents to keep them."""
     outcome: Outcome
+    shares: dict[str, float]
+    """Share of each name of the pool in the last ``window`` rounds."""
+    names_held: dict[Hashable, str | None]
 
     @property
     def agents(self) -> int:
         """How many agents there are."""
-        return len(self.seating.minds)
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Share of each name of the pool in the last ``window`` rounds."""
-        last = max(1, round(self.goal.window * self.agents))
-        return name_shares(self.rows[-last:], self.spec.game.pool)
-
-    @property
-    def names_held(self) -> dict[Hashable, str | None]:
-        """The name each node's agent played last, None where it has not played."""
-        held: dict[Hashable, str | None] = dict.fromkeys(self.seating.minds)
-        for row in self.rows:
-            held[row.node_a] = row.name_a
-            held[row.node_b] = row.name_b
-        return held
+        return len(self.seating.contacts)
 
 
 def run_object(run: Run, out: Path | None) -> dict[str, Any]:
@@ -67,7 +56,7 @@ def run_object(run: Run, out: Path | None) -> dict[str, Any]:
 def run_sentence(run: Run) -> str:
     """Return how a run ended, in one sentence."""
     outcome, agents = run.outcome, run.agents
-    if not run.rows:
+    if not run.rounds:
         return "Nothing was played."
     after = f"After {outcome.interactions:,} interactions ({_rounds(outcome.rounds)})"
     held = Counter(run.names_held.values())

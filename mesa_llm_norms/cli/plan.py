@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.course import Goal, read_rounds
-from mesa_llm_norms.ensemble import start_course
+from mesa_llm_norms.course import Goal, check_goal, read_rounds
 from mesa_llm_norms.recording import check_folder
 from mesa_llm_norms.spec import Seating, Spec
 
@@ -25,7 +24,7 @@ class Plan(NamedTuple):
 
     def check(self) -> None:
         """Raise ``SpecError`` for what cannot be played or written, before anything is."""
-        start_course(self.spec, self.seating).aim(*self.goal)
+        check_goal(self.goal, self.spec.committed_names)
         read_rounds(self.rounds, self.goal.until)
         if self.folder is not None:
             check_folder(self.folder)
@@ -36,7 +35,7 @@ def introduce(plan: Plan, runs: int | None) -> None:
     spec = plan.spec
     many = f"{runs:,} runs of " if runs is not None else ""
     text = (
-        f"{many}{len(plan.seating.minds):,} agents with {spec.mind_label} on {spec.topology}, "
+        f"{many}{len(plan.seating.contacts):,} agents with {spec.mind_label} on {spec.topology}, "
         f"names {' '.join(spec.game.pool[:26])}{' ...' if len(spec.game.pool) > 26 else ''}, "
         f"seed {spec.seed}"
     )

@@ -82,8 +82,8 @@ def run(
     committed: Annotated[
         list[str] | None,
         typer.Option(
-            help="Who always plays one name: M=5, M=5:hubs (or random, periphery, cluster), or "
-            r"M=\[0,1,2] for nodes. May be given for several names.",
+            help="Who always plays one name: M=5, M=10% of the agents (or 0.1), M=5:hubs (or "
+            r"random, periphery, cluster), or M=\[0,1,2] for nodes. May be repeated.",
             show_default=False,
             rich_help_panel=_GAME,
         ),
@@ -207,7 +207,7 @@ def run(
     )
     seating = spec.seat()
     goal = Goal(None if until.lower() == "none" else until, window, threshold)
-    folder = None if no_files else out or default_folder(spec, len(seating.minds), runs)
+    folder = None if no_files else out or default_folder(spec, len(seating.contacts), runs)
     plan = Plan(spec, seating, goal, rounds, folder, as_json, talk=not as_json and not quiet)
     plan.check()
     if plan.talk:

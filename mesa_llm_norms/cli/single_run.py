@@ -12,24 +12,21 @@ from mesa_llm_norms.cli.plan import Plan, conclude
 from mesa_llm_norms.cli.watch import watching
 from mesa_llm_norms.course import read_rounds
 from mesa_llm_norms.ensemble import start_course
+from mesa_llm_norms.game import Interaction
+from mesa_llm_norms.kernel import worthwhile
+from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.minds import CommittedMind
 from mesa_llm_norms.recording import new_folder, write_run
+from mesa_llm_norms.topologies import to_networkx
+
+MOST_KEPT = 20_000
+"""With more agents than this, single interactions are not kept."""
 
 
 def run_one(plan: Plan) -> None:
     """Play one run, show its rounds, write its folder, and print how it ended."""
-    spec, seating, goal = plan.spec, plan.seating, plan.goal
-    most = read_rounds(plan.rounds, goal.until)
-    course = start_course(spec, seating)
-    course.aim(*goal)
-    played = outcome.Run(spec, seating, goal, [], [], course.outcome)
-    with watching(plan.talk) as watcher:
-        while len(played.rounds) < most and not (played.rounds and course.reached):
-            played.rows.extend(course.play_round())
-            assert course.last_round is not None
-            played.rounds.append(course.last_round)
-            watcher(course.last_round)
-    played = played._replace(outcome=course.outcome)
+    spec, goal = plan.spec, plan.goal
+    played = _play(plan)
     if plan.folder is not None:
         with new_folder(plan.folder) as inside:
             write_run(
@@ -48,18 +45,50 @@ def run_one(plan: Plan) -> None:
         conclude(outcome.run_sentence(played), plan.folder)
 
 
+def _play(plan: Plan) -> outcome.Run:
+    spec, seating, goal = plan.spec, plan.seating, plan.goal
+    agents = len(seating.contacts)
+    keep = agents <= MOST_KEPT
+    if not keep and plan.folder is not None:
+        terminal.complain(
+            "note", f"interactions are not written, there are over {MOST_KEPT:,} agents"
+        )
+    most = read_rounds(plan.rounds, goal.until)
+    course = start_course(spec, seating, "auto" if worthwhile(agents) else "python")
+    course.aim(goal)
+    rounds: list[Round] = []
+    rows: list[Interaction] = []
+    with watching(plan.talk) as watcher:
+        while len(rounds) < most and not (rounds and course.reached):
+            course.play(1, keep)
+            rows += course.rows
+            assert course.last_round is not None
+            rounds.append(course.last_round)
+            watcher(course.last_round)
+    return outcome.Run(
+        spec,
+        seating,
+        goal,
+        rounds,
+        rows if keep else None,
+        course.outcome,
+        course.shares,
+        course.names_held,
+    )
+
+
 def _draw(played: outcome.Run, folder: Path) -> None:
     from mesa_llm_norms import plots
 
     pool, graph = played.spec.game.pool, played.seating.graph
     if played.rounds:
         plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
-    if len(graph) > plots.MOST_NODES:
+    if played.agents > plots.MOST_NODES:
         terminal.complain(
             "note", f"the network is not drawn, it has over {plots.MOST_NODES:,} nodes"
         )
         return
     minds = played.seating.minds
     committed = {node: it.name for node, it in minds.items() if isinstance(it, CommittedMind)}
-    figure = plots.plot_network(graph, played.names_held, pool, committed)
+    figure = plots.plot_network(to_networkx(graph), played.names_held, pool, committed)
     plots.save_figure(figure, folder / "network")

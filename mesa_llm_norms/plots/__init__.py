@@ -1,10 +1,11 @@
-"""Figures of a run, of an ensemble, and of a network, drawn without pyplot or a screen."""
+"""Figures of runs, ensembles, sweeps and networks, drawn without pyplot or a screen."""
 
 from mesa_llm_norms.plots.ensemble import plot_ensemble
 from mesa_llm_norms.plots.network import MOST_NODES, plot_graph, plot_network
 from mesa_llm_norms.plots.places import layout
 from mesa_llm_norms.plots.rounds import plot_rounds
 from mesa_llm_norms.plots.style import GREY, name_colours, save_figure, write_figure
+from mesa_llm_norms.plots.sweep import plot_sweep
 
 __all__ = [
     "GREY",
@@ -15,6 +16,7 @@ __all__ = [
     "plot_graph",
     "plot_network",
     "plot_rounds",
+    "plot_sweep",
     "save_figure",
     "write_figure",
 ]

@@ -46,12 +46,8 @@ def plot_network(
     """
     committed = committed or {}
     figure = Figure(figsize=(8.2, 7), layout="constrained")
-    axes = figure.subplots()
-    axes.set_axis_off()
-    axes.set_aspect("equal", adjustable="datalim")
-    places = layout(graph)
+    axes, places = _draw_network(figure, graph)
     size = node_size(places)
-    _draw_edges(axes, graph, places)
     colours = name_colours(pool)
     for square in (False, True):
         nodes = [node for node in graph if (node in committed) is square]
@@ -83,12 +79,8 @@ def plot_network(
 def plot_graph(graph: nx.Graph[Any]) -> Figure:
     """Return the bare network, in the layout of ``plot_network``, node ids as labels if few."""
     figure = Figure(figsize=(7, 7), layout="constrained")
-    axes = figure.subplots()
-    axes.set_axis_off()
-    axes.set_aspect("equal", adjustable="datalim")
-    places = layout(graph)
+    axes, places = _draw_network(figure, graph)
     size = node_size(places)
-    _draw_edges(axes, graph, places)
     x, y = np.array([places[node] for node in graph]).T
     axes.scatter(x, y, s=size, c=OKABE_ITO[4], edgecolors="white", zorder=2)
     if len(graph) <= _MOST_IDS:
@@ -96,6 +88,16 @@ def plot_graph(graph: nx.Graph[Any]) -> Figure:
             _write(axes, places[node], str(node), "black", math.sqrt(size))
     axes.margins(0.08)
     return figure
+
+
+def _draw_network(figure: Figure, graph: nx.Graph[Any]) -> tuple[Axes, Positions]:
+    """Draw the edges, and return where the nodes belong."""
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_aspect("equal", adjustable="datalim")
+    places = layout(graph)
+    _draw_edges(axes, graph, places)
+    return axes, places
 
 
 def _draw_edges(axes: Axes, graph: nx.Graph[Any], places: Positions) -> None:

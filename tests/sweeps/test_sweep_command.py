@@ -1,0 +1,256 @@
+"""The command ``sweep`` as typed, and the figure it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pandas.testing import assert_frame_equal
+from programs import Program
+from typer.testing import CliRunner, Result
+
+from mesa_llm_norms import cli
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.plots import plot_sweep
+from mesa_llm_norms.plots.sweep import Dimension, arrange
+from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
+
+TEXT = """
+runs = 4
+seed = 2
+names = "QM"
+rounds = 20
+mind = "llama-3-70b-instruct"
+
+[grid]
+graph = ["ring(n={size})", "complete(n={size})"]
+size = [6, 8]
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_with_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("grid.toml").write_text(TEXT, encoding="utf-8")
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli.app, ["sweep", *arguments], prog_name="mesa-llm-norms")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_sweep_is_told_drawn_and_left_in_its_folder() -> None:
+    result = invoke("grid.toml")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "4 cells of 4 runs, seed 2"
+    assert lines[1].split() == [
+        *("graph", "size", "agents", "runs", "converged", "interactions", "(95%)", "won", "most")
+    ]
+    assert sum(line.startswith("ring(n={size})") for line in lines) == 2
+    assert lines[-2].startswith("4 cells, 16 runs: ")
+    assert lines[-1].startswith("In runs/grid/: cells, summary.csv, summary.parquet, sweep.json")
+    assert sorted(path.name for path in Path("runs/grid").iterdir()) == [
+        "cells",
+        "summary.csv",
+        "summary.parquet",
+        "sweep.json",
+        "sweep.png",
+        "sweep.svg",
+    ]
+
+
+def test_json_is_one_object_and_nothing_else() -> None:
+    result = invoke("grid.toml", "--json", "--out", "mine", "--runs", "2")
+    assert result.stdout.count("\n") == 1
+    found = json.loads(result.stdout)
+    assert list(found) == ["out", "runs", "seed", "cells"]
+    assert (found["out"], found["runs"], found["seed"]) == ("mine", 2, 2)
+    assert [(cell["graph"], cell["size"], cell["runs"]) for cell in found["cells"]] == [
+        ("ring(n={size})", 6, 2),
+        ("ring(n={size})", 8, 2),
+        ("complete(n={size})", 6, 2),
+        ("complete(n={size})", 8, 2),
+    ]
+
+
+def test_what_is_not_a_number_is_null_in_json() -> None:
+    Path("none.toml").write_text('rounds = 0\nmind = "unbiased"\nruns = 2\n', encoding="utf-8")
+    (cell,) = json.loads(invoke("none.toml", "--json").stdout)["cells"]
+    assert (cell["median"], cell["won_Q"], cell["share"]) == (None, None, 0)
+
+
+def test_a_dry_run_says_what_is_missing_and_writes_nothing() -> None:
+    text = invoke("grid.toml", "--dry-run").stdout
+    assert text.splitlines()[-1] == "4 cells, 16 runs to be played into runs/grid"
+    assert not Path("runs").exists()
+    assert invoke("grid.toml", "--quiet").stdout.count("\n") == 2
+    found = json.loads(invoke("grid.toml", "--dry-run", "--json", "--runs", "7").stdout)
+    assert (found["runs"], found["missing"]) == (7, 12)
+    assert [cell["runs"] for cell in found["cells"]] == [4] * 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere.toml",), "No such file"),
+        (("bad.toml",), "did you mean 'graph'"),
+        (("bad.toml", "--dry-run"), "did you mean 'graph'"),
+        (("grid.toml", "--out", "grid.toml"), "cannot be read or written"),
+        (("grid.toml", "--out", "."), "something that is no sweep"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_status_2(arguments: tuple[str, ...], said: str) -> None:
+    Path("bad.toml").write_text("[grid]\ngrpah = ['ring']\n", encoding="utf-8")
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="interrupts are signals")
+def test_an_interrupt_says_how_to_go_on() -> None:
+    text = 'runs = 1000000\nmind = "unbiased"\nrounds = 60\nuntil = "none"\n'
+    text += '[grid]\ngraph = ["ring(n=4)"]\nmemory = [1, 2]\n'
+    Path("long.toml").write_text(text, encoding="utf-8")
+    with start("long.toml") as process:
+        while not Path("runs/long/sweep.json").exists() and process.poll() is None:
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    (line,) = [one for one in err.splitlines() if "compiling" not in one]
+    assert line == (
+        "interrupted: what was finished is in runs/long; the same command goes on from there."
+    )
+
+
+# The figure
+
+
+def dimension(column: str, labels: list[Any], numbers: bool = False) -> Dimension:
+    return Dimension(column, tuple(labels), tuple(map(float, labels)) if numbers else None, "")
+
+
+def test_numbers_go_from_left_to_right_and_the_rest_by_size() -> None:
+    size = dimension("size", [10, 20, 30], numbers=True)
+    graph = dimension("graph", list("abcdefghij"))
+    mind = dimension("mind", list("abcd"))
+    pairing = dimension("pairing", list("ab"))
+    memory = dimension("memory", [2, 5], numbers=True)
+    alone = dimension("names", ["QM"])
+    assert arrange([graph, mind, size, pairing]) == (size, mind, graph, pairing)
+    assert arrange([mind, graph, memory]) == (graph, mind, memory, None)
+    assert arrange([mind, alone]) == (mind, None, None, None)
+    assert arrange([memory]) == (memory, None, None, None)
+    assert len(arrange([alone]).x.labels) == 1
+    with pytest.raises(SpecError, match="more axes"):
+        arrange([graph, mind, size, pairing, memory])
+
+
+GRIDS: dict[str, dict[str, Any]] = {
+    "one cell": {},
+    "categories": {
+        "mind": ["unbiased", "llama-3-70b-instruct"],
+        "graph": ["ring(n=6)", "star(n=6)"],
+    },
+    "numbers": {"memory": [1, 2, 5], "graph": ["ring(n=6)", "star(n=6)"]},
+    "panels": {
+        "memory": [1, 2, 5],
+        "mind": ["unbiased", "llama-3-70b-instruct"],
+        "graph": ["ring(n=6)", "star(n=6)"],
+        "pairing": ["node", "edge"],
+    },
+    "no goal": {"until": [None], "names": ["QM", "$_"]},
+}
+
+
+def shown(grid: dict[str, Any], **fixed: Any) -> Sweep:
+    fixed = {"names": "QM", "rounds": 20, **fixed}
+    others: dict[str, Any] = {name: it for name, it in fixed.items() if name not in grid}
+    return sweep(None, grid, **others, runs=3, rng=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "panels"),
+    [("one cell", 3), ("categories", 3), ("numbers", 3), ("panels", 12), ("no goal", 3)],
+)
+def test_every_shape_of_grid_is_drawn(name: str, panels: int, tmp_path: Path) -> None:
+    fixed = {"mind": "unbiased"} if name == "no goal" else {}
+    figure = plot_sweep(shown(GRIDS[name], **fixed))
+    figure.savefig(tmp_path / "figure.png")
+    assert len(figure.axes) == panels
+
+
+def test_a_median_beyond_what_was_played_is_an_open_triangle_at_the_top() -> None:
+    figure = plot_sweep(shown({"memory": [1, 2, 5]}, mind="unbiased", rounds=1))
+    (marks,) = [line for line in figure.axes[0].lines if line.get_marker() == "^"]
+    x, y = map(np.asarray, marks.get_data())
+    assert len(x) == 3
+    assert marks.get_markerfacecolor() == "white"
+    assert y.max() <= 1
+
+
+def test_nothing_played_is_no_figure() -> None:
+    with pytest.raises(SpecError, match="nothing was played"):
+        plot_sweep(Sweep({**shown({}).record, "cells": []}, shown({})._store))
+
+
+# Ended midway, and two at once
+
+
+def start(*arguments: str) -> Program:
+    return Program(
+        [sys.executable, "-m", "mesa_llm_norms", "sweep", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+    )
+
+
+def cells_there() -> int:
+    return len(list(Path("runs/many/cells").glob("*.parquet")))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+def test_a_killed_sweep_is_gone_on_with_and_two_at_once_do_no_harm() -> None:
+    sizes = list(range(4, 24))
+    text = f'runs = 60\nseed = 1\nmind = "unbiased"\nrounds = 10\n[grid]\nsize = {sizes}\n'
+    Path("many.toml").write_text(text + 'graph = ["ring(n={size})"]\n', encoding="utf-8")
+    with start("many.toml", "--workers", "2") as process:
+        while not cells_there() and process.poll() is None:
+            pass
+        process.kill()
+        process.wait()
+    there = cells_there()
+    assert there
+    with start("many.toml") as one, start("many.toml") as other:
+        for process in (one, other):
+            out, err = process.communicate(timeout=120)
+            told = [line for line in err.splitlines() if not line.endswith(" left")]
+            assert (process.returncode, told) == (0, []), err
+            assert out.splitlines()[0] == "20 cells of 60 runs, seed 1"
+    found = read_sweep("runs/many")
+    expected = sweep(
+        None,
+        {"size": sizes, "graph": ["ring(n={size})"]},
+        mind="unbiased",
+        rounds=10,
+        runs=60,
+        rng=1,
+    )
+    assert_frame_equal(found.runs, expected.runs)
+    assert not Path("runs/many/damaged").exists()

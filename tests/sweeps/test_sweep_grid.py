@@ -1,0 +1,286 @@
+"""A grid before it is played: sizes filled in, labels, numbers, and what a file may say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+from chances import FixedPolicy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesa_llm_norms.errors import FileFormatError, SpecError
+from mesa_llm_norms.sweeps import Plan, make_plan, read_plan
+from mesa_llm_norms.sweeps.axes import ARGUMENTS, read_axis
+from mesa_llm_norms.sweeps.sizes import fill, sides
+
+
+def plan_of(tmp_path: Path, text: str) -> Plan:
+    path = tmp_path / "grid.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_plan(path)
+
+
+def keys(plan: Plan) -> list[str]:
+    return [cell.key for cell in plan.cells()]
+
+
+def key(**arguments: Any) -> str:
+    (found,) = keys(make_plan({}, arguments, seed=1))
+    return found
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("template", "size", "expected"),
+    [
+        ("ring(n={size})", 24, "ring(n=24)"),
+        ("torus(rows={rows}, columns={columns})", 24, "torus(rows=4, columns=6)"),
+        (
+            "connected_caveman(cliques={size / 6}, size=6)",
+            24,
+            "connected_caveman(cliques=4, size=6)",
+        ),
+        ("star(n={ size+1 })", 24, "star(n=25)"),
+        ("barbell(clique={size/4}, path={size - 12})", 24, "barbell(clique=6, path=12)"),
+        ("lattice({rows*2}, {columns})", 25, "lattice(10, 5)"),
+    ],
+)
+def test_a_size_is_filled_in(template: str, size: int, expected: str) -> None:
+    assert fill(template, size) == expected
+
+
+@given(st.integers(2, 10_000))
+def test_a_grid_has_as_many_places_as_asked_for_or_is_refused(size: int) -> None:
+    nearest = max(rows for rows in range(1, math.isqrt(size) + 1) if size % rows == 0)
+    if size > 4 * nearest**2:
+        with pytest.raises(SpecError, match="Use "):
+            sides(size)
+    else:
+        assert sides(size) == (nearest, size // nearest)
+
+
+@pytest.mark.parametrize(
+    ("graph", "size", "said"),
+    [
+        ("torus(rows={rows}, columns={columns})", 23, "make no grid"),
+        ("connected_caveman(cliques={size / 6}, size=6)", 25, "no whole number"),
+        ("ring(n={size / 0})", 24, "no whole number"),
+        ("ring(n={n})", 24, "cannot read"),
+        ("ring(n={size ** 2})", 24, "cannot read"),
+        ("karate()", 24, "nothing is to be filled in"),
+        ("ring(n={size})", None, "asks for one"),
+        ("ring(n={size})", 24.0, "whole number in range"),
+    ],
+)
+def test_a_size_that_fits_nowhere_is_refused(graph: str, size: Any, said: str) -> None:
+    given = {"graph": graph} | ({} if size is None else {"size": size})
+    with pytest.raises(SpecError, match=said):
+        keys(make_plan({}, given, seed=1))
+
+
+# Axes
+
+
+def test_labels_are_short_and_numbers_stay_numbers() -> None:
+    assert read_axis("memory", [2, 5]).labels == (2, 5)
+    assert read_axis("names", ["QM", ["yes", "no"]]).labels == ("QM", "yes,no")
+    assert read_axis("incumbent", [None, "Q"]).labels == ("nobody", "Q")
+    assert read_axis("until", [None, "flipped"]).labels == ("none", "flipped")
+    assert read_axis("graph", [nx.star_graph(3)]).labels == ("4 nodes, 3 edges",)
+    assert read_axis("graph", {"mine": nx.star_graph(3)}).labels == ("mine",)
+    assert read_axis("mind", [{"unbiased": 1, "llama-2-70b-chat": 3}]).labels == (
+        "unbiased 1, llama-2-70b-chat 3",
+    )
+    assert read_axis("committed", [None, {"M": (0.1, "hubs")}, {"M": [0, 2]}]).labels == (
+        "nobody",
+        "M=0.1:hubs",
+        "M=[0,2]",
+    )
+    assert read_axis("rounds", [10]).column == "rounds_limit"
+
+
+def test_what_is_committed_is_a_number_where_one_name_varies_alone() -> None:
+    shares = read_axis("committed", [{}, {"M": 0.1}, {"M": 0.25}])
+    assert (shares.numbers, shares.unit) == ((0.0, 0.1, 0.25), "share committed to M")
+    hubs = read_axis("committed", [{"M": (2, "hubs")}, {"M": (4, "hubs")}])
+    assert (hubs.numbers, hubs.unit) == ((2.0, 4.0), "number committed to M, hubs")
+    for mixed in (
+        [{"M": 0.1}, {"M": 2}],
+        [{"M": 1}, {"Q": 2}],
+        [{"M": (2, "hubs")}, {"M": 2}],
+        [{"M": 1, "Q": 1}],
+        [{"M": [0]}, {"M": 3}],
+    ):
+        assert read_axis("committed", mixed).numbers is None
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ({"memory": 5}, "no list of values"),
+        ({"incumbent": "Q"}, "no list of values"),
+        ({"memory": []}, "no value in the list"),
+        ({"memory": [5, 5]}, "two values are called 5"),
+        ({"memroy": [5]}, "did you mean 'memory'"),
+        ({"mind": ["unbiased"]}, "both fixed and in the grid"),
+        ({"memory": range(1, 400), "reward": range(1, 400)}, "too many"),
+        ({"memory": [5, 0]}, r"\(cell: memory 0\)"),
+        ({"committed": [{"M": 0.5}, {"Z": 1}]}, r"\(cell: committed Z=1\)"),
+    ],
+)
+def test_a_grid_that_means_nothing_is_refused(grid: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        keys(make_plan(grid, {"mind": "unbiased", "names": "QM"}, seed=1))
+
+
+def test_the_last_axis_runs_fastest_and_the_seed_is_everybodys() -> None:
+    plan = make_plan({"memory": [2, 3], "names": ["QM", "QX"]}, {"mind": "unbiased"}, seed=9)
+    cells = list(plan.cells())
+    assert [(cell.at["memory"], cell.at["names"]) for cell in cells] == [
+        (2, "QM"),
+        (2, "QX"),
+        (3, "QM"),
+        (3, "QX"),
+    ]
+    assert {cell.description["seed"] for cell in cells} == {9}
+
+
+# What a cell is filed under
+
+
+def test_every_argument_makes_another_cell() -> None:
+    common: dict[str, Any] = {"graph": "ring(n=8)", "mind": "unbiased", "names": "QM"}
+    other: dict[str, Any] = {
+        "graph": "star(n=8)",
+        "names": "MQ",
+        "mind": "llama-2-70b-chat",
+        "pairing": "edge",
+        "memory": 4,
+        "reward": 1,
+        "penalty": 0,
+        "incumbent": "Q",
+        "committed": {"M": 1},
+        "until": None,
+        "window": 2,
+        "threshold": 0.9,
+        "rounds": 7,
+    }
+    assert {*other, "size"} == set(ARGUMENTS)
+    found = [key(**common, rounds=9)]
+    found += [key(**{**common, "rounds": 9, name: value}) for name, value in other.items()]
+    assert len(set(found)) == len(found)
+
+
+def test_the_same_said_otherwise_is_the_same_cell() -> None:
+    assert key(names="QM", reward=100, window=3) == key(names=["Q", "M"], reward=100.0, window=3.0)
+    assert key(graph="ring(n={size})", size=24) == key(graph="ring(n=24)")
+    assert key(committed={}) == key(committed=None) == key()
+    assert key(committed={"M": (2, "hubs")}) != key(committed={"M": 2})
+    assert key(committed={"M": (2, "hubs")}) != key(committed={"M": 2.0 / 24})
+
+
+def test_order_counts_where_runs_depend_on_it() -> None:
+    one, other = {"unbiased": 1, "llama-2-70b-chat": 1}, {"llama-2-70b-chat": 1, "unbiased": 1}
+    assert key(mind=one) != key(mind=other)
+    assert key(committed={"M": 1, "Q": 2}) != key(committed={"Q": 2, "M": 1})
+
+
+def test_minds_and_graphs_are_told_by_their_contents(tmp_path: Path) -> None:
+    assert key(mind=FixedPolicy(0.5, 0.5), names="QM") != key(
+        mind=FixedPolicy(0.4, 0.6), names="QM"
+    )
+    assert key(mind=FixedPolicy(0.5, 0.5), names="QM") == key(
+        mind=FixedPolicy(0.5, 0.5), names="QM"
+    )
+    assert key(graph=nx.path_graph(4)) == key(graph=nx.path_graph(4)) != key(graph=nx.star_graph(3))
+    assert key(graph=nx.path_graph(4)) != key(graph=nx.path_graph(["0", "1", "2", "3"]))
+    file = tmp_path / "net.csv"
+    file.write_text("a,b\nb,c\n", encoding="utf-8")
+    first = key(graph=file)
+    file.write_text("a,b\na,c\n", encoding="utf-8")
+    assert key(graph=file) != first
+    moved = tmp_path / "other.csv"
+    file.rename(moved)
+    assert key(graph=str(moved)) == key(graph=moved)
+
+
+# Files
+
+
+def test_a_file_says_what_python_says(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        """
+        runs = 7
+        seed = 3
+        rounds = 40
+        keep_rounds = true
+        incumbent = "Q"
+        size = 12
+
+        [grid]
+        topology = ["ring(n={size})", "star(n={size})"]
+        names = ["QM", ["Q", "no"]]
+        committed = [{}, {Q = 0.25}, {Q = [2, "hubs"]}, {Q = [0, 1]}]
+        until = ["converged", "none"]
+        """,
+    )
+    same = make_plan(
+        {
+            "graph": ["ring(n={size})", "star(n={size})"],
+            "names": ["QM", ["Q", "no"]],
+            "committed": [None, {"Q": 0.25}, {"Q": (2, "hubs")}, {"Q": [0, 1]}],
+            "until": ["converged", None],
+        },
+        {"rounds": 40, "incumbent": "Q", "size": 12},
+        7,
+        3,
+        True,
+    )
+    assert keys(plan) == keys(same)
+    assert (plan.runs, plan.seed, plan.keep_rounds, len(plan)) == (7, 3, True, 32)
+    assert [axis.labels for axis in plan.axes] == [axis.labels for axis in same.axes]
+
+
+def test_files_that_a_file_names_are_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "net.csv").write_text("a,b\nb,c\n", encoding="utf-8")
+    plan = plan_of(tmp_path, 'mind = "unbiased"\n[grid]\ngraph = ["net.csv", "ring(n=4)"]\n')
+    assert [cell.game.prepare() for cell in plan.cells()] == [3, 4]
+    assert plan.axes[0].labels == ("net", "ring(n=4)")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rusn = 5", "did you mean 'runs'"),
+        ("[fixed]\nmemory = 5", "no 'fixed'"),
+        ("[grid]\ntopolgy = ['ring']", "did you mean 'topology'"),
+        ("[grid]\nseed = [1, 2]", "it cannot vary"),
+        ("grid = 5", "it is no table"),
+        ("runs = 0", "not a whole number in range"),
+        ("keep_rounds = 1", "is neither"),
+        ("seed = -1", "is no seed"),
+        ("until = 'never'", "until"),
+        ("memory = 5\n[grid]\nmemory = [5]", "both fixed and in the grid"),
+    ],
+)
+def test_a_file_that_asks_for_what_cannot_be_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(SpecError, match=said):
+        keys(plan_of(tmp_path, text))
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="it is not TOML"):
+        plan_of(tmp_path, "runs = = 5")
+    with pytest.raises(FileFormatError, match="No such file"):
+        read_plan(tmp_path / "nowhere.toml")
+    with pytest.raises(FileFormatError, match="no regular file"):
+        read_plan(tmp_path)
