@@ -66,8 +66,12 @@ pytest: $(VENV)/.dev
 docs-check: $(VENV)/.dev ## Run the code in the documentation and check its links
 	@$(bin) -m pytest tests/test_documentation.py $(ARGS)
 
-benchmarks: $(VENV)/.run ## Measure the speed of the game
-	@$(bin) -m benchmarks.game $(ARGS)
+benchmarks: $(VENV)/.run ## Measure speed, import time and memory; a few minutes
+	@$(bin) -m benchmarks.game
+	@$(bin) -m benchmarks.kernel
+	@$(bin) -m benchmarks.import_time
+	@$(bin) -m benchmarks.memory
+	@$(bin) -m benchmarks.sweep
 
 clean: ## Remove the environments and everything made
 	rm -rf $(VENV) $(MESA35) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

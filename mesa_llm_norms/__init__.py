@@ -11,6 +11,14 @@ a Mesa model. Recorded minds, fitted to published decisions of real models, play
 """
 
 from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.classical import (
+    ClassicalAgent,
+    ClassicalEnsemble,
+    ClassicalGame,
+    ClassicalOutcome,
+    run_classical,
+)
+from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.course import Outcome
 from mesa_llm_norms.ensemble import Ensemble, run_ensemble
 from mesa_llm_norms.errors import (
@@ -24,6 +32,7 @@ from mesa_llm_norms.errors import (
     PoolError,
     SpecError,
     TopologyError,
+    WorkerError,
 )
 from mesa_llm_norms.game import Game, Interaction
 from mesa_llm_norms.memory import Memory, Remembered
@@ -41,9 +50,14 @@ from mesa_llm_norms.minds import (
     mind_names,
 )
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.pairing import Contacts, Pairing
+from mesa_llm_norms.pairing import Pairing
+from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
 
 __all__ = [
+    "ClassicalAgent",
+    "ClassicalEnsemble",
+    "ClassicalGame",
+    "ClassicalOutcome",
     "CommittedMind",
     "Contacts",
     "Decision",
@@ -70,10 +84,15 @@ __all__ = [
     "ScriptedMind",
     "Situation",
     "SpecError",
+    "Sweep",
     "TableMind",
     "TopologyError",
     "UnbiasedMind",
+    "WorkerError",
     "load_mind",
     "mind_names",
+    "read_sweep",
+    "run_classical",
     "run_ensemble",
+    "sweep",
 ]

@@ -2,7 +2,8 @@
 
 Every page is one test: its Python blocks are executed in order in one namespace, and the commands
 in its console blocks run in between, all in one temporary folder with warnings as errors. Pages
-mark what is not Python as ``text``, ``sh``, ``console`` or ``json``. In a console block the lines
+mark what is not Python as ``text``, ``sh``, ``console``, ``json`` or ``toml``. A TOML block that
+begins with ``# grid.toml`` is written to that file. In a console block the lines
 that begin with ``$ mesa-llm-norms`` are run and must succeed; one that needs the recordings of the
 study, which are not shipped, ends in ``# needs the study's data``.
 """
@@ -13,6 +14,7 @@ import json
 import re
 import shlex
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 COMMAND = "mesa-llm-norms"
 NEEDS_DATA = "# needs the study's data"
-LANGUAGES = {"python", "text", "sh", "console", "json"}
+LANGUAGES = {"python", "text", "sh", "console", "json", "toml"}
 
 
 class Block(NamedTuple):
@@ -143,6 +145,10 @@ def test_the_code_of_the_page_runs(
                     run_command(command, page)
             elif block.info == "json":
                 json.loads(block.text)
+            elif block.info == "toml":
+                tomllib.loads(block.text)
+                if named := re.match(r"# ([\w-]+\.toml)\n", block.text):
+                    Path(named[1]).write_text(block.text, encoding="utf-8")
     finally:
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")
