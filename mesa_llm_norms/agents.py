@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mesa.discrete_space import Cell
@@ -50,6 +51,11 @@ class NamingAgent(NodeAgent):
         """The name the agent is committed to, if any."""
         return self.mind.name if isinstance(self.mind, CommittedMind) else None
 
+    @property
+    def foreseeable(self) -> bool:
+        """Whether what the agent will remember follows from what it plays and sees alone."""
+        return not overridden([self])
+
     def remember(self, own: str, partner: str) -> None:
         """Take in one interaction: what I played, what my partner played."""
         self._name = own
@@ -58,3 +64,17 @@ class NamingAgent(NodeAgent):
     def restore(self, memory: Memory, name: str | None) -> None:
         """Take over a memory, and the name played last, as an engine has left them."""
         self._memory, self._name = tuple(memory), name
+
+
+def overridden(agents: Iterable[NamingAgent]) -> list[str]:
+    """Return the methods with which agents keep a memory in a way of their own, by name."""
+    every = list(agents)
+    found = [
+        f"{kind.__module__}.{kind.__qualname__}.{name}"
+        for kind in dict.fromkeys(type(agent) for agent in every)
+        for name in ("remember", "restore", "memory", "mind", "name")
+        if getattr(kind, name, None) is not getattr(NamingAgent, name, None)
+    ]
+    if any("remember" in vars(agent) for agent in every):
+        found.append("the remember of a single agent")
+    return found

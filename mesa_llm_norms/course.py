@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -57,7 +58,11 @@ class RoundEngine(Protocol):
 
     @property
     def interactions(self) -> int:
-        """How many have been played."""
+        """How many have been played, void ones included."""
+
+    @property
+    def voided(self) -> int:
+        """How many of them came to nothing."""
 
     @property
     def rounds(self) -> int:
@@ -71,6 +76,9 @@ class RoundEngine(Protocol):
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
     ) -> None:
         """Play rounds until the stop is reached, and count them; see ``Engine.play``."""
+
+    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:
+        """Within the block, interactions may be begun ahead; see ``Engine.looking_ahead``."""
 
 
 class Course:
@@ -99,7 +107,7 @@ class Course:
     def play(self, rounds: int, keep: bool = True) -> Tally:
         """Play so many population rounds, fewer if the goal is reached, and return their counts."""
         engine = self.engine
-        tally = Tally(engine.game.pool, engine.rounds, engine.interactions)
+        tally = Tally(engine.game.pool, engine.rounds, self.interactions)
         self.rows = []
         stop = self._stop(self.goal.until)
         try:
@@ -107,6 +115,11 @@ class Course:
         finally:
             self.last_round = tally.last or self.last_round
         return tally
+
+    @property
+    def interactions(self) -> int:
+        """How many interactions have been played; void ones were not."""
+        return self.engine.interactions - self.engine.voided
 
     @property
     def reached(self) -> bool:
@@ -132,7 +145,7 @@ class Course:
         """How the run stands now."""
         leader = self._recent.leader()
         return Outcome(
-            self.engine.interactions,
+            self.interactions,
             self.engine.rounds,
             self.converged,
             self.flipped,

@@ -34,6 +34,8 @@ UNIT = 1 << 32
 """Draws are whole numbers from 0 to ``UNIT`` - 1."""
 
 _BLOCK = 1_024
+_BLOCKS = 4
+"""How many blocks of draws are kept: interactions begun ahead of others lie further on."""
 
 
 class InteractionDraws(NamedTuple):
@@ -76,24 +78,25 @@ def thresholds(weights: Any) -> list[int]:
 class Draws:
     """The draws of one run: a pure function of ``(seed, run)`` and of what each draw is for."""
 
-    __slots__ = ("_block", "_rows", "key", "run", "seed")
+    __slots__ = ("_blocks", "key", "run", "seed")
 
     def __init__(self, seed: int, run: int = 0) -> None:
         self.seed = seed
         self.run = run
         self.key = mix(mix(seed) + run * GOLDEN)
-        self._block = -1
-        self._rows: list[InteractionDraws] = []
+        self._blocks: dict[int, list[InteractionDraws]] = {}
 
     def interaction(self, number: int) -> InteractionDraws:
         """Return the four draws of interaction ``number``, counted from 0 in this run."""
         block, row = divmod(number, _BLOCK)
-        if block != self._block:
-            first = block * _BLOCK
-            columns = interaction_draws(self.key, first, _BLOCK)
-            self._rows = [InteractionDraws(*four) for four in zip(*columns.tolist(), strict=True)]
-            self._block = block
-        return self._rows[row]
+        rows = self._blocks.get(block)
+        if rows is None:
+            columns = interaction_draws(self.key, block * _BLOCK, _BLOCK)
+            rows = [InteractionDraws(*four) for four in zip(*columns.tolist(), strict=True)]
+            if len(self._blocks) >= _BLOCKS:
+                del self._blocks[min(self._blocks)]
+            self._blocks[block] = rows
+        return rows[row]
 
     def of(self, purpose: str, *position: int) -> int:
         """Return the 64-bit draw for ``purpose`` at ``position`` (an interaction, a seat, ...)."""

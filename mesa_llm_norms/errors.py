@@ -10,7 +10,11 @@
     │   ├── PairingError     a pairing rule, or a pair it drew
     │   └── MindError        a mind that cannot be found, or that breaks the contract of minds
     ├── FileFormatError      a file that cannot be read as what it should be (also a ValueError)
+    │   └── JournalError     the journal of a run that cannot be gone on with
     ├── DecisionError        a mind that gave no usable decision
+    │   └── VoidError        the same, where the interaction is not to be played and the run goes on
+    ├── CallError            a call to a model's server that brought no reply
+    ├── BudgetError          the next call would pass a budget
     └── WorkerError          processes that play runs are lost time and again
     GraphWarning             a graph the game can be played on, with a caveat (a UserWarning)
 """
@@ -83,6 +87,10 @@ class FileFormatError(NormsError, ValueError):
         return type(self), (self.path, self.problem, self.remedy)
 
 
+class JournalError(FileFormatError):
+    """The journal of a run cannot be read, or does not belong to what is to be gone on with."""
+
+
 class DecisionError(NormsError):
     """A mind gave no decision, or a name outside the pool; nothing is ever put in its place."""
 
@@ -95,6 +103,65 @@ class DecisionError(NormsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.mind, self.problem)
+
+
+class VoidError(DecisionError):
+    """A mind gave no decision, and by the caller's choice the run goes on without one.
+
+    The interaction is void: it keeps its number, nobody remembers it, and no name is played.
+    """
+
+
+class CallError(NormsError):
+    """A call to a model's server brought no reply.
+
+    ``server`` is its label, ``kind`` what went wrong: ``rate limit`` (the server asks for fewer
+    calls), ``overloaded`` (it has too many from others), ``failed`` (it answered with an error that
+    may pass), ``refused`` (with one about the call itself), ``denied`` (with one that no other call
+    will be spared: a wrong key, an unknown model), ``connection``, ``timeout`` or ``garbled`` (what
+    came back is not the protocol's). ``status`` is the HTTP status where there was one, and
+    ``retry_after`` the seconds the server asks to wait.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        kind: str,
+        problem: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        said = f"{kind} ({status})" if status is not None else kind
+        super().__init__(f"{server}: {said}: {problem}")
+        self.server = server
+        self.kind = kind
+        self.problem = problem
+        self.status = status
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.server, self.kind, self.problem, self.status, self.retry_after)
+
+
+class BudgetError(NormsError):
+    """The next call could pass a budget, and was not made.
+
+    ``budget`` says which (``calls``, ``tokens`` or ``usd``), ``limit`` how much there is,
+    ``used`` what was used, and ``next_call`` what one more call may use at most.
+    """
+
+    def __init__(self, budget: str, limit: float, used: float, next_call: float) -> None:
+        super().__init__(
+            f"budget: {used:,.6g} of {limit:,.6g} {budget} are used, and one more call may take "
+            f"{next_call:,.6g}. Everything so far is kept; go on with a larger budget."
+        )
+        self.budget = budget
+        self.limit = limit
+        self.used = used
+        self.next_call = next_call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.budget, self.limit, self.used, self.next_call)
 
 
 class WorkerError(NormsError):

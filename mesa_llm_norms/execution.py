@@ -2,32 +2,34 @@
 
 The engine knows neither Mesa nor files. Whoever plays is a ``Player``; what comes out is one
 ``Interaction`` row after the other. Minds that are policies are played through their distribution;
-any other mind is awaited, on an event loop in a thread of its own, so that callers stay plain
-Python inside Jupyter and web pages too.
+any other mind is awaited, in as many interactions at once as do not depend on each other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Any, Protocol
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mesa_llm_norms.background import wait_for
 from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import Draws, thresholds
-from mesa_llm_norms.errors import DecisionError, MindError, PairingError
+from mesa_llm_norms.errors import DecisionError, MindError, PairingError, VoidError
 from mesa_llm_norms.game import Game, Interaction
+from mesa_llm_norms.lookahead import Lookahead, Names, Planned, plan_rounds
 from mesa_llm_norms.memory import Memory
 from mesa_llm_norms.metrics import Tally
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.pairing import PAIRINGS, Pairing
+from mesa_llm_norms.pairing import Pairing, checked_pairs
 from mesa_llm_norms.window import Recent, Stop
+
+VOIDS = 20
+"""So many void interactions in a row end a run: nothing is going to come of the next either."""
 
 _MAX_CACHED = 500_000
 
@@ -45,14 +47,35 @@ class Player(Protocol):
     def name(self) -> str | None:
         """The name played last, None before the first interaction."""
 
+    @property
+    def foreseeable(self) -> bool:
+        """Whether ``memory.remember`` alone says what the memory becomes."""
+
     def remember(self, own: str, partner: str) -> None:
         """Add one interaction to the memory."""
+
+
+class Log(Protocol):
+    """Who is told of every interaction before anyone remembers it."""
+
+    def played(self, row: Interaction) -> None:
+        """Take down an interaction."""
+
+    def void(
+        self, run: int, number: int, round_: int, nodes: tuple[Hashable, Hashable], reason: str
+    ) -> None:
+        """Take down that an interaction is void, and why."""
+
+    def flush(self) -> None:
+        """See to it that all of this is kept: no more comes for a while."""
 
 
 class Engine:
     """Plays a game among ``players``, who sit on ``contacts.nodes`` in this order.
 
-    ``interactions`` and ``rounds`` count what has been played and begun.
+    ``interactions`` and ``rounds`` count those begun so far; ``voided`` of the interactions came to
+    nothing. ``discarded`` were begun ahead of their turn, beyond the end of what was played, and
+    are in no result.
     """
 
     def __init__(
@@ -62,18 +85,25 @@ class Engine:
         players: Sequence[Player],
         pairing: Pairing,
         draws: Draws,
+        log: Log | None = None,
     ) -> None:
         self.game = game
         self.pairing = pairing
         self.draws = draws
-        self.interactions = 0
+        self.log = log
+        self.interactions = self.voided = self.discarded = 0
         self.rounds = 0
+        self._voids = 0
+        self._ahead: Lookahead | None = None
+        self._horizon: int | None = None
+        self._left: list[tuple[Mind, Memory]] = []
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
         self._tables: dict[int, tuple[Mind, dict[Memory, list[int]]]] = {}
         self.seat(contacts, players)
 
     def seat(self, contacts: Contacts, players: Sequence[Player]) -> None:
         """Go on with these players on these contacts."""
+        self._look_no_more()
         self.contacts = contacts
         self.players = tuple(players)
 
@@ -96,33 +126,59 @@ class Engine:
         wanted, as it happens, so that it is there if a mind fails.
         """
         places = {name: place for place, name in enumerate(self.game.pool)}
-        for _ in range(rounds):
-            line = tally.begin_round()
-            for row in self.round():
-                name_a, name_b = places[row.name_a], places[row.name_b]
-                if rows is not None:
-                    rows.append(row)
-                recent.add(name_a, name_b)
-                line[0] += 1
-                line[1] += name_a == name_b
-                line[2 + name_a] += 1
-                line[2 + name_b] += 1
-                if recent.reaches(stop):
-                    return
+        with self.looking_ahead(rounds):
+            for _ in range(rounds):
+                line = tally.begin_round()
+                for row in self.round():
+                    name_a, name_b = places[row.name_a], places[row.name_b]
+                    if rows is not None:
+                        rows.append(row)
+                    recent.add(name_a, name_b)
+                    line[0] += 1
+                    line[1] += name_a == name_b
+                    line[2 + name_a] += 1
+                    line[2 + name_b] += 1
+                    if recent.reaches(stop):
+                        self._look_no_more()
+                        return
+
+    @contextmanager
+    def looking_ahead(self, rounds: int) -> Iterator[None]:
+        """Within the block, interactions of so many rounds may be begun before their turn.
+
+        Agents and edges may be changed meanwhile, between rounds: what was begun is then discarded.
+        """
+        if self._horizon is not None:
+            yield
+            return
+        self._horizon = self.rounds + rounds
+        try:
+            yield
+        finally:
+            self._horizon = None
+            self._look_no_more()
+            if self.log is not None:
+                self.log.flush()
 
     def round(self) -> Iterator[Interaction]:
-        """Plan the next population round, then play it, yielding each interaction once committed.
+        """Play the next population round, yielding each interaction once committed.
 
         A round that is not played to its end stays shorter: the next one follows on from it.
         """
         number = self.rounds
         self.rounds += 1
-        planned = self.pairing.pairs(self.contacts, number, self.interactions, self.draws)
-        played = False
-        for a, b in self._checked(planned):
-            played = True
-            yield self._play(number, a, b)
-        if not played:
+        return self._round_ahead(number) if self._may_look_ahead() else self._round_in_turn(number)
+
+    def _round_in_turn(self, number: int) -> Iterator[Interaction]:
+        planned = False
+        for a, b in checked_pairs(
+            self.pairing, self.contacts, number, self.interactions, self.draws
+        ):
+            planned = True
+            row = self._play(number, a, b)
+            if row is not None:
+                yield row
+        if not planned:
             raise PairingError(
                 "pairing",
                 self.pairing,
@@ -130,24 +186,107 @@ class Engine:
                 "Draw at least one a round.",
             )
 
-    def _play(self, number: int, a: int, b: int) -> Interaction:
-        first, second = self.players[a], self.players[b]
-        t = self.interactions
-        drawn = self.draws.interaction(t)
-        name_a = self._choose(first, drawn.seat_a)
-        name_b = self._choose(second, drawn.seat_b)
-        if name_a is None or name_b is None:
-            name_a, name_b = self._ask((first, drawn.seat_a), (second, drawn.seat_b))
-        first.remember(name_a, name_b)
-        second.remember(name_b, name_a)
-        self.interactions = t + 1
-        game, nodes = self.game, self.contacts.nodes
-        payoff = game.payoff(name_a, name_b)
-        return Interaction(self.draws.run, t, number, nodes[a], nodes[b], name_a, name_b, payoff)
+    def _round_ahead(self, number: int) -> Iterator[Interaction]:
+        if self._ahead is not None and self._left != self._seen():
+            self._look_no_more()
+        if self._ahead is None:
+            self._ahead = self._look_ahead(number)
+        while True:
+            try:
+                planned, names, void = self._ahead.next()
+                row = self._commit(planned, names, void)
+            except BaseException:
+                self._look_no_more()
+                raise
+            for node in (planned.a, planned.b):
+                self._left[node] = (self.players[node].mind, self.players[node].memory)
+            if row is not None:
+                yield row
+            if planned.last:
+                return
 
-    def _choose(self, player: Player, draw: int) -> str | None:
+    def _may_look_ahead(self) -> bool:
+        """Whether somebody has to be waited for, and what all will remember is foreseeable."""
+        minds = {id(player.mind): player.mind for player in self.players}.values()
+        return not all(is_plain_policy(mind) for mind in minds) and all(
+            player.foreseeable for player in self.players
+        )
+
+    def _look_ahead(self, number: int) -> Lookahead:
+        self._left = self._seen()
+        minds = [mind for mind, _ in self._left]
+        rounds = self._horizon - number if self._horizon is not None else 1
+        plan = plan_rounds(
+            self.pairing, self.contacts, self.draws, number, self.interactions, rounds
+        )
+
+        async def ask(planned: Planned, memory_a: Memory, memory_b: Memory) -> Names:
+            seats = ((minds[planned.a], memory_a), (minds[planned.b], memory_b))
+            return await self._choices(planned.number, *seats)
+
+        return Lookahead(ask, plan, [memory for _, memory in self._left], self.game.memory)
+
+    def _look_no_more(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self.discarded += ahead.close()
+
+    def _seen(self) -> list[tuple[Mind, Memory]]:
+        return [(player.mind, player.memory) for player in self.players]
+
+    def _play(self, number: int, a: int, b: int) -> Interaction | None:
+        """Play the next interaction; return None where it is void."""
+        first, second = self.players[a], self.players[b]
+        planned = Planned(number, self.interactions, a, b, last=False)
+        drawn = self.draws.interaction(self.interactions)
+        name_a = self._choose(first.mind, first.memory, drawn.seat_a)
+        name_b = self._choose(second.mind, second.memory, drawn.seat_b)
+        if name_a is not None and name_b is not None:
+            return self._commit(planned, Names(name_a, name_b))
+        seats = ((first.mind, first.memory), (second.mind, second.memory))
+        try:
+            names = wait_for(self._choices(self.interactions, *seats))
+        except VoidError as reason:
+            return self._commit(planned, None, reason)
+        return self._commit(planned, names)
+
+    def _commit(
+        self, planned: Planned, names: Names | None, void: VoidError | None = None
+    ) -> Interaction | None:
+        run, nodes, (number, t, a, b, _) = self.draws.run, self.contacts.nodes, planned
+        if names is None:
+            assert void is not None
+            self._void(planned, void)
+            return None
+        payoff = self.game.payoff(*names)
+        row = Interaction(run, t, number, nodes[a], nodes[b], *names, payoff)
+        if self.log is not None:
+            self.log.played(row)
+        self.players[a].remember(names.a, names.b)
+        self.players[b].remember(names.b, names.a)
+        self.interactions = t + 1
+        self._voids = 0
+        return row
+
+    def _void(self, planned: Planned, reason: VoidError) -> None:
+        self._voids += 1
+        if self._voids >= VOIDS:
+            problem = f"{VOIDS} interactions in a row are void, this one because {reason.problem}"
+            raise DecisionError(reason.mind, problem) from reason
+        if self.log is not None:
+            nodes = self.contacts.nodes[planned.a], self.contacts.nodes[planned.b]
+            self.log.void(
+                self.draws.run,
+                planned.number,
+                planned.round,
+                nodes,
+                f"{reason.mind}: {reason.problem}",
+            )
+        self.interactions = planned.number + 1
+        self.voided += 1
+
+    def _choose(self, mind: Mind, memory: Memory, draw: int) -> str | None:
         """Return the name a policy gives on this draw, or None for a mind that must be asked."""
-        mind, memory = player.mind, player.memory
         known = self._tables.get(id(mind))
         if known is None:
             if not is_plain_policy(mind):
@@ -161,46 +300,31 @@ class Engine:
             steps = table[memory] = steps_of(mind, memory, self.game)
         return self.game.pool[bisect_right(steps, draw)]
 
-    def _ask(self, *seats: tuple[Player, int]) -> tuple[str, str]:
-        async def both() -> list[str]:
-            return await asyncio.gather(
-                *(
-                    self._answer(
-                        player.mind,
-                        Situation(
-                            self.game, player.memory, draw, self.draws, self.interactions, seat
-                        ),
-                    )
-                    for seat, (player, draw) in enumerate(seats)
-                )
-            )
-
-        name_a, name_b = wait_for(both())
-        return name_a, name_b
+    async def _choices(self, number: int, *seats: tuple[Mind, Memory]) -> Names:
+        """Return what both choose, once both have: of a failure, the other's reply is not lost."""
+        drawn = self.draws.interaction(number)[2:]
+        names = await asyncio.gather(
+            *(
+                self._answer(mind, Situation(self.game, memory, draw, self.draws, number, seat))
+                for seat, ((mind, memory), draw) in enumerate(zip(seats, drawn, strict=True))
+            ),
+            return_exceptions=True,
+        )
+        failures = [name for name in names if isinstance(name, BaseException)]
+        for failure in sorted(failures, key=lambda failure: isinstance(failure, VoidError)):
+            raise failure
+        return Names(*(name for name in names if isinstance(name, str)))
 
     async def _answer(self, mind: Mind, situation: Situation) -> str:
+        name = self._choose(mind, situation.memory, situation.draw)
+        if name is not None:
+            return name
         decision = await mind.decide(situation)
         if not isinstance(decision, Decision):
             raise DecisionError(mind.label, f"it returned {decision!r}, which is no Decision")
         if decision.name not in self.game.pool:
             raise DecisionError(mind.label, f"it chose {decision.name!r}, which is not in the pool")
         return decision.name
-
-    def _checked(self, planned: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        if type(self.pairing) in PAIRINGS.values():
-            return planned
-        return self._only_edges(planned)
-
-    def _only_edges(self, planned: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        for pair in planned:
-            if not self.contacts.joins(pair):
-                raise PairingError(
-                    "pairing",
-                    pair,
-                    f"{self.pairing!r} drew the pair {pair!r}, which is not an edge",
-                    "Draw pairs from contacts.neighbours.",
-                )
-            yield pair
 
 
 def is_plain_policy(mind: Mind) -> bool:
@@ -225,25 +349,3 @@ def steps_of(mind: Mind, memory: Memory, game: Game) -> list[int]:
             "Return one probability per name of the pool, summing to 1.",
         )
     return thresholds(probabilities)
-
-
-def wait_for(work: Any) -> Any:
-    """Return the result of a coroutine run on the background loop; an interrupt cancels it."""
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
-    try:
-        return future.result()
-    except KeyboardInterrupt:
-        future.cancel()
-        raise
-
-
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="mesa_llm_norms minds", daemon=True).start()
-    return loop
-
-
-if hasattr(os, "register_at_fork"):
-    # A forked process has the loop but not the thread that ran it.
-    os.register_at_fork(after_in_child=_loop.cache_clear)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.agents import NamingAgent, overridden
 from mesa_llm_norms.automaton import Automaton
 from mesa_llm_norms.compiled import is_loaded, load
 from mesa_llm_norms.contacts import Contacts
@@ -126,7 +127,7 @@ class Kernel:
         self.draws = draws
         self.automaton = automaton
         self.states = states
-        self.interactions = 0
+        self.interactions = self.voided = 0
         self.rounds = 0
         self._roster = automaton.roster
         self._loops = load("game")
@@ -161,6 +162,10 @@ class Kernel:
             if self._play_some(most, recent, stop, tally, rows):
                 return
             rounds -= most
+
+    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nobody waits here, so nothing is begun ahead."""
+        return nullcontext()
 
     def _play_some(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
@@ -317,6 +322,11 @@ class AgentsKernel:
         return self.engine.interactions
 
     @property
+    def voided(self) -> int:
+        """How many of them came to nothing."""
+        return self.engine.voided
+
+    @property
     def rounds(self) -> int:
         """How many have been begun."""
         return self.engine.rounds
@@ -325,6 +335,10 @@ class AgentsKernel:
     def names_held(self) -> NDArray[np.int16]:
         """For each node the place in the pool of the name played last, -1 for none."""
         return self.engine.names_held
+
+    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:
+        """Let the engine look ahead in what it plays itself."""
+        return self.engine.looking_ahead(rounds)
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
@@ -387,16 +401,8 @@ def automaton_for(game: Game, roster: Sequence[Mind]) -> Automaton:
 
 
 def _can_play_agents(agents: Sequence[NamingAgent], pairing: Pairing) -> Verdict:
-    overridden = [
-        f"{_called(kind)}.{name}"
-        for kind in dict.fromkeys(type(agent) for agent in agents)
-        for name in ("remember", "restore", "memory", "mind", "name")
-        if getattr(kind, name, None) is not getattr(NamingAgent, name, None)
-    ]
-    if any("remember" in vars(agent) for agent in agents):
-        overridden.append("the remember of a single agent")
     others = can_play([agent.mind for agent in agents], pairing)
-    return Verdict((*overridden, *others.reasons))
+    return Verdict((*overridden(agents), *others.reasons))
 
 
 def _called(kind: type) -> str:

@@ -165,3 +165,22 @@ def read_pairing(pairing: Any) -> Pairing:
         + (f" (did you mean {close[0]!r}?)" if close else ""),
         "Choose node, edge or matching, or give an object derived from pairing.Pairing.",
     )
+
+
+def checked_pairs(
+    pairing: Pairing, contacts: Contacts, round_number: int, first: int, draws: Draws
+) -> Iterator[Pair]:
+    """Yield the pairs a rule draws; ``PairingError`` where one of the caller's own is no edge."""
+    planned = pairing.pairs(contacts, round_number, first, draws)
+    if type(pairing) in PAIRINGS.values():
+        yield from planned
+        return
+    for pair in planned:
+        if not contacts.joins(pair):
+            raise PairingError(
+                "pairing",
+                pair,
+                f"{pairing!r} drew the pair {pair!r}, which is not an edge",
+                "Draw pairs from contacts.neighbours.",
+            )
+        yield pair

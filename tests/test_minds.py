@@ -36,8 +36,8 @@ from mesa_llm_norms import (
     load_mind,
     mind_names,
 )
+from mesa_llm_norms.background import wait_for
 from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.execution import wait_for
 from mesa_llm_norms.memory import Memory, Remembered, read_memory
 from mesa_llm_norms.minds import DEFAULT_MIND, read_mind, recorded_names, write_recorded
 from mesa_llm_norms.minds.recorded import DEPTH, pool_key, sharpen
