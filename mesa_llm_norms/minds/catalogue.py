@@ -10,6 +10,7 @@ from typing import Any
 
 from mesa_llm_norms.errors import MindError, some
 from mesa_llm_norms.minds.files import read_mind
+from mesa_llm_norms.minds.live import LIVE, live_mind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.unbiased import UnbiasedMind
@@ -33,8 +34,9 @@ def recorded_names() -> tuple[str, ...]:
 def load_mind(mind: Any) -> Mind:
     """Return the mind that ``mind`` stands for.
 
-    A mind is itself; a string is a name in ``mind_names()`` or, like a path, a file of a recorded
-    mind (JSON) or a measured table (JSON or CSV). Raises ``MindError`` or ``FileFormatError``.
+    A mind is itself; a string is a name in ``mind_names()``; that of a live mind, ``claude:MODEL``
+    or ``llama:URL#MODEL``; or, like a path, a file of a recorded mind (JSON) or a measured table
+    (JSON or CSV). Raises ``MindError`` or ``FileFormatError``.
     """
     if isinstance(mind, Mind):
         if not isinstance(getattr(mind, "label", None), str):
@@ -50,6 +52,8 @@ def load_mind(mind: Any) -> Mind:
         return UnbiasedMind()
     if mind in recorded_names():
         return _recorded(mind)
+    if mind.partition(":")[0] in LIVE:
+        return live_mind(mind)
     if mind.lower().endswith((".json", ".csv")):
         return read_mind(mind)
     close = difflib.get_close_matches(mind, mind_names(), n=1, cutoff=0.4)
@@ -57,7 +61,8 @@ def load_mind(mind: Any) -> Mind:
         "mind",
         mind,
         f"there is no mind {mind!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
-        f"Known are {some(mind_names(), 20)}, and files that end in .json or .csv.",
+        f"Known are {some(mind_names(), 20)}, files that end in .json or .csv, and live minds: "
+        "claude:MODEL and llama:URL#MODEL.",
     )
 
 

@@ -1,0 +1,181 @@
+"""Where the calls to one server are made: in turn, within budget, again if need be, on record."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.journal import Call, Distribution, Ended, Journal, Recorded
+from mesa_llm_norms.minds.live.budget import Amount, Budget
+from mesa_llm_norms.minds.live.calls import Calls
+from mesa_llm_norms.minds.live.limiter import Limiter, Place
+from mesa_llm_norms.minds.live.patience import Patience
+from mesa_llm_norms.minds.live.prices import FREE, Price
+from mesa_llm_norms.minds.live.server import Question, Reply, Server
+
+OVERHEAD = 500
+"""Tokens that a server may read beside the prompt, such as what it adds for a schema."""
+MARGIN = 1.25
+"""How many times the most tokens per byte seen so far the next prompt may have."""
+
+Where = tuple[int, int, int]
+"""Run, interaction and seat."""
+
+
+class Result(NamedTuple):
+    """What follows from a usable reply, and goes on record with it."""
+
+    recorded: Recorded
+    distribution: Distribution | None = None
+
+
+Conclude = Callable[[Reply, int], Result]
+"""Says what follows from a usable reply, given the number of the call that brought it."""
+
+
+class Desk:
+    """Makes the calls to one server.
+
+    ``price`` is None where it is not known. Raises ``MindError`` if it must be, for a budget.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        limiter: Limiter,
+        calls: Calls,
+        budget: Budget,
+        journal: Journal,
+        price: Price | None,
+    ) -> None:
+        if price is None and server.free:
+            price = FREE
+        if price is None and calls.budget_usd is not None:
+            raise MindError(
+                "mind",
+                server.label,
+                f"there is no price for {server.model!r}, and a budget in dollars to keep",
+                "Give its price in a file (prices=, --prices), or a budget in tokens.",
+            )
+        self.server = server
+        self.limiter = limiter
+        self._budget = budget
+        self._journal = journal
+        self._price = price
+        self._patience = Patience(calls)
+        self._per_byte = 0.0
+        self._prepared: asyncio.Task[None] | None = None
+        self.parameters: Mapping[str, Any] = {}
+        """What the server sends beside a prompt, known once it is prepared."""
+
+    async def prepare(self) -> None:
+        """Have the server find out what it can do, once; whoever asks meanwhile waits."""
+        if self._prepared is None:
+            self._prepared = asyncio.get_running_loop().create_task(self._prepare())
+            self._prepared.add_done_callback(self._forget_failure)
+        await asyncio.shield(self._prepared)
+
+    def _forget_failure(self, prepared: asyncio.Task[None]) -> None:
+        """Have another try made where the run is gone on with."""
+        if prepared.cancelled() or prepared.exception() is not None:
+            self._prepared = None
+
+    async def ask(
+        self, where: Where, mind: str, question: Question, conclude: Conclude
+    ) -> Recorded | str:
+        """Make calls until one brings a reply; return the decision, or why there is none.
+
+        Raises ``CallError`` where no call brings a reply, ``BudgetError`` before one that is beyond
+        the budget.
+        """
+        failures = 0
+        while True:
+            begun = time.monotonic()
+            try:
+                return await self._call(where, mind, question, conclude)
+            except CallError as error:
+                failures += 1
+                wait = self._patience.after(error, failures, begun, time.monotonic())
+            await asyncio.sleep(wait)
+
+    async def _prepare(self) -> None:
+        failures = 0
+        while True:
+            begun = time.monotonic()
+            try:
+                await self.server.prepare()
+            except CallError as error:
+                failures += 1
+                wait = self._patience.after(error, failures, begun, time.monotonic())
+            else:
+                self.parameters = dict(self.server.parameters)
+                return
+            await asyncio.sleep(wait)
+
+    async def _call(
+        self, where: Where, mind: str, question: Question, conclude: Conclude
+    ) -> Recorded | str:
+        call = Call(*where, mind, self.server.place, self.parameters, *question.prompt)
+        size = sum(len(text.encode()) for text in question.prompt)
+        async with self._budget.set_aside(self._most(size)) as spent:
+            async with self.limiter.place() as place:
+                reply, attempt, latency = await self._make(call, question, place)
+            spent.tell(reply.usage, self._price or FREE, reply.calls)
+            self._per_byte = max(self._per_byte, reply.usage.input_tokens / size)
+            self.limiter.succeeded()
+            self._patience.succeeded()
+            result = conclude(reply, attempt) if reply.usable else None
+            ended = self._ended(reply, latency)
+            await self._journal.end(attempt, ended, *(result or ()))
+        if result is None:
+            return reply.problem or "its reply gives no name of the pool"
+        return result.recorded
+
+    async def _make(self, call: Call, question: Question, place: Place) -> tuple[Reply, int, float]:
+        """Make one call; return its reply, its number and its latency. It is on record before."""
+        handed_in = self._journal.begin(call)
+        begun = time.monotonic()
+        try:
+            await handed_in
+            begun = time.monotonic()
+            reply = await self.server.ask(question)
+        except CallError as error:
+            if error.kind == "rate limit":
+                self.limiter.too_many(place, error.retry_after or 0.0)
+            problem = f"{error.kind}: {error.problem}"
+            ended = Ended("failed", time.monotonic() - begun, problem, error.status)
+            await self._journal.end(handed_in.attempt, ended)
+            raise
+        except BaseException as error:
+            ended = Ended("abandoned", time.monotonic() - begun, type(error).__name__)
+            self._journal.end(handed_in.attempt, ended)
+            raise
+        return reply, handed_in.attempt, time.monotonic() - begun
+
+    def _ended(self, reply: Reply, latency: float) -> Ended:
+        return Ended(
+            "distribution" if reply.distribution else "name" if reply.name else "unusable",
+            latency,
+            reply.problem,
+            None,
+            reply.text,
+            reply.model,
+            reply.stop,
+            *reply.usage,
+            self._price.cost(reply.usage) if self._price is not None else None,
+        )
+
+    def _most(self, size: int) -> Amount:
+        """Return the most that one call with a prompt of so many bytes may use.
+
+        A token is a byte at least. Once replies have come, their most tokens per byte tell more.
+        """
+        read = size + OVERHEAD if not self._per_byte else size * self._per_byte * MARGIN
+        price = self._price or FREE
+        write = self.server.max_tokens
+        usd = (read * price.input + write * price.output) / 1_000_000
+        times = self.server.calls_at_most
+        return Amount(times, times * (read + write), times * usd)

@@ -1,0 +1,75 @@
+"""When a failed call is made again, after how long, and when that is no use."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from mesa_llm_norms.errors import CallError
+from mesa_llm_norms.minds.live.calls import Calls
+
+IDENTICAL = 5
+"""So many times the same error in a row, with no reply in between, end a run."""
+LONGEST = 30.0
+"""Seconds that a growing wait does not outgrow."""
+SHOULD_PASS = ("failed", "refused", "garbled")
+"""Errors that mean something else when they do not pass: a call that this server cannot answer."""
+
+
+class _Series(NamedTuple):
+    """An error that one server has given ``times`` times in a row, the last time at ``seen``."""
+
+    error: tuple[str, int | None, str]
+    times: int
+    seen: float
+
+
+class Patience:
+    """Counts the failures of one server and says how long to wait after each."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self._series: _Series | None = None
+
+    def succeeded(self) -> None:
+        """Count a reply: whatever went wrong before has passed."""
+        self._series = None
+
+    def after(self, error: CallError, failures: int, begun: float, now: float) -> float:
+        """Return the seconds to wait before the call is made again.
+
+        Raises ``CallError`` where it is not to be: no other call would fare better, this one has
+        failed as often as it may, the wait that the server asks for is too long, or the same error
+        has come five times in a row. ``failures`` counts those of this call, this one included;
+        ``begun`` and ``now`` are the times at which it began and failed. Of calls that were under
+        way together and failed alike, one counts.
+        """
+        if error.kind == "denied":
+            raise error
+        if self._count(error, begun, now) >= IDENTICAL:
+            raise _for_good(error, f"the same {IDENTICAL} times in a row")
+        if failures > self.calls.retries:
+            raise _for_good(error, f"after {failures} tries")
+        if error.retry_after is not None and error.retry_after > self.calls.longest_wait:
+            asked = f"it asks to wait {error.retry_after:,.0f} seconds"
+            raise _for_good(error, f"{asked}, {self.calls.longest_wait:,.0f} is the limit")
+        growing = min(LONGEST, self.calls.wait * 2.0 ** min(failures - 1, 30))
+        return max(error.retry_after or 0.0, growing * random.uniform(0.5, 1.0))
+
+    def _count(self, error: CallError, begun: float, now: float) -> int:
+        if error.kind not in SHOULD_PASS:
+            return 0
+        same = error.kind, error.status, error.problem
+        series = self._series
+        if series is None or series.error != same:
+            series = _Series(same, 1, now)
+        elif begun >= series.seen:
+            series = _Series(same, series.times + 1, now)
+        self._series = series
+        return series.times
+
+
+def _for_good(error: CallError, why: str) -> CallError:
+    return CallError(
+        error.server, error.kind, f"{error.problem} ({why})", error.status, error.retry_after
+    )
