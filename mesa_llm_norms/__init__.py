@@ -22,16 +22,20 @@ from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.course import Outcome
 from mesa_llm_norms.ensemble import Ensemble, run_ensemble
 from mesa_llm_norms.errors import (
+    BudgetError,
+    CallError,
     DecisionError,
     FileFormatError,
     GraphError,
     GraphWarning,
+    JournalError,
     MindError,
     NormsError,
     PairingError,
     PoolError,
     SpecError,
     TopologyError,
+    VoidError,
     WorkerError,
 )
 from mesa_llm_norms.game import Game, Interaction
@@ -54,6 +58,8 @@ from mesa_llm_norms.pairing import Pairing
 from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
 
 __all__ = [
+    "BudgetError",
+    "CallError",
     "ClassicalAgent",
     "ClassicalEnsemble",
     "ClassicalGame",
@@ -68,6 +74,7 @@ __all__ = [
     "GraphError",
     "GraphWarning",
     "Interaction",
+    "JournalError",
     "Memory",
     "Mind",
     "MindError",
@@ -88,6 +95,7 @@ __all__ = [
     "TableMind",
     "TopologyError",
     "UnbiasedMind",
+    "VoidError",
     "WorkerError",
     "load_mind",
     "mind_names",

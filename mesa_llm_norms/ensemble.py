@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,17 +26,24 @@ from mesa_llm_norms.course import (
     read_rounds,
 )
 from mesa_llm_norms.draws import read_seed
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.execution import Engine
 from mesa_llm_norms.game import Interaction, read_whole
 from mesa_llm_norms.kernel import Kernel, ask_anew, can_play, check_engine, refusal, worthwhile
 from mesa_llm_norms.memory import Memory, remember
 from mesa_llm_norms.metrics import Round, Tally
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
+from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.saved import save
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
 from mesa_llm_norms.statistics import Edges, local_agreement, name_clusters
 from mesa_llm_norms.topologies import names_file, read_file
 from mesa_llm_norms.workers import Shared, answers
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
+    from mesa_llm_norms.minds.live.session import Session
 
 Progress = Callable[[int, int], None]
 """Called with the runs done and the runs in all."""
@@ -48,6 +55,8 @@ TYPICAL = 10
 """Population rounds a run usually takes at least."""
 BATCH = 50
 """Runs that go to a worker at once, at most."""
+AT_ONCE = 64
+"""Runs with live minds that are played at once, at most."""
 BATCH_AGENTS = 50_000
 """Agents in them, at most, if they are of more than one run."""
 
@@ -56,6 +65,7 @@ class Seat:
     """A player without Mesa: what an ensemble puts in the place of an agent."""
 
     __slots__ = ("length", "memory", "mind", "name")
+    foreseeable = True
 
     def __init__(self, mind: Mind, memory: Memory, length: int) -> None:
         self.mind = mind
@@ -106,6 +116,8 @@ class Ensemble:
     ``interactions``: one row per interaction, if ``keep_interactions`` was asked for, else None.
 
     ``held``: for each run, the place in the pool of the name each node played last, -1 for none.
+
+    ``usage``: what the calls to live minds came to, None where there was none to call.
     """
 
     spec: Spec
@@ -113,6 +125,7 @@ class Ensemble:
     rounds: pd.DataFrame
     interactions: pd.DataFrame | None
     held: tuple[NDArray[np.int16], ...]
+    usage: Totals | None = None
 
 
 def run_ensemble(
@@ -136,6 +149,7 @@ def run_ensemble(
     keep_interactions: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
+    calls: Calls | None = None,
 ) -> Ensemble:
     """Play ``runs`` independent runs and return them as tables.
 
@@ -147,6 +161,9 @@ def run_ensemble(
     ``concurrent.futures.Executor``. ``engine`` is ``"python"``, ``"kernel"`` (compiled;
     ``SpecError`` where ``kernel.can_play`` says no) or ``"auto"``, which is compiled where it can
     be and pays. The results are the same for every choice.
+
+    With live minds all runs are played side by side in this process, and share the places, the
+    budget and the journal of ``calls``.
     """
     spec = Spec(
         graph=graph,
@@ -170,6 +187,7 @@ def run_ensemble(
         keep_interactions=keep_interactions,
         engine=engine,
         progress=progress,
+        calls=calls,
     )
 
 
@@ -184,13 +202,29 @@ def play_ensemble(
     keep_interactions: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
+    calls: Calls | None = None,
+    content: Mapping[str, Any] | None = None,
 ) -> Ensemble:
-    """Play runs of a spec that is already read; see ``run_ensemble``."""
+    """Play runs of a spec that is already read; see ``run_ensemble``.
+
+    ``content`` goes into the journal of live minds beside the spec.
+    """
     most = read_rounds(rounds, goal.until)
     runs = read_whole("runs", runs, 1, MOST)
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
     check_goal(goal, spec.committed_names)
     played: list[Played] = []
+    if spec.live:
+        if executor is not None or engine == "kernel":
+            raise SpecError(
+                "executor" if executor is not None else "engine",
+                executor or engine,
+                "live minds are called, from this process and in plain Python",
+                "Leave it out: their runs are played side by side as they are.",
+            )
+        check_engine(engine)
+        how = goal, most, keep_interactions
+        return _play_live(spec, runs, how, calls, content or {}, progress)
     loaded = replace(spec, graph=load_graph(spec.graph))
     seating = loaded.seat()
     agents = len(seating.contacts)
@@ -198,8 +232,8 @@ def play_ensemble(
     engine = settle(engine, runs * agents * (most if goal.until is None else min(most, TYPICAL)))
     if executor is not None or processes > 1:
         load_kernel(engine, seating)
-    how = goal, most, keep_interactions, engine
-    with closing(_batches(loaded, runs, agents, how, processes, executor)) as batches:
+    compiled = goal, most, keep_interactions, engine
+    with closing(_batches(loaded, runs, agents, compiled, processes, executor)) as batches:
         for some in batches:
             played += some
             if progress is not None:
@@ -209,11 +243,20 @@ def play_ensemble(
 
 
 def play_run(
-    spec: Spec, run: int, goal: Goal, rounds: int, keep: bool = False, engine: str = "python"
+    spec: Spec,
+    run: int,
+    goal: Goal,
+    rounds: int,
+    keep: bool = False,
+    engine: str = "python",
+    session: Session | None = None,
 ) -> Played:
-    """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says."""
+    """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says.
+
+    Calls to live minds are made by ``session``.
+    """
     seating = spec.seat(run)
-    course = start_course(spec, seating, engine)
+    course = start_course(spec, seating, engine, session)
     course.aim(goal)
     tally = course.play(rounds, keep)
     held, edges = course.engine.names_held, Edges.of_contacts(seating.contacts)
@@ -230,8 +273,15 @@ def play_run(
     )
 
 
-def start_course(spec: Spec, seating: Seating, engine: str = "python") -> Course:
-    """Return a course for a run made ready, compiled where ``engine`` says so and it can be."""
+def start_course(
+    spec: Spec, seating: Seating, engine: str = "python", session: Session | None = None
+) -> Course:
+    """Return a course for a run made ready, compiled where ``engine`` says so and it can be.
+
+    Calls to live minds are made by ``session``, which is told of every interaction.
+    """
+    if session is not None:
+        seating = seating._replace(roster=session.attend(seating.roster))
     if engine != "python":
         verdict = can_play(seating.roster, seating.pairing)
         if verdict:
@@ -240,7 +290,7 @@ def start_course(spec: Spec, seating: Seating, engine: str = "python") -> Course
             raise refusal(verdict)
     length, start = seating.game.memory, seating.start
     seats = [Seat(mind, start, length) for mind in seating.minds.values()]
-    players = Engine(seating.game, seating.contacts, seats, seating.pairing, seating.draws)
+    players = Engine(seating.game, seating.contacts, seats, seating.pairing, seating.draws, session)
     return Course(players, spec.committed_names)
 
 
@@ -281,6 +331,38 @@ def _batches(
     with closing(answers(play_batch, calls, processes, executor)) as found:
         for answer in found:
             yield answer.result
+
+
+def _play_live(
+    spec: Spec,
+    runs: int,
+    how: tuple[Goal, int, bool],
+    calls: Calls | None,
+    content: Mapping[str, Any],
+    progress: Progress | None,
+) -> Ensemble:
+    """Play runs with live minds, many at once, in threads that mostly wait.
+
+    Where one of them fails, or on an interrupt, the others begin no more calls, and what they have
+    is on record.
+    """
+    from mesa_llm_norms.minds.live.session import Session
+
+    played: list[Played] = []
+    session = Session(calls, {"spec": save(spec), "runs": runs, **content})
+    every = ((spec, run, *how, "python", session) for run in range(runs))
+    with closing(session), ThreadPoolExecutor(min(runs, AT_ONCE)) as threads:
+        try:
+            with closing(answers(play_run, every, executor=threads)) as found:
+                for answer in found:
+                    played.append(answer.result)
+                    if progress is not None:
+                        progress(len(played), runs)
+        except BaseException:
+            session.stop()
+            raise
+    played.sort(key=lambda one: one.run)
+    return replace(_tables(spec, played, how[2]), usage=session.usage)
 
 
 def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import mesa
 
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.course import WINDOW, Course, Goal, Outcome, read_rounds
 from mesa_llm_norms.draws import read_seed
+from mesa_llm_norms.errors import JournalError, MindError
 from mesa_llm_norms.execution import Engine
 from mesa_llm_norms.game import Game, Interaction
 from mesa_llm_norms.kernel import AgentsKernel, ask_anew, can_run, check_engine, refusal, worthwhile
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
+from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.minds.live.calls import JOURNAL
 from mesa_llm_norms.networked import NetworkModel
 from mesa_llm_norms.pairing import Pairing
+from mesa_llm_norms.saved import restore, save
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 from mesa_llm_norms.topologies import to_networkx
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.minds.live.session import Session
 
 
 class NamingGame(NetworkModel[NamingAgent]):
@@ -47,6 +56,9 @@ class NamingGame(NetworkModel[NamingAgent]):
         A seed from 0 to 2**64 - 1, or a generator to draw one from.
     run
         Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
+    calls
+        How calls to live minds are made: budgets, concurrency, the folder of the journal; see
+        ``Calls``. Without live minds it has no effect.
 
     The graph is copied; ``model.network.G`` is the model's own. Between steps agents may be removed
     or put on empty nodes, and the network rewired (through ``model.network`` or on its graph). Only
@@ -68,6 +80,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         committed: Mapping[str, Any] | None = None,
         rng: Any = None,
         run: int = 0,
+        calls: Calls | None = None,
     ) -> None:
         seed = read_seed(rng)
         super().__init__(seed)
@@ -86,10 +99,22 @@ class NamingGame(NetworkModel[NamingAgent]):
         seating = self.spec.seat(run)
         self.game: Game = seating.game
         self.lay_out(to_networkx(seating.graph))
+        self.session: Session | None = None
+        if self.spec.live:
+            from mesa_llm_norms.minds.live.session import Session
+
+            self.session = Session(calls, {"spec": save(self.spec), "run": run})
+            try:
+                seating = seating._replace(roster=self.session.attend(seating.roster))
+            except MindError:
+                self.session.close()
+                raise
         minds = seating.minds
         for cell in self.network:
             self.player_type(self, cell, minds[cell.coordinate], seating.start)
-        self._engine = Engine(seating.game, *self.read_seats(), seating.pairing, seating.draws)
+        self._engine = Engine(
+            seating.game, *self.read_seats(), seating.pairing, seating.draws, self.session
+        )
         self._course = Course(self._engine, self.spec.committed_names)
         self.datacollector = mesa.DataCollector(
             model_reporters={
@@ -101,6 +126,32 @@ class NamingGame(NetworkModel[NamingAgent]):
             },
             agent_reporters={name: partial(_of_agent, name) for name in ("name", "score")},
         )
+
+    @classmethod
+    def resume(cls, folder: str | Path, calls: Calls | None = None, **given: Any) -> Self:
+        """Return the model whose journal is in ``folder``, at its start.
+
+        Play it as you did: what is on record is played again without a single call, and from where
+        that ends the run goes on. ``calls`` says how, with budgets that count what was used before.
+        ``given`` are a mind or a pairing rule of your own, which no journal can hold.
+
+        Raises ``JournalError`` where there is no journal, or one that is damaged or in use.
+        """
+        from mesa_llm_norms.journal import Journal
+
+        path = Path(folder) / JOURNAL
+        with Journal.read(path) as journal:
+            content = journal.spec
+        if "run" not in content:
+            raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
+        arguments = restore(content["spec"], path, **given)
+        going_on = replace(calls or Calls(), folder=folder, resume=True)
+        return cls(**arguments, run=content["run"], calls=going_on)
+
+    def close(self) -> None:
+        """Let go of the journal and the connections of live minds; without them there are none."""
+        if self.session is not None:
+            self.session.close()
 
     def step(self) -> None:
         """Play one population round and collect its data.
@@ -137,13 +188,14 @@ class NamingGame(NetworkModel[NamingAgent]):
         ask_anew()
         course.aim(Goal(until, window, threshold))
         try:
-            for _ in range(most):
-                soon = self.interactions - start + len(course.engine.contacts)
-                if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
-                    course.engine = AgentsKernel(self._engine)
-                self.step()
-                if course.reached:
-                    break
+            with self._engine.looking_ahead(most):
+                for _ in range(most):
+                    soon = self.interactions - start + len(course.engine.contacts)
+                    if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
+                        course.engine = AgentsKernel(self._engine)
+                    self.step()
+                    if course.reached:
+                        break
             return course.outcome
         finally:
             course.engine = self._engine
@@ -151,8 +203,18 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     @property
     def interactions(self) -> int:
-        """How many interactions have been played."""
-        return self._engine.interactions
+        """How many interactions have been played; void ones were not."""
+        return self._course.interactions
+
+    @property
+    def voided(self) -> int:
+        """How many interactions were void: a mind gave no name, and was allowed to."""
+        return self._engine.voided
+
+    @property
+    def discarded(self) -> int:
+        """How many interactions were begun ahead of their turn and are in no result."""
+        return self._engine.discarded
 
     @property
     def pairing(self) -> Pairing:

@@ -20,6 +20,7 @@ from mesa_llm_norms.game import Game, read_whole
 from mesa_llm_norms.memory import Memory, filled
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND, load_mind
 from mesa_llm_norms.minds.committed import CommittedMind
+from mesa_llm_norms.minds.live import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.pairing import Pairing, read_pairing
 from mesa_llm_norms.placement import describe_committed, place_committed, read_committed
@@ -109,6 +110,11 @@ class Spec:
     def minds(self) -> tuple[Mind, ...]:
         """The minds that play, committed agents apart."""
         return tuple(self._minds.values())
+
+    @property
+    def live(self) -> bool:
+        """Whether a mind that plays has to be called."""
+        return any(isinstance(mind, LiveMind) for mind in self.minds)
 
     def seat(self, run: int = 0) -> Seating:
         """Return run number ``run`` made ready, the graph checked."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Hashable, Sequence
+from contextlib import closing
 from typing import Any
 
 import networkx as nx
 
+from mesa_llm_norms.background import wait_for
 from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import UNIT, Draws, thresholds
 from mesa_llm_norms.errors import MindError, PairingError
-from mesa_llm_norms.execution import wait_for
 from mesa_llm_norms.game import Game, read_pool
 from mesa_llm_norms.memory import Memory, Remembered
+from mesa_llm_norms.minds.live import LiveMind
+from mesa_llm_norms.minds.live.session import Session
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.pairing import Pairing
 
@@ -38,6 +41,11 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
     if not isinstance(getattr(mind, "label", None), str) or not mind.label:
         raise _broken(mind, "it has no label", "Set label to a short text.")
     mind.check(game)
+    if isinstance(mind, LiveMind) and mind.session is None:
+        with closing(Session()) as session:
+            (attended,) = session.attend([mind])
+            check_mind(attended, names, memory)
+        return
     for place, remembered in enumerate(_memories(game)):
         given = _distribution(mind, remembered, game.pool) if isinstance(mind, Policy) else None
         for seat, draw in enumerate(_CHANCES):

@@ -136,6 +136,13 @@ def _cell(at: Mapping[str, Any], arguments: Mapping[str, Any], seed: int, digest
         graph = fill(graph, arguments.get("size"))
     given = {name: arguments[name] for name in SPEC if name in arguments}
     spec = Spec(**{**given, "graph": graph}, seed=seed)
+    if spec.live:
+        raise SpecError(
+            "mind",
+            spec.mind_label,
+            "a sweep has no budget, and plays in other processes, so it has no live minds",
+            "Play each cell with run_ensemble(..., calls=...), or sweep over recorded minds.",
+        )
     goal = Goal("converged", WINDOW, 1.0)._replace(
         **{name: arguments[name] for name in GOAL if name in arguments}
     )

@@ -1,0 +1,160 @@
+"""A live run that is killed at any moment goes on as if nothing had happened, and pays once.
+
+One process has everything imported and forks a new one for each trial, which makes a kill cheap.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from messages_server import MessagesServer
+from programs import Program
+
+from mesa_llm_norms.journal import Journal, Totals
+from mesa_llm_norms.minds.live.calls import JOURNAL
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+ROOT = Path(__file__).parents[2]
+ROUNDS = 4
+CALLS = 2 * 8 * ROUNDS
+
+NURSERY = f"""
+import json, os, sys, traceback
+import anthropic, mesa
+from mesa_llm_norms import NamingGame
+from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.minds.live.session import Session
+
+class Logged(NamingGame):
+    def step(self):
+        super().step()
+        rows.extend(self.rows)
+
+def play(folder, first):
+    if first:
+        model = Logged(
+            graph="ring(n=8)", names="QM", mind="claude:claude-test-1", rng=5,
+            calls=Calls(folder=folder),
+        )
+    else:
+        model = Logged.resume(folder)
+    model.run(rounds={ROUNDS}, until=None)
+    model.close()
+    with open(folder + ".json", "w") as file:
+        json.dump(rows, file)
+
+rows = []
+for line in sys.stdin:
+    folder, first = json.loads(line)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            play(folder, first)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(status, flush=True)
+"""
+
+
+class Nursery:
+    """Has runs played, each in a process of its own."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def play(self, folder: Path, kill_after: float | None = None) -> int:
+        """Play a run, or go on with it; return its status, that of a kill after so many seconds."""
+        assert self.program.stdin is not None
+        assert self.program.stdout is not None
+        first = not (folder / JOURNAL).exists()
+        self.program.stdin.write(json.dumps([str(folder), first]) + "\n")
+        self.program.stdin.flush()
+        child = int(self.program.stdout.readline())
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with suppress(ProcessLookupError):  # it may have come to its end
+                os.kill(child, signal.SIGKILL)
+        return int(self.program.stdout.readline())
+
+
+@contextmanager
+def nursery(server: MessagesServer) -> Iterator[Nursery]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "ANTHROPIC_API_KEY": "no-key-at-all",
+        "ANTHROPIC_BASE_URL": server.url,
+    }
+    with Program(
+        [sys.executable, "-c", NURSERY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as program:
+        yield Nursery(program)
+
+
+def rows_of(folder: Path) -> object:
+    return json.loads(Path(f"{folder}.json").read_text(encoding="utf-8"))
+
+
+def usage_of(folder: Path) -> Totals:
+    with Journal.read(folder / JOURNAL) as journal:
+        return journal.usage()
+
+
+def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> None:
+    """Kill so many runs at random moments, go on with each, and hold it against a whole one."""
+    chance = random.Random(seed)
+    with MessagesServer(latency=0.02) as server, nursery(server) as runs:
+        assert runs.play(tmp_path / "first") == 0  # by when everything is imported
+        started = time.monotonic()
+        assert runs.play(tmp_path / "whole") == 0
+        seconds = time.monotonic() - started
+        expected = rows_of(tmp_path / "whole")
+        assert expected == rows_of(tmp_path / "first")
+        assert len(server.answered) == 2 * CALLS
+        cut_short = 0
+        for number in range(kills):
+            folder = tmp_path / f"killed{number}"
+            before = len(server.answered)
+            status = runs.play(folder, kill_after=chance.uniform(0, seconds))
+            while chance.random() < 0.3 and status != 0:
+                status = runs.play(folder, kill_after=chance.uniform(0, seconds))
+            cut_short += status != 0
+            if status != 0:
+                assert runs.play(folder) == 0
+            assert rows_of(folder) == expected
+            usage = usage_of(folder)
+            answered = len(server.answered) - before
+            assert usage.answered == CALLS
+            assert usage.calls == CALLS + usage.lost
+            assert CALLS <= answered <= CALLS + usage.lost
+        assert cut_short >= kills // 2
+
+
+def test_a_killed_run_is_gone_on_with_and_no_answered_call_is_made_again(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=5, seed=1)
+
+
+@pytest.mark.slow
+def test_so_are_a_hundred_runs_killed_at_random_moments(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=100, seed=2)
