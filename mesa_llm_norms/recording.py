@@ -35,6 +35,8 @@ from mesa_llm_norms.spec import Spec
 from mesa_llm_norms.topologies import names_file
 
 RUNS = Path("runs")
+SPEC = "spec.json"
+"""Of a live run the last file to be there: with it the run is at its end."""
 _NODES = ("node_a", "node_b")
 _HIDDEN = ".unfinished-"
 _INT64 = range(-(2**63), 2**63)
@@ -95,6 +97,23 @@ def new_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(hidden, ignore_errors=True)
         _remove_empty(folder.parent, root)
         raise
+
+
+@contextmanager
+def finished_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder to write into, whose files go to ``folder`` when the block ends well.
+
+    ``folder`` is that of a live run, there from the start with its journal. What it holds already
+    stays, but for files of the same name.
+    """
+    with _refusing(folder, OSError):
+        hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder))
+        try:
+            yield hidden
+            for path in sorted(hidden.iterdir(), key=lambda path: path.name == SPEC):
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 @contextmanager
@@ -175,7 +194,7 @@ def _write_spec(
         "outcome": {key: _finite(value) for key, value in outcome.items()},
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "spec.json").write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
+    (folder / SPEC).write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

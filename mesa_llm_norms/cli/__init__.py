@@ -13,6 +13,7 @@ from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.cli.classical import classical
 from mesa_llm_norms.cli.fit import fit
 from mesa_llm_norms.cli.listings import minds, topologies
+from mesa_llm_norms.cli.resume import resume
 from mesa_llm_norms.cli.run import run
 from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.validate import validate
@@ -46,7 +47,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, sweep, minds, topologies, fit, validate, classical):
+for command in (run, resume, sweep, minds, topologies, fit, validate, classical):
     app.command()(command)
 
 

@@ -34,9 +34,13 @@ def read_spec(
     minds_by_node: Path | None,
     committed: Sequence[str],
     seed: int,
+    read: Callable[[str], Any] = str,
     **others: Any,
 ) -> Spec:
-    """Return the spec that the options of ``run`` stand for; raise an error of this package."""
+    """Return the spec that the options of ``run`` stand for; raise an error of this package.
+
+    ``read`` makes a mind, or the name of one, of what was typed for it.
+    """
 
     def nodes() -> Mapping[str, Hashable]:
         graph = read_graph(topology, Draws(seed, 0).generator("graph"))
@@ -47,11 +51,22 @@ def read_spec(
     return Spec(
         graph=topology,
         names=read_names(names),
-        mind=read_minds_by_node(minds_by_node, nodes) if minds_by_node else read_mind(mind),
+        mind=_minds(mind, minds_by_node, nodes, read),
         committed=read_committed(committed, nodes) or None,
         seed=seed,
         **others,
     )
+
+
+def _minds(
+    mind: Sequence[str], by_node: Path | None, nodes: Nodes, read: Callable[[str], Any]
+) -> Any:
+    if by_node is not None:
+        return {node: read(name) for node, name in read_minds_by_node(by_node, nodes).items()}
+    typed = read_mind(mind)
+    if isinstance(typed, str):
+        return read(typed)
+    return {read(name): share for name, share in typed.items()}
 
 
 def read_names(text: str) -> str | list[str]:

@@ -15,27 +15,29 @@ from mesa_llm_norms.cli import outcome, terminal
 from mesa_llm_norms.cli.plan import Plan, conclude
 from mesa_llm_norms.ensemble import Ensemble, play_ensemble
 from mesa_llm_norms.ensemble import Progress as Report
-from mesa_llm_norms.recording import new_folder, write_ensemble
+from mesa_llm_norms.recording import finished_folder, new_folder, write_ensemble
 
 PATIENCE = 2.0
 """Seconds after which an ensemble shows a progress bar."""
 
 
-def run_many(plan: Plan, runs: int, workers: int, keep: bool) -> None:
+def run_many(plan: Plan, runs: int) -> None:
     """Play ``runs`` runs, write their folder, and print them in numbers."""
-    _finish(plan, _play(plan, runs, workers, keep))
+    _finish(plan, _play(plan, runs))
 
 
-def _play(plan: Plan, runs: int, workers: int, keep: bool) -> Ensemble:
+def _play(plan: Plan, runs: int) -> Ensemble:
     with _progress() as report:
         return play_ensemble(
             plan.spec,
             runs=runs,
             goal=plan.goal,
             rounds=plan.rounds,
-            workers=workers,
-            keep_interactions=keep,
+            workers=plan.workers,
+            keep_interactions=plan.keep,
             progress=report,
+            calls=plan.calls,
+            content=plan.journalled,
         )
 
 
@@ -45,7 +47,7 @@ def _finish(plan: Plan, ensemble: Ensemble) -> None:
         from mesa_llm_norms import plots
 
         pool = plan.spec.game.pool
-        with new_folder(folder) as inside:
+        with finished_folder(folder) if plan.spec.live else new_folder(folder) as inside:
             write_ensemble(inside, ensemble, goal=goal, most=plan.rounds)
             if len(ensemble.rounds):
                 figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, pool)
@@ -58,7 +60,8 @@ def _finish(plan: Plan, ensemble: Ensemble) -> None:
         return
     if plan.talk:
         terminal.stdout().print(outcome.ensemble_table(ensemble, goal))
-    conclude(outcome.ensemble_sentence(ensemble, goal), folder)
+    used = outcome.used(ensemble.usage)
+    conclude(outcome.ensemble_sentence(ensemble, goal), folder, used)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import Draws, read_seed
 from mesa_llm_norms.minds import Mind, RecordedMind, TableMind, load_mind, mind_names
+from mesa_llm_norms.minds.live import LiveMind
 from mesa_llm_norms.recording import new_file
 from mesa_llm_norms.topologies import (
     Graph,
@@ -79,6 +80,9 @@ def minds(
     for source in sources:
         console.print(f"\nRecorded minds were fitted to: {source}.", markup=False)
     console.print("Any other pool can be played too, without bias towards names never recorded.")
+    console.print(
+        "\nLive minds are asked anew: claude:MODEL, llama:URL#MODEL (run --help).", markup=False
+    )
 
 
 def describe_mind(mind: Mind, full: bool = False) -> dict[str, Any]:
@@ -111,6 +115,8 @@ def _kind(mind: Mind) -> str:
         return "a recorded mind"
     if isinstance(mind, TableMind):
         return f"a measured table of {len(mind.table)} memories"
+    if isinstance(mind, LiveMind):
+        return f"a live mind, asked with the prompt {mind.template.version}"
     return "nothing: every name is equally likely, always"
 
 

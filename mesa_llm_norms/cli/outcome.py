@@ -13,6 +13,7 @@ from mesa_llm_norms.cli.terminal import percent
 from mesa_llm_norms.course import Goal, Outcome
 from mesa_llm_norms.ensemble import Ensemble
 from mesa_llm_norms.game import Interaction
+from mesa_llm_norms.journal import Totals
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.spec import Seating, Spec
 
@@ -30,6 +31,8 @@ class Run(NamedTuple):
     shares: dict[str, float]
     """Share of each name of the pool in the last ``window`` rounds."""
     names_held: dict[Hashable, str | None]
+    usage: Totals | None = None
+    """What calls to live minds came to, None where there was none to call."""
 
     @property
     def agents(self) -> int:
@@ -50,6 +53,7 @@ def run_object(run: Run, out: Path | None) -> dict[str, Any]:
         "success_rate": run.outcome.success_rate,
         "shares": run.shares,
         "out": str(out) if out is not None else None,
+        **({"usage": run.usage._asdict()} if run.usage is not None else {}),
     }
 
 
@@ -81,6 +85,26 @@ def run_sentence(run: Run) -> str:
         f"No convention after {_rounds(outcome.rounds)} ({outcome.interactions:,} interactions): "
         f"{_listing(run.shares)}."
     )
+
+
+def used(usage: Totals | None) -> str | None:
+    """Return what calls came to, in one line; None where nobody was called."""
+    if usage is None:
+        return None
+    trouble = {
+        "failed": usage.failed,
+        "unusable": usage.unusable,
+        "given up": usage.abandoned,
+        "lost with a process": usage.lost,
+    }
+    parts = [
+        f"{usage.calls:,} calls",
+        *(f"{count:,} {what}" for what, count in trouble.items() if count),
+        f"{usage.input_tokens:,} tokens read",
+        f"{usage.output_tokens:,} written ({usage.thinking_tokens:,} thinking)",
+        f"${usage.cost:,.4f}",
+    ]
+    return ", ".join(parts)
 
 
 def counted(ensemble: Ensemble, goal: Goal) -> Any:

@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from mesa_llm_norms.cli import live_options as options
 from mesa_llm_norms.cli.arguments import read_spec
-from mesa_llm_norms.cli.ensemble import run_many
-from mesa_llm_norms.cli.plan import Plan, introduce
-from mesa_llm_norms.cli.single_run import run_one
+from mesa_llm_norms.cli.live_shown import print_forecast, print_prompts
+from mesa_llm_norms.cli.plan import Plan
+from mesa_llm_norms.cli.play import play
 from mesa_llm_norms.course import WINDOW, Goal
 from mesa_llm_norms.draws import MASK
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds import DEFAULT_MIND
+from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import default_folder
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH
 
@@ -174,11 +176,24 @@ def run(
         bool,
         typer.Option("--quiet", "-q", help="Only say how it ended.", rich_help_panel=_OUTPUT),
     ] = False,
+    budget_usd: options.BudgetUsd = None,
+    budget_calls: options.BudgetCalls = None,
+    budget_tokens: options.BudgetTokens = None,
+    forecast: options.Forecast = False,
+    show_prompt: options.ShowPrompt = False,
+    template: options.TemplateFile = None,
+    temperature: options.Temperature = None,
+    timeout: options.Timeout = None,
+    max_concurrency: options.MaxConcurrency = None,
+    ask_again: options.AskAgain = None,
+    on_unusable: options.OnUnusable = None,
+    prices: options.Prices = None,
 ) -> None:
     """Let a population play the naming game, and see whether a convention emerges.
 
     One run is shown round by round; with --runs, many are summed up. Either leaves a folder with
-    the spec, the tables as Parquet, and figures.
+    the spec, the tables as Parquet, and figures. With live minds it holds a journal too, from the
+    start: [b]mesa-llm-norms resume[/b] goes on with what was cut short, and asks nothing twice.
 
     [b]Examples[/b]
 
@@ -191,6 +206,10 @@ def run(
     mesa-llm-norms run --mind claude-3.5-sonnet=0.5 --mind llama-3-70b-instruct=0.5
 
     mesa-llm-norms run --names QM --runs 400 --seed 1 --json
+
+    mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --rounds 15 --forecast
+
+    mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --rounds 15 --budget-usd 1
     """
     spec = read_spec(
         topology=topology or (DEFAULT_GRAPH if runs is None else STUDY_GRAPH),
@@ -204,18 +223,44 @@ def run(
         incumbent=incumbent,
         committed=committed or (),
         seed=_read_seed(seed),
+        read=options.mind_reader(template, options.given(temperature=temperature, timeout=timeout)),
     )
+    if show_prompt:
+        print_prompts(spec)
+        return
     seating = spec.seat()
     goal = Goal(None if until.lower() == "none" else until, window, threshold)
     folder = None if no_files else out or default_folder(spec, len(seating.contacts), runs)
-    plan = Plan(spec, seating, goal, rounds, folder, as_json, talk=not as_json and not quiet)
+    calls = Calls(
+        folder=folder if spec.live else None,
+        **options.given(
+            budget_usd=budget_usd,
+            budget_calls=budget_calls,
+            budget_tokens=budget_tokens,
+            max_concurrency=max_concurrency,
+            ask_again=ask_again,
+            on_unusable=on_unusable,
+            prices=prices,
+        ),
+    )
+    plan = Plan(
+        spec,
+        seating,
+        goal,
+        rounds,
+        folder,
+        as_json,
+        talk=not as_json and not quiet,
+        calls=calls,
+        runs=runs,
+        keep=keep_interactions,
+        workers=workers,
+    )
     plan.check()
-    if plan.talk:
-        introduce(plan, runs)
-    if runs is None:
-        run_one(plan)
-    else:
-        run_many(plan, runs, workers, keep_interactions)
+    if forecast:
+        print_forecast(plan)
+        return
+    play(plan)
 
 
 def _read_seed(seed: int | None) -> int:

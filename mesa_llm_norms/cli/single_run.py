@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,8 +18,12 @@ from mesa_llm_norms.game import Interaction
 from mesa_llm_norms.kernel import worthwhile
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.minds import CommittedMind
-from mesa_llm_norms.recording import new_folder, write_run
+from mesa_llm_norms.recording import finished_folder, new_folder, write_run
+from mesa_llm_norms.saved import save
 from mesa_llm_norms.topologies import to_networkx
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.minds.live.session import Session
 
 MOST_KEPT = 20_000
 """With more agents than this, single interactions are not kept."""
@@ -26,9 +32,16 @@ MOST_KEPT = 20_000
 def run_one(plan: Plan) -> None:
     """Play one run, show its rounds, write its folder, and print how it ended."""
     spec, goal = plan.spec, plan.goal
-    played = _play(plan)
+    if spec.live:
+        from mesa_llm_norms.minds.live.session import Session
+
+        content = {"spec": save(spec), "run": 0, **plan.journalled}
+        with closing(Session(plan.calls, content)) as session:
+            played = _play(plan, session)
+    else:
+        played = _play(plan)
     if plan.folder is not None:
-        with new_folder(plan.folder) as inside:
+        with finished_folder(plan.folder) if spec.live else new_folder(plan.folder) as inside:
             write_run(
                 inside,
                 spec,
@@ -42,10 +55,10 @@ def run_one(plan: Plan) -> None:
     if plan.as_json:
         typer.echo(json.dumps(outcome.run_object(played, plan.folder), ensure_ascii=False))
     else:
-        conclude(outcome.run_sentence(played), plan.folder)
+        conclude(outcome.run_sentence(played), plan.folder, outcome.used(played.usage))
 
 
-def _play(plan: Plan) -> outcome.Run:
+def _play(plan: Plan, session: Session | None = None) -> outcome.Run:
     spec, seating, goal = plan.spec, plan.seating, plan.goal
     agents = len(seating.contacts)
     keep = agents <= MOST_KEPT
@@ -54,11 +67,12 @@ def _play(plan: Plan) -> outcome.Run:
             "note", f"interactions are not written, there are over {MOST_KEPT:,} agents"
         )
     most = read_rounds(plan.rounds, goal.until)
-    course = start_course(spec, seating, "auto" if worthwhile(agents) else "python")
+    course = start_course(spec, seating, "auto" if worthwhile(agents) else "python", session)
     course.aim(goal)
     rounds: list[Round] = []
     rows: list[Interaction] = []
-    with watching(plan.talk) as watcher:
+    now = (lambda: outcome.used(session.usage)) if session is not None else None
+    with watching(plan.talk, now) as watcher, course.engine.looking_ahead(most):
         while len(rounds) < most and not (rounds and course.reached):
             course.play(1, keep)
             rows += course.rows
@@ -74,6 +88,7 @@ def _play(plan: Plan) -> outcome.Run:
         course.outcome,
         course.shares,
         course.names_held,
+        session.usage if session is not None else None,
     )
 
 

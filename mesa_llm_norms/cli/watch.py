@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -22,12 +23,15 @@ BAR = 20
 
 
 @contextmanager
-def watching(wanted: bool) -> Iterator[Watcher]:
-    """Give what is told of every round, and shows it; or, where that is not wanted, is silent."""
+def watching(wanted: bool, now: Callable[[], str | None] | None = None) -> Iterator[Watcher]:
+    """Give what is told of every round, and shows it; or, where that is not wanted, is silent.
+
+    ``now`` says what there is to say meanwhile, below the rounds, on a terminal.
+    """
     if not wanted:
         yield lambda _: None
     elif terminal.stdout().is_terminal:
-        with _live() as watcher:
+        with _live(now) as watcher:
             yield watcher
     else:
         with _lines() as watcher:
@@ -35,17 +39,17 @@ def watching(wanted: bool) -> Iterator[Watcher]:
 
 
 @contextmanager
-def _live() -> Iterator[Watcher]:
+def _live(now: Callable[[], str | None] | None) -> Iterator[Watcher]:
     rounds: deque[Round] = deque(maxlen=SHOWN)
 
-    def table() -> Table:
+    def table() -> RenderableType:
         grid = Table(box=None, header_style="bold", pad_edge=False)
         grid.add_column("round", justify="right")
         grid.add_column("success rate", no_wrap=True)
         grid.add_column("names played most", no_wrap=True)
         for one in tuple(rounds):
             grid.add_row(f"{one.number + 1}", success(one), leaders(one))
-        return grid
+        return grid if now is None else Group(grid, Text(now() or "", "dim"))
 
     with Live(get_renderable=table, console=terminal.stdout(), refresh_per_second=10):
         yield rounds.append

@@ -1,0 +1,134 @@
+"""The options of live minds, which ``run`` and ``resume`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mesa_llm_norms.minds.live import LIVE, LiveMind, live_mind, read_template
+
+PANEL = "Live minds (claude:MODEL, llama:URL#MODEL)"
+
+BudgetUsd = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop before a call that could bring the cost above so many US dollars.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+BudgetCalls = Annotated[
+    int | None,
+    typer.Option(help="Stop after so many calls.", show_default=False, rich_help_panel=PANEL),
+]
+BudgetTokens = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop before a call that could bring the tokens, read and written, above this.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+MaxConcurrency = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        help="Calls to one server at once, at most; fewer where it asks for that. Without it 32.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+OnUnusable = Annotated[
+    str | None,
+    typer.Option(
+        help="What becomes of an interaction in which a model gives no name, asked repeatedly: "
+        "stop (the run, the default) or void (the interaction).",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+AskAgain = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="How often a reply without a name is asked for again. Without it 2.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of prices that come before those that ship.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="The temperature of sampling, for models that take one.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that one call may last. Without it 60.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+TemplateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--template",
+        help="A file with your own wording of the prompt.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+ShowPrompt = Annotated[
+    bool,
+    typer.Option(
+        "--show-prompt",
+        help="Print what an agent would be told, word for word, and play nothing.",
+        rich_help_panel=PANEL,
+    ),
+]
+Forecast = Annotated[
+    bool,
+    typer.Option(
+        "--forecast",
+        help="Say what the run will take (calls, tokens, cost, time), and play nothing.",
+        rich_help_panel=PANEL,
+    ),
+]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given, those that are None left out."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def mind_reader(template: Path | None, options: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Return what makes a mind of a name: a live one with these options, any other as it is.
+
+    The same name gives the same mind.
+    """
+    wording = read_template(template) if template is not None else None
+
+    @cache
+    def read(name: str) -> str | LiveMind:
+        if name.partition(":")[0] not in LIVE:
+            return name
+        return live_mind(name, wording, **options)
+
+    return read

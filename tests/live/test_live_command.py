@@ -1,0 +1,205 @@
+"""Live minds on the command line: what they would be told, what they take, and going on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from messages_server import Fault, MessagesServer
+from programs import Program
+from typer.testing import CliRunner, Result
+
+from mesa_llm_norms import cli
+from mesa_llm_norms.minds.live import default_template
+
+MIND = "claude:claude-test-1"
+SMALL = ("--topology", "ring(n=6)", "--names", "QM", "--mind", MIND, "--seed", "7")
+SHORT = (*SMALL, "--rounds", "3", "--until", "none")
+KEY = "a-key-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
+    with MessagesServer() as running:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
+        yield running
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli.app, arguments, prog_name="mesa-llm-norms")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def rows(folder: str) -> list[Any]:
+    return pd.read_parquet(Path(folder) / "interactions.parquet").to_dict("records")
+
+
+def test_a_run_tells_its_calls_and_leaves_a_journal_beside_its_tables(
+    server: MessagesServer,
+) -> None:
+    result = invoke("run", *SHORT, "--out", "mine")
+    assert result.exit_code == 0, result.stderr
+    assert "36 calls, " in result.stdout
+    assert {"journal.sqlite", "spec.json", "rounds.parquet", "interactions.parquet"} <= {
+        path.name for path in Path("mine").iterdir()
+    }
+    found = json.loads(invoke("run", *SHORT, "--no-files", "--json").stdout)
+    assert found["usage"]["calls"] == 36
+    assert found["mind"] == MIND
+    assert len(server.answered) == 72
+
+
+def test_a_run_out_of_budget_says_how_to_go_on_and_does(server: MessagesServer) -> None:
+    invoke("run", *SHORT, "--out", "whole")
+    result = invoke("run", *SHORT, "--out", "mine", "--budget-calls", "11")
+    assert result.exit_code == 2
+    note, error = result.stderr.splitlines()
+    assert note.endswith("go on with: mesa-llm-norms resume mine")
+    assert error.startswith("error: budget: 11 of 11 calls are used")
+    assert invoke("resume", "mine").exit_code == 2
+    assert len(server.answered) == 36 + 11
+    result = invoke("resume", "mine", "--budget-calls", "100", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["usage"]["calls"] == 36
+    assert rows("mine") == rows("whole")
+    assert len(server.answered) == 72
+    assert "came to its end" in invoke("resume", "mine").stderr
+
+
+def test_many_runs_share_a_journal_and_are_gone_on_with(server: MessagesServer) -> None:
+    invoke("run", *SHORT, "--runs", "4", "--out", "whole", "--keep-interactions")
+    arguments = ("--runs", "4", "--out", "mine", "--keep-interactions", "--budget-calls", "70")
+    assert invoke("run", *SHORT, *arguments).exit_code == 2
+    result = invoke("resume", "mine", "--budget-calls", "144", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert rows("mine") == rows("whole")
+    assert len(server.answered) == 2 * 144
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_loses_nothing_paid_for(
+    server: MessagesServer,
+) -> None:
+    server.latency = 0.05
+    command = [sys.executable, "-m", "mesa_llm_norms", "run", *SMALL, "--rounds", "30"]
+    command += ["--until", "none", "--out", "mine"]
+    with Program(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+    ) as process:
+        for _ in range(600):
+            if len(server.answered) > 20:
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines() == [
+        "note: every reply so far is kept; go on with: mesa-llm-norms resume mine",
+        "interrupted: nothing more was written.",
+    ]
+    assert sorted(path.name for path in Path("mine").iterdir()) == [
+        "journal.lock",
+        "journal.sqlite",
+    ]
+    server.latency = 0.0
+    result = invoke("resume", "mine", "--json")
+    assert result.exit_code == 0, result.stderr
+    usage = json.loads(result.stdout)["usage"]
+    assert usage["answered"] == usage["calls"] == len(server.answered) == 360
+
+
+def test_a_model_that_is_not_there_leaves_nothing(server: MessagesServer) -> None:
+    result = invoke("run", *SMALL[:-4], "--mind", "claude:no-such-model", "--out", "mine")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: mind: ")
+    assert list(Path().iterdir()) == []
+    assert server.requests == []
+
+
+def test_a_key_that_is_refused_stops_at_once(server: MessagesServer) -> None:
+    server.faults = lambda *_: Fault("status", 401, message=f"bad key {KEY}")
+    result = invoke("run", *SHORT, "--out", "mine")
+    assert result.exit_code == 2
+    assert "denied (401)" in result.stderr
+    assert KEY not in result.stderr + result.stdout
+
+
+def test_the_prompt_is_shown_word_for_word_without_a_key_or_a_call(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("run", *SHORT, "--no-files")
+    sent = {(body["system"], body["messages"][0]["content"]) for body, _ in server.requests}
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    result = invoke("run", *SHORT, "--show-prompt")
+    assert result.exit_code == 0, result.stderr
+    first = next(user for system, user in sent if "none yet" in user and system in result.stdout)
+    assert first.split("$", 1)[0].splitlines()[-1] in result.stdout
+    assert "You picked Q, the other player picked Q: +100 points" in result.stdout
+
+
+def test_a_wording_of_ones_own_is_sent_and_one_that_leaves_a_part_out_is_refused(
+    server: MessagesServer,
+) -> None:
+    text = default_template().text.replace("Get as many points", "Collect as many points")
+    Path("mine.txt").write_text(text, encoding="utf-8")
+    assert invoke("run", *SHORT, "--no-files", "--template", "mine.txt").exit_code == 0
+    assert all("Collect as many" in body["system"] for body, _ in server.requests)
+    Path("bad.txt").write_text(text.replace("$score", "a lot"), encoding="utf-8")
+    result = invoke("run", *SHORT, "--template", "bad.txt")
+    assert result.exit_code == 2
+    assert "never mentions $score" in result.stderr
+
+
+def test_a_forecast_plays_nothing(server: MessagesServer) -> None:
+    result = invoke("run", *SHORT, "--forecast")
+    assert result.exit_code == 0, result.stderr
+    assert "calls" in result.stdout
+    found = json.loads(invoke("run", *SHORT, "--forecast", "--json").stdout)
+    assert found["calls"]["low"] <= 36 <= found["calls"]["high"]
+    assert server.requests == []
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--mind", "claude:"), "names no live mind"),
+        (("run", "--mind", "llama:http://127.0.0.1:1/v1"), "names no live mind"),
+        (("run", "--mind", MIND, "--on-unusable", "guess"), "no choice"),
+        (("run", "--names", "a b,c", "--mind", MIND), "not to be put into a prompt"),
+        (("run", "--mind", "claude:unpriced", "--budget-usd", "1"), "no price"),
+        (("run", "--forecast"), "no mind is live"),
+        (("run", "--show-prompt"), "no mind is live"),
+        (("resume", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    arguments: tuple[str, ...], words: str, server: MessagesServer
+) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert server.requests == []
+    assert list(Path().iterdir()) == []
