@@ -21,7 +21,7 @@ again := again
 endif
 
 .NOTPARALLEL:
-.PHONY: help run test test-mesa35 mesa35 test-slow format format-check lint typecheck pytest \
+.PHONY: help run test test-mesa35 mesa35 test-slow test-llama format format-check lint typecheck pytest \
 	docs-check benchmarks clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
@@ -43,6 +43,10 @@ mesa35: $(MESA35)/.dev
 
 test-slow: $(VENV)/.dev ## The tests that take minutes
 	@$(bin) $(pytest) -m slow $(ARGS)
+
+test-llama: $(VENV)/.dev ## The tests against a real llama.cpp server, built once (some minutes)
+	@$(bin) tests/llama_server/build.py
+	@$(bin) -m pytest -m llama $(ARGS)
 
 format: $(VENV)/.dev ## Lay the code out
 	@$(bin) -m ruff format .
@@ -69,6 +73,7 @@ docs-check: $(VENV)/.dev ## Run the code in the documentation and check its link
 benchmarks: $(VENV)/.run ## Measure speed, import time and memory; a few minutes
 	@$(bin) -m benchmarks.game
 	@$(bin) -m benchmarks.kernel
+	@$(bin) -m benchmarks.concurrency
 	@$(bin) -m benchmarks.import_time
 	@$(bin) -m benchmarks.memory
 	@$(bin) -m benchmarks.sweep

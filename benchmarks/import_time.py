@@ -9,19 +9,24 @@
     ratio          the median of seconds / reference, each pair measured one after the other
     heavy          of the libraries that are to be imported on use only, those that were not
 
-Every repeat is a new process with warm file caches; starting Python itself is not counted.
+Every repeat is a new process with warm file caches, compiled code as Python keeps it beside the
+modules included; starting Python itself is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 
-HEAVY = ("matplotlib", "numba", "rich", "scipy.optimize", "scipy.stats", "typer")
+HEAVY = (
+    *("anthropic", "matplotlib", "numba", "openai", "rich", "scipy.optimize", "scipy.stats"),
+    *("solara", "sqlite3", "typer"),
+)
 
 _CODE = """
 import json, sys, time
@@ -35,7 +40,9 @@ print(json.dumps([taken, [name for name in {heavy!r} if name in sys.modules]]))
 def imported(module: str) -> tuple[float, list[str]]:
     """Return the seconds that a new process takes to import a module, and what it brings along."""
     code = _CODE.format(module=module, heavy=HEAVY)
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    environment = {key: it for key, it in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
     seconds, heavy = json.loads(found.stdout)
     return seconds, heavy
 
