@@ -37,12 +37,13 @@ COMMON = {"model", "messages", "temperature", "top_p", "seed", "max_tokens"}
 class Program:
     """What a server does with the fields of a request.
 
-    ``honours`` are the constraints it keeps to, ``listing`` the probabilities it gives, at most
-    ``most_listed`` of them. Any other field is passed over, or answered by the status ``unknown``.
+    ``honours`` are the constraints it keeps to, ``listing`` the probabilities it gives: those
+    before the constraint and the temperature, between the two, or after both; ``most_listed`` of
+    them at most. Any other field is passed over, or answered by the status ``unknown``.
     """
 
     honours: frozenset[str] = frozenset()
-    listing: Literal["none", "before", "after"] = "none"
+    listing: Literal["none", "before", "masked", "after"] = "none"
     most_listed: int = 20
     unknown: int | None = None
     with_bytes: bool = True
@@ -52,7 +53,8 @@ class Program:
         return COMMON | self.honours | listing
 
 
-VLLM = Program(frozenset({"structured_outputs", "response_format"}), "before")
+VLLM = Program(frozenset({"structured_outputs", "response_format"}), "masked")
+VLLM_UNMASKED = Program(frozenset({"structured_outputs", "response_format"}), "before")
 VLLM_PROCESSED = Program(frozenset({"structured_outputs"}), "after")
 OLLAMA = Program(frozenset({"response_format"}))
 OLLAMA_LISTING = Program(frozenset({"response_format"}), "before", with_bytes=False)
@@ -137,7 +139,8 @@ class ChatServer:
         names, form = self._allowed(body)
         raw = CITIES if body["messages"][-1]["content"] == QUESTION.user else self.chances
         if names is not None:
-            raw = {**dict.fromkeys(names, 1e-9), **raw}
+            unlikely = {name: 1e-9 * 3**place for place, name in enumerate(names)}
+            raw = {**unlikely, **raw}
         kept = {
             token: chance
             for token, chance in raw.items()
@@ -153,7 +156,9 @@ class ChatServer:
             "finish_reason": "stop" if whole else "length",
         }
         if body.get("logprobs") and self.program.listing != "none":
-            listed = raw if self.program.listing == "before" else heated
+            listed = {"before": raw, "masked": _heated(kept, 1.0), "after": heated}[
+                self.program.listing
+            ]
             best = sorted(listed.items(), key=lambda item: -item[1])[: body["top_logprobs"]]
             rows = [self._row(*item) for item in best]
             first = {**self._row(token, listed[token]), "top_logprobs": rows}

@@ -9,15 +9,19 @@ import pytest
 
 from mesa_llm_norms import errors
 from mesa_llm_norms.errors import (
+    BudgetError,
+    CallError,
     DecisionError,
     FileFormatError,
     GraphError,
+    JournalError,
     MindError,
     NormsError,
     PairingError,
     PoolError,
     SpecError,
     TopologyError,
+    VoidError,
     WorkerError,
     some,
 )
@@ -31,6 +35,10 @@ ONE_OF_EACH: list[NormsError] = [
     GraphError("nodes without any edge", "Remove them.", [3, ("a", 1)]),
     FileFormatError(Path("mind.json"), "it is not JSON", "See the page."),
     DecisionError("scripted", "it chose 'Z'"),
+    VoidError("claude:x", "it refuses"),
+    CallError("claude:x", "rate limit", "too many", 429, 3.5),
+    BudgetError("usd", 1.5, 1.4, 0.2),
+    JournalError(Path("journal.sqlite"), "it is damaged", "Take a copy."),
     WorkerError("the executor is broken"),
 ]
 
@@ -52,9 +60,10 @@ def test_every_error_class_is_tried() -> None:
     assert classes - {NormsError} == {type(error) for error in ONE_OF_EACH}
 
 
-@pytest.mark.parametrize("error", ONE_OF_EACH[:-2], ids=lambda error: type(error).__name__)
-def test_bad_arguments_and_files_are_value_errors(error: NormsError) -> None:
-    assert isinstance(error, ValueError)
+def test_bad_arguments_and_files_are_value_errors_and_nothing_else_is() -> None:
+    for error in ONE_OF_EACH:
+        given = isinstance(error, (SpecError, FileFormatError))
+        assert isinstance(error, ValueError) == given
 
 
 def test_a_graph_error_names_its_nodes_and_a_file_error_its_path() -> None:

@@ -7,16 +7,25 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import pandas as pd
 import pytest
+from messages_server import MessagesServer
 from scipy import stats
 
-from mesa_llm_norms import CommittedMind, ScriptedMind, run_ensemble
+from mesa_llm_norms import CommittedMind, Contacts, Policy, ScriptedMind, run_ensemble
+from mesa_llm_norms.draws import Draws
+from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.minds.live import Calls, LiveMind, Question, Reply, Server, Usage
+from mesa_llm_norms.pairing import NodePairing
 from mesa_llm_norms.statistics import Estimate
+from mesa_llm_norms.testing import check_pairing
 from mesa_llm_norms.topologies import read_graph, size
+from models.mixed_population import model as mixed
 from models.naming_game.model import NamingGameModel, leading_share, local_agreement, main
 from models.topologies import model as topologies
 
@@ -234,3 +243,177 @@ def test_shares_of_winners_come_with_intervals() -> None:
     assert topologies.share_of({"Q": 1, "M": 3, "X": 0}) == ["M 75% (30 to 95)", "Q 25% (5 to 70)"]
     (row,) = topologies.tell({"a": finding(4, Q=1)}).to_dict("records")
     assert list(row.values()) == ["100 (90 to inf)", "25%", "100%", "Q 100% (21 to 100)"]
+
+
+# Mixed population
+
+SMALL = mixed.Setting(size=4, bridges=2, apart=10, together=60)
+
+
+class Follower(Policy):
+    """Plays what its last partner played, at first one name."""
+
+    def __init__(self, first: str) -> None:
+        self.label = f"follower of {first}"
+        self.first = first
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> list[float]:
+        chosen = memory[-1].partner if memory else self.first
+        return [float(name == chosen) for name in pool]
+
+
+def test_nobody_crosses_the_bridge_before_it_opens_and_then_the_rule_is_that_of_the_study() -> None:
+    graph = mixed.two_groups(4, 2)
+    contacts, draws = Contacts(graph), Draws(7)
+    rule = mixed.LateBridge(size=4, apart=10)
+    check_pairing(rule, graph)
+    crossed = []
+    for number in range(40):
+        pairs = list(rule.pairs(contacts, number, 8 * number, draws))
+        assert len(pairs) == 8
+        if number >= 10:
+            assert pairs == list(NodePairing().pairs(contacts, number, 8 * number, draws))
+        crossed += [number for a, b in pairs if (a < 4) != (b < 4)]
+    assert crossed
+    assert min(crossed) >= 10
+
+
+def test_the_name_of_those_who_never_give_in_wins_on_whichever_side_they_are() -> None:
+    minds = CommittedMind("Q"), Follower("M")
+    found = mixed.meet(*minds, names="QM", runs=8, setting=SMALL)
+    assert (found.left, found.right) == (minds[0].label, minds[1].label)
+    assert (found.met, found.left_won, found.undecided) == (8, 8, 0)
+    found = mixed.meet(*minds[::-1], names="QM", runs=8, setting=SMALL)
+    assert (found.met, found.right_won, found.undecided) == (8, 8, 0)
+    assert found.usage is None
+
+
+def test_only_groups_with_different_conventions_meet_and_two_names_are_no_winner() -> None:
+    same = mixed.meet(CommittedMind("Q"), Follower("Q"), names="QM", runs=3, setting=SMALL)
+    assert (same.runs, same.met) == (3, 0)
+    apart = mixed.meet(CommittedMind("Q"), CommittedMind("M"), names="QM", runs=3, setting=SMALL)
+    assert (apart.met, apart.left_won + apart.right_won, apart.undecided) == (3, 0, 3)
+    assert math.isnan(apart.share.value)
+    assert apart.p_value == 1
+    nobody = mixed.meet("unbiased", "unbiased", runs=3, setting=SMALL)
+    assert nobody.met == 0
+
+
+def test_three_quarters_of_a_group_make_a_convention() -> None:
+    assert mixed.convention(["Q", "Q", "Q", "M"]) == "Q"
+    assert mixed.convention(["Q", "Q", "M", None]) is None
+    assert mixed.convention([None, None, None, "Q"]) is None
+
+
+def test_the_share_comes_with_its_interval_and_is_held_against_a_coin() -> None:
+    found = mixed.Meetings("a", "b", 20, 15, left_won=1, right_won=9, third_won=2)
+    assert found.undecided == 3
+    assert [round(it, 2) for it in found.share] == [0.1, 0.02, 0.4]
+    assert found.p_value == pytest.approx(2 * (1 + 10) / 2**10)
+    assert mixed.answer(found) == (
+        "b wins more often: 9 of 10 that were decided (p = 0.021 against 1/2)."
+    )
+    assert "could not be shown" in mixed.answer(found._replace(left_won=7))
+    (row,) = mixed.tell([found]).to_dict("records")
+    assert (row["undecided"], row["left's share"]) == (3, "10% (2 to 40)")
+
+
+def test_groups_that_cannot_be_joined_are_refused() -> None:
+    for wrong in ((4, 0), (4, 5), (1, 1)):
+        with pytest.raises(ValueError, match="bridges"):
+            mixed.two_groups(*wrong)
+
+
+class Agreeable(Server):
+    """A live model in this process: it answers with the name its partner played last, or with Q."""
+
+    label = "agreeable:model"
+    model = "model"
+    place = "here"
+    max_tokens = 16
+    free = True
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {"model": self.model}
+
+    async def ask(self, question: Question) -> Reply:
+        _, picked, last = question.prompt.user.rpartition("the other player picked ")
+        name = last[0] if picked else "Q"
+        return Reply(name, Usage(100, 2), name=name)
+
+
+def test_a_live_mind_can_be_one_side_of_it() -> None:
+    calls = Calls(max_concurrency=8)
+    minds = LiveMind(Agreeable()), CommittedMind("M")
+    found = mixed.meet(*minds, names="QM", runs=3, setting=SMALL, calls=calls)
+    assert (found.met, found.right_won) == (3, 3)
+    assert found.usage is not None
+    assert 0 < found.usage.calls < 3 * 2 * 8 * 70
+    assert mixed.remaining(Calls(budget_calls=10_000), found.usage) == Calls(
+        budget_calls=10_000 - found.usage.calls
+    )
+
+
+QUICK = ("--runs", "2", "--size", "3", "--bridges", "1", "--apart", "4", "--together", "4")
+
+
+def test_the_mixed_population_prints_three_populations_and_an_answer() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "models.mixed_population.model", *QUICK],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "(3 of 3)" in ran.stderr
+    header, *rows, empty, _ = ran.stdout.splitlines()
+    assert header.split()[:4] == ["left", "right", "runs", "met"]
+    assert (len(rows), empty) == (3, "")
+
+
+def test_one_argument_makes_a_side_live_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the real SDK, to a server on this machine; the budget is that of all populations."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-that-nobody-may-see")
+    command = [*QUICK, "--names", "QM", "--runs", "1", "--left", "claude:claude-test-1"]
+    with MessagesServer() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        mixed.main(command)
+        whole = capsys.readouterr().out
+        calls = len(server.answered)
+        kept = [*command, "--folder", str(tmp_path / "kept")]
+        with pytest.raises(SystemExit) as caught:
+            mixed.main([*kept, "--budget-calls", str(calls - 10)])
+        assert caught.value.code == 2
+        assert "calls are used" in capsys.readouterr().err
+        assert {path.name for path in (tmp_path / "kept").iterdir()} == {"both", "left"}
+        mixed.main([*kept, "--budget-calls", "10000"])
+        assert capsys.readouterr().out.splitlines()[:5] == whole.splitlines()[:5]
+        assert len(server.answered) == 2 * calls
+        mixed.main(kept)
+        assert len(server.answered) == 2 * calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--right", "nobody"), "nobody"),
+        (("--bridges", "13"), "bridges"),
+        (("--apart", "0"), "--apart"),
+        (("--runs", "0"), "runs"),
+        (("--left", "claude:x", "--names", "a b", "--budget-usd", "-1"), "budget_usd"),
+    ],
+)
+def test_the_mixed_population_refuses_in_one_line(
+    arguments: tuple[str, ...], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        mixed.main(arguments)
+    assert caught.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "error: " in last
+    assert problem in last

@@ -21,8 +21,7 @@ from mesa_llm_norms import Ensemble, FileFormatError, MindError, SpecError, load
 from mesa_llm_norms.course import Goal
 from mesa_llm_norms.draws import thresholds
 from mesa_llm_norms.ensemble import play_ensemble
-from mesa_llm_norms.forecast import Forecast, Range, describe, forecast
-from mesa_llm_norms.forecast import simulation
+from mesa_llm_norms.forecast import Forecast, Range, describe, forecast, simulation
 from mesa_llm_norms.forecast.description import count, dollars, duration, in_words
 from mesa_llm_norms.forecast.ranges import NOTHING, exactly, sum_of
 from mesa_llm_norms.forecast.repeats import different

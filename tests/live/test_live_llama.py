@@ -28,6 +28,7 @@ from chat_server import (
     STRICT,
     VLLM,
     VLLM_PROCESSED,
+    VLLM_UNMASKED,
     Body,
     ChatServer,
     Fault,
@@ -111,8 +112,9 @@ class TestAbilities:
     @pytest.mark.parametrize(
         ("program", "expected", "calls"),
         [
-            pytest.param(VLLM, Abilities("choice", "before"), 2, id="vLLM"),
-            pytest.param(VLLM_PROCESSED, Abilities("choice", "after"), 2, id="vLLM, processed"),
+            pytest.param(VLLM, Abilities("choice", "before"), 3, id="vLLM"),
+            pytest.param(VLLM_UNMASKED, Abilities("choice", "before"), 2, id="vLLM, unmasked"),
+            pytest.param(VLLM_PROCESSED, Abilities("choice", "after"), 3, id="vLLM, processed"),
             pytest.param(OLLAMA, Abilities("schema", "none"), 4, id="Ollama"),
             pytest.param(OLLAMA_LISTING, Abilities("schema", "before"), 5, id="Ollama, listing"),
             pytest.param(DEAF, Abilities("none", "none"), 4, id="ignores everything"),
@@ -243,7 +245,7 @@ class TestModels:
 class TestDistributions:
     """Where probabilities come back, a call gives that of each name."""
 
-    @pytest.mark.parametrize("program", [VLLM, VLLM_PROCESSED, OLLAMA_LISTING, DEAF_LISTING])
+    @pytest.mark.parametrize("program", [VLLM, VLLM_UNMASKED, VLLM_PROCESSED, OLLAMA_LISTING])
     @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.6])
     def test_they_are_what_the_server_samples_from(
         self, program: Program, temperature: float
@@ -300,7 +302,7 @@ class TestDistributions:
             pytest.param(VLLM, {"no": 0.9, "yes": 0.1}, ("north", "now"), id="shared token"),
             pytest.param(VLLM, {"A": 0.5, "AB": 0.5}, ("A", "AB"), id="one begins the other"),
             pytest.param(
-                VLLM,
+                VLLM_UNMASKED,
                 {f"w{n}": 1 / 40 for n in range(40)} | {"Q": 1e-4},
                 POOL,
                 id="names not listed",
