@@ -65,6 +65,10 @@ class RoundEngine(Protocol):
         """How many of them came to nothing."""
 
     @property
+    def discarded(self) -> int:
+        """How many were begun ahead of their turn, beyond the end, and are in no result."""
+
+    @property
     def rounds(self) -> int:
         """How many have been begun."""
 

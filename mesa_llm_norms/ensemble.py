@@ -92,6 +92,8 @@ class Played(NamedTuple):
     """For each node the place in the pool of the name played last, -1 for none."""
     rows: list[Interaction]
     """Every interaction, where they were asked for."""
+    discarded: int
+    """How many were begun beyond the end, and are nowhere here."""
 
     @property
     def rounds(self) -> list[Round]:
@@ -118,6 +120,7 @@ class Ensemble:
     ``held``: for each run, the place in the pool of the name each node played last, -1 for none.
 
     ``usage``: what the calls to live minds came to, None where there was none to call.
+    ``discarded``: interactions that were begun beyond the ends of runs, and are in no result.
     """
 
     spec: Spec
@@ -126,6 +129,7 @@ class Ensemble:
     interactions: pd.DataFrame | None
     held: tuple[NDArray[np.int16], ...]
     usage: Totals | None = None
+    discarded: int = 0
 
 
 def run_ensemble(
@@ -270,6 +274,7 @@ def play_run(
         tally,
         held,
         course.rows,
+        course.engine.discarded,
     )
 
 
@@ -368,7 +373,9 @@ def _play_live(
 def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
     rounds = tally_table([(one.run, one.tally) for one in played])
     rows = interaction_table(row for one in played for row in one.rows) if keep else None
-    return Ensemble(spec, run_table(played), rounds, rows, tuple(one.held for one in played))
+    held = tuple(one.held for one in played)
+    discarded = sum(one.discarded for one in played)
+    return Ensemble(spec, run_table(played), rounds, rows, held, discarded=discarded)
 
 
 def run_table(played: Sequence[Played]) -> pd.DataFrame:

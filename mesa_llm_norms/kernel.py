@@ -127,7 +127,7 @@ class Kernel:
         self.draws = draws
         self.automaton = automaton
         self.states = states
-        self.interactions = self.voided = 0
+        self.interactions = self.voided = self.discarded = 0
         self.rounds = 0
         self._roster = automaton.roster
         self._loops = load("game")
@@ -325,6 +325,11 @@ class AgentsKernel:
     def voided(self) -> int:
         """How many of them came to nothing."""
         return self.engine.voided
+
+    @property
+    def discarded(self) -> int:
+        """How many were begun ahead of their turn and are in no result."""
+        return self.engine.discarded
 
     @property
     def rounds(self) -> int:

@@ -33,6 +33,10 @@ class Run(NamedTuple):
     names_held: dict[Hashable, str | None]
     usage: Totals | None = None
     """What calls to live minds came to, None where there was none to call."""
+    discarded: int = 0
+    """How many interactions were begun beyond the end; they are in no result."""
+    voided: int = 0
+    """How many were void: a mind gave no name, and was allowed to."""
 
     @property
     def agents(self) -> int:
@@ -87,8 +91,11 @@ def run_sentence(run: Run) -> str:
     )
 
 
-def used(usage: Totals | None) -> str | None:
-    """Return what calls came to, in one line; None where nobody was called."""
+def used(usage: Totals | None, discarded: int = 0, voided: int = 0) -> str | None:
+    """Return what calls came to, in one line; None where nobody was called.
+
+    ``discarded`` interactions were begun beyond the end, ``voided`` ones were void.
+    """
     if usage is None:
         return None
     trouble = {
@@ -104,7 +111,12 @@ def used(usage: Totals | None) -> str | None:
         f"{usage.output_tokens:,} written ({usage.thinking_tokens:,} thinking)",
         f"${usage.cost:,.4f}",
     ]
-    return ", ".join(parts)
+    notes = {
+        "interactions were void, and are in no result": voided,
+        "interactions were begun beyond the end, and are in no result": discarded,
+    }
+    told = [f"{count:,} {what}" for what, count in notes.items() if count]
+    return "; ".join([", ".join(parts), *told])
 
 
 def counted(ensemble: Ensemble, goal: Goal) -> Any:
@@ -123,6 +135,7 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
         "converged": int(ensemble.runs["converged"].sum()),
         "interactions_median": float(done["interactions"].median()) if len(done) else None,
         "winners": _winners(done, ensemble.spec.game.pool),
+        **({"usage": ensemble.usage._asdict()} if ensemble.usage is not None else {}),
     }
 
 

@@ -55,7 +55,9 @@ def run_one(plan: Plan) -> None:
     if plan.as_json:
         typer.echo(json.dumps(outcome.run_object(played, plan.folder), ensure_ascii=False))
     else:
-        conclude(outcome.run_sentence(played), plan.folder, outcome.used(played.usage))
+        conclude(
+            outcome.run_sentence(played), plan.folder, outcome.used(played.usage, played.discarded)
+        )
 
 
 def _play(plan: Plan, session: Session | None = None) -> outcome.Run:
@@ -73,12 +75,14 @@ def _play(plan: Plan, session: Session | None = None) -> outcome.Run:
     rows: list[Interaction] = []
     now = (lambda: outcome.used(session.usage)) if session is not None else None
     with watching(plan.talk, now) as watcher, course.engine.looking_ahead(most):
-        while len(rounds) < most and not (rounds and course.reached):
-            course.play(1, keep)
+        for _ in range(most):
+            last = course.play(1, keep).last
             rows += course.rows
-            assert course.last_round is not None
-            rounds.append(course.last_round)
-            watcher(course.last_round)
+            if last is not None:  # every interaction of a round may have been void
+                rounds.append(last)
+                watcher(last)
+            if course.reached:
+                break
     return outcome.Run(
         spec,
         seating,
@@ -89,6 +93,8 @@ def _play(plan: Plan, session: Session | None = None) -> outcome.Run:
         course.shares,
         course.names_held,
         session.usage if session is not None else None,
+        course.engine.discarded,
+        course.engine.voided,
     )
 
 

@@ -2,9 +2,8 @@
 
 Nothing is assumed, for several servers take every field of a request and silently pass over those
 they do not know. Each question is one that no model would answer with one of two made-up names. So
-where a reply is one of them, the server held it to them; and where all the probabilities that come
-with it are with those two, they are those that were sampled from. Otherwise they are the model's
-own, before the constraint and the temperature.
+where a reply is one of them, the server held it to them. Whether the probabilities that come with
+it are those that were sampled from, or the model's own, shows when it is asked again, colder.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from mesa_llm_norms.errors import CallError
-from mesa_llm_norms.minds.live.llama.chances import Position
+from mesa_llm_norms.minds.live.llama.chances import name_chances
 from mesa_llm_norms.minds.live.llama.chat_completions import Answer
 from mesa_llm_norms.minds.live.llama.constraints import Constraint, constrained, listed, read
 from mesa_llm_norms.minds.live.prompt import Prompt
@@ -29,6 +28,16 @@ Probabilities: TypeAlias = Literal["none", "before", "after"]
 
 Ask: TypeAlias = Callable[[Prompt, Mapping[str, Any]], Awaitable[Answer]]
 """Makes one call with a prompt and these fields of the request."""
+
+COLDER = 0.5
+"""The temperature of the second of two questions, of which the first has 1: it doubles differences
+of log-probabilities where these are after sampling."""
+
+_ALL = 0.99
+"""The share of all probability that is with two names, if no other can be."""
+
+_HOLDING: tuple[Constraint, ...] = ("grammar", "choice")
+"""The constraints under which a single token may decide."""
 
 FAR_DOWN = 5
 """Which of the likeliest tokens the likeliest is compared with: the two should differ enough."""
@@ -57,7 +66,7 @@ class Abilities:
     @property
     def drawing(self) -> Constraint:
         """The constraint of the calls that give probabilities."""
-        return self.constraint if self.constraint in ("grammar", "choice") else "none"
+        return self.constraint if self.constraint in _HOLDING else "none"
 
     def as_json(self) -> dict[str, str]:
         """Return both, by name."""
@@ -65,21 +74,20 @@ class Abilities:
 
 
 async def find_abilities(ask: Ask) -> Abilities:
-    """Return what the server behind ``ask`` can do, in one call to nine.
+    """Return what the server behind ``ask`` can do, in one call to ten.
 
     Raises ``CallError`` where it cannot be asked at all.
     """
-    if answer := await _held("grammar", ask):
-        return Abilities("grammar", _told(answer.position))
-    if answer := await _held("choice", ask):
-        return Abilities("choice", _told(answer.position))
+    for constraint in _HOLDING:
+        if answer := await _held(constraint, ask):
+            return Abilities(constraint, await _told(constraint, answer, ask))
     held = await _held("schema", ask)
     return Abilities("schema" if held else "none", await _told_freely(ask))
 
 
-async def _held(constraint: Constraint, ask: Ask) -> Answer | None:
+async def _held(constraint: Constraint, ask: Ask, temperature: float = 1.0) -> Answer | None:
     """Return the answer to a question under a constraint, if the server kept to it."""
-    fields = {**constrained(constraint, MADE_UP), "temperature": 1.0}
+    fields = {**constrained(constraint, MADE_UP), "temperature": temperature}
     if constraint != "schema":
         fields |= listed(constraint, MADE_UP)
     answer = await _taken(fields, ask)
@@ -104,11 +112,26 @@ async def _taken(fields: Mapping[str, Any], ask: Ask) -> Answer | None:
     return None
 
 
-def _told(position: Position | None) -> Probabilities:
-    """Return whether the probabilities with a constrained answer are those after sampling."""
-    if position is None:
+async def _told(constraint: Constraint, answer: Answer, ask: Ask) -> Probabilities:
+    """Return whether the probabilities with a constrained answer are those after sampling.
+
+    Some servers list them after the constraint and before the temperature, so that alone which of
+    the two names they are with does not tell.
+    """
+    if answer.position is None:
         return "none"
-    return "after" if position.share(MADE_UP) > 0.99 else "before"
+    if answer.position.share(MADE_UP) <= _ALL:
+        return "before"
+    colder = await _held(constraint, ask, COLDER)
+    if colder is None or colder.position is None:
+        return "none"
+    odds = []
+    for position in (answer.position, colder.position):
+        chances = name_chances(position, MADE_UP, 1.0, constrained=True)
+        if chances is None or not all(chances):
+            return "none"
+        odds.append(abs(math.log(chances[0] / chances[1])))
+    return _shown(*odds)
 
 
 async def _told_freely(ask: Ask) -> Probabilities:
@@ -118,7 +141,7 @@ async def _told_freely(ask: Ask) -> Probabilities:
     nothing, or there is too little to tell by, no use can be made of them.
     """
     lists = []
-    for temperature in (1.0, 0.5):
+    for temperature in (1.0, COLDER):
         fields = {**constrained("none", MADE_UP), **listed("none", MADE_UP)}
         answer = await _taken({**fields, "temperature": temperature}, ask)
         if answer is None:
@@ -130,8 +153,13 @@ async def _told_freely(ask: Ask) -> Probabilities:
         lists.append(sorted((chance for _, chance in answer.position.tokens), reverse=True))
     rank = min(FAR_DOWN, *map(len, lists)) - 1
     warm, cold = (math.log(chances[0] / chances[rank]) for chances in lists)
+    return _shown(warm, cold)
+
+
+def _shown(warm: float, cold: float) -> Probabilities:
+    """Return what two differences of log-probabilities tell, at both temperatures of the test."""
     if warm < 0.1:
         return "none"
     if abs(cold / warm - 1) < 0.1:
         return "before"
-    return "after" if abs(cold / warm - 2) < 0.2 else "none"
+    return "after" if abs(cold / warm - 1 / COLDER) < 0.2 else "none"
