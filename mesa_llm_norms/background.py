@@ -31,15 +31,20 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine run on the loop; an interrupt cancels it."""
     future = start(work)
     try:
-        while True:
-            try:
-                return future.result(timeout=AWAKE)
-            except TimeoutError:
-                if future.done():
-                    return future.result()
+        return result_of(future)
     except KeyboardInterrupt:
         future.cancel()
         raise
+
+
+def result_of(future: Future[T]) -> T:
+    """Return the result of what was begun, waking up now and then to be interrupted."""
+    while True:
+        try:
+            return future.result(timeout=AWAKE)
+        except TimeoutError:
+            if future.done():
+                return future.result()
 
 
 def loop() -> asyncio.AbstractEventLoop:

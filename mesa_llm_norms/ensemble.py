@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,20 +21,19 @@ from mesa_llm_norms.course import (
     WINDOW,
     Course,
     Goal,
-    Outcome,
     check_goal,
     read_rounds,
 )
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.execution import Engine
-from mesa_llm_norms.game import Interaction, read_whole
+from mesa_llm_norms.game import read_whole
 from mesa_llm_norms.kernel import Kernel, ask_anew, can_play, check_engine, refusal, worthwhile
 from mesa_llm_norms.memory import Memory, remember
-from mesa_llm_norms.metrics import Round, Tally
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.run_tables import Played, interaction_table, run_table, tally_table
 from mesa_llm_norms.saved import save
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
 from mesa_llm_norms.statistics import Edges, local_agreement, name_clusters
@@ -77,28 +76,6 @@ class Seat:
         """Take in one interaction."""
         self.name = own
         self.memory = remember(self.memory, own, partner, self.length)
-
-
-class Played(NamedTuple):
-    """One run of an ensemble."""
-
-    run: int
-    outcome: Outcome
-    local_agreement: float
-    clusters: int
-    largest_cluster: float
-    tally: Tally
-    held: NDArray[np.int16]
-    """For each node the place in the pool of the name played last, -1 for none."""
-    rows: list[Interaction]
-    """Every interaction, where they were asked for."""
-    discarded: int
-    """How many were begun beyond the end, and are nowhere here."""
-
-    @property
-    def rounds(self) -> list[Round]:
-        """The population rounds in numbers."""
-        return self.tally.to_rounds()
 
 
 @dataclass(frozen=True)
@@ -376,67 +353,3 @@ def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
     held = tuple(one.held for one in played)
     discarded = sum(one.discarded for one in played)
     return Ensemble(spec, run_table(played), rounds, rows, held, discarded=discarded)
-
-
-def run_table(played: Sequence[Played]) -> pd.DataFrame:
-    """Return some runs as a table, a row for each."""
-    return pd.DataFrame(
-        {
-            "run": [one.run for one in played],
-            "interactions": [one.outcome.interactions for one in played],
-            "rounds": [one.outcome.rounds for one in played],
-            "converged": [one.outcome.converged for one in played],
-            "winner": [one.outcome.winner for one in played],
-            "share": [one.outcome.share for one in played],
-            "flipped": [one.outcome.flipped for one in played],
-            "local_agreement": [one.local_agreement for one in played],
-            "clusters": [one.clusters for one in played],
-            "largest_cluster": [one.largest_cluster for one in played],
-        }
-    )
-
-
-def tally_table(tallies: Sequence[tuple[int, Tally]]) -> pd.DataFrame:
-    """Return the population rounds of some runs, each with its run's number, as a table."""
-    counts = [tally.counts for _, tally in tallies]
-    lengths = [len(lines) for lines in counts]
-    pool = tallies[0][1].pool
-    every = np.concatenate(counts)
-    shares = every[:, 2:] / (2 * every[:, :1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(shares > 0, shares * np.log2(shares), 0).sum(axis=1) + 0.0
-    fixed = {
-        "run": np.repeat([run for run, _ in tallies], lengths),
-        "round": np.concatenate([np.arange(length) for length in lengths]),
-        "interactions": np.concatenate([np.cumsum(lines[:, 0]) for lines in counts]),
-        "success_rate": every[:, 1] / every[:, 0],
-        "distinct_names": (shares > 0).sum(axis=1),
-        "entropy": entropy,
-    }
-    by_name = {f"share_{name}": shares[:, place] for place, name in enumerate(pool)}
-    return pd.DataFrame(fixed | by_name)
-
-
-def round_table(pool: Sequence[str], rounds: Iterable[tuple[int, Round]]) -> pd.DataFrame:
-    """Return population rounds, each with its run, as a table."""
-    fixed = ["run", "round", "interactions", "success_rate", "distinct_names", "entropy"]
-    return pd.DataFrame(
-        [
-            (
-                run,
-                r.number,
-                r.interactions,
-                r.success_rate,
-                r.distinct_names,
-                r.entropy,
-                *r.shares.values(),
-            )
-            for run, r in rounds
-        ],
-        columns=[*fixed, *(f"share_{name}" for name in pool)],
-    )
-
-
-def interaction_table(rows: Iterable[Interaction]) -> pd.DataFrame:
-    """Return interactions as a table; node ids keep their type."""
-    return pd.DataFrame.from_records(list(rows), columns=list(Interaction._fields))

@@ -16,7 +16,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from mesa_llm_norms.background import AWAKE, loop, start
+from mesa_llm_norms.background import AWAKE, loop, result_of, start
 from mesa_llm_norms.contacts import Contacts, Pair
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errors import PairingError, VoidError
@@ -139,12 +139,7 @@ class Lookahead:
         """
         ending = start(self._close(grace))
         try:
-            while True:
-                try:
-                    return ending.result(timeout=AWAKE)
-                except TimeoutError:
-                    if ending.done():
-                        return ending.result()
+            return result_of(ending)
         except KeyboardInterrupt:
             with suppress(CancelledError):
                 start(self._close(0)).result(timeout=GRACE)

@@ -27,10 +27,11 @@ from typing import Any
 import pandas as pd
 
 from mesa_llm_norms.course import Goal, Outcome
-from mesa_llm_norms.ensemble import Ensemble, interaction_table, round_table
+from mesa_llm_norms.ensemble import Ensemble
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.game import Interaction
 from mesa_llm_norms.metrics import Round
+from mesa_llm_norms.run_tables import interaction_table, round_table
 from mesa_llm_norms.spec import Spec
 from mesa_llm_norms.topologies import names_file
 

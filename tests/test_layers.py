@@ -26,7 +26,7 @@ LAYERS: Sequence[Sequence[str]] = [
     ["model"],
     ["kernel"],
     ["automaton"],
-    ["agents", "course", "saved", "testing"],
+    ["agents", "course", "run_tables", "saved", "testing"],
     ["execution", "spec", "networked"],
     ["lookahead"],
     ["minds"],

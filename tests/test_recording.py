@@ -12,7 +12,7 @@ import pytest
 
 from mesa_llm_norms import SpecError, run_ensemble
 from mesa_llm_norms.course import Goal
-from mesa_llm_norms.ensemble import Played, play_run
+from mesa_llm_norms.ensemble import play_run
 from mesa_llm_norms.recording import (
     check_folder,
     default_folder,
@@ -21,6 +21,7 @@ from mesa_llm_norms.recording import (
     write_ensemble,
     write_run,
 )
+from mesa_llm_norms.run_tables import Played
 from mesa_llm_norms.spec import Spec
 
 

@@ -16,11 +16,10 @@ from mesa_llm_norms.ensemble import (
     How,
     load_graph,
     play_run,
-    run_table,
     settle,
-    tally_table,
 )
 from mesa_llm_norms.kernel import can_play
+from mesa_llm_norms.run_tables import run_table, tally_table
 from mesa_llm_norms.spec import Spec
 from mesa_llm_norms.sweeps.identity import key_of
 
