@@ -112,6 +112,16 @@ class VoidError(DecisionError):
     """
 
 
+_REMEDIES = {
+    "rate limit": "Ask for less at once (max_concurrency), or later.",
+    "refused": "See what the server has against the call.",
+    "denied": "Check the key, the model's name and the account.",
+    "connection": "Check the address, and that a server is running there.",
+    "timeout": "Give calls more time (timeout), or ask for less at once.",
+    "garbled": "Check that the address is that of such a server.",
+}
+
+
 class CallError(NormsError):
     """A call to a model's server brought no reply.
 
@@ -132,7 +142,8 @@ class CallError(NormsError):
         retry_after: float | None = None,
     ) -> None:
         said = f"{kind} ({status})" if status is not None else kind
-        super().__init__(f"{server}: {said}: {problem}")
+        remedy = _REMEDIES.get(kind, "Try again later.")
+        super().__init__(f"{server}: {said}: {problem.rstrip('.')}. {remedy}")
         self.server = server
         self.kind = kind
         self.problem = problem

@@ -124,6 +124,8 @@ def _show_mind(mind: Mind) -> None:
     one = describe_mind(mind, full=True)
     console = terminal.stdout()
     console.print(Text.assemble((one["name"], "bold"), f": {one['what']}"))
+    if isinstance(mind, LiveMind):
+        return
     known = one["known_names"]
     console.print(
         Text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mesa_llm_norms.errors import CallError, MindError
@@ -20,6 +21,9 @@ OVERHEAD = 500
 """Tokens that a server may read beside the prompt, such as what it adds for a schema."""
 MARGIN = 1.25
 """How many times the most tokens per byte seen so far the next prompt may have."""
+
+AT_THE_START = 3
+"""How often a server that is not there is tried again before the first call, at most."""
 
 Where = tuple[int, int, int]
 """Run, interaction and seat."""
@@ -65,6 +69,7 @@ class Desk:
         self._budget = budget
         self._journal = journal
         self._price = price
+        self._calls = calls
         self._patience = Patience(calls)
         self._per_byte = 0.0
         self._prepared: asyncio.Task[None] | None = None
@@ -102,6 +107,7 @@ class Desk:
             await asyncio.sleep(wait)
 
     async def _prepare(self) -> None:
+        patience = Patience(replace(self._calls, retries=min(self._calls.retries, AT_THE_START)))
         failures = 0
         while True:
             begun = time.monotonic()
@@ -109,7 +115,7 @@ class Desk:
                 await self.server.prepare()
             except CallError as error:
                 failures += 1
-                wait = self._patience.after(error, failures, begun, time.monotonic())
+                wait = patience.after(error, failures, begun, time.monotonic())
             else:
                 self.parameters = dict(self.server.parameters)
                 return
