@@ -191,31 +191,33 @@ def test_the_answer_says_whether_and_leaves_out_where_few_runs_were_won() -> Non
     assert "too few" in topologies.answer("x", {"c": few}, 1)
 
 
-def test_the_topologies_script_prints_tables_answers_and_draws(tmp_path: Path) -> None:
+def test_the_topologies_script_prints_tables_answers_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As a script, on two names; the same in two processes, and progress on standard error."""
-    shown = []
-    for workers in ("1", "2"):
-        out = tmp_path / f"{workers}.png"
-        ran = subprocess.run(
-            [
-                *(sys.executable, "-W", "error", str(ROOT / "models" / "topologies" / "model.py")),
-                *("--names", "QM", "--runs", "4", "--workers", workers, "--out", str(out)),
-                *("--mind", "claude-3.5-sonnet", "--mind", "llama-3-70b-instruct"),
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        assert ran.returncode == 0, ran.stderr
-        assert "llama-3-70b-instruct: barbell (14 of 14)" in ran.stderr
-        assert out.read_bytes().startswith(b"\x89PNG")
-        shown.append(ran.stdout.replace(str(out), ""))
-    assert shown[0] == shown[1]
-    for player in ("claude-3.5-sonnet", "llama-3-70b-instruct", "classical game"):
-        assert f"\n{player}\n" in shown[0]
-        assert f"\n{player}: " in shown[0]
+    minds = ("claude-3.5-sonnet", "llama-3-70b-instruct")
+    arguments = ["--names", "QM", "--runs", "2", "--mind", minds[0], "--mind", minds[1], "--out"]
+    topologies.main([*arguments, str(tmp_path / "1.png")])
+    shown = capsys.readouterr().out.replace(str(tmp_path / "1.png"), "")
+    out = tmp_path / "2.png"
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-W", "error", str(ROOT / "models" / "topologies" / "model.py")),
+            *(*arguments, str(out), "--workers", "2"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "llama-3-70b-instruct: barbell (14 of 14)" in ran.stderr
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert ran.stdout.replace(str(out), "") == shown
+    for player in (*minds, "classical game"):
+        assert f"\n{player}\n" in shown
+        assert f"\n{player}: " in shown
 
 
 @pytest.mark.parametrize(
