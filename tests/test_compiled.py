@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +83,26 @@ def test_where_nothing_can_be_written_the_kernel_works_all_the_same() -> None:
     interactions, folder = done.stdout.split()
     assert interactions == "48"
     assert not Path(folder).exists()
+
+
+def test_threads_that_load_at_the_same_time_all_wait_until_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module that is still being imported is in ``sys.modules`` already, and lacks the rest."""
+    loading = []
+
+    def slowly(name: str) -> types.ModuleType:
+        made = types.ModuleType(name)
+        if name.startswith(compiled.__name__):
+            loading.append(name)
+            monkeypatch.setitem(sys.modules, name, made)
+            time.sleep(0.2)
+            made.whole = True  # type: ignore[attr-defined]
+        return made
+
+    monkeypatch.setattr(compiled, "import_module", slowly)
+    monkeypatch.setattr(compiled, "_loaded", {})
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(load, ["made_up"] * 4))
+    assert all(module.whole for module in found)
+    assert len(loading) == 1

@@ -23,14 +23,29 @@ PATIENCE = 1.0
 """Seconds after which compiling is mentioned."""
 
 
+_loaded: dict[str, ModuleType] = {}
+_loading = threading.RLock()
+
+
 def load(name: str) -> ModuleType:
     """Return the compiled module ``name`` of this package, compiling it where it must be.
 
-    Says so on standard error when that takes over a second.
+    Says so on standard error when that takes over a second. Threads that ask for it at the same
+    time all wait until it is there.
     """
-    module = f"{__name__}.{name}"
-    if module in sys.modules:
-        return sys.modules[module]
+    if name not in _loaded:
+        with _loading:
+            if name not in _loaded:
+                _loaded[name] = _load(f"{__name__}.{name}", name)
+    return _loaded[name]
+
+
+def is_loaded(name: str) -> bool:
+    """Whether the compiled module ``name`` is there already."""
+    return name in _loaded
+
+
+def _load(module: str, name: str) -> ModuleType:
     numba: Any = import_module("numba")
     with _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."):
         try:
@@ -41,11 +56,6 @@ def load(name: str) -> ModuleType:
             numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mesa_llm_norms-")
             atexit.register(shutil.rmtree, numba.config.CACHE_DIR, ignore_errors=True)
             return import_module(module)
-
-
-def is_loaded(name: str) -> bool:
-    """Whether the compiled module ``name`` is there already."""
-    return f"{__name__}.{name}" in sys.modules
 
 
 @contextmanager
