@@ -73,6 +73,10 @@ class RoundEngine(Protocol):
         """How many have been begun."""
 
     @property
+    def next_round(self) -> int:
+        """The number of the round to be played next, or gone on with."""
+
+    @property
     def names_held(self) -> NDArray[np.int16]:
         """For each node the place in the pool of the name played last, -1 for none."""
 
@@ -111,7 +115,7 @@ class Course:
     def play(self, rounds: int, keep: bool = True) -> Tally:
         """Play so many population rounds, fewer if the goal is reached, and return their counts."""
         engine = self.engine
-        tally = Tally(engine.game.pool, engine.rounds, self.interactions)
+        tally = Tally(engine.game.pool, engine.next_round, self.interactions)
         self.rows = []
         stop = self._stop(self.goal.until)
         try:

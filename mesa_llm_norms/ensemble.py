@@ -34,7 +34,6 @@ from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.run_tables import Played, interaction_table, run_table, tally_table
-from mesa_llm_norms.saved import save
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
 from mesa_llm_norms.statistics import Edges, local_agreement, name_clusters
 from mesa_llm_norms.topologies import names_file, read_file
@@ -97,7 +96,8 @@ class Ensemble:
     ``held``: for each run, the place in the pool of the name each node played last, -1 for none.
 
     ``usage``: what the calls to live minds came to, None where there was none to call.
-    ``discarded``: interactions that were begun beyond the ends of runs, and are in no result.
+    ``discarded``: interactions that were begun beyond the ends of runs, and are in no result;
+    ``voided``: those in which a mind gave no name, and which are in none either.
     """
 
     spec: Spec
@@ -107,6 +107,7 @@ class Ensemble:
     held: tuple[NDArray[np.int16], ...]
     usage: Totals | None = None
     discarded: int = 0
+    voided: int = 0
 
 
 def run_ensemble(
@@ -252,6 +253,7 @@ def play_run(
         held,
         course.rows,
         course.engine.discarded,
+        course.engine.voided,
     )
 
 
@@ -329,9 +331,11 @@ def _play_live(
     is on record.
     """
     from mesa_llm_norms.minds.live.session import Session
+    from mesa_llm_norms.saved import save
 
     played: list[Played] = []
-    session = Session(calls, {"spec": save(spec), "runs": runs, **content})
+    kept = calls is not None and calls.folder is not None
+    session = Session(calls, {"spec": save(spec), "runs": runs, **content} if kept else {})
     every = ((spec, run, *how, "python", session) for run in range(runs))
     with closing(session), ThreadPoolExecutor(min(runs, AT_ONCE)) as threads:
         try:
@@ -351,5 +355,8 @@ def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
     rounds = tally_table([(one.run, one.tally) for one in played])
     rows = interaction_table(row for one in played for row in one.rows) if keep else None
     held = tuple(one.held for one in played)
-    discarded = sum(one.discarded for one in played)
-    return Ensemble(spec, run_table(played), rounds, rows, held, discarded=discarded)
+    discarded, voided = (
+        sum(one.discarded for one in played),
+        sum(one.voided for one in played),
+    )
+    return Ensemble(spec, run_table(played), rounds, rows, held, discarded=discarded, voided=voided)

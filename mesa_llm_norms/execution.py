@@ -11,6 +11,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -96,14 +97,17 @@ class Engine:
         self._voids = 0
         self._ahead: Lookahead | None = None
         self._horizon: int | None = None
+        self.cut: tuple[int, int] | None = None
+        """A round that was cut by an error, or is being played, and its first interaction."""
         self._left: list[tuple[Mind, Memory]] = []
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
         self._tables: dict[int, tuple[Mind, dict[Memory, list[int]]]] = {}
         self.seat(contacts, players)
 
     def seat(self, contacts: Contacts, players: Sequence[Player]) -> None:
-        """Go on with these players on these contacts."""
+        """Go on with these players on these contacts; a round that was cut is then over."""
         self._look_no_more()
+        self.cut = None
         self.contacts = contacts
         self.players = tuple(players)
 
@@ -140,6 +144,7 @@ class Engine:
                     line[2 + name_b] += 1
                     if recent.reaches(stop):
                         self._look_no_more()
+                        self.cut = None
                         return
 
     @contextmanager
@@ -151,7 +156,7 @@ class Engine:
         if self._horizon is not None:
             yield
             return
-        self._horizon = self.rounds + rounds
+        self._horizon = self.next_round + rounds
         try:
             yield
         finally:
@@ -163,22 +168,31 @@ class Engine:
     def round(self) -> Iterator[Interaction]:
         """Play the next population round, yielding each interaction once committed.
 
-        A round that is not played to its end stays shorter: the next one follows on from it.
+        One that stopped at its goal stays shorter, and the next follows on from it. One that was
+        cut by an error or an interrupt is gone on with.
         """
-        number = self.rounds
-        self.rounds += 1
-        return self._round_ahead(number) if self._may_look_ahead() else self._round_in_turn(number)
+        if self.cut is None:
+            self.cut = self.rounds, self.interactions
+            self.rounds += 1
+        number, first = self.cut
+        ahead = self._may_look_ahead()
+        yield from self._round_ahead(number, first) if ahead else self._round_in_turn(number, first)
+        self.cut = None
 
-    def _round_in_turn(self, number: int) -> Iterator[Interaction]:
+    @property
+    def next_round(self) -> int:
+        """The number of the round to be played next, or gone on with."""
+        return self.rounds if self.cut is None else self.cut[0]
+
+    def _round_in_turn(self, number: int, first: int) -> Iterator[Interaction]:
         planned = False
-        for a, b in checked_pairs(
-            self.pairing, self.contacts, number, self.interactions, self.draws
-        ):
+        pairs = checked_pairs(self.pairing, self.contacts, number, first, self.draws)
+        for a, b in islice(pairs, self.interactions - first, None):
             planned = True
             row = self._play(number, a, b)
             if row is not None:
                 yield row
-        if not planned:
+        if not planned and self.interactions == first:
             raise PairingError(
                 "pairing",
                 self.pairing,
@@ -186,11 +200,11 @@ class Engine:
                 "Draw at least one a round.",
             )
 
-    def _round_ahead(self, number: int) -> Iterator[Interaction]:
+    def _round_ahead(self, number: int, first: int) -> Iterator[Interaction]:
         if self._ahead is not None and self._left != self._seen():
             self._look_no_more()
         if self._ahead is None:
-            self._ahead = self._look_ahead(number)
+            self._ahead = self._look_ahead(number, first)
         while True:
             try:
                 planned, names, void = self._ahead.next()
@@ -212,13 +226,12 @@ class Engine:
             player.foreseeable for player in self.players
         )
 
-    def _look_ahead(self, number: int) -> Lookahead:
+    def _look_ahead(self, number: int, first: int) -> Lookahead:
         self._left = self._seen()
         minds = [mind for mind, _ in self._left]
         rounds = self._horizon - number if self._horizon is not None else 1
-        plan = plan_rounds(
-            self.pairing, self.contacts, self.draws, number, self.interactions, rounds
-        )
+        every = plan_rounds(self.pairing, self.contacts, self.draws, number, first, rounds)
+        plan = islice(every, self.interactions - first, None)
 
         async def ask(planned: Planned, memory_a: Memory, memory_b: Memory) -> Names:
             seats = ((minds[planned.a], memory_a), (minds[planned.b], memory_b))

@@ -129,6 +129,8 @@ class Kernel:
         self.states = states
         self.interactions = self.voided = self.discarded = 0
         self.rounds = 0
+        self.cut: tuple[int, int] | None = None
+        """The round in which a mind failed, and its first interaction."""
         self._roster = automaton.roster
         self._loops = load("game")
 
@@ -162,6 +164,11 @@ class Kernel:
             if self._play_some(most, recent, stop, tally, rows):
                 return
             rounds -= most
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round to be played next."""
+        return self.rounds
 
     def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:  # noqa: ARG002
         """Nobody waits here, so nothing is begun ahead."""
@@ -211,6 +218,8 @@ class Kernel:
                 )
             self.rounds += begun
             self.interactions = int(cursor[loops.T])
+            if status == loops.UNKNOWN:
+                self.cut = self.rounds - 1, self.interactions - int(counts[begun - 1, 0])
             recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
             recent.recount()
         return bool(status == loops.REACHED)
@@ -300,7 +309,8 @@ class Kernel:
 class AgentsKernel:
     """Plays rounds compiled for the agents of an engine, who know all of it afterwards.
 
-    A round that the kernel cannot play, because agents or minds have changed, the engine plays.
+    A round that the kernel cannot play, because agents or minds have changed or it was cut before,
+    the engine plays.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -341,6 +351,11 @@ class AgentsKernel:
         """For each node the place in the pool of the name played last, -1 for none."""
         return self.engine.names_held
 
+    @property
+    def next_round(self) -> int:
+        """The number of the round to be played next, or gone on with."""
+        return self.engine.next_round
+
     def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:
         """Let the engine look ahead in what it plays itself."""
         return self.engine.looking_ahead(rounds)
@@ -351,7 +366,8 @@ class AgentsKernel:
         """Pack the agents' memories, play as ``Kernel.play`` does, and unpack them."""
         engine = self.engine
         agents: Sequence[Any] = engine.players
-        if not _can_play_agents(agents, engine.pairing):
+        cut = engine.next_round != engine.rounds
+        if cut or not _can_play_agents(agents, engine.pairing):
             engine.play(rounds, recent, stop, tally, rows)
             return
         roster = {id(agent.mind): agent.mind for agent in agents}
@@ -374,6 +390,7 @@ class AgentsKernel:
             ):
                 agent.restore(memory_of(state), engine.game.pool[name] if name >= 0 else None)
             engine.interactions, engine.rounds = kernel.interactions, kernel.rounds
+            engine.cut = kernel.cut
 
 
 def ask_anew() -> None:

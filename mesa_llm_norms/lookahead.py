@@ -19,7 +19,8 @@ from typing import NamedTuple
 from mesa_llm_norms.background import AWAKE, loop, result_of, start
 from mesa_llm_norms.contacts import Contacts, Pair
 from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.errors import PairingError, VoidError
+from mesa_llm_norms.errand import Errand, set_out
+from mesa_llm_norms.errors import DecisionError, PairingError, VoidError
 from mesa_llm_norms.memory import Memory, remember
 from mesa_llm_norms.pairing import Pairing, checked_pairs
 
@@ -92,6 +93,10 @@ def plan_rounds(
         number += 1
 
 
+def _calls(errand: Errand | None) -> bool:
+    return errand is not None and errand.calls > 0
+
+
 class Lookahead:
     """Has planned interactions decided, as many at once as may be, and gives them out in order.
 
@@ -111,7 +116,7 @@ class Lookahead:
         self._stride = max(1, len(memories) // 4)
         self._latest: dict[int, asyncio.Task[Decided]] = {}
         self._tasks: deque[asyncio.Task[Decided]] = deque()
-        self._under_way: set[asyncio.Task[Decided]] = set()
+        self._under_way: dict[asyncio.Task[Decided], Errand] = {}
         self._planned = self._begun = self._taken = 0
         self._failure: BaseException | None = None
         self._stopped = False
@@ -134,14 +139,14 @@ class Lookahead:
     def close(self, grace: float = GRACE) -> int:
         """Begin nothing more, and return how many interactions were begun and are not given out.
 
-        Those under way may end within ``grace`` seconds, so that their replies are on record; the
-        rest are cancelled. An interrupt meanwhile cancels them at once.
+        Calls under way may end within ``grace`` seconds, so that their replies are on record; what
+        only waits is cancelled. An interrupt meanwhile cancels everything at once.
         """
         ending = start(self._close(grace))
         try:
             return result_of(ending)
         except KeyboardInterrupt:
-            with suppress(CancelledError):
+            with suppress(CancelledError, TimeoutError):
                 start(self._close(0)).result(timeout=GRACE)
             raise
 
@@ -180,7 +185,7 @@ class Lookahead:
             raise asyncio.CancelledError
         this = asyncio.current_task()
         assert this is not None
-        self._under_way.add(this)
+        self._under_way[this] = set_out()
         self._begun += 1
         a, b = planned.a, planned.b
         try:
@@ -192,17 +197,18 @@ class Lookahead:
         return Decided(planned, names, None)
 
     def _done(self, task: asyncio.Task[Decided]) -> None:
-        self._under_way.discard(task)
+        self._under_way.pop(task, None)
         self._give_out()
 
     def _give_out(self) -> None:
         """Hand over what is decided, up to the first that is not, or that failed."""
         while not self._stopped and self._tasks and self._tasks[0].done():
             task = self._tasks.popleft()
-            if task.cancelled():
-                self._stopped = True
-                return
-            error = task.exception()
+            error: BaseException | None = (
+                DecisionError("a mind", "it was cancelled while it decided")
+                if task.cancelled()
+                else task.exception()
+            )
             self._stopped = error is not None
             self._ready.put(task.result() if error is None else error)
         if not self._tasks and self._failure is not None and not self._stopped:
@@ -211,13 +217,19 @@ class Lookahead:
 
     async def _close(self, grace: float) -> int:
         self._stopped = True
-        under_way = set(self._under_way)
-        for task in self._tasks:
-            if task not in under_way:
-                task.cancel()
-        if under_way and grace > 0:
-            await asyncio.wait(under_way, timeout=grace)
-        for task in self._tasks:
-            task.cancel()
+        for errand in self._under_way.values():
+            errand.over = True
+        end = asyncio.get_running_loop().time() + grace
+        while True:
+            left = end - asyncio.get_running_loop().time()
+            calling = [
+                task for task in self._tasks if left > 0 and _calls(self._under_way.get(task))
+            ]
+            for task in self._tasks:
+                if task not in calling:
+                    task.cancel()
+            if not calling:
+                break
+            await asyncio.wait(calling, timeout=min(left, AWAKE / 10))
         await asyncio.gather(*self._tasks, return_exceptions=True)
         return self._begun - self._taken

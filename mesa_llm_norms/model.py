@@ -23,7 +23,6 @@ from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.live.calls import JOURNAL
 from mesa_llm_norms.networked import NetworkModel
 from mesa_llm_norms.pairing import Pairing
-from mesa_llm_norms.saved import restore, save
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 from mesa_llm_norms.topologies import to_networkx
 
@@ -102,8 +101,11 @@ class NamingGame(NetworkModel[NamingAgent]):
         self.session: Session | None = None
         if self.spec.live:
             from mesa_llm_norms.minds.live.session import Session
+            from mesa_llm_norms.saved import save
 
-            self.session = Session(calls, {"spec": save(self.spec), "run": run})
+            kept = calls is not None and calls.folder is not None
+            content = {"spec": save(self.spec), "run": run} if kept else {}
+            self.session = Session(calls, content)
             try:
                 seating = seating._replace(roster=self.session.attend(seating.roster))
             except MindError:
@@ -138,6 +140,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         Raises ``JournalError`` where there is no journal, or one that is damaged or in use.
         """
         from mesa_llm_norms.journal import Journal
+        from mesa_llm_norms.saved import restore
 
         path = Path(folder) / JOURNAL
         with Journal.read(path) as journal:

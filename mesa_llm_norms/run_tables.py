@@ -29,6 +29,8 @@ class Played(NamedTuple):
     """Every interaction, where they were asked for."""
     discarded: int
     """How many were begun beyond the end, and are nowhere here."""
+    voided: int
+    """How many were void, and are nowhere here either."""
 
     @property
     def rounds(self) -> list[Round]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
 from mesa_llm_norms.errors import JournalError, SpecError
+from mesa_llm_norms.journal.texts import node_text, read_node
 from mesa_llm_norms.minds.catalogue import load_mind, mind_names
 from mesa_llm_norms.minds.live import LIVE, LiveMind, Template, live_mind
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.unbiased import UnbiasedMind
 from mesa_llm_norms.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.placement import PLACEMENTS, describe_committed
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.placement import PLACEMENTS
+from mesa_llm_norms.spec import Spec, by_share
 from mesa_llm_norms.topologies import names_file, read_graph, to_networkx
 
 _UNKNOWN = {"kind": "unknown"}
@@ -33,9 +36,9 @@ def save(spec: Spec) -> dict[str, Any]:
     if not isinstance(spec.mind, Mapping):
         mind = {"kind": "all", "mind": _save_mind(spec.mind)}
     else:
-        shares = all(isinstance(share, (int, float)) for share in spec.mind.values())
+        shares = by_share(spec.mind)
         pairs = (
-            [[_save_mind(mind), share] for mind, share in spec.mind.items()]
+            [[_save_mind(mind), float(share)] for mind, share in spec.mind.items()]
             if shares
             else [[_save_node(node), _save_mind(mind)] for node, mind in spec.mind.items()]
         )
@@ -46,11 +49,11 @@ def save(spec: Spec) -> dict[str, Any]:
         "names": list(spec.game.pool),
         "mind": mind,
         "pairing": pairing.label if type(pairing) in PAIRINGS.values() else _UNKNOWN,
-        "memory": spec.memory,
-        "reward": spec.reward,
-        "penalty": spec.penalty,
+        "memory": int(spec.memory),
+        "reward": _number(spec.reward),
+        "penalty": _number(spec.penalty),
         "incumbent": spec.incumbent,
-        "committed": describe_committed(spec.committed or {}),
+        "committed": _save_committed(spec.committed or {}),
         "rng": spec.seed,
     }
 
@@ -79,8 +82,8 @@ def restore(saved: Mapping[str, Any], path: Path, **given: Any) -> dict[str, Any
                 f"Give it again: {argument}=...",
             )
     arguments["committed"] = {
-        name: tuple(where) if _is_placement(where) else where
-        for name, where in saved["committed"].items()
+        name: [read_node(node) for node in where[0]] if kind == "nodes" else _amount(where)
+        for name, kind, *where in saved["committed"]
     }
     return arguments
 
@@ -89,30 +92,58 @@ def _save_graph(graph: Any) -> Any:
     if isinstance(graph, str) and not names_file(graph):
         return graph
     found = to_networkx(read_graph(graph, random.Random(0)))
-    bare: nx.Graph[Any] = nx.DiGraph() if found.is_directed() else nx.Graph()
-    bare.add_nodes_from(found)
-    bare.add_edges_from(
-        (u, v, {"weight": data["weight"]} if "weight" in data else {})
-        for u, v, data in found.edges(data=True)
-    )
-    for node in bare:
-        _save_node(node)
-    return nx.node_link_data(bare, edges="edges")
+    return {
+        "directed": found.is_directed(),
+        "nodes": [_save_node(node) for node in found],
+        "edges": [
+            [_save_node(u), _save_node(v), *([float(data["weight"])] if "weight" in data else [])]
+            for u, v, data in found.edges(data=True)
+        ],
+    }
 
 
-def _save_node(node: Any) -> Any:
-    if isinstance(node, str) or (isinstance(node, int) and not isinstance(node, bool)):
-        return node
-    raise SpecError(
-        "graph",
-        node,
-        f"node {node!r} cannot be kept in a journal",
-        "Use numbers or texts as node ids, or play without a folder.",
-    )
+def _save_node(node: Any) -> str:
+    text = node_text(node)
+    if read_node(text) != node:
+        raise SpecError(
+            "graph",
+            node,
+            f"node {node!r} cannot be kept in a journal",
+            "Use numbers, texts or tuples of them as node ids, or play without a folder.",
+        )
+    return text
 
 
 def _restore_graph(saved: Any) -> Any:
-    return saved if isinstance(saved, str) else nx.node_link_graph(saved, edges="edges")
+    if isinstance(saved, str):
+        return saved
+    graph: nx.Graph[Any] = nx.DiGraph() if saved["directed"] else nx.Graph()
+    graph.add_nodes_from(read_node(node) for node in saved["nodes"])
+    for u, v, *weight in saved["edges"]:
+        graph.add_edge(read_node(u), read_node(v), **({"weight": weight[0]} if weight else {}))
+    return graph
+
+
+def _save_committed(committed: Mapping[str, Any]) -> list[list[Any]]:
+    """Return who is committed, in the order given, for in that order places are taken."""
+    saved: list[list[Any]] = []
+    for name, where in committed.items():
+        if isinstance(where, Real):
+            saved.append([name, "amount", _number(where)])
+        elif isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
+            saved.append([name, "amount", _number(where[0]), where[1]])
+        else:
+            saved.append([name, "nodes", [_save_node(node) for node in where]])
+    return saved
+
+
+def _amount(where: list[Any]) -> Any:
+    return where[0] if len(where) == 1 else tuple(where)
+
+
+def _number(value: Any) -> int | float:
+    number: int | float = value.item() if hasattr(value, "item") else value
+    return number
 
 
 def _save_mind(mind: Any) -> Any:
@@ -124,11 +155,19 @@ def _save_mind(mind: Any) -> Any:
             "options": dict(loaded.server.options),
             "template": [loaded.template.name, loaded.template.text],
         }
-    if loaded.label in mind_names():
-        return {"kind": "name", "name": loaded.label}
-    if isinstance(mind, (str, Path)):
+    if isinstance(mind, (str, Path)) and str(mind) not in mind_names():
         return {"kind": "name", "name": str(Path(mind).absolute())}
+    if isinstance(mind, str) or _is_of_the_catalogue(loaded):
+        return {"kind": "name", "name": loaded.label}
     return {"kind": "unknown", "label": loaded.label}
+
+
+def _is_of_the_catalogue(mind: Mind) -> bool:
+    """Whether a mind is the one that its label stands for, and not another of that label."""
+    if mind.label not in mind_names():
+        return False
+    known = load_mind(mind.label)
+    return known is mind or (type(mind) is UnbiasedMind and type(known) is UnbiasedMind)
 
 
 def _restore_minds(saved: Mapping[str, Any]) -> Any:
@@ -146,7 +185,7 @@ def _restore_minds(saved: Mapping[str, Any]) -> Any:
     pairs = (
         [(once(mind), share) for mind, share in saved["pairs"]]
         if saved["kind"] == "shares"
-        else [(node, once(mind)) for node, mind in saved["pairs"]]
+        else [(read_node(node), once(mind)) for node, mind in saved["pairs"]]
     )
     return None if any(mind is None for pair in pairs for mind in pair) else dict(pairs)
 
@@ -158,12 +197,3 @@ def _restore_mind(saved: Mapping[str, Any]) -> Mind | str | None:
     if saved["kind"] == "name":
         return str(saved["name"])
     return None
-
-
-def _is_placement(where: Any) -> bool:
-    return (
-        isinstance(where, list)
-        and len(where) == 2
-        and not isinstance(where[0], str)
-        and where[1] in PLACEMENTS
-    )

@@ -161,7 +161,7 @@ class Spec:
     @property
     def mind_label(self) -> str:
         """The minds in words, with their shares where they are given."""
-        if isinstance(self.mind, Mapping) and _by_share(self.mind):
+        if isinstance(self.mind, Mapping) and by_share(self.mind):
             total = sum(self.mind.values())
             return ", ".join(
                 f"{self._minds[key].label} {share / total:.0%}" for key, share in self.mind.items()
@@ -171,7 +171,7 @@ class Spec:
     def _describe_minds(self) -> str | dict[str, Any]:
         if not isinstance(self.mind, Mapping):
             return self._minds[None].label
-        if _by_share(self.mind):
+        if by_share(self.mind):
             return {self._minds[key].label: share for key, share in self.mind.items()}
         return {str(node): self._minds[_key(mind)].label for node, mind in self.mind.items()}
 
@@ -182,7 +182,7 @@ class Spec:
             return {None: load_mind(self.mind)}
         if not self.mind:
             raise MindError("mind", self.mind, "no mind is given", "Name at least one.")
-        if _by_share(self.mind):
+        if by_share(self.mind):
             return {key: load_mind(key) for key in self.mind}
         known: dict[Any, Mind] = {}
         for mind in self.mind.values():
@@ -211,7 +211,7 @@ class Spec:
         keys, roster = list(self._minds), list(self._minds.values())
         if not isinstance(self.mind, Mapping):
             return roster, np.zeros(len(nodes), np.int32)
-        if _by_share(self.mind):
+        if by_share(self.mind):
             order = list(range(len(nodes)))
             chance.shuffle(order)
             seats = np.zeros(len(nodes), np.int32)
@@ -233,7 +233,8 @@ class Spec:
         return roster, np.array([place[_key(self.mind[node])] for node in nodes], np.int32)
 
 
-def _by_share(mind: Mapping[Any, Any]) -> bool:
+def by_share(mind: Mapping[Any, Any]) -> bool:
+    """Whether a ``mind=`` mapping gives shares and not nodes; ``MindError`` where neither."""
     numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in mind.values()]
     if not any(numbers):
         return False

@@ -33,7 +33,7 @@ LAYERS: Sequence[Sequence[str]] = [
     ["minds.mind"],
     ["statistics"],
     ["pairing", "contacts", "topologies", "metrics", "placement"],
-    ["background", "compiled", "journal", "window", "workers"],
+    ["background", "compiled", "errand", "journal", "window", "workers"],
     ["game", "memory", "draws", "text_files"],
     ["errors"],
 ]

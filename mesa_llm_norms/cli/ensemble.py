@@ -60,7 +60,7 @@ def _finish(plan: Plan, ensemble: Ensemble) -> None:
         return
     if plan.talk:
         terminal.stdout().print(outcome.ensemble_table(ensemble, goal))
-    used = outcome.used(ensemble.usage, ensemble.discarded)
+    used = outcome.used(ensemble.usage, ensemble.discarded, ensemble.voided)
     conclude(outcome.ensemble_sentence(ensemble, goal), folder, used)
 
 

@@ -57,7 +57,7 @@ def run_object(run: Run, out: Path | None) -> dict[str, Any]:
         "success_rate": run.outcome.success_rate,
         "shares": run.shares,
         "out": str(out) if out is not None else None,
-        **({"usage": run.usage._asdict()} if run.usage is not None else {}),
+        **_use(run.usage, run.discarded, run.voided),
     }
 
 
@@ -119,6 +119,13 @@ def used(usage: Totals | None, discarded: int = 0, voided: int = 0) -> str | Non
     return "; ".join([", ".join(parts), *told])
 
 
+def _use(usage: Totals | None, discarded: int, voided: int) -> dict[str, Any]:
+    """Return what an object has of calls to live minds, nothing where nobody was called."""
+    if usage is None:
+        return {}
+    return {"voided": voided, "discarded": discarded, "usage": usage._asdict()}
+
+
 def counted(ensemble: Ensemble, goal: Goal) -> Any:
     """Return the runs whose interactions and winners count: where converging was the goal, those
     that converged, else all.
@@ -135,7 +142,7 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
         "converged": int(ensemble.runs["converged"].sum()),
         "interactions_median": float(done["interactions"].median()) if len(done) else None,
         "winners": _winners(done, ensemble.spec.game.pool),
-        **({"usage": ensemble.usage._asdict()} if ensemble.usage is not None else {}),
+        **_use(ensemble.usage, ensemble.discarded, ensemble.voided),
     }
 
 

@@ -85,9 +85,15 @@ def resume(
 def _plan(
     folder: Path, content: dict[str, Any], as_json: bool, quiet: bool, changed: dict[str, Any]
 ) -> Plan:
-    arguments = restore(content["spec"], folder / JOURNAL)
-    spec = Spec(seed=arguments.pop("rng"), **arguments)
-    calls = Calls(**content["calls"])
+    path = folder / JOURNAL
+    try:
+        arguments = restore(content["spec"], path)
+        spec = Spec(seed=arguments.pop("rng"), **arguments)
+        calls = Calls(**content["calls"])
+    except (KeyError, TypeError) as error:
+        raise JournalError(
+            path, f"what it says of its run is incomplete ({error})", "It cannot be gone on with."
+        ) from error
     plan = Plan(
         spec,
         spec.seat(),

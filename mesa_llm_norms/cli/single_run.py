@@ -35,7 +35,8 @@ def run_one(plan: Plan) -> None:
     if spec.live:
         from mesa_llm_norms.minds.live.session import Session
 
-        content = {"spec": save(spec), "run": 0, **plan.journalled}
+        kept = plan.calls.folder is not None
+        content = {"spec": save(spec), "run": 0, **plan.journalled} if kept else {}
         with closing(Session(plan.calls, content)) as session:
             played = _play(plan, session)
     else:
@@ -56,7 +57,9 @@ def run_one(plan: Plan) -> None:
         typer.echo(json.dumps(outcome.run_object(played, plan.folder), ensure_ascii=False))
     else:
         conclude(
-            outcome.run_sentence(played), plan.folder, outcome.used(played.usage, played.discarded)
+            outcome.run_sentence(played),
+            plan.folder,
+            outcome.used(played.usage, played.discarded, played.voided),
         )
 
 

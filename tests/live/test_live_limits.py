@@ -125,15 +125,37 @@ def test_no_order_of_calls_passes_a_budget(limit: int, calls: list[tuple[int, fl
     asyncio.run(main())
 
 
-def test_a_call_without_a_reply_counts_as_a_call() -> None:
-    async def main() -> Amount:
-        budget = Budget()
-        with pytest.raises(ZeroDivisionError):
-            async with budget.set_aside(Amount(1, 10, 1)):
-                raise ZeroDivisionError
-        return budget.used
+@pytest.mark.parametrize("made", [True, False])
+def test_a_call_without_a_reply_counts_as_a_call_once_it_is_made(made: bool) -> None:
+    budget = Budget()
 
-    assert asyncio.run(main()) == Amount(1, 0, 0)
+    async def call() -> None:
+        async with budget.set_aside(Amount(1, 10, 1)) as spent:
+            if made:
+                spent.begin()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(call())
+    assert budget.used == Amount(int(made), 0, 0)
+
+
+def test_nobody_waits_for_what_is_left_of_sums_of_fractions() -> None:
+    """0.1 + 0.2 - 0.1 - 0.2 is not zero; with nothing set aside there is nothing to wait for."""
+
+    async def main() -> None:
+        budget = Budget(Amount(99, 99, 0.5 + 0.3))
+        for together in ((0.1, 0.2), (0.2, 0.1), (0.1,)):
+            held = [budget.set_aside(Amount(1, 1, usd)) for usd in together]
+            for one in held:
+                await one.__aenter__()
+            for one in held:
+                await one.__aexit__(None, None, None)
+        budget.used = Amount(0, 0, 0.3)
+        async with asyncio.timeout(5), budget.set_aside(Amount(1, 1, 0.5)):
+            pass
+
+    asyncio.run(main())
 
 
 # Patience

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from mesa_llm_norms import (
     JournalError,
     MindError,
     NamingGame,
+    NormsError,
     PoolError,
     SpecError,
     run_ensemble,
@@ -339,6 +342,144 @@ def test_use_is_told_for_every_agent() -> None:
     assert sum(one.calls for one in by_agent) == model.session.usage.calls == 48
     assert {one.node for one in by_agent} <= set(range(8))
     model.close()
+
+
+# The same run, on any graph, cut anywhere
+
+
+def again(tmp_path: Path, **arguments: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Return who holds what after a run, and after the same run out of its journal."""
+    server = FakeServer()
+    first = NamingGame(mind=LiveMind(server), calls=Calls(folder=tmp_path / "run"), **arguments)
+    first.run(rounds=3, until=None)
+    first.close()
+    first.close()
+    asked = len(server.asked)
+    second = NamingGame.resume(tmp_path / "run", mind=LiveMind(server))
+    second.run(rounds=3, until=None)
+    second.close()
+    assert len(server.asked) == asked
+    committed = [
+        {agent.node: agent.committed for agent in model.players} for model in (first, second)
+    ]
+    assert committed[0] == committed[1]
+    return first.names_held, second.names_held
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"committed": {"Q": 3, "M": 2}, "graph": "watts_strogatz(n=16, k=4, p=0.2)"},
+        {"committed": {"Q": (0.25, "hubs"), "M": 2}, "graph": "barabasi_albert(n=12, m=2)"},
+        {"committed": {"M": [(0, 0), (2, 1)]}, "graph": nx.grid_2d_graph(3, 3)},
+        {"graph": nx.relabel_nodes(nx.cycle_graph(5), dict(enumerate("edcba")))},
+        {"graph": nx.DiGraph([(0, 1), (1, 2), (2, 0)]), "incumbent": "M"},
+        {"reward": np.int64(7), "penalty": np.float64(-1.5), "pairing": "matching"},
+    ],
+)
+def test_a_run_out_of_its_journal_is_the_same_run(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    one, other = again(tmp_path, **{"graph": "ring(n=8)", "names": "QM", "rng": 5, **arguments})
+    assert one == other
+
+
+def test_any_node_ids_can_be_played_without_a_folder() -> None:
+    graph = nx.relabel_nodes(nx.cycle_graph(4), {0: frozenset("a"), 2: (1, "x"), 3: 2.5})
+    model = NamingGame(graph=graph, names="QM", mind=LiveMind(FakeServer()), rng=1)
+    model.step()
+    assert model.interactions == 4
+    model.close()
+
+
+@pytest.mark.parametrize("pairing", ["node", "matching"])
+def test_a_run_that_was_cut_and_gone_on_with_in_place_can_be_gone_on_with_later(
+    pairing: str, tmp_path: Path
+) -> None:
+    failing = iter([None] * 10 + [fault_of("denied", 401)])
+    server = FakeServer(lambda *_: next(failing, None))
+    arguments: dict[str, Any] = {"graph": "ring(n=12)", "names": "QM", "rng": 5, "pairing": pairing}
+    calls = Calls(folder=tmp_path / "run", max_concurrency=1)
+    model = NamingGame(mind=LiveMind(server), calls=calls, **arguments)
+    with pytest.raises(CallError):
+        model.run(rounds=4, until=None)
+    model.run(rounds=4 - model._engine.next_round, until=None)
+    model.close()
+    whole = NamingGame(mind=LiveMind(FakeServer()), **arguments)
+    whole.run(rounds=4, until=None)
+    whole.close()
+    assert model.names_held == whole.names_held
+    assert model.outcome == whole.outcome
+    resumed = NamingGame.resume(tmp_path / "run", mind=LiveMind(FakeServer()))
+    resumed.run(rounds=4, until=None)
+    resumed.close()
+    assert resumed.names_held == whole.names_held
+
+
+def test_a_wait_beyond_the_limit_keeps_nobody_waiting() -> None:
+    server = FakeServer(lambda *_: fault_of("rate limit", 429, 3_600.0))
+    with pytest.raises(CallError, match="3,600 seconds"):
+        play(server, max_concurrency=1, longest_wait=5)
+
+
+def test_when_one_run_fails_the_others_make_no_more_calls() -> None:
+    """They would wait for two minutes, each, before they tried again."""
+    failing = iter([None] * 40 + [fault_of("denied", 401)])
+    busy = fault_of("overloaded", 529, 100.0)
+
+    def fault(_: Question, before: int) -> CallError | None:
+        found = next(failing, busy)
+        return found if found is not None else busy if before == 0 else None
+
+    server = FakeServer(fault)
+    with pytest.raises(NormsError):
+        run_ensemble(
+            graph="ring(n=8)",
+            names="QM",
+            mind=LiveMind(server),
+            rng=5,
+            runs=10,
+            rounds=3,
+            until=None,
+        )
+    assert len(server.asked) < 100
+
+
+def test_calls_that_wait_for_a_place_are_not_made_once_no_more_are_wanted() -> None:
+    class Quick(FakeServer):
+        async def ask(self, question: Question) -> Reply:
+            await asyncio.sleep(0.02)
+            return await super().ask(question)
+
+    server = Quick()
+    model = NamingGame(
+        graph="complete(n=24)",
+        names="QM",
+        mind=LiveMind(server),
+        rng=5,
+        committed={"M": 22},
+        calls=Calls(max_concurrency=2),
+    )
+    model.run(rounds=5, until="flipped", window=0.1)
+    assert model.session is not None
+    beyond = model.session.usage.calls - 2 * model.interactions
+    assert beyond <= 2
+    model.close()
+
+
+def test_files_that_are_not_the_journals_stay(tmp_path: Path) -> None:
+    (tmp_path / "journal.md").write_text("mine", encoding="utf-8")
+    NamingGame(mind=LiveMind(FakeServer()), calls=Calls(folder=tmp_path)).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.md"]
+
+
+def test_a_server_that_gives_up_by_itself_is_an_error_and_not_a_silence() -> None:
+    class Cancelled(FakeServer):
+        async def ask(self, question: Question) -> Reply:  # noqa: ARG002
+            raise asyncio.CancelledError
+
+    with pytest.raises(DecisionError, match="cancelled"):
+        play(Cancelled())
 
 
 # What live minds cannot do

@@ -40,7 +40,11 @@ NO_LIMIT = Amount(math.inf, math.inf, math.inf)
 class Spent:
     """What one call used, told within the block of ``Budget.set_aside``."""
 
-    amount: Amount | None = None
+    amount = Amount()
+
+    def begin(self) -> None:
+        """Say that the call is made: without a reply it counts as a call, and for no tokens."""
+        self.amount = Amount(calls=1)
 
     def tell(self, usage: Usage, price: Price, calls: int = 1) -> None:
         """Say what the call, or the few it took, used."""
@@ -55,32 +59,45 @@ class Budget:
         self.limit = limit
         self.used = used
         self._aside = Amount()
+        self._reserved = 0
+        self._shut: Exception | None = None
         self._settled: asyncio.Event | None = None
 
     @asynccontextmanager
     async def set_aside(self, most: Amount) -> AsyncIterator[Spent]:
         """Hold back the most that one call could use, while it is made.
 
-        What the block tells is then counted as used. If it tells nothing, the call brought no
-        reply; it counts as one call, and for no tokens.
+        What the block tells is then counted as used.
         """
         while True:
+            if self._shut is not None:
+                raise self._shut
             self._check(self.used.plus(most), most)
-            if self._within(self.used.plus(self._aside).plus(most)):
+            if not self._reserved or self._within(self.used.plus(self._aside).plus(most)):
                 break
             if self._settled is None:
                 self._settled = asyncio.Event()
             await self._settled.wait()
+        self._reserved += 1
         self._aside = self._aside.plus(most)
         spent = Spent()
         try:
             yield spent
         finally:
-            self._aside = self._aside.minus(most)
-            self.used = self.used.plus(spent.amount or Amount(calls=1))
-            if self._settled is not None:
-                self._settled.set()
-                self._settled = None
+            self._reserved -= 1
+            self._aside = self._aside.minus(most) if self._reserved else Amount()
+            self.used = self.used.plus(spent.amount)
+            self._wake()
+
+    def shut(self, reason: Exception) -> None:
+        """Set nothing more aside; whoever waits, or comes, gets ``reason`` instead."""
+        self._shut = reason
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
 
     def _within(self, amount: Amount) -> bool:
         most = self.limit
@@ -103,6 +120,6 @@ def read_limit(
     given = {"budget_calls": calls, "budget_tokens": tokens, "budget_usd": usd}
     for argument, value in given.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and (not number or not value >= 0):
+        if value is not None and (not number or not 0 <= value < math.inf):
             raise SpecError(argument, value, f"{value!r} is no amount", "Give a number from 0 up.")
     return Amount(*(math.inf if value is None else float(value) for value in given.values()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from mesa_llm_norms.errand import calling
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.journal import Call, Distribution, Ended, Journal, Recorded
 from mesa_llm_norms.minds.live.budget import Amount, Budget
@@ -22,6 +24,8 @@ OVERHEAD = 500
 MARGIN = 1.25
 """How many times the most tokens per byte seen so far the next prompt may have."""
 
+GRACE = 5.0
+"""Seconds that calls under way are given when no more are wanted."""
 AT_THE_START = 3
 """How often a server that is not there is tried again before the first call, at most."""
 
@@ -72,6 +76,9 @@ class Desk:
         self._calls = calls
         self._patience = Patience(calls)
         self._per_byte = 0.0
+        self._stopped: Exception | None = None
+        self._sleeping: set[asyncio.Future[None]] = set()
+        self._calling: set[asyncio.Task[Any]] = set()
         self._prepared: asyncio.Task[None] | None = None
         self.parameters: Mapping[str, Any] = {}
         """What the server sends beside a prompt, known once it is prepared."""
@@ -104,7 +111,41 @@ class Desk:
             except CallError as error:
                 failures += 1
                 wait = self._patience.after(error, failures, begun, time.monotonic())
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
+
+    def stop(self, reason: Exception) -> None:
+        """Make no more calls; whoever waits to make one gets ``reason``.
+
+        Calls that are being made may end, within some seconds; then they are cancelled.
+        """
+        self._stopped = reason
+        self.limiter.shut(reason)
+        self.turn_away(reason)
+        asyncio.get_running_loop().call_later(GRACE, self._give_up)
+
+    def turn_away(self, reason: Exception) -> None:
+        """Give ``reason`` to all who wait to make a call, for the first time or again."""
+        self.limiter.turn_away(reason)
+        for waiting in self._sleeping:
+            if not waiting.done():
+                waiting.set_exception(reason)
+
+    def _give_up(self) -> None:
+        for task in self._calling:
+            task.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        if self._stopped is not None:
+            raise self._stopped
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] = loop.create_future()
+        alarm = loop.call_later(seconds, _wake, waiting)
+        self._sleeping.add(waiting)
+        try:
+            await waiting
+        finally:
+            alarm.cancel()
+            self._sleeping.discard(waiting)
 
     async def _prepare(self) -> None:
         patience = Patience(replace(self._calls, retries=min(self._calls.retries, AT_THE_START)))
@@ -119,15 +160,18 @@ class Desk:
             else:
                 self.parameters = dict(self.server.parameters)
                 return
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
 
     async def _call(
         self, where: Where, mind: str, question: Question, conclude: Conclude
     ) -> Recorded | str:
         call = Call(*where, mind, self.server.place, self.parameters, *question.prompt)
         size = sum(len(text.encode()) for text in question.prompt)
-        async with self._budget.set_aside(self._most(size)) as spent:
+        async with AsyncExitStack() as held:
+            spent = await held.enter_async_context(self._budget.set_aside(self._most(size)))
             async with self.limiter.place() as place:
+                held.enter_context(calling())
+                spent.begin()
                 reply, attempt, latency = await self._make(call, question, place)
             spent.tell(reply.usage, self._price or FREE, reply.calls)
             self._per_byte = max(self._per_byte, reply.usage.input_tokens / size)
@@ -144,13 +188,18 @@ class Desk:
         """Make one call; return its reply, its number and its latency. It is on record before."""
         handed_in = self._journal.begin(call)
         begun = time.monotonic()
+        this = asyncio.current_task()
+        assert this is not None
+        self._calling.add(this)
         try:
             await handed_in
             begun = time.monotonic()
             reply = await self.server.ask(question)
         except CallError as error:
             if error.kind == "rate limit":
-                self.limiter.too_many(place, error.retry_after or 0.0)
+                # What is longer than anybody may wait ends the run, and keeps nobody waiting.
+                pause = error.retry_after or 0.0
+                self.limiter.too_many(place, pause if pause <= self._calls.longest_wait else 0.0)
             problem = f"{error.kind}: {error.problem}"
             ended = Ended("failed", time.monotonic() - begun, problem, error.status)
             await self._journal.end(handed_in.attempt, ended)
@@ -159,6 +208,8 @@ class Desk:
             ended = Ended("abandoned", time.monotonic() - begun, type(error).__name__)
             self._journal.end(handed_in.attempt, ended)
             raise
+        finally:
+            self._calling.discard(this)
         return reply, handed_in.attempt, time.monotonic() - begun
 
     def _ended(self, reply: Reply, latency: float) -> Ended:
@@ -185,3 +236,8 @@ class Desk:
         usd = (read * price.input + write * price.output) / 1_000_000
         times = self.server.calls_at_most
         return Amount(times, times * (read + write), times * usd)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

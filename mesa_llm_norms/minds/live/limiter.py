@@ -37,10 +37,13 @@ class Limiter:
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
+        self._shut: Exception | None = None
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
         """Wait for a place, first come first served, and hold it for the block."""
+        if self._shut is not None:
+            raise self._shut
         if self._waiting or not self._free():
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -48,7 +51,7 @@ class Limiter:
             try:
                 await turn
             except asyncio.CancelledError:
-                if not turn.cancelled():  # it had a place already
+                if not turn.cancelled() and turn.exception() is None:  # it had a place already
                     self._release()
                 raise
         else:
@@ -73,6 +76,17 @@ class Limiter:
         if place.shrunk == self._shrunk:
             self._shrunk += 1
             self.limit = max(1.0, self.limit / 2)
+
+    def shut(self, reason: Exception) -> None:
+        """Give out no more places; whoever comes for one gets ``reason`` instead."""
+        self._shut = reason
+
+    def turn_away(self, reason: Exception) -> None:
+        """Give ``reason``, instead of a place, to all who wait for one now."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(reason)
 
     def _now(self) -> float:
         return (self._clock or asyncio.get_running_loop().time)()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mesa_llm_norms.errors import MindError
+from mesa_llm_norms.minds.live.address import UNSEEN
 from mesa_llm_norms.minds.live.mind import LiveMind
 from mesa_llm_norms.minds.live.prompt import Template
 from mesa_llm_norms.minds.live.server import Server
@@ -36,10 +37,11 @@ def _server(name: str, options: dict[str, Any]) -> Server:
         from mesa_llm_norms.minds.live.llama import LlamaServer
 
         return LlamaServer(url, model, **options)
+    shown = UNSEEN if "@" in name or "?" in name else name
     raise MindError(
         "mind",
-        name,
-        f"{name!r} names no live mind",
+        shown,
+        f"{shown!r} names no live mind",
         "Write claude:MODEL, such as claude:claude-haiku-5-5, or llama:URL#MODEL, such as "
         "llama:http://127.0.0.1:8080/v1#llama-3.1-8b.",
     )

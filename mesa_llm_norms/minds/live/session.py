@@ -14,9 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mesa_llm_norms.background import wait_for
+from mesa_llm_norms.background import loop, wait_for
 from mesa_llm_norms.draws import UNIT, thresholds
-from mesa_llm_norms.errors import DecisionError, JournalError, SpecError, VoidError
+from mesa_llm_norms.errors import (
+    CallError,
+    DecisionError,
+    JournalError,
+    NormsError,
+    SpecError,
+    VoidError,
+)
 from mesa_llm_norms.game import Interaction
 from mesa_llm_norms.journal import (
     AgentUsage,
@@ -37,6 +44,8 @@ from mesa_llm_norms.minds.live.prompt import Prompt
 from mesa_llm_norms.minds.live.server import Question, Reply
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 
+OVER = DecisionError("a live mind", "its session has ended")
+"""What whoever wants a call gets when no more are made."""
 TOLD = 64
 """How many interactions are handed to the journal at once."""
 
@@ -57,7 +66,7 @@ class Session:
         self._desks: dict[int, Desk] = {}
         self._places: dict[str, Limiter] = {}
         self._asking: dict[str, asyncio.Event] = {}
-        self._stopped = False
+        self._stopped = self._closed = False
         self._told: list[Interaction | Voided] = []
         self._lock = threading.Lock()
 
@@ -85,20 +94,28 @@ class Session:
         return attended
 
     def stop(self) -> None:
-        """Begin no more calls: whoever wants one is refused. What is under way may end."""
-        self._stopped = True
+        """Begin no more calls: whoever wants or waits for one is refused.
+
+        Those under way may end within some seconds, so that their replies are on record.
+        """
+        if not self._stopped:
+            self._stopped = True
+            loop().call_soon_threadsafe(self._turn_away)
 
     def close(self) -> None:
         """Write what is still to be written, and let go of the journal and of connections.
 
         A folder in which no call was made is as if it had never been.
         """
+        if self._closed:
+            return
+        self._closed = True
         self.stop()
         wait_for(self._hang_up())
         self.flush()
         self.journal.close()
         if not self.usage.calls and not self.calls.resume and self.journal.path is not None:
-            _remove(self.journal.path.parent, self._folders_made)
+            _remove(self.journal.path, self._folders_made)
 
     async def decide(self, mind: LiveMind, situation: Situation) -> Decision:
         """Return what a mind chooses: as on record, or by as many calls as it takes.
@@ -111,12 +128,14 @@ class Session:
         recorded = self._on_record(situation, digest)
         if recorded is None:
             self._refuse_what_is_over(mind, situation)
-            desk = self._desk(mind)
-            await desk.prepare()
-            if mind.server.gives_distributions(situation.game.pool):
-                recorded = await self._draw(desk, mind, situation, prompt, digest)
-            else:
-                recorded = await self._ask(desk, mind, situation, prompt, digest)
+            try:
+                recorded = await self._asked(mind, situation, prompt, digest)
+            except CallError as error:
+                # The run ends. Who waits for long, perhaps, before this one, has nothing to wait
+                # for any more.
+                for desk in self._desks.values():
+                    desk.turn_away(error)
+                raise
         return Decision(recorded.name, recorded.probability)
 
     # What the engine tells of every interaction
@@ -140,7 +159,8 @@ class Session:
         """
         with self._lock:
             rows, self._told = self._told, []
-        self.journal.commit(*rows)
+        if rows:
+            self.journal.commit(*rows)
 
     def _keep(self, row: Interaction | Voided) -> None:
         if self.journal.interaction(row.run, row.interaction) is not None:
@@ -175,7 +195,16 @@ class Session:
         if isinstance(before, Voided):
             raise VoidError(mind.label, before.reason)
         if self._stopped:
-            raise DecisionError(mind.label, "its session has ended")
+            raise OVER
+
+    async def _asked(
+        self, mind: LiveMind, situation: Situation, prompt: Prompt, digest: str
+    ) -> Recorded:
+        desk = self._desk(mind)
+        await desk.prepare()
+        if mind.server.gives_distributions(situation.game.pool):
+            return await self._draw(desk, mind, situation, prompt, digest)
+        return await self._ask(desk, mind, situation, prompt, digest)
 
     async def _draw(
         self, desk: Desk, mind: LiveMind, situation: Situation, prompt: Prompt, digest: str
@@ -230,6 +259,11 @@ class Session:
         error = VoidError if self.calls.on_unusable == "void" else DecisionError
         raise error(mind.label, f"{problem} (asked {unusable} times)")
 
+    def _turn_away(self) -> None:
+        self.budget.shut(OVER)
+        for desk in self._desks.values():
+            desk.stop(OVER)
+
     async def _hang_up(self) -> None:
         for desk in self._desks.values():
             await desk.server.close()
@@ -263,16 +297,28 @@ def _open_journal(calls: Calls, spec: Mapping[str, Any]) -> tuple[Journal, list[
             f"{folder} cannot be made ({error.strerror})",
             "Give a place that you may write to.",
         ) from error
-    return Journal.create(folder / JOURNAL, spec), made
+    try:
+        return Journal.create(folder / JOURNAL, spec), made
+    except NormsError:
+        _remove_empty(made)
+        raise
 
 
-def _remove(folder: Path, made: Sequence[Path]) -> None:
+def _remove(journal: Path, made: Sequence[Path]) -> None:
     """Remove a journal without calls, and the folders made for it if nothing else is in them."""
-    for path in folder.glob(f"{Path(JOURNAL).stem}.*"):
-        path.unlink()
+    for path in (journal, journal.with_suffix(".lock"), *_logs(journal)):
+        path.unlink(missing_ok=True)
+    _remove_empty(made)
+
+
+def _remove_empty(made: Sequence[Path]) -> None:
     with suppress(OSError):
         for path in made:
             path.rmdir()
+
+
+def _logs(journal: Path) -> list[Path]:
+    return [journal.with_name(f"{journal.name}{end}") for end in ("-wal", "-shm")]
 
 
 def _used(totals: Totals) -> Amount:

@@ -114,7 +114,10 @@ class ChatClient:
             base_url=self.url,
             timeout=self.timeout,
             max_retries=0,
-            http_client=DefaultAsyncHttpxClient(limits=limits, timeout=self.timeout),
+            # A call goes to the place that is on record, and nowhere else.
+            http_client=DefaultAsyncHttpxClient(
+                limits=limits, timeout=self.timeout, follow_redirects=False
+            ),
         )
 
 
