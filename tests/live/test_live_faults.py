@@ -65,7 +65,9 @@ def test_a_third_of_calls_failing_one_way_changes_nothing(
         assert game.log == expected
         assert game.session is not None
         usage = game.session.usage
-        assert usage.calls == len(server.requests)
+        # A call whose short time was up before the server had read it is not among its own.
+        unread = usage.calls - len(server.requests)
+        assert 0 <= unread <= (usage.failed if fault.kind == "hang" else 0)
         assert usage.answered == 2 * len(expected)
         assert usage.failed + usage.unusable == usage.calls - usage.answered > 0
 
