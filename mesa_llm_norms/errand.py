@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+GRACE = 5.0
+"""Seconds that calls under way are given to end when no more are wanted."""
+
 
 class Errand:
     """``calls`` are being made; once it is ``over`` none may begin."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from mesa_llm_norms.background import AWAKE, loop, result_of, start
 from mesa_llm_norms.contacts import Contacts, Pair
 from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.errand import Errand, set_out
+from mesa_llm_norms.errand import GRACE, Errand, set_out
 from mesa_llm_norms.errors import DecisionError, PairingError, VoidError
 from mesa_llm_norms.memory import Memory, remember
 from mesa_llm_norms.pairing import Pairing, checked_pairs
@@ -30,8 +30,6 @@ WINDOW = 2
 More gain nothing: with two, the longest chain is met within 3% on rings of 200 and exactly on
 denser networks; with one, rings take 20% longer.
 """
-GRACE = 5.0
-"""Seconds that calls under way are given to end when no more are wanted."""
 
 
 class Planned(NamedTuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from mesa_llm_norms.errand import calling
+from mesa_llm_norms.errand import GRACE, calling
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.journal import Call, Distribution, Ended, Journal, Recorded
 from mesa_llm_norms.minds.live.budget import Amount, Budget
@@ -24,8 +24,8 @@ OVERHEAD = 500
 MARGIN = 1.25
 """How many times the most tokens per byte seen so far the next prompt may have."""
 
-GRACE = 5.0
-"""Seconds that calls under way are given when no more are wanted."""
+T = TypeVar("T")
+
 AT_THE_START = 3
 """How often a server that is not there is tried again before the first call, at most."""
 
@@ -103,15 +103,9 @@ class Desk:
         Raises ``CallError`` where no call brings a reply, ``BudgetError`` before one that is beyond
         the budget.
         """
-        failures = 0
-        while True:
-            begun = time.monotonic()
-            try:
-                return await self._call(where, mind, question, conclude)
-            except CallError as error:
-                failures += 1
-                wait = self._patience.after(error, failures, begun, time.monotonic())
-            await self._sleep(wait)
+        return await self._persist(
+            self._patience, lambda: self._call(where, mind, question, conclude)
+        )
 
     def stop(self, reason: Exception) -> None:
         """Make no more calls; whoever waits to make one gets ``reason``.
@@ -149,17 +143,19 @@ class Desk:
 
     async def _prepare(self) -> None:
         patience = Patience(replace(self._calls, retries=min(self._calls.retries, AT_THE_START)))
+        await self._persist(patience, self.server.prepare)
+        self.parameters = dict(self.server.parameters)
+
+    async def _persist(self, patience: Patience, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what a call brings, made again as often and as late as ``patience`` says."""
         failures = 0
         while True:
             begun = time.monotonic()
             try:
-                await self.server.prepare()
+                return await call()
             except CallError as error:
                 failures += 1
                 wait = patience.after(error, failures, begun, time.monotonic())
-            else:
-                self.parameters = dict(self.server.parameters)
-                return
             await self._sleep(wait)
 
     async def _call(
