@@ -28,6 +28,8 @@ class NamingAgent(NodeAgent):
     def __init__(self, model: NamingGame, cell: Cell, mind: Mind, memory: Memory = ()) -> None:
         super().__init__(model, cell)
         self.mind = mind
+        self.uncommitted = mind
+        """What decides for the agent when it is committed to no name."""
         self._memory = tuple(memory)
         self._name: str | None = None
 
@@ -50,6 +52,22 @@ class NamingAgent(NodeAgent):
     def committed(self) -> str | None:
         """The name the agent is committed to, if any."""
         return self.mind.name if isinstance(self.mind, CommittedMind) else None
+
+    def commit(self, name: str) -> None:
+        """Have the agent play ``name`` always, from its next interaction on.
+
+        Raises ``MindError`` for a name that is not in the pool.
+        """
+        mind = CommittedMind(name)
+        mind.check(self.model.game)
+        if self.committed is None:
+            self.uncommitted = self.mind
+        self.mind = mind
+
+    def release(self) -> None:
+        """Give the agent back the mind it has when it is committed to nothing."""
+        if self.committed is not None:
+            self.mind = self.uncommitted
 
     @property
     def foreseeable(self) -> bool:

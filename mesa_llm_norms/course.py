@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.game import Game, Interaction, read_whole
-from mesa_llm_norms.metrics import Round, Tally
+from mesa_llm_norms.metrics import Round, Tally, count
 from mesa_llm_norms.window import Recent, Stop, check_stopping, converging, flipping
 
 WINDOW = 3
@@ -123,6 +123,23 @@ class Course:
         finally:
             self.last_round = tally.last or self.last_round
         return tally
+
+    def follow(self, round_: Iterable[Interaction]) -> Iterator[Interaction]:
+        """Pass on the interactions of a round as they are played elsewhere, and count them."""
+        engine = self.engine
+        places = {name: place for place, name in enumerate(engine.game.pool)}
+        tally = Tally(engine.game.pool, engine.next_round, self.interactions)
+        line = tally.begin_round()
+        self.rows = []
+        try:
+            for row in round_:
+                name_a, name_b = places[row.name_a], places[row.name_b]
+                self.rows.append(row)
+                self._recent.add(name_a, name_b)
+                count(line, name_a, name_b)
+                yield row
+        finally:
+            self.last_round = tally.last or self.last_round
 
     @property
     def interactions(self) -> int:

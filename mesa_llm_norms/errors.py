@@ -15,7 +15,8 @@
     │   └── VoidError        the same, where the interaction is not to be played and the run goes on
     ├── CallError            a call to a model's server that brought no reply
     ├── BudgetError          the next call would pass a budget
-    └── WorkerError          processes that play runs are lost time and again
+    ├── WorkerError          processes that play runs are lost time and again
+    └── InterruptionError    somebody called interrupt() while minds were waited for
     GraphWarning             a graph the game can be played on, with a caveat (a UserWarning)
 """
 
@@ -186,6 +187,16 @@ class WorkerError(NormsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problem,)
+
+
+class InterruptionError(NormsError):
+    """Play was interrupted while it waited for minds, by ``NamingGame.interrupt``."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted: play stopped between two interactions. Play on to go on.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
 
 
 class GraphWarning(UserWarning):

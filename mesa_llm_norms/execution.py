@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from mesa_llm_norms.background import wait_for
 from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.draws import Draws, thresholds
-from mesa_llm_norms.errors import DecisionError, MindError, PairingError, VoidError
+from mesa_llm_norms.errors import DecisionError, MindError, VoidError
 from mesa_llm_norms.game import Game, Interaction
 from mesa_llm_norms.lookahead import Lookahead, Names, Planned, plan_rounds
 from mesa_llm_norms.memory import Memory
-from mesa_llm_norms.metrics import Tally
+from mesa_llm_norms.metrics import Tally, count
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.pairing import Pairing, checked_pairs
+from mesa_llm_norms.pairing import Pairing
 from mesa_llm_norms.window import Recent, Stop
 
 VOIDS = 20
@@ -138,10 +138,7 @@ class Engine:
                     if rows is not None:
                         rows.append(row)
                     recent.add(name_a, name_b)
-                    line[0] += 1
-                    line[1] += name_a == name_b
-                    line[2 + name_a] += 1
-                    line[2 + name_b] += 1
+                    count(line, name_a, name_b)
                     if recent.reaches(stop):
                         self._look_no_more()
                         self.cut = None
@@ -184,21 +181,20 @@ class Engine:
         """The number of the round to be played next, or gone on with."""
         return self.rounds if self.cut is None else self.cut[0]
 
+    def interrupt(self) -> None:
+        """Have whoever waits for minds, in another thread, get ``InterruptionError`` instead."""
+        ahead = self._ahead
+        if ahead is not None:
+            ahead.interrupt()
+
     def _round_in_turn(self, number: int, first: int) -> Iterator[Interaction]:
-        planned = False
-        pairs = checked_pairs(self.pairing, self.contacts, number, first, self.draws)
-        for a, b in islice(pairs, self.interactions - first, None):
-            planned = True
-            row = self._play(number, a, b)
+        plan = plan_rounds(self.pairing, self.contacts, self.draws, number, first, 1)
+        for planned in islice(plan, self.interactions - first, None):
+            row = self._play(planned)
+            if planned.last:
+                self.cut = None
             if row is not None:
                 yield row
-        if not planned and self.interactions == first:
-            raise PairingError(
-                "pairing",
-                self.pairing,
-                f"{self.pairing!r} drew no pair",
-                "Draw at least one a round.",
-            )
 
     def _round_ahead(self, number: int, first: int) -> Iterator[Interaction]:
         if self._ahead is not None and self._left != self._seen():
@@ -214,6 +210,8 @@ class Engine:
                 raise
             for node in (planned.a, planned.b):
                 self._left[node] = (self.players[node].mind, self.players[node].memory)
+            if planned.last:
+                self.cut = None
             if row is not None:
                 yield row
             if planned.last:
@@ -247,10 +245,9 @@ class Engine:
     def _seen(self) -> list[tuple[Mind, Memory]]:
         return [(player.mind, player.memory) for player in self.players]
 
-    def _play(self, number: int, a: int, b: int) -> Interaction | None:
+    def _play(self, planned: Planned) -> Interaction | None:
         """Play the next interaction; return None where it is void."""
-        first, second = self.players[a], self.players[b]
-        planned = Planned(number, self.interactions, a, b, last=False)
+        first, second = self.players[planned.a], self.players[planned.b]
         drawn = self.draws.interaction(self.interactions)
         name_a = self._choose(first.mind, first.memory, drawn.seat_a)
         name_b = self._choose(second.mind, second.memory, drawn.seat_b)

@@ -20,7 +20,7 @@ from mesa_llm_norms.background import AWAKE, loop, result_of, start
 from mesa_llm_norms.contacts import Contacts, Pair
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errand import GRACE, Errand, set_out
-from mesa_llm_norms.errors import DecisionError, PairingError, VoidError
+from mesa_llm_norms.errors import DecisionError, InterruptionError, PairingError, VoidError
 from mesa_llm_norms.memory import Memory, remember
 from mesa_llm_norms.pairing import Pairing, checked_pairs
 
@@ -133,6 +133,10 @@ class Lookahead:
         if self._taken % self._stride == 0:
             self._advance()
         return found
+
+    def interrupt(self) -> None:
+        """Have ``next``, called in another thread or later, raise ``InterruptionError``."""
+        self._ready.put(InterruptionError())
 
     def close(self, grace: float = GRACE) -> int:
         """Begin nothing more, and return how many interactions were begun and are not given out.

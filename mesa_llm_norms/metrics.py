@@ -62,6 +62,14 @@ def summarise(rows: Sequence[Interaction], pool: Sequence[str]) -> Round:
     return Round(last.round, last.interaction + 1, success_rate(rows), name_shares(rows, pool))
 
 
+def count(line: list[int], name_a: int, name_b: int) -> None:
+    """Count one interaction in the line of its round; names by their places in the pool."""
+    line[0] += 1
+    line[1] += name_a == name_b
+    line[2 + name_a] += 1
+    line[2 + name_b] += 1
+
+
 class Tally:
     """Rounds as they are played, counted; names by their places in ``pool``.
 

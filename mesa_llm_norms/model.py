@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import mesa
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.course import WINDOW, Course, Goal, Outcome, read_rounds
+from mesa_llm_norms.course import MOST, WINDOW, Course, Goal, Outcome, read_rounds
 from mesa_llm_norms.draws import read_seed
-from mesa_llm_norms.errors import JournalError, MindError
+from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
 from mesa_llm_norms.execution import Engine
-from mesa_llm_norms.game import Game, Interaction
+from mesa_llm_norms.game import Game, Interaction, read_whole
 from mesa_llm_norms.kernel import AgentsKernel, ask_anew, can_run, check_engine, refusal, worthwhile
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
@@ -111,9 +113,10 @@ class NamingGame(NetworkModel[NamingAgent]):
             except MindError:
                 self.session.close()
                 raise
-        minds = seating.minds
+        minds, uncommitted = seating.minds, seating.minds_at(seating.uncommitted)
         for cell in self.network:
-            self.player_type(self, cell, minds[cell.coordinate], seating.start)
+            agent = self.player_type(self, cell, minds[cell.coordinate], seating.start)
+            agent.uncommitted = uncommitted[cell.coordinate]
         self._engine = Engine(
             seating.game, *self.read_seats(), seating.pairing, seating.draws, self.session
         )
@@ -203,6 +206,36 @@ class NamingGame(NetworkModel[NamingAgent]):
         finally:
             course.engine = self._engine
             course.aim(Goal(None, window, threshold))
+
+    def play(self, interactions: int | None = None) -> Iterator[Interaction]:
+        """Play so many interactions, or on and on: yield each as it is committed.
+
+        To stop asking is to stop playing; what is left of the round is played next, by whatever
+        plays. Between two interactions agents and the network may be changed: a round whose network
+        changed is over. Here data are not collected and Mesa's steps do not count; these are for
+        whole rounds, ``step`` and ``run``.
+        """
+        if interactions is not None:
+            read_whole("interactions", interactions, 0, MOST)
+        self._engine.ask_anew()
+        return islice(self._play_on(), interactions)
+
+    def interrupt(self) -> None:
+        """Have play that waits for minds in another thread stop where it is.
+
+        ``play`` then ends, ``step`` and ``run`` raise ``InterruptionError``. Calls under way may
+        end, so that their replies are on record.
+        """
+        self._engine.interrupt()
+
+    def _play_on(self) -> Iterator[Interaction]:
+        with self._engine.looking_ahead(MOST), suppress(InterruptionError):
+            while True:
+                course = self._current()
+                for row in course.follow(self._engine.round()):
+                    yield row
+                    if not self.seats_known:
+                        break
 
     @property
     def interactions(self) -> int:

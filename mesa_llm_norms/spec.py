@@ -37,7 +37,8 @@ class Seating(NamedTuple):
     """One run made ready: who sits where, with what mind, remembering what.
 
     ``roster`` is the different minds, ``seats`` the place in it of the mind on each node of
-    ``contacts.nodes``, and ``start`` what everybody remembers.
+    ``contacts.nodes``, ``uncommitted`` the same as if nobody were committed, and ``start`` what
+    everybody remembers.
     """
 
     game: Game
@@ -45,6 +46,7 @@ class Seating(NamedTuple):
     contacts: Contacts
     roster: tuple[Mind, ...]
     seats: NDArray[np.int32]
+    uncommitted: NDArray[np.int32]
     start: Memory
     pairing: Pairing
     draws: Draws
@@ -52,8 +54,12 @@ class Seating(NamedTuple):
     @property
     def minds(self) -> dict[Hashable, Mind]:
         """The mind on every node."""
-        nodes, seats = self.contacts.nodes, self.seats.tolist()
-        return {node: self.roster[seat] for node, seat in zip(nodes, seats, strict=True)}
+        return self.minds_at(self.seats)
+
+    def minds_at(self, seats: NDArray[np.int32]) -> dict[Hashable, Mind]:
+        """Return the mind on every node, for ``seats`` or for ``uncommitted``."""
+        nodes = self.contacts.nodes
+        return {node: self.roster[seat] for node, seat in zip(nodes, seats.tolist(), strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +133,16 @@ class Spec:
         roster, seats = self._assign_minds(contacts.nodes, draws.generator("minds"))
         this_run = {id(mind): mind.for_run(self.game, draws) for mind in roster}
         roster = [this_run[id(mind)] for mind in roster]
+        uncommitted = seats.copy() if self.committed else seats
         taken = place_committed(self.committed or {}, contacts, draws.generator("committed"))
         for name, mind in self._committed_minds.items():
             seats[[place for place, its_name in taken.items() if its_name == name]] = len(roster)
             roster.append(mind)
         start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
         pairing = read_pairing(self.pairing)
-        return Seating(self.game, graph, contacts, tuple(roster), seats, start, pairing, draws)
+        return Seating(
+            self.game, graph, contacts, tuple(roster), seats, uncommitted, start, pairing, draws
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return the spec as plain data, for a file: graphs and minds by what they are called."""

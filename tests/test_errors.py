@@ -14,6 +14,7 @@ from mesa_llm_norms.errors import (
     DecisionError,
     FileFormatError,
     GraphError,
+    InterruptionError,
     JournalError,
     MindError,
     NormsError,
@@ -40,6 +41,7 @@ ONE_OF_EACH: list[NormsError] = [
     BudgetError("usd", 1.5, 1.4, 0.2),
     JournalError(Path("journal.sqlite"), "it is damaged", "Take a copy."),
     WorkerError("the executor is broken"),
+    InterruptionError(),
 ]
 
 
