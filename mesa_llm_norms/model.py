@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -207,18 +206,18 @@ class NamingGame(NetworkModel[NamingAgent]):
             course.engine = self._engine
             course.aim(Goal(None, window, threshold))
 
-    def play(self, interactions: int | None = None) -> Iterator[Interaction]:
+    def play(self, interactions: int | None = None) -> Generator[Interaction, None, None]:
         """Play so many interactions, or on and on: yield each as it is committed.
 
-        To stop asking is to stop playing; what is left of the round is played next, by whatever
-        plays. Between two interactions agents and the network may be changed: a round whose network
-        changed is over. Here data are not collected and Mesa's steps do not count; these are for
-        whole rounds, ``step`` and ``run``.
+        To stop asking, or to close it, is to stop playing; what is left of the round is played
+        next, by whatever plays. Between two interactions agents and the network may be changed: a
+        round whose network changed is over. Here data are not collected and Mesa's steps do not
+        count; these are for whole rounds, ``step`` and ``run``.
         """
         if interactions is not None:
             read_whole("interactions", interactions, 0, MOST)
         self._engine.ask_anew()
-        return islice(self._play_on(), interactions)
+        return self._play_on(interactions)
 
     def interrupt(self) -> None:
         """Have play that waits for minds in another thread stop where it is.
@@ -228,19 +227,26 @@ class NamingGame(NetworkModel[NamingAgent]):
         """
         self._engine.interrupt()
 
-    def _play_on(self) -> Iterator[Interaction]:
+    def _play_on(self, most: int | None) -> Generator[Interaction, None, None]:
+        played = 0
         with self._engine.looking_ahead(MOST), suppress(InterruptionError):
-            while True:
+            while played != most:
                 course = self._current()
                 for row in course.follow(self._engine.round()):
                     yield row
-                    if not self.seats_known:
+                    played += 1
+                    if played == most or not self.seats_known:
                         break
 
     @property
     def interactions(self) -> int:
         """How many interactions have been played; void ones were not."""
         return self._course.interactions
+
+    @property
+    def between_rounds(self) -> bool:
+        """Whether the last population round that was begun is over."""
+        return self._engine.cut is None
 
     @property
     def voided(self) -> int:
