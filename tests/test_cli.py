@@ -21,11 +21,11 @@ from programs import Program
 from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import NamingGame, cli, compiled, mind_names, run_ensemble
-from mesa_llm_norms.cli.arguments import read_committed, read_mind, read_names
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.minds import read_mind as read_mind_file
 from mesa_llm_norms.study.recordings import COLUMNS, NAMES
 from mesa_llm_norms.topologies import topologies
+from mesa_llm_norms.typed import read_committed, read_mind, read_names
 
 RUN_KEYS = [
     *("mind", "agents", "topology", "interactions", "rounds", "converged"),

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.cli.arguments import choose
 from mesa_llm_norms.errors import SpecError, some
 from mesa_llm_norms.minds import RecordedMind, write_recorded
 from mesa_llm_norms.recording import new_file, versions
+from mesa_llm_norms.typed import choose
 
 
 def fit(

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from mesa_llm_norms.cli import live_options as options
-from mesa_llm_norms.cli.arguments import read_spec
 from mesa_llm_norms.cli.live_shown import print_forecast, print_prompts
 from mesa_llm_norms.cli.plan import Plan
 from mesa_llm_norms.cli.play import play
@@ -20,6 +19,7 @@ from mesa_llm_norms.minds import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import default_folder
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH
+from mesa_llm_norms.typed import read_spec
 
 _GAME, _CHANCE, _ENDING, _OUTPUT = "The game", "Runs and chance", "When a run ends", "Output"
 

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.cli.arguments import choose
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.minds import Policy, load_mind
 from mesa_llm_norms.recording import check_folder, new_folder
+from mesa_llm_norms.typed import choose
 
 
 def validate(
