@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from mesa_llm_norms.plots.style import INK, OKABE_ITO, add_legend, bare_axes, share_axis
+from mesa_llm_norms.palette import INK, OKABE_ITO
+from mesa_llm_norms.plots.style import add_legend, bare_axes, share_axis
 
 MARKERS = "osD^v"
 _COLOURS = (OKABE_ITO[0], OKABE_ITO[3], OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[1])

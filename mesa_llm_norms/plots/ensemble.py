@@ -13,18 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from mesa_llm_norms.plots.style import (
-    GREY,
-    INK,
-    OKABE_ITO,
-    add_legend,
-    bare_axes,
-    hatch,
-    name_colours,
-    plain,
-    share_axis,
-    shorten,
-)
+from mesa_llm_norms.palette import GREY, INK, OKABE_ITO, name_colours
+from mesa_llm_norms.plots.style import add_legend, bare_axes, hatch, plain, share_axis, shorten
 
 
 def plot_ensemble(runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str]) -> Figure:

@@ -10,20 +10,12 @@ import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mesa_llm_norms.plots.places import Positions, layout, node_size
-from mesa_llm_norms.plots.style import (
-    GREY,
-    INK,
-    OKABE_ITO,
-    add_legend,
-    name_colours,
-    plain,
-    shorten,
-)
+from mesa_llm_norms.palette import GREY, INK, OKABE_ITO, ink_on, name_colours
+from mesa_llm_norms.places import Positions, layout, node_size
+from mesa_llm_norms.plots.style import add_legend, plain, shorten
 
 MOST_NODES = 2_000
 """Networks larger than this are not drawn."""
@@ -123,9 +115,7 @@ def _label_node(
 ) -> None:
     if name is not None:
         colour = colours.get(name, GREY)
-        red, green, blue = to_rgb(colour)
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        _write(axes, place, name, "white" if dark else "black", diameter)
+        _write(axes, place, name, ink_on(colour), diameter)
 
 
 def _write(axes: Axes, place: tuple[float, float], text: str, colour: str, diameter: float) -> None:

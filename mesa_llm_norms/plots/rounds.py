@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mesa_llm_norms.metrics import Round
-from mesa_llm_norms.plots.style import GREY, INK, add_legend, line_style, plain, share_axis, shorten
+from mesa_llm_norms.palette import GREY, INK
+from mesa_llm_norms.plots.style import add_legend, line_style, plain, share_axis, shorten
 
 LEADING = 8
 """How many names are told apart in a figure over time."""

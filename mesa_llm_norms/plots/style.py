@@ -1,12 +1,11 @@
-"""How figures look and are written: colours, dashes, axes, legends, PNG and SVG.
+"""How figures look and are written: dashes, patterns, axes, legends, PNG and SVG.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; a pool of more
-than eight names goes on with lighter shades, and lines with dashes. A name's colour depends on its
-place in the pool alone, so that it is the same in every figure of a run.
+The colours are those of ``palette``.
 """
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,45 +13,27 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-OKABE_ITO = (
-    "#0072B2",  # blue
-    "#E69F00",  # orange
-    "#009E73",  # green
-    "#D55E00",  # vermillion
-    "#56B4E9",  # sky
-    "#CC79A7",  # purple
-    "#F0E442",  # yellow
-    "#000000",  # black
-)
-GREY = "#B8B8B8"
-INK = "#222222"
+from mesa_llm_norms.palette import name_colours, shade_step
 
-_SHADES = (0.0, 0.5, 0.28, 0.68)
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 _HATCHES = ("", "///", "...", "xxx")
-
-
-def name_colours(pool: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each name of ``pool``, by its place; after 32 names they come again."""
-    return {name: _shade(place) for place, name in enumerate(pool)}
 
 
 def line_style(pool: Sequence[str], name: str) -> dict[str, Any]:
     """Return what matplotlib is told about a name's line: its colour, dashes and width (points)."""
     return {
         "color": name_colours(pool)[name],
-        "linestyle": _DASHES[_step(pool, name)],
+        "linestyle": _DASHES[shade_step(list(pool).index(name))],
         "linewidth": 2.2,
     }
 
 
 def hatch(pool: Sequence[str], name: str) -> str:
     """Return the pattern of a name's bar, which tells shades of one colour apart."""
-    return _HATCHES[_step(pool, name)]
+    return _HATCHES[shade_step(list(pool).index(name))]
 
 
 def share_axis(axes: Axes, label: str) -> None:
@@ -99,21 +80,15 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a .png or .svg file; the same figure gives the same bytes, with no date in them."""
-    kind = path.suffix.lower().removeprefix(".")
+    """Write a .png or .svg file."""
+    path.write_bytes(figure_bytes(figure, path.suffix.lower().removeprefix(".")))
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a ``png`` or ``svg`` file; the same one gives the same bytes, undated."""
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
+    file = io.BytesIO()
     with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "mesa_llm_norms"}):
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path, format=kind, dpi=150, metadata=metadata, facecolor="white")
-
-
-def _step(pool: Sequence[str], name: str) -> int:
-    """Return how often the colours have come round before a name's place in the pool."""
-    return list(pool).index(name) // len(OKABE_ITO) % len(_SHADES)
-
-
-def _shade(place: int) -> str:
-    base = OKABE_ITO[place % len(OKABE_ITO)]
-    towards_white = _SHADES[place // len(OKABE_ITO) % len(_SHADES)]
-    red, green, blue = (channel + (1 - channel) * towards_white for channel in to_rgb(base))
-    return to_hex((red, green, blue))
+        figure.savefig(file, format=kind, dpi=150, metadata=metadata, facecolor="white")
+    return file.getvalue()

@@ -15,17 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.plots.style import (
-    INK,
-    OKABE_ITO,
-    bare_axes,
-    hatch,
-    line_style,
-    name_colours,
-    plain,
-    share_axis,
-    shorten,
-)
+from mesa_llm_norms.palette import INK, OKABE_ITO, name_colours
+from mesa_llm_norms.plots.style import bare_axes, hatch, line_style, plain, share_axis, shorten
 
 if TYPE_CHECKING:
     from mesa_llm_norms.sweeps import Sweep
