@@ -1,0 +1,140 @@
+"""A link holds the whole setting, and nothing in it can make the page fall over."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesa_llm_norms import MindError, NormsError, SpecError
+from mesa_llm_norms.viz.edits import Commitment, Tie, read_edit
+from mesa_llm_norms.viz.hosting import Hosting, host, hosting
+from mesa_llm_norms.viz.permission import check_permission
+from mesa_llm_norms.viz.setting import MOST_AT, Setting
+
+texts = st.text(max_size=20)
+places = st.integers(0, 999)
+edits = st.one_of(
+    st.builds(
+        Commitment,
+        st.integers(0, 10**6),
+        places,
+        st.none() | st.text(min_size=1, max_size=8),
+    ),
+    st.builds(Tie, st.integers(0, 10**6), places, places, st.booleans()),
+)
+listed = st.lists(st.text(min_size=1, max_size=12), max_size=3).map(tuple)
+
+
+@st.composite
+def settings_(draw: Any) -> Setting:
+    return Setting(
+        topology=draw(texts),
+        names=draw(texts),
+        mind=draw(listed),
+        pairing=draw(texts),
+        memory=draw(st.integers(0, 100)),
+        reward=draw(st.floats(-1e6, 1e6)),
+        penalty=draw(st.integers(-1000, 1000)),
+        incumbent=draw(texts),
+        committed=draw(listed),
+        seed=draw(st.integers(0, 2**64 - 1)),
+        rounds=draw(st.integers(0, 1000)),
+        edits=tuple(sorted(draw(st.lists(edits, max_size=6)), key=lambda edit: edit.at)),
+        at=draw(st.integers(0, MOST_AT)),
+    )
+
+
+@given(settings_(), settings_())
+def test_a_link_gives_the_setting_back(setting: Setting, other: Setting) -> None:
+    assert Setting.from_query(setting.query()) == setting
+    assert Setting.from_query(setting.query(other), other) == setting
+
+
+@given(edits)
+def test_a_change_is_read_as_it_is_written(edit: Commitment | Tie) -> None:
+    assert read_edit(edit.text) == edit
+
+
+def test_what_is_as_usual_is_not_in_the_link() -> None:
+    assert Setting().query() == ""
+    assert Setting(names="QM", seed=7).query() == "names=QM&seed=7"
+
+
+@given(st.sampled_from([field.name for field in fields(Setting)] + ["edit", "x"]), texts)
+def test_any_link_gives_a_setting_or_one_clear_error(key: str, text: str) -> None:
+    from urllib.parse import urlencode
+
+    try:
+        setting = Setting.from_query(urlencode({key: text}))
+    except SpecError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert isinstance(setting, Setting)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "seed=-1",
+        "seed=x",
+        "memory=1e3",
+        "memory=-2",
+        "at=99999999999",
+        "reward=nan",
+        "edit=5",
+        "rounds=1.5",
+    ],
+)
+def test_values_that_cannot_be_are_refused(query: str) -> None:
+    with pytest.raises(SpecError):
+        Setting.from_query(query)
+
+
+def test_a_setting_is_the_spec_that_the_command_line_would_read() -> None:
+    setting = Setting(
+        topology="ring(n=8)",
+        names="yes,no",
+        mind=("claude-3.5-sonnet=0.75", "unbiased=0.25"),
+        incumbent="no",
+        committed=("yes=2:hubs",),
+        seed=5,
+    )
+    spec = setting.spec()
+    assert spec.game.pool == ("yes", "no")
+    assert spec.mind == {"claude-3.5-sonnet": 0.75, "unbiased": 0.25}
+    assert spec.committed == {"yes": (2, "hubs")}
+    assert (spec.incumbent, spec.seed) == ("no", 5)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        Setting(topology="../secret.graphml"),
+        Setting(mind=("secret.json",)),
+        Setting(mind=("claude:claude-haiku-5-5",)),
+        Setting(mind=("claude-3.5-sonnet=0.5", "llama:http://127.0.0.1:1/v1#x=0.5")),
+    ],
+)
+def test_a_link_opens_no_file_and_makes_no_call(setting: Setting) -> None:
+    with pytest.raises(NormsError, match=r"app --(mind|topology)"):
+        check_permission(setting)
+
+
+def test_what_the_page_was_started_with_may_be_used() -> None:
+    before = hosting()
+    host(Hosting(minds=("claude:claude-haiku-5-5",), topologies=("own.graphml",)))
+    try:
+        check_permission(Setting(topology="own.graphml", mind=("claude:claude-haiku-5-5",)))
+        with pytest.raises(SpecError):
+            check_permission(Setting(mind=("claude:other",)))
+    finally:
+        host(before)
+
+
+def test_a_mind_that_is_not_there_is_one_clear_error() -> None:
+    with pytest.raises((SpecError, MindError)):
+        replace(Setting(), mind=("claude-3.5-sonnet=x",)).spec()
