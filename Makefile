@@ -21,14 +21,17 @@ again := again
 endif
 
 .NOTPARALLEL:
-.PHONY: help run test test-mesa35 mesa35 test-slow test-llama format format-check lint typecheck pytest \
-	docs-check benchmarks clean again
+.PHONY: help run app test test-mesa35 mesa35 test-slow test-llama test-browser format format-check \
+	lint typecheck pytest docs-check benchmarks clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run ## Play the game once: make run ARGS="--names QM"
 	@$(bin) -m mesa_llm_norms run $(ARGS)
+
+app: $(VENV)/.run ## Show the page in a browser: make app ARGS="--names QM"
+	@$(bin) -m mesa_llm_norms app $(ARGS)
 
 test: format-check lint typecheck pytest ## Everything a change must pass: style, types, tests
 
@@ -47,6 +50,9 @@ test-slow: $(VENV)/.dev ## The tests that take minutes
 test-llama: $(VENV)/.dev ## The tests against a real llama.cpp server, built once (some minutes)
 	@$(bin) tests/llama_server/build.py
 	@$(bin) -m pytest -m llama $(ARGS)
+
+test-browser: $(VENV)/.browser ## The page in a real Chromium, where there is one
+	@$(bin) -m pytest -m browser $(ARGS)
 
 format: $(VENV)/.dev ## Lay the code out
 	@$(bin) -m ruff format .
@@ -100,6 +106,15 @@ $(VENV)/.dev: $(VENV)/.run
 	@rm -f $(VENV)/.run && \
 	$(bin) $(install) constraints.txt --no-build-isolation -e ".[dev]" && \
 	touch $(VENV)/.run && \
+	touch $@
+
+# What the page is made of in a browser, so that nothing has to be fetched.
+$(VENV)/.browser: $(VENV)/.dev
+	@echo "== installing what the page needs offline into $(VENV)"
+	@rm -f $(VENV)/.run $(VENV)/.dev && \
+	$(bin) $(install) constraints.txt --no-build-isolation -e ".[dev,offline]" && \
+	touch $(VENV)/.run && \
+	touch $(VENV)/.dev && \
 	touch $@
 
 $(MESA35)/.dev: pyproject.toml constraints.txt

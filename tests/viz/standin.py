@@ -1,0 +1,31 @@
+"""``python standin.py [--offline] [--impatient]`` serves ``standin_page`` and prints its link.
+
+Impatient, it takes a broken connection for a viewer who left after half a second.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from mesa_llm_norms.viz.server import serve
+from mesa_llm_norms.viz.server.listening import listen
+
+
+def main() -> None:
+    """Serve the page until interrupted."""
+    listening, token = listen(port=0), serve.new_token()
+    if "--impatient" in sys.argv:
+        serve.SETTINGS = {**serve.SETTINGS, "SOLARA_KERNEL_CULL_TIMEOUT": "0.5s"}
+    with suppress(KeyboardInterrupt):
+        serve.serve(
+            listening,
+            token,
+            lambda: print(f"{listening.origin}/?token={token}&topology=ring(n=6)", flush=True),
+            offline="--offline" in sys.argv,
+            page="standin_page",
+        )
+
+
+if __name__ == "__main__":
+    main()
