@@ -19,14 +19,18 @@ LAYERS: Sequence[Sequence[str]] = [
     # Top to bottom. A module may import from its own row and from the rows under it. A name stands
     # for the module or the whole package of that name; a dotted name, for that module of a package.
     ["cli", "__main__"],
+    ["viz.server"],
+    ["viz.page", "viz.components"],
+    ["viz.views"],
+    ["viz"],
     ["__init__"],
     ["study", "plots"],
     ["classical", "sweeps"],
-    ["ensemble", "forecast", "recording"],
+    ["ensemble", "forecast", "mean_field", "recording"],
     ["model"],
     ["kernel"],
     ["automaton"],
-    ["agents", "course", "run_tables", "saved", "testing"],
+    ["agents", "course", "run_tables", "saved", "testing", "typed"],
     ["execution", "spec", "networked"],
     ["lookahead"],
     ["minds"],
@@ -34,7 +38,7 @@ LAYERS: Sequence[Sequence[str]] = [
     ["statistics"],
     ["pairing", "contacts", "topologies", "metrics", "placement"],
     ["background", "compiled", "errand", "journal", "window", "workers"],
-    ["game", "memory", "draws", "text_files"],
+    ["game", "memory", "draws", "palette", "places", "text_files"],
     ["errors"],
 ]
 

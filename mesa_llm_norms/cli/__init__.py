@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli.app import app as page
 from mesa_llm_norms.cli.classical import classical
 from mesa_llm_norms.cli.fit import fit
 from mesa_llm_norms.cli.listings import minds, topologies
@@ -47,7 +48,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, resume, sweep, minds, topologies, fit, validate, classical):
+for command in (run, page, resume, sweep, minds, topologies, fit, validate, classical):
     app.command()(command)
 
 

@@ -1,0 +1,150 @@
+"""Play, pause, step, run to convergence, begin anew; how fast; what a click does."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import solara
+
+from mesa_llm_norms.viz.page.bench import COMMIT, LOOK, TIE, Bench
+from mesa_llm_norms.viz.page.choices import SPEEDS
+from mesa_llm_norms.viz.runner import Order
+
+_MODES = {
+    LOOK: "shows the agent",
+    COMMIT: "commits it, or releases it",
+    TIE: "ties two agents, or cuts",
+}
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def Toolbar(bench: Bench) -> None:  # noqa: N802
+    """Show the buttons, and what there is to tell."""
+    bench.status.get()
+    bench.shown.get()
+    visit = bench.visit
+    playing = visit.playing
+
+    def give(order: Order) -> Callable[[], None]:
+        return lambda: bench.give(order)
+
+    with solara.Div(classes=["norms-bar"]):
+        if playing:
+            _Button("Pause", "mdi-pause", give(Order.PAUSE), "pause", main=True)
+        else:
+            _Button("Play", "mdi-play", give(Order.PLAY), "play", main=True)
+        _Button("Round", "mdi-skip-next", give(Order.ROUND), "round", disabled=playing)
+        _Button(
+            "Meeting", "mdi-debug-step-over", give(Order.INTERACTION), "meeting", disabled=playing
+        )
+        _Button(
+            "Until they agree",
+            "mdi-fast-forward",
+            give(Order.CONVERGE),
+            "converge",
+            disabled=playing,
+        )
+        _Button("Again", "mdi-restart", lambda: bench.attempt(visit.restart), "reset")
+        if not visit.replaying:
+            _Button(
+                "New chance",
+                "mdi-dice-5-outline",
+                lambda: bench.attempt(lambda: visit.restart(secrets.randbelow(1_000_000))),
+                "new-seed",
+            )
+    _Told(bench)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def Choices(bench: Bench) -> None:  # noqa: N802
+    """Choose how fast to play and what a click does."""
+    bench.shown.get()
+    visit = bench.visit
+    known = {rate: words for words, rate in SPEEDS.items()}
+    speed, set_speed = solara.use_state_or_update(visit.speed)
+
+    def choose(words: str) -> None:
+        rate = SPEEDS.get(words, visit.speed)
+        set_speed(rate)
+        visit.speed = rate
+
+    words = known.get(speed, f"{speed:g} rounds a second")
+    with solara.Div(classes=["norms-bar"]):
+        solara.Select(
+            "Speed",
+            values=list(dict.fromkeys([*SPEEDS, words])),
+            value=words,
+            on_value=choose,
+            dense=True,
+            classes=["norms-speed"],
+        )
+        if not visit.replaying:
+            _Mode(bench)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Mode(bench: Bench) -> None:  # noqa: N802
+    def choose(words: str) -> None:
+        bench.mode.value = next(mode for mode, its in _MODES.items() if its == words)
+        bench.first_end.value = None
+
+    with solara.Div(classes=["norms-bar"]):
+        solara.Select(
+            "A click on an agent",
+            values=list(_MODES.values()),
+            value=_MODES[bench.mode.value],
+            on_value=choose,
+            dense=True,
+            classes=["norms-mode"],
+        )
+        if bench.mode.value == COMMIT:
+            _Name(bench)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Name(bench: Bench) -> None:  # noqa: N802
+    pool = list(bench.frame(0).pool)
+    if pool:
+        solara.Select(
+            "to the name",
+            values=pool,
+            value=bench.name.value if bench.name.value in pool else pool[0],
+            on_value=bench.name.set,
+            dense=True,
+            classes=["norms-name"],
+        )
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Told(bench: Bench) -> None:  # noqa: N802
+    told = [bench.problem.value] if bench.problem.value else []
+    for _, state, note, error in bench.status.value:
+        told += [text for text in (error, note) if text]
+        if state == "pausing":
+            told.append("Pausing: minds that were asked may still answer.")
+    with solara.Div(
+        classes=["norms-told"], attributes={"data-testid": "told", "aria-live": "polite"}
+    ):
+        for text in dict.fromkeys(told):
+            solara.Div(children=[text], classes=["norms-note"])
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Button(  # noqa: N802
+    label: str,
+    icon: str,
+    on_click: Callable[[], object],
+    testid: str,
+    main: bool = False,
+    disabled: bool = False,
+) -> None:
+    solara.Button(
+        label,
+        icon_name=icon,
+        on_click=on_click,
+        disabled=disabled,
+        color="primary" if main else None,
+        outlined=not main,
+        attributes={"data-testid": testid, "title": label},
+    )

@@ -1,0 +1,125 @@
+"""Shares and graphs as text: nothing is lost on the way, whatever names and node ids are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import graphs, pools
+
+from mesa_llm_norms.palette import GREY, ink_on, name_colours
+from mesa_llm_norms.places import layout
+from mesa_llm_norms.viz.encoding import SPAN, drawing_text, encode_shares
+from mesa_llm_norms.viz.views import chart_lines
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+
+
+def decode(text: str) -> list[float | None]:
+    """Return the shares of a text, as the chart reads it."""
+    pairs = [text[start : start + 2] for start in range(0, len(text), 2)]
+    return [
+        None if pair == "  " else (64 * DIGITS.index(pair[0]) + DIGITS.index(pair[1])) / 4095
+        for pair in pairs
+    ]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1))))
+def test_shares_come_back_to_within_half_a_step_of_4095(shares: list[float | None]) -> None:
+    text = encode_shares(shares)
+    assert len(text) == 2 * len(shares)
+    for share, found in zip(shares, decode(text), strict=True):
+        if share is None or found is None:
+            assert share is found
+        else:
+            assert abs(share - found) <= 0.5 / 4095 + 1e-12
+
+
+def test_the_ends_are_exact_and_what_lies_beyond_is_drawn_there() -> None:
+    assert encode_shares([0, 1, -0.1, 1.0000001]) == "00__00__"
+    assert encode_shares([math.nan, None]) == "    "
+
+
+@given(graphs(), pools())
+def test_a_drawing_has_every_node_tie_and_name(graph: nx.Graph[Any], pool: tuple[str, ...]) -> None:
+    drawing = json.loads(drawing_text(graph, pool))
+    nodes = list(graph)
+    assert drawing["ids"] == [str(node) for node in nodes]
+    assert [(nodes[i], nodes[j]) for i, j in drawing["edges"]] == list(graph.edges)
+    assert drawing["directed"] is graph.is_directed()
+    assert drawing["degrees"] == [graph.degree[node] for node in nodes]
+    assert tuple(drawing["names"]) == pool
+    assert drawing["colours"] == [name_colours(pool)[name] for name in pool]
+    assert len(drawing["inks"]) == len(pool)
+    for axis in "xy":
+        assert len(drawing[axis]) == len(nodes)
+        assert all(isinstance(value, int) and 0 <= value <= SPAN for value in drawing[axis])
+
+
+@pytest.mark.parametrize("node", ["</script><script>alert(1)</script>", ("a", 1), frozenset({2})])
+def test_ids_of_any_kind_are_written_as_they_are(node: Hashable) -> None:
+    graph: nx.Graph[Any] = nx.Graph([(node, "other")])
+    assert json.loads(drawing_text(graph, "QM"))["ids"] == [str(node), "other"]
+
+
+def test_a_drawing_keeps_its_proportions_and_its_y_points_downwards() -> None:
+    graph: nx.Graph[Any] = nx.path_graph(3)
+    nx.set_node_attributes(graph, {0: (0, 0), 1: (2, 1), 2: (4, 0)}, "pos")
+    drawing = json.loads(drawing_text(graph, "QM"))
+    assert drawing["x"] == [0, 500, 1000]
+    assert drawing["y"] == [625, 375, 625]
+
+
+def test_nodes_stay_in_places_that_are_given_while_ties_change() -> None:
+    graph: nx.Graph[Any] = nx.petersen_graph()
+    places = layout(graph)
+    before = json.loads(drawing_text(graph, "QM", places))
+    graph.add_edge(0, 2)
+    after = json.loads(drawing_text(graph, "QM", places))
+    assert (after["x"], after["y"]) == (before["x"], before["y"])
+    assert [0, 2] in after["edges"]
+
+
+def test_nodes_are_smaller_where_there_is_less_room() -> None:
+    sizes = [json.loads(drawing_text(nx.cycle_graph(n), "QM"))["size"] for n in (4, 24, 60, 300)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) > 2
+
+
+def contrast(colour: str, other: str) -> float:
+    """Return the contrast ratio of WCAG 2.2."""
+
+    def luminance(text: str) -> float:
+        parts = [int(text[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((luminance(colour), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@given(st.text("0123456789abcdef", min_size=6, max_size=6).map(lambda digits: "#" + digits))
+def test_ink_can_be_read_on_any_colour(colour: str) -> None:
+    assert contrast(colour, ink_on(colour)) >= 4.5
+
+
+def test_26_names_have_colours_of_their_own_or_dashes_that_tell_them_apart() -> None:
+    pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    lines = json.loads(chart_lines(pool))
+    assert lines["colours"] == list(name_colours(pool).values())
+    assert len(set(zip(lines["colours"], lines["dashes"], strict=True))) == 26
+    assert GREY.lower() not in lines["colours"]
+    assert set(lines["dashes"][:8]) == {""}
+    assert "" not in lines["dashes"][8:]
+
+
+def test_a_line_alone_is_no_name_and_has_no_colour_of_one() -> None:
+    lines = json.loads(chart_lines(["success"]))
+    assert lines["colours"] == ["#222222"]
+    assert lines["colours"][0] not in name_colours("QM").values()

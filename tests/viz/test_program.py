@@ -1,0 +1,63 @@
+"""The lines of Python that a page gives make the very run that is on screen."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from mesa_llm_norms.viz.edits import Commitment, Tie
+from mesa_llm_norms.viz.model_source import ModelSource
+from mesa_llm_norms.viz.program import program
+from mesa_llm_norms.viz.runner import Runner
+from mesa_llm_norms.viz.setting import Setting
+
+SETTINGS = [
+    Setting(names="QM", at=100),
+    Setting(
+        topology="lattice(rows=3, columns=4)",
+        names="yes,no",
+        mind=("claude-3.5-sonnet=0.5", "unbiased=0.5"),
+        pairing="matching",
+        memory=3,
+        reward=10,
+        penalty=-1,
+        incumbent="no",
+        committed=("yes=2:hubs",),
+        seed=9,
+        edits=(Commitment(0, 3, "yes"), Tie(17, 0, 5, True), Tie(20, 0, 5, False)),
+        at=33,
+    ),
+    Setting(edits=(Commitment(5, 1, "Q"), Commitment(5, 1, None), Commitment(900, 2, "Q")), at=50),
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_program_makes_the_run(setting: Setting, capsys: pytest.CaptureFixture[str]) -> None:
+    code = program(setting, list(ModelSource(setting).graph))
+    made: dict[str, Any] = {}
+    exec(compile(code, "program", "exec"), made)
+    expected = shown(setting)
+    assert list(made["model"].names_held.values()) == expected
+    assert made["model"].interactions == setting.at
+    assert capsys.readouterr().out.strip() == str(made["model"].names_held)
+
+
+def shown(setting: Setting) -> list[str | None]:
+    runner = Runner(ModelSource, setting)
+    runner.start()
+    try:
+        while runner.frame.interactions < setting.at or runner.frame.state != "paused":
+            assert not runner.frame.error
+            time.sleep(0.01)
+        pool = runner.frame.pool
+        return [pool[ord(code) - 48] if code != " " else None for code in runner.frame.codes]
+    finally:
+        runner.close()
+
+
+def test_what_is_as_usual_is_not_written() -> None:
+    code = program(Setting(names="QM"), [])
+    assert "pairing" not in code
+    assert "play" not in code
