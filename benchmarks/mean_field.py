@@ -1,0 +1,94 @@
+"""Seconds for one mean-field trajectory, against one simulated run of 10,000 agents.
+
+``python -m benchmarks.mean_field`` prints one JSON object per line and case::
+
+    case           what is worked out, with how many memories
+    seconds        the median over the repeats, of processor time
+    lowest         the fastest repeat
+    highest        the slowest one
+    reference      processor time of the run, the median, measured between the repeats
+    ratio          the median of seconds / reference, each pair measured one after the other
+
+The run is of the same mind, names, memory and rounds, compiled, with everything loaded, on a random
+graph where each of 10,000 agents has 100 neighbours: a complete one has 50 million edges. What a
+mind has worked out about memories it keeps, so the first repeat, which is left out, takes longer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mesa_llm_norms.course import Course, Goal
+from mesa_llm_norms.kernel import Kernel
+from mesa_llm_norms.mean_field import critical_share, fixed_points, mean_field
+from mesa_llm_norms.spec import Spec
+
+AGENTS, DEGREE, ROUNDS = 10_000, 100, 30
+MIND, NAMES, MEMORY = "claude-3.5-sonnet", "QM", 5
+
+
+def cases() -> dict[str, Callable[[], Any]]:
+    """Return what is measured, by what it is called."""
+    return {
+        "trajectory, 30 rounds, 1,365 memories": lambda: mean_field(
+            MIND, NAMES, MEMORY, rounds=ROUNDS
+        ),
+        "fixed points, 1,365 memories": lambda: fixed_points(MIND, NAMES, MEMORY),
+        "critical share, 1,365 memories": lambda: critical_share(MIND, NAMES, MEMORY),
+        "trajectory, three names, 30 rounds, 7,381 memories": lambda: mean_field(
+            MIND, "QMX", 4, rounds=ROUNDS
+        ),
+    }
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Return how much processor time a call takes."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def simulate(spec: Spec, run: int) -> Callable[[], Any]:
+    """Return what plays a run that is made ready."""
+    course = Course(Kernel.of_seating(spec.seat(run)), ())
+    course.aim(Goal(None))
+    return lambda: course.play(ROUNDS, keep=False)
+
+
+def measure(call: Callable[[], Any], spec: Spec, repeats: int) -> dict[str, Any]:
+    """Return the line of one case, without its name."""
+    call()
+    taken, references = [], []
+    for run in range(repeats):
+        taken.append(seconds(call))
+        references.append(seconds(simulate(spec, run)))
+    ratio = statistics.median(one / other for one, other in zip(taken, references, strict=True))
+    return {
+        "seconds": round(statistics.median(taken), 4),
+        "lowest": round(min(taken), 4),
+        "highest": round(max(taken), 4),
+        "reference": round(statistics.median(references), 4),
+        "ratio": round(ratio, 2),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every case and print a line for each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mean_field", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--repeats", type=int, default=7, help="per case (default 7)")
+    given = parser.parse_args(arguments)
+    graph = Spec(graph=f"random_regular(n={AGENTS}, d={DEGREE})", seed=1).seat().graph
+    spec = Spec(graph=graph, names=NAMES, mind=MIND, memory=MEMORY, seed=1)
+    simulate(spec, 0)()
+    for case, call in cases().items():
+        print(json.dumps({"case": case, **measure(call, spec, given.repeats)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
