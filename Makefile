@@ -22,7 +22,7 @@ endif
 
 .NOTPARALLEL:
 .PHONY: help run app test test-mesa35 mesa35 test-slow test-llama test-browser format format-check \
-	lint typecheck pytest docs-check benchmarks clean again
+	lint typecheck pytest docs-check benchmarks benchmark-app clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -82,7 +82,11 @@ benchmarks: $(VENV)/.run ## Measure speed, import time and memory; a few minutes
 	@$(bin) -m benchmarks.concurrency
 	@$(bin) -m benchmarks.import_time
 	@$(bin) -m benchmarks.memory
+	@$(bin) -m benchmarks.mean_field
 	@$(bin) -m benchmarks.sweep
+
+benchmark-app: $(VENV)/.browser ## Measure how soon the page answers, in a real Chromium
+	@$(bin) -m benchmarks.app
 
 clean: ## Remove the environments and everything made
 	rm -rf $(VENV) $(MESA35) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Live minds on the page: what agents are asked, what it costs, when it stops, and what goes wrong."""
+"""Live minds on the page: what agents are asked, what it costs, when it stops, what goes wrong."""
 
 from __future__ import annotations
 

@@ -1,0 +1,88 @@
+"""The pictures of the page in the documentation: ``python docs/make_page_pictures.py``.
+
+Needs Chromium and what the tests need (``make test-browser`` installs it).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+PICTURES = Path(__file__).parent / "pictures"
+SMALL_WORLD = "&topology=watts_strogatz(n=24,k=4,p=0.1)&seed=6"
+
+
+def main() -> None:
+    """Take the pictures."""
+    with sync_playwright() as playwright, server() as link:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = opened(browser, link + SMALL_WORLD)
+        rounds(page, 4)
+        page.locator("[data-node='3']").first.dispatch_event("click")
+        taken(page, "page")
+        page = opened(browser, link + "&scene=the-committed-few&seed=2&speed=inf")
+        page.get_by_test_id("panel").click()
+        page.get_by_test_id("answer-0").click()
+        page.get_by_test_id("play").click()
+        page.get_by_test_id("outcome").wait_for()
+        taken(page, "scene", height=1_100)
+        page = opened(
+            browser, link + "&names=QM&topology=ring(n=24)&seed=2&vs=topology%3Dcomplete(n%253D24)"
+        )
+        page.get_by_test_id("panel").click()
+        rounds(page, 6)
+        taken(page, "side-by-side", height=860)
+        page = opened(browser, link + SMALL_WORLD, width=390, height=844)
+        rounds(page, 4)
+        taken(page, "phone")
+        browser.close()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Serve the page, and give its link."""
+    command = [sys.executable, "-m", "mesa_llm_norms", "app", "--no-browser", "--port", "0"]
+    process = subprocess.Popen([*command, "--offline"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield next(line.strip() for line in process.stdout if line.startswith("http"))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def opened(browser: Any, link: str, width: int = 1280, height: int = 720) -> Any:
+    """Return a page with agents on it."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto(link)
+    page.locator("[data-node='0']").first.wait_for()
+    return page
+
+
+def rounds(page: Any, many: int) -> None:
+    """Play so many rounds."""
+    for number in range(1, many + 1):
+        page.get_by_test_id("round").click()
+        page.locator(".norms-value").first.get_by_text(str(number), exact=True).wait_for()
+
+
+def taken(page: Any, name: str, height: int = 0) -> None:
+    """Take the picture of a page, and close it."""
+    if height:
+        page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+    page.wait_for_timeout(1_200)
+    page.screenshot(path=PICTURES / f"{name}.png")
+    page.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The views as components: on their own, in Mesa's page, and after the model has changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import networkx as nx
+import pytest
+import solara
+
+from mesa_llm_norms import NamingGame
+from mesa_llm_norms.viz.components import names_chart, names_network
+
+
+def widgets(component: Any, model: NamingGame) -> list[Any]:
+    """Return the Vue widgets that a component draws for a model."""
+    box, context = solara.render(component(model), handle_error=False)
+    found = [widget for widget in every(box) if hasattr(widget, "template")]
+    context.close()
+    return found
+
+
+def every(widget: Any) -> list[Any]:
+    """Return a widget and all in it."""
+    inside = [child for child in getattr(widget, "children", ()) if not isinstance(child, str)]
+    return [widget, *(one for child in inside for one in every(child))]
+
+
+@pytest.fixture
+def model() -> NamingGame:
+    graph = nx.Graph([("<b>", (1, 2)), ((1, 2), 3), (3, "<b>")])
+    return NamingGame(graph=graph, names="QM", committed={"M": [3]}, rng=3)
+
+
+def test_the_network_shows_what_the_agents_hold(model: NamingGame) -> None:
+    (before,) = widgets(names_network, model)
+    assert json.loads(before.drawing)["ids"] == ["<b>", "(1, 2)", "3"]
+    assert (before.codes, before.marks) == ("   ", "  c")
+    model.step()
+    (after,) = widgets(names_network, model)
+    held = ["QM"[ord(code) - 48] if code != " " else None for code in after.codes]
+    assert held == list(model.names_held.values())
+    assert len(after.recent.split()) == 1
+
+
+def test_an_empty_node_and_a_new_tie_are_shown(model: NamingGame) -> None:
+    model.agent_on("<b>").remove()
+    model.network.G.add_node("new")
+    model.network.G.add_edge("new", 3)
+    (drawn,) = widgets(names_network, model)
+    assert drawn.marks == "x cx"
+    assert len(json.loads(drawn.drawing)["edges"]) == 4
+
+
+def test_the_charts_show_what_was_collected(model: NamingGame) -> None:
+    for _ in range(3):
+        model.step()
+    success, shares = widgets(names_chart, model)
+    assert json.loads(success.points)["rounds"] == 3
+    assert len(json.loads(shares.points)["y"]) == 2
+    assert json.loads(shares.lines)["names"] == ["Q", "M"]
+
+
+def test_they_are_components_of_the_page_of_mesa() -> None:
+    pytest.importorskip("mesa.visualization", reason="Mesa's own page is not installed")
+    from mesa.visualization import SolaraViz
+
+    page = SolaraViz(
+        NamingGame(graph="ring(n=6)", names="QM", rng=3), components=[names_network, names_chart]
+    )
+    _, context = solara.render(page, handle_error=False)
+    assert context.find().widgets
+    context.close()
