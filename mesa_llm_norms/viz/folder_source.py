@@ -62,6 +62,11 @@ class FolderSource:
         return self._recent.reaches(self._stop)
 
     @property
+    def free(self) -> bool:
+        """Whether play costs nothing, so that a link may have it played."""
+        return True
+
+    @property
     def between_rounds(self) -> bool:
         """Whether the last population round that was begun is over, or the record is."""
         rows, shown = self.recorded.rows, self._shown

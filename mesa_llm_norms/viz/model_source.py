@@ -72,6 +72,11 @@ class ModelSource:
         return self.model.converged
 
     @property
+    def free(self) -> bool:
+        """Whether play costs nothing, so that a link may have it played."""
+        return self.model.session is None
+
+    @property
     def between_rounds(self) -> bool:
         """Whether the last population round that was begun is over."""
         return self.model.between_rounds

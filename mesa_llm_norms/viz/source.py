@@ -37,6 +37,10 @@ class Source(Protocol):
         """Whether the population has converged."""
 
     @property
+    def free(self) -> bool:
+        """Whether play costs nothing, so that a link may have it played."""
+
+    @property
     def between_rounds(self) -> bool:
         """Whether the last population round that was begun is over."""
 

@@ -19,10 +19,11 @@ from mesa_llm_norms.viz.folder_source import FolderSource
 from mesa_llm_norms.viz.hosting import hosting
 from mesa_llm_norms.viz.model_source import ModelSource, check_setting
 from mesa_llm_norms.viz.recorded_run import RecordedRun, read_recorded_run
-from mesa_llm_norms.viz.runner import Order, Runner
+from mesa_llm_norms.viz.runner import Runner
 from mesa_llm_norms.viz.scenes import Scene, read_scenes, result_of
 from mesa_llm_norms.viz.setting import Setting
 from mesa_llm_norms.viz.source import Source
+from mesa_llm_norms.viz.work import Order
 
 SECOND = "vs"
 """The key under which a link has the setting of the second population."""

@@ -11,8 +11,9 @@ from messages_server import Fault, MessagesServer
 
 from mesa_llm_norms.viz.hosting import Hosting, host, hosting
 from mesa_llm_norms.viz.recorded_run import read_recorded_run
-from mesa_llm_norms.viz.runner import FULL_SPEED, Order, Runner
+from mesa_llm_norms.viz.runner import Runner
 from mesa_llm_norms.viz.visit import Visit
+from mesa_llm_norms.viz.work import FULL_SPEED, Order
 
 LIVE = "claude:claude-test-1"
 QUERY = f"mind={LIVE}&names=QM&topology=ring(n=6)&seed=2"
@@ -32,11 +33,13 @@ def started(
     """Start a visit to a page with a live mind behind a server that is on this computer."""
     before, visits = hosting(), []
 
-    def start(server: MessagesServer, budget_calls: int = 500) -> tuple[Visit, Runner]:
+    def start(
+        server: MessagesServer, budget_calls: int = 500, more: str = ""
+    ) -> tuple[Visit, Runner]:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         host(Hosting(minds=(LIVE,), folder=tmp_path, budget_calls=budget_calls))
-        visit = Visit(QUERY)
+        visit = Visit(QUERY + more)
         visits.append(visit)
         assert visit.problem == ""
         runner = visit.runners[0]
@@ -70,7 +73,7 @@ def test_an_agent_shows_its_prompt_and_reply_and_the_page_what_it_cost(
         )
         assert card.choices is None
         assert card.exchange is not None
-        assert card.name in (card.exchange.reply or "")
+        assert (card.name or "nobody") in (card.exchange.reply or "")
         assert card.exchange.prompt
         assert sum(card.exchange.tokens) > 0
         usage = runner.frame.usage
@@ -128,3 +131,10 @@ def test_play_with_live_minds_ends_by_itself(
         visit.give(Order.PLAY)
         until(lambda: not runner.playing and "Stopped after round 2" in runner.frame.note)
         assert runner.frame.interactions == 12
+
+
+def test_a_link_alone_makes_no_call(started: Callable[..., tuple[Visit, Runner]]) -> None:
+    with MessagesServer() as server:
+        _, runner = started(server, more="&at=20")
+        assert runner.frame.interactions == 0
+        assert not server.requests

@@ -37,9 +37,10 @@ from mesa_llm_norms.viz.frame import Card, Usage
 from mesa_llm_norms.viz.model_source import ModelSource
 from mesa_llm_norms.viz.record import Record
 from mesa_llm_norms.viz.recorded_run import RecordedRun, read_recorded_run
-from mesa_llm_norms.viz.runner import FULL_SPEED, Order, Runner
+from mesa_llm_norms.viz.runner import Runner
 from mesa_llm_norms.viz.setting import Setting
 from mesa_llm_norms.viz.stage import Stage
+from mesa_llm_norms.viz.work import FULL_SPEED, Order
 
 LIVE = "claude:claude-test-1"
 GOAL = Goal("converged")

@@ -40,11 +40,7 @@ def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game
         solara.lab.use_task(bench.watch, dependencies=[])
         solara.Title(title)
         solara.Style(Path(__file__).parent / "page.css")
-        error, clear = solara.use_exception()
-        if error is None:
-            _Layout(bench, title)
-        else:
-            _Fallen(bench, error, clear)
+        _Safe(bench, title)
 
     return Page
 
@@ -76,6 +72,16 @@ def _Layout(bench: Bench, title: str) -> None:  # noqa: N802
             with solara.Div(classes=["norms-sides", f"norms-{len(bench.visit.runners)}"]):
                 for side in range(len(bench.visit.runners)):
                     Population(bench, side).key(f"{shown} {side}")
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Safe(bench: Bench, title: str) -> None:  # noqa: N802
+    """Show the page, or what went wrong in it; one or the other must be all there is in here."""
+    error, clear = solara.use_exception()
+    if error is None:
+        _Layout(bench, title)
+    else:
+        _Fallen(bench, error, clear)
 
 
 @solara.component  # type: ignore[untyped-decorator]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,8 +13,10 @@ import solara
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.viz.frame import Frame
-from mesa_llm_norms.viz.runner import Order
 from mesa_llm_norms.viz.visit import Visit
+from mesa_llm_norms.viz.work import Order
+
+_log = logging.getLogger(__name__)
 
 HEARTBEAT = 0.3
 """Seconds without news after which the link is brought up to date."""
@@ -102,6 +105,10 @@ class Bench:
             action()
         except NormsError as error:
             self.problem.value = str(error)
+            return
+        except Exception as error:
+            _log.error("unexpected error on the page", exc_info=error)
+            self.problem.value = f"unexpected: {error!r}"
             return
         self.problem.value = ""
         if anew:

@@ -9,7 +9,7 @@ from mesa_llm_norms.topologies import names_file
 from mesa_llm_norms.topologies.call import parse
 from mesa_llm_norms.topologies.registry import Topology, find_topology, topologies
 from mesa_llm_norms.viz.hosting import hosting
-from mesa_llm_norms.viz.runner import FULL_SPEED
+from mesa_llm_norms.viz.work import FULL_SPEED
 
 SPEEDS: Mapping[str, float] = {
     "very slow": 0.2,

@@ -9,7 +9,7 @@ import solara
 
 from mesa_llm_norms.viz.page.bench import COMMIT, LOOK, TIE, Bench
 from mesa_llm_norms.viz.page.choices import SPEEDS
-from mesa_llm_norms.viz.runner import Order
+from mesa_llm_norms.viz.work import Order
 
 _MODES = {
     LOOK: "shows the agent",
