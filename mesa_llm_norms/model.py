@@ -216,7 +216,6 @@ class NamingGame(NetworkModel[NamingAgent]):
         """
         if interactions is not None:
             read_whole("interactions", interactions, 0, MOST)
-        self._engine.ask_anew()
         return self._play_on(interactions)
 
     def interrupt(self) -> None:

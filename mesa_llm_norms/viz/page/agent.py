@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import solara
 
+from mesa_llm_norms.viz.frame import Frame
 from mesa_llm_norms.viz.page.bench import Bench
 from mesa_llm_norms.viz.views import AgentView
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def AgentCard(bench: Bench, side: int) -> None:  # noqa: N802
+def AgentCard(bench: Bench, side: int, frame: Frame) -> None:  # noqa: N802
     """Show the selected agent, if it is on this side."""
     chosen = bench.selected.value
     if chosen is None or chosen[0] != side:
@@ -21,7 +22,7 @@ def AgentCard(bench: Bench, side: int) -> None:  # noqa: N802
                 classes=["norms-hint"],
             )
         return
-    frame, runner, place = bench.frame(side), bench.visit.runners[side], chosen[1]
+    runner, place = bench.visit.runners[side], chosen[1]
     card = runner.card(place)
     if card is not None:
         AgentView(

@@ -16,7 +16,7 @@ import solara.lab
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.viz.page.bench import Bench, use_bench
 from mesa_llm_norms.viz.page.downloads import Downloads
-from mesa_llm_norms.viz.page.figures import Population
+from mesa_llm_norms.viz.page.figures import Sides
 from mesa_llm_norms.viz.page.scene_panel import SceneChoice, ScenePanel
 from mesa_llm_norms.viz.page.setting_panel import SettingPanel
 from mesa_llm_norms.viz.page.toolbar import Choices, Toolbar
@@ -47,7 +47,6 @@ def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Layout(bench: Bench, title: str) -> None:  # noqa: N802
-    shown = bench.shown.value
     # The style sheet has the panel open at first where there is room, and closed elsewhere.
     toggled, toggle = solara.use_state(False)
     with solara.Div(classes=["norms-page", f"norms-wide-{'closed' if toggled else 'open'}"]):
@@ -69,9 +68,7 @@ def _Layout(bench: Bench, title: str) -> None:  # noqa: N802
                 Choices(bench)
             ScenePanel(bench)
             Toolbar(bench)
-            with solara.Div(classes=["norms-sides", f"norms-{len(bench.visit.runners)}"]):
-                for side in range(len(bench.visit.runners)):
-                    Population(bench, side).key(f"{shown} {side}")
+            Sides(bench)
 
 
 @solara.component  # type: ignore[untyped-decorator]

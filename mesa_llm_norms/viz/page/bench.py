@@ -12,7 +12,6 @@ import solara
 
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.viz.frame import Frame
 from mesa_llm_norms.viz.visit import Visit
 from mesa_llm_norms.viz.work import Order
 
@@ -80,11 +79,6 @@ class Bench:
         )
         if status != self.status.peek():
             self.status.value = status
-
-    def frame(self, side: int) -> Frame:
-        """Return what is on screen on a side; whoever asks is drawn anew with the next frame."""
-        self.frames.get()
-        return self.visit.runners[side].frame
 
     def give(self, order: Order) -> None:
         """Have all populations do something.

@@ -11,62 +11,60 @@ from mesa_llm_norms.viz.page.seeking import Seeking
 from mesa_llm_norms.viz.setting import Setting
 from mesa_llm_norms.viz.views import KeyFigures, NetworkView, RoundsChart, chart_lines
 
+MOST_LABELS = 300
+"""Of larger populations names are not written into agents."""
 NOTHING = "\N{EN DASH}"
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def Population(bench: Bench, side: int) -> None:  # noqa: N802
+def Sides(bench: Bench) -> None:  # noqa: N802
+    """Show the populations.
+
+    Nothing else on the page follows the frames: every component that did would have the whole page
+    looked through once more for each of them.
+    """
+    shown = bench.shown.value
+    bench.frames.get()
+    runners = bench.visit.runners
+    with solara.Div(classes=["norms-sides", f"norms-{len(runners)}"]):
+        for side, runner in enumerate(runners):
+            Population(bench, side, runner.frame).key(f"{shown} {side}")
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def Population(bench: Bench, side: int, frame: Frame) -> None:  # noqa: N802
     """Show the population of a side."""
-    with solara.Div(classes=["norms-side"], attributes={"data-testid": f"side-{side}"}):
-        if len(bench.visit.runners) > 1:
-            solara.Div(children=[_heading(bench, side)], classes=["norms-heading"])
-        Figures(bench, side)
-        if bench.visit.replaying:
-            Seeking(bench, side)
-        with solara.Div(classes=["norms-views"]):
-            with solara.Div(classes=["norms-network"]):
-                Network(bench, side)
-            with solara.Div(classes=["norms-charts"]):
-                Charts(bench, side)
-                AgentCard(bench, side)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def Network(bench: Bench, side: int) -> None:  # noqa: N802
-    """Show who holds which name."""
-    frame = bench.frame(side)
     chosen, first = bench.selected.value, bench.first_end.value
-    NetworkView(
-        drawing=frame.drawing,
-        codes=frame.codes,
-        marks=frame.marks,
-        recent=frame.recent,
-        selected=chosen[1] if chosen and chosen[0] == side else -1,
-        second=first[1] if first and first[0] == side else -1,
-        labels=len(frame.codes) <= 300,
-        by_degree=bench.by_degree.value,
-        height="66vh" if len(bench.visit.runners) == 1 else "56vh",
-        hint="Click the agent at the other end." if first and first[0] == side else "",
-        on_pick=lambda place: bench.pick(side, place),
-    )
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def Charts(bench: Bench, side: int) -> None:  # noqa: N802
-    """Show success rate and shares by round."""
-    frame = bench.frame(side)
     success = solara.use_memo(lambda: chart_lines(["success"]), [])
     shares = solara.use_memo(lambda: chart_lines(frame.pool), [frame.pool])
-    if not frame.pool:
-        return
-    RoundsChart("Success rate: meetings in which the names matched", success, frame.successes)
-    RoundsChart("Share of each name played", shares, frame.shares)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def Figures(bench: Bench, side: int) -> None:  # noqa: N802
-    """Show the state of the population in a few numbers."""
-    KeyFigures(_figures(bench.frame(side)), f"figures-{side}")
+    alone = len(bench.visit.runners) == 1
+    with solara.Div(classes=["norms-side"], attributes={"data-testid": f"side-{side}"}):
+        if not alone:
+            solara.Div(children=[_heading(bench, side)], classes=["norms-heading"])
+        KeyFigures(_figures(frame), f"figures-{side}")
+        if bench.visit.replaying:
+            Seeking(bench, side, frame)
+        with solara.Div(classes=["norms-views"]):
+            with solara.Div(classes=["norms-network"]):
+                NetworkView(
+                    drawing=frame.drawing,
+                    codes=frame.codes,
+                    marks=frame.marks,
+                    recent=frame.recent,
+                    selected=chosen[1] if chosen and chosen[0] == side else -1,
+                    second=first[1] if first and first[0] == side else -1,
+                    labels=len(frame.codes) <= MOST_LABELS,
+                    by_degree=bench.by_degree.value,
+                    height="66vh" if alone else "56vh",
+                    hint="Click the agent at the other end." if first and first[0] == side else "",
+                    on_pick=lambda place: bench.pick(side, place),
+                )
+            with solara.Div(classes=["norms-charts"]):
+                if frame.pool:
+                    title = "Success rate: meetings in which the names matched"
+                    RoundsChart(title, success, frame.successes)
+                    RoundsChart("Share of each name played", shares, frame.shares)
+                AgentCard(bench, side, frame)
 
 
 def _figures(frame: Frame) -> list[tuple[str, str]]:

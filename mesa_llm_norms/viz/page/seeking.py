@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import solara
 
+from mesa_llm_norms.viz.frame import Frame
 from mesa_llm_norms.viz.page.bench import Bench
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def Seeking(bench: Bench, side: int) -> None:  # noqa: N802
+def Seeking(bench: Bench, side: int, frame: Frame) -> None:  # noqa: N802
     """Show how far a recorded run has been gone through, and go to any moment of it."""
-    frame, runner = bench.frame(side), bench.visit.runners[side]
+    runner = bench.visit.runners[side]
     if not frame.length:
         return
 

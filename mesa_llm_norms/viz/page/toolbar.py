@@ -29,7 +29,7 @@ def Toolbar(bench: Bench) -> None:  # noqa: N802
     def give(order: Order) -> Callable[[], None]:
         return lambda: bench.give(order)
 
-    with solara.Div(classes=["norms-bar"]):
+    with solara.Div(classes=["norms-bar"], attributes={"data-testid": "controls"}):
         if playing:
             _Button("Pause", "mdi-pause", give(Order.PAUSE), "pause", main=True)
         else:
@@ -104,7 +104,8 @@ def _Mode(bench: Bench) -> None:  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Name(bench: Bench) -> None:  # noqa: N802
-    pool = list(bench.frame(0).pool)
+    bench.status.get()
+    pool = list(bench.visit.runners[0].frame.pool)
     if pool:
         solara.Select(
             "to the name",
