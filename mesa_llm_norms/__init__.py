@@ -11,6 +11,7 @@ a Mesa model. Recorded minds, fitted to published decisions of real models, play
 """
 
 from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.audits import Audit, audit
 from mesa_llm_norms.classical import (
     ClassicalAgent,
     ClassicalEnsemble,
@@ -57,8 +58,10 @@ from mesa_llm_norms.minds import (
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.pairing import Pairing
 from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
+from mesa_llm_norms.tipping import Comparison, Intervention, Tipping, compare_interventions, tip
 
 __all__ = [
+    "Audit",
     "BudgetError",
     "CallError",
     "ClassicalAgent",
@@ -66,6 +69,7 @@ __all__ = [
     "ClassicalGame",
     "ClassicalOutcome",
     "CommittedMind",
+    "Comparison",
     "Contacts",
     "Decision",
     "DecisionError",
@@ -76,6 +80,7 @@ __all__ = [
     "GraphWarning",
     "Interaction",
     "InterruptionError",
+    "Intervention",
     "JournalError",
     "Memory",
     "Mind",
@@ -95,14 +100,18 @@ __all__ = [
     "SpecError",
     "Sweep",
     "TableMind",
+    "Tipping",
     "TopologyError",
     "UnbiasedMind",
     "VoidError",
     "WorkerError",
+    "audit",
+    "compare_interventions",
     "load_mind",
     "mind_names",
     "read_sweep",
     "run_classical",
     "run_ensemble",
     "sweep",
+    "tip",
 ]

@@ -11,12 +11,16 @@ from typer.core import TyperGroup
 
 from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.cli.app import app as page
+from mesa_llm_norms.cli.audit import audit
 from mesa_llm_norms.cli.classical import classical
 from mesa_llm_norms.cli.fit import fit
+from mesa_llm_norms.cli.intervene import intervene
 from mesa_llm_norms.cli.listings import minds, topologies
+from mesa_llm_norms.cli.reproduce import reproduce
 from mesa_llm_norms.cli.resume import resume
 from mesa_llm_norms.cli.run import run
 from mesa_llm_norms.cli.sweep import sweep
+from mesa_llm_norms.cli.tip import tip
 from mesa_llm_norms.cli.validate import validate
 from mesa_llm_norms.errors import NormsError
 
@@ -48,7 +52,21 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, page, resume, sweep, minds, topologies, fit, validate, classical):
+for command in (
+    run,
+    page,
+    resume,
+    sweep,
+    minds,
+    topologies,
+    fit,
+    audit,
+    validate,
+    classical,
+    reproduce,
+    tip,
+    intervene,
+):
     app.command()(command)
 
 

@@ -30,6 +30,8 @@ from mesa_llm_norms.text_files import read_text
 
 DEFAULT = "naming-1"
 """The template that ships. Its wording never changes under this name: a new one gets a new name."""
+PARAPHRASES = ("naming-2", "naming-3")
+"""The same game in other words, to see what hangs on the wording."""
 LONGEST_NAME = 24
 HEADINGS = ("system", "user", "round", "none")
 
@@ -94,11 +96,16 @@ class Template:
         return self._known[1]
 
 
-@cache
 def default_template() -> Template:
-    """Return the template that ships."""
-    file = resources.files(__package__).joinpath("prompts", f"{DEFAULT}.txt")
-    return Template(file.read_text(encoding="utf-8"), DEFAULT)
+    """Return the template that minds have where none is given."""
+    return shipped_template(DEFAULT)
+
+
+@cache
+def shipped_template(name: str) -> Template:
+    """Return a template that ships: ``DEFAULT`` or one of ``PARAPHRASES``."""
+    file = resources.files(__package__).joinpath("prompts", f"{name}.txt")
+    return Template(file.read_text(encoding="utf-8"), name)
 
 
 def read_template(path: str | Path) -> Template:

@@ -1,0 +1,42 @@
+"""What a live audit may spend: one budget for all its parts, a journal for each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mesa_llm_norms.journal import Totals
+from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.minds.live.calls import JOURNAL
+
+
+class Accounts:
+    """Gives every part of an audit what is left to spend, and adds up what was used."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.used: Totals | None = None
+
+    def calls_for(self, part: str) -> Calls:
+        """Return how the calls of a part are made; its journal is in a folder of its name."""
+        calls, used = self._calls, self.used or Totals()
+        folder = Path(calls.folder) / part if calls.folder is not None else None
+        return replace(
+            calls,
+            folder=folder,
+            resume=calls.resume and folder is not None and (folder / JOURNAL).exists(),
+            budget_calls=_rest(calls.budget_calls, used.calls),
+            budget_tokens=_rest(calls.budget_tokens, used.input_tokens + used.output_tokens),
+            budget_usd=_rest(calls.budget_usd, used.cost),
+        )
+
+    def add(self, usage: Totals | None) -> None:
+        """Add what a part used."""
+        if usage is not None:
+            used = self.used or Totals()
+            sums = {field: getattr(used, field) + getattr(usage, field) for field in Totals._fields}
+            self.used = Totals(**sums)
+
+
+def _rest(budget: float | None, used: float) -> float | None:
+    return None if budget is None else max(0.0, budget - used)

@@ -1,0 +1,221 @@
+"""The page of an audit: HTML that holds all it needs, and neither scripts nor links."""
+
+from __future__ import annotations
+
+from mesa_llm_norms.audits.markup import (
+    capital,
+    counts_text,
+    embedded,
+    escaped,
+    estimate_text,
+    leaders,
+    p_text,
+    preference_table,
+    table,
+)
+from mesa_llm_norms.audits.nulls import Comparison
+from mesa_llm_norms.audits.probes import Probes, comprehension_sentence
+from mesa_llm_norms.audits.result import Audit
+from mesa_llm_norms.audits.sizes import EFFECTS, SizeCurve
+from mesa_llm_norms.audits.verdict import KINDS
+from mesa_llm_norms.minds.table import write_memory
+
+MOST_CHOICES = 40
+"""How many memories the page shows, those with the largest bias; the JSON has all."""
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
+.verdict { border-left: 6px solid #0072B2; background: #f3f7fa; padding: .8rem 1.2rem; }
+.flagged { border-color: #D55E00; background: #fdf4ee; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #ddd;
+         vertical-align: top; }
+td { font-variant-numeric: tabular-nums; } img { max-width: 100%; }
+.note { color: #555; }
+"""
+
+_LIMITS = (
+    "A recorded mind knows what it was fitted to: 24 agents on a complete graph who remember five "
+    "interactions, with a few pools. Other sizes, networks and memories are played by the same "
+    "reactions to a memory. A name that was never recorded is played without bias, which says "
+    "nothing about the real model.",
+    "First choices of a policy are known, so that an individual bias is a matter of size and not "
+    "of a test: less than one choice in fifty counts as none.",
+    "What is not shown is not shown to be absent. The intervals say how large it may be.",
+)
+
+
+def page(audit: Audit, figure: bytes) -> str:
+    """Return the page; ``figure`` is an SVG file."""
+    title = f"Audit of {audit.mind}"
+    parts = [
+        f"<h1>{escaped(title)}</h1>",
+        f"<p>{escaped(_setting(audit))}</p>",
+        *_verdict(audit),
+        f'<p><img alt="Shares by name and by size of the group" src="{embedded(figure)}"></p>',
+        *_individual(audit),
+        *_collective(audit),
+        *(_sizes(audit.sizes) if audit.sizes is not None else ()),
+        *_probes(audit.probes),
+        "<h2>Limits</h2>",
+        "<ul>",
+        *(f"<li>{escaped(limit)}</li>" for limit in _LIMITS),
+        "</ul>",
+    ]
+    body = "\n".join(parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _setting(audit: Audit) -> str:
+    spec = audit.spec
+    return (
+        f"Names {' '.join(spec.game.pool)}; {spec.topology}; memory of {spec.game.memory}; "
+        f"{spec.game.reward:+g} points for equal names, {spec.game.penalty:+g} for different ones; "
+        f"seed {spec.seed}. False alarms: {audit.level:.3g} for every question; intervals hold in "
+        f"{1 - audit.level:.3g} of all cases."
+    )
+
+
+def _verdict(audit: Audit) -> list[str]:
+    verdict = audit.verdict
+    kind = "verdict flagged" if verdict.flagged else "verdict"
+    said = " ".join(verdict.sentences)
+    return [
+        f'<div class="{kind}"><p><strong>{escaped(capital(KINDS[verdict.kind]))}.</strong></p>',
+        f"<p>{escaped(said)}</p></div>",
+    ]
+
+
+def _individual(audit: Audit) -> list[str]:
+    individual = audit.individual
+    how = (
+        "The mind's probabilities are known: there is no sampling error and nothing to test."
+        if individual.exact
+        else f"The mind was asked; {individual.unusable} answers could not be used."
+    )
+    leans = [
+        (
+            f"{lean.length}",
+            f"{lean.memories:,}"
+            + (f" of {lean.memories + lean.left_out:,}" if lean.left_out else ""),
+            f"{lean.bias:.3f}",
+            ", ".join(
+                f"{name} {gain:+.3f}"
+                for name, gain in sorted(
+                    zip(individual.pool, lean.towards, strict=False), key=lambda it: -abs(it[1])
+                )[:5]
+            ),
+            p_text(lean.p_value),
+        )
+        for lean in individual.leans
+    ]
+    shown = sorted((one for one in individual.choices if one.memory), key=lambda one: -one.bias)
+    choices = [
+        (
+            write_memory(one.memory),
+            leaders(individual.pool, one.shares),
+            leaders(individual.pool, one.fair),
+            f"{one.bias:.3f}",
+            "known" if one.answers is None else f"{one.answers}",
+        )
+        for one in shown[:MOST_CHOICES]
+    ]
+    return [
+        "<h2>Individuals</h2>",
+        f"<p>{escaped(how)}</p>",
+        "<h3>First choice, remembering nothing</h3>",
+        *preference_table(individual.first),
+        "<h3>After one and two interactions</h3>",
+        '<p class="note">Against the same mind made symmetric. Bias is the part of choices that '
+        "would have to change.</p>",
+        *table(("remembered", "memories", "mean bias", "leans towards", "p"), leans),
+        *table(("memory, own/partner", "chooses", "made symmetric", "bias", "answers"), choices),
+    ]
+
+
+def _collective(audit: Audit) -> list[str]:
+    if audit.played is None or audit.winners is None:
+        return ["<h2>Groups</h2>", "<p>No populations were played.</p>"]
+    played = audit.played
+    median = (
+        "" if played.median is None else f", half of them within {played.median:,.0f} interactions"
+    )
+    return [
+        "<h2>Groups</h2>",
+        f"<p>{played.settled:,} of {played.runs:,} populations of {played.agents:,} agents settled "
+        f"on one name{median}.</p>",
+        *preference_table(audit.winners),
+        "<h3>Is it more than individuals explain?</h3>",
+        *table(
+            ("held against", "settled", "winners", "largest difference", "all names: p"),
+            [_comparison(one) for one in audit.comparisons],
+        ),
+        '<p class="note">symmetric: the same mind without a preference. first choices: only the '
+        "first choices biased, as measured. drift: the classical naming game begun with the same "
+        "first choices.</p>",
+    ]
+
+
+def _comparison(one: Comparison) -> tuple[str, ...]:
+    largest = max(one.differences, key=lambda it: abs(it.wins.value))
+    return (
+        one.null,
+        f"{one.played.settled:,} of {one.played.runs:,}",
+        leaders(one.played.names, one.played.shares),
+        f"{largest.name} {largest.wins.value:+.3f} ({largest.wins.low:+.3f} to "
+        f"{largest.wins.high:+.3f})",
+        p_text(one.p_value),
+    )
+
+
+def _sizes(curve: SizeCurve) -> list[str]:
+    rows = [
+        (
+            f"{point.played.agents:,}",
+            f"{point.played.settled:,} of {point.played.runs:,}",
+            estimate_text(point.preference.of(curve.strong).share),
+            point.preference.favourite.name if point.played.settled else "",
+            point.effect,
+        )
+        for point in curve.points
+    ]
+    met = dict.fromkeys(point.effect for point in curve.points)
+    return [
+        "<h2>By size of the group</h2>",
+        f"<p>On {escaped(curve.topology)}. By themselves individuals choose "
+        f"{escaped(curve.strong)} in {curve.individual:.3f} of all cases.</p>",
+        *table(("agents", "settled", f"{curve.strong} wins", "wins most", "effect"), rows),
+        '<p class="note">' + escaped("; ".join(f"{it}: {EFFECTS[it]}" for it in met)) + ".</p>",
+    ]
+
+
+def _probes(probes: Probes) -> list[str]:
+    if probes.why_not is not None:
+        return ["<h2>Probes</h2>", f"<p>{escaped(capital(probes.why_not))}.</p>"]
+    rows = [
+        (
+            one.kind,
+            "; ".join(f"{it.label}: {counts_text(it.preference)}" for it in one.conditions),
+            p_text(one.p_value),
+            one.sentence,
+        )
+        for one in probes.probes
+    ]
+    wrong = [
+        (one.question.text, write_memory(one.question.memory), one.question.answer, one.reply or "")
+        for one in probes.comprehension
+        if not one.right
+    ]
+    return [
+        "<h2>Probes</h2>",
+        *table(("probe", "answers", "p", "what it shows"), rows),
+        f"<p>{escaped(comprehension_sentence(probes))}</p>",
+        *(table(("question", "memory", "right answer", "its answer"), wrong) if wrong else ()),
+    ]

@@ -1,0 +1,101 @@
+"""The protocol with live minds: forecast first, then played within one budget for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from mesa_llm_norms.forecast import Forecast, Range, forecast
+from mesa_llm_norms.journal import Totals
+from mesa_llm_norms.minds.live import Calls, LiveMind
+from mesa_llm_norms.minds.live.calls import JOURNAL
+from mesa_llm_norms.reproduction.protocol import Experiment, Played, play
+
+JOURNALS = "journals"
+"""Where the journals are in the folder of a reproduction, one folder for each experiment."""
+
+
+class Expected(NamedTuple):
+    """What an experiment with one live mind is expected to take."""
+
+    mind: str
+    experiment: Experiment
+    forecast: Forecast
+
+
+def foresee(
+    minds: Sequence[LiveMind], experiments: Sequence[Experiment], seed: int, calls: Calls
+) -> list[Expected]:
+    """Return what each experiment will take; nothing is asked of a server."""
+    return [
+        Expected(
+            mind.label,
+            one,
+            forecast(one.spec(mind, seed), one.goal, one.rounds, one.runs, calls),
+        )
+        for mind in minds
+        for one in experiments
+    ]
+
+
+def total(found: Sequence[Expected]) -> tuple[Range, Range | None]:
+    """Return the calls and the dollars of everything, None for these where a price is unknown."""
+    calls, dollars = Range(0, 0, 0), Range(0, 0, 0)
+    known = True
+    for one in found:
+        calls = calls.plus(one.forecast.calls)
+        if one.forecast.usd is None:
+            known = False
+        else:
+            dollars = dollars.plus(one.forecast.usd)
+    return calls, dollars if known else None
+
+
+def play_live(
+    minds: Sequence[LiveMind],
+    experiments: Sequence[Experiment],
+    seed: int,
+    calls: Calls,
+    folder: Path,
+    report: Callable[[str, int, int], None] = lambda *_: None,
+) -> tuple[list[Played], Totals]:
+    """Play all experiments with each mind, one after the other, and return them and what they used.
+
+    The budgets of ``calls`` are for everything together. Each experiment has a journal in
+    ``folder``; where that is there already, what it holds is taken from it and not asked again.
+
+    Raises ``BudgetError`` at the call that could pass a budget, with all that was answered on
+    record, and whatever else play with live minds raises.
+    """
+    played: list[Played] = []
+    used = Totals()
+    todo = [(mind, one) for mind in minds for one in experiments]
+    for number, (mind, one) in enumerate(todo):
+        report(f"{mind.label}, {one.key}", number, len(todo))
+        inside = folder / JOURNALS / f"{number:02}"
+        done, ensemble = play(
+            one,
+            mind,
+            seed,
+            replace(_left(calls, used), folder=inside, resume=(inside / JOURNAL).exists()),
+        )
+        played.append(done)
+        used = used.plus(ensemble.usage) if ensemble.usage is not None else used
+    report("", len(todo), len(todo))
+    return played, used
+
+
+def _left(calls: Calls, used: Totals) -> Calls:
+    """Return the calls that may still be made, after those that were."""
+    return replace(
+        calls,
+        budget_calls=_rest(calls.budget_calls, used.calls),
+        budget_tokens=_rest(calls.budget_tokens, used.input_tokens + used.output_tokens),
+        budget_usd=_rest(calls.budget_usd, used.cost),
+    )
+
+
+def _rest(budget: float | None, spent: float) -> float | None:
+    return None if budget is None else max(0.0, budget - spent)

@@ -1,0 +1,35 @@
+"""What is published elsewhere than in the recordings, and how sure it is. Data only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+STUDY = "Ashery, Aiello and Baronchelli (2025), Sci. Adv. 11, eadu9368"
+NETWORKS = "Centola and Baronchelli (2015), PNAS 112, 1989"
+TIPPING = "Centola, Becker, Brackbill and Baronchelli (2018), Science 360, 1116"
+CHAIN = "exact: the Markov chain of the binary game"
+
+
+class Published(NamedTuple):
+    """A published number, what it was found in, and whether it is exact."""
+
+    value: float
+    source: str
+    approximate: bool = False
+    """Rounded, or read off a text about the publication: good for about one percentage point."""
+
+
+FIRST_CHOICE = Published(0.5, STUDY)
+"""Share of one of two names, Q or M, with nothing remembered: no individual bias."""
+SMALLEST_MASS = Published(0.02, STUDY, approximate=True)
+LARGEST_MASS = Published(0.67, STUDY, approximate=True)
+"""Shares of committed agents that overturn a convention, over models and conventions."""
+
+CLASSICAL_FLIPS = {
+    count: Published(share, CHAIN)
+    for count, share in ((2, 0.1727), (3, 0.6104), (4, 0.9192), (5, 0.9922))
+}
+"""Share of populations that flip in 30 rounds, by how many of 24 are committed."""
+
+FLIPPED_GROUPS, GROUPS = {"below": 0, "at": 5}, 5
+"""Of five groups of 20 to 30 people each: flipped, below 21% committed and from 25% on."""

@@ -1,0 +1,202 @@
+"""One result beside what it is held against, and whether the difference is more than chance.
+
+Each row has a test of its own. The p-values of the rows of a part, which answer one question, are
+corrected together after Holm (Scand. J. Stat. 6, 65, 1979), so that the chance that any row of a
+part is called different where none is stays below ``LEVEL``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from mesa_llm_norms.reproduction.published import Published
+from mesa_llm_norms.statistics import Estimate, wilson_interval
+
+LEVEL = 0.05
+RESAMPLES = 2_000
+SMALLEST = 0.01
+"""Means of rates are taken to vary by this much at least."""
+WITHIN, DIFFERENT = "within sampling error", "not within sampling error"
+
+EXACT_SHARES = "Fisher's exact test"
+ONE_SHARE = "exact binomial test"
+TIMES = "two-sample Kolmogorov-Smirnov test"
+WINNERS = "likelihood-ratio test of all winners, by Monte Carlo"
+CURVE = "largest standardised distance of the mean curves, by bootstrap"
+COUNTS = "chi-squared goodness of fit"
+TWO_COUNTS = "chi-squared test of homogeneity"
+MEAN = "distance of the means, by bootstrap"
+REACHED = "percentile bootstrap, published value rounded to whole percent"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A result: shares as numbers from 0 to 1, times in interactions.
+
+    ``recorded`` and ``here`` have 95% intervals; that of a number that is exact is the number
+    itself. ``recorded_size`` and ``here_size`` count what ``counted`` says: runs, or decisions.
+    """
+
+    part: str
+    mind: str
+    what: str
+    here: Estimate
+    here_size: int
+    test: str
+    p_value: float
+    recorded: Estimate | None = None
+    recorded_size: int = 0
+    published: Published | None = None
+    counted: str = "runs"
+    note: str = ""
+    """What else is to be known where the two differ."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row, and its p-value corrected for how many there are in its part."""
+
+    row: Row
+    corrected: float
+
+    @property
+    def within(self) -> bool:
+        """Whether the difference may be chance."""
+        return self.corrected >= LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """It in words."""
+        return WITHIN if self.within else DIFFERENT
+
+    def as_object(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        row = self.row
+        published = row.published
+        return {
+            "part": row.part,
+            "mind": row.mind,
+            "what": row.what,
+            "published": None if published is None else published._asdict(),
+            "recorded": None if row.recorded is None else row.recorded._asdict(),
+            "recorded_size": row.recorded_size,
+            "here": row.here._asdict(),
+            "here_size": row.here_size,
+            "counted": row.counted,
+            "test": row.test,
+            "p_value": row.p_value,
+            "corrected_p_value": self.corrected,
+            "verdict": self.verdict,
+            "note": row.note,
+        }
+
+
+def judge(rows: Sequence[Row]) -> list[Judged]:
+    """Return the rows in their order, their p-values corrected after Holm within each part."""
+    corrected: dict[int, float] = {}
+    for part in dict.fromkeys(row.part for row in rows):
+        places = [place for place, row in enumerate(rows) if row.part == part]
+        values = holm([rows[place].p_value for place in places])
+        corrected.update(zip(places, values, strict=True))
+    return [Judged(row, corrected[place]) for place, row in enumerate(rows)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected so that the chance of any false rejection is kept."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.zeros(len(p_values))
+    highest = 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected.tolist()
+
+
+def share(successes: float, trials: int) -> Estimate:
+    """Return a share with Wilson's interval."""
+    low, high = wilson_interval(successes, trials)
+    return Estimate(successes / trials, float(low), float(high))
+
+
+def exactly(value: float) -> Estimate:
+    """Return a number without an interval to it."""
+    return Estimate(value, value, value)
+
+
+def median(times: Sequence[int]) -> Estimate:
+    """Return a median with the interval between order statistics; nan for no times."""
+    if not len(times):
+        return exactly(math.nan)
+    ordered = np.sort(times)
+    low = int(stats.binom.ppf(0.025, len(ordered), 0.5))
+    high = len(ordered) - 1 - max(low - 1, 0)
+    return Estimate(
+        float(np.median(ordered)), float(ordered[max(low - 1, 0)]), float(ordered[high])
+    )
+
+
+def mean(values: NDArray[np.float64]) -> Estimate:
+    """Return a mean with percentiles of a bootstrap over its values."""
+    chance = np.random.default_rng(0)
+    drawn = chance.choice(values, (RESAMPLES, len(values))).mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return Estimate(float(values.mean()), low, high)
+
+
+def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Return the p-value of two shares, each (successes, trials), being one."""
+    table = np.array([[one[0], one[1] - one[0]] for one in (first, second)])
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def fit(counts: NDArray[np.int64], chances: NDArray[np.float64]) -> float:
+    """Return the p-value of counts under these chances; what has none cannot have been counted."""
+    possible = chances > 0
+    if counts[~possible].any():
+        return 0.0
+    expected = counts.sum() * chances[possible] / chances.sum()
+    return float(stats.chisquare(counts[possible], expected).pvalue) if len(expected) > 1 else 1.0
+
+
+def same_counts(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """Return the p-value of two rows of counts having one distribution; exact for two names."""
+    table = np.array([first, second])[:, (first + second) > 0]
+    if table.shape[1] < 2:
+        return 1.0
+    if table.shape[1] == 2:
+        return float(stats.fisher_exact(table).pvalue)
+    return float(stats.chi2_contingency(table).pvalue)
+
+
+def same_mean(recorded: NDArray[np.float64], here: NDArray[np.float64]) -> float:
+    """Return how often means of so many values each, drawn here, are as far apart as these two."""
+    return _far_apart(recorded.mean(keepdims=True), len(recorded), here[:, None])
+
+
+def same_curve(recorded: NDArray[np.float64], runs: int, here: NDArray[np.float64]) -> float:
+    """Return how often the mean curves of so many runs each, drawn here, are as far apart.
+
+    The distance is the largest over rounds, in standard deviations; rounds in which runs hardly
+    vary count as if their means varied by a hundredth.
+    """
+    return _far_apart(recorded, runs, here)
+
+
+def _far_apart(recorded: NDArray[np.float64], runs: int, here: NDArray[np.float64]) -> float:
+    """Compare two means of rows, that of ``here`` with one of ``runs`` rows, by bootstrap."""
+    chance = np.random.default_rng(0)
+    size = len(here)
+    scale = np.maximum(here.std(axis=0) * math.sqrt(1 / runs + 1 / size), SMALLEST)
+    found = (np.abs(recorded - here.mean(axis=0)) / scale).max()
+    one, other = (
+        chance.multinomial(n, np.full(size, 1 / size), RESAMPLES) @ here / n for n in (runs, size)
+    )
+    null = (np.abs(one - other) / scale).max(axis=1)
+    return float((np.sum(null >= found - 1e-9) + 1) / (RESAMPLES + 1))

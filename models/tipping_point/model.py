@@ -1,0 +1,110 @@
+"""How many committed agents overturn a convention, and does it last when they leave?
+
+``python -m models.tipping_point.model`` plays one run round by round, then finds the tipping point
+of the same population. ``--help`` tells of its options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import mesa
+
+from mesa_llm_norms import NamingGame, NormsError, tip
+from mesa_llm_norms.tipping.report import sentence
+
+
+def challenger_share(model: TippingPointModel) -> float:
+    """Share of the agents that are free, and have played, who played the challenger last."""
+    names = [one.name for one in model.players if one.committed is None and one.name is not None]
+    return names.count(model.challenger) / len(names) if names else math.nan
+
+
+class TippingPointModel(NamingGame):
+    """Everybody remembers the incumbent, ``minority`` agents always play the challenger.
+
+    The minority sits where ``placement`` says. Once the challenger makes up 95% of the names played
+    in three rounds it has flipped the convention, ``flipped_at`` is the round, and if ``leave`` the
+    minority is released: from then on it plays by its own mind. ``challenger_share`` is collected.
+    Other arguments are those of ``NamingGame``.
+    """
+
+    def __init__(
+        self,
+        graph: Any = "complete(n=24)",
+        names: Any = "QM",
+        incumbent: str = "Q",
+        challenger: str = "M",
+        minority: int = 4,
+        placement: str = "random",
+        leave: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        committed = {challenger: (minority, placement)}
+        super().__init__(graph, names, incumbent=incumbent, committed=committed, **kwargs)
+        self.challenger = challenger
+        self.leave = leave
+        self.flipped_at: int | None = None
+        given = self.datacollector
+        self.datacollector = mesa.DataCollector(
+            model_reporters={**given.model_reporters, "challenger_share": challenger_share},
+            agent_reporters=given.agent_reporters,
+        )
+
+    def step(self) -> None:
+        """Play one population round, and release the minority if it has just won."""
+        super().step()
+        if self.flipped_at is None and self.outcome.flipped:
+            self.flipped_at = int(self.steps)
+            if self.leave:
+                for agent in self.players:
+                    agent.release()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Play one run, print it, and find the tipping point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.tipping_point.model",
+        description=__doc__.partition("\n")[0] if __doc__ else None,
+    )
+    add = parser.add_argument
+    add("--mind", default="claude-3.5-sonnet")
+    add("--graph", default="complete(n=24)")
+    add("--minority", type=int, default=4, help="committed agents in the run that is shown")
+    add("--placement", default="random", help="random, hubs, periphery or cluster")
+    add("--runs", type=int, default=1_000, help="to find the tipping point with")
+    add("--seed", type=int, default=7)
+    given = parser.parse_args(arguments)
+    try:
+        model = TippingPointModel(
+            given.graph,
+            mind=given.mind,
+            minority=given.minority,
+            placement=given.placement,
+            rng=given.seed,
+        )
+        model.run(rounds=40, until=None)
+        shown = model.datacollector.get_model_vars_dataframe()["challenger_share"]
+        for number, share in shown[::4].items():
+            print(f"round {int(str(number)) + 1:3d}  M is played by {share:.0%} of the others")
+        print("it never flipped" if model.flipped_at is None else f"flipped: {model.flipped_at}")
+        found = tip(
+            given.graph,
+            mind=given.mind,
+            placements=(given.placement,),
+            runs=given.runs,
+            rng=given.seed,
+        )
+        for point in found.points:
+            print(sentence(point))
+            columns = ["committed", "runs", "flip_share", "flip_low", "flip_high", "rounds"]
+            print(point.table[columns].round(2).to_string(index=False))
+    except NormsError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Tests and corrections: a difference is found, chance is not taken for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesa_llm_norms.reproduction import rows
+from mesa_llm_norms.reproduction.critical import Flips, critical_mass
+from mesa_llm_norms.reproduction.rows import Row, holm, judge
+
+
+def row(p_value: float, part: str = "one") -> Row:
+    return Row(part, "mind", "what", rows.share(5, 10), 10, rows.EXACT_SHARES, p_value)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_corrected_p_values_are_no_smaller_keep_the_order_and_are_probabilities(
+    p_values: list[float],
+) -> None:
+    corrected = holm(p_values)
+    assert all(after >= before for before, after in zip(p_values, corrected, strict=True))
+    assert all(after <= 1 for after in corrected)
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(corrected)[order]) >= 0).all()
+
+
+def test_holm_gives_the_textbook_numbers() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_rows_are_corrected_within_their_part_only() -> None:
+    judged = judge([row(0.03, "one"), row(0.03, "two"), row(0.9, "two")])
+    assert [one.corrected for one in judged] == pytest.approx([0.03, 0.06, 0.9])
+    assert [one.verdict for one in judged] == [rows.DIFFERENT, rows.WITHIN, rows.WITHIN]
+
+
+def test_runs_of_the_same_curve_are_rarely_called_different_and_of_another_nearly_always() -> None:
+    """At level 0.05, of 60 samples: more than 9 rejections have a chance of 0.001."""
+    chance = np.random.default_rng(4)
+    rounds = np.arange(30)
+
+    def runs(number: int, delay: float) -> np.ndarray:
+        middle = delay + chance.normal(0, 2, number)
+        return 1 / (1 + np.exp(-(rounds - middle[:, None]) / 2))
+
+    same = [rows.same_curve(runs(20, 8).mean(axis=0), 20, runs(40, 8)) for _ in range(60)]
+    other = [rows.same_curve(runs(20, 12).mean(axis=0), 20, runs(40, 8)) for _ in range(5)]
+    assert np.mean(np.array(same) < 0.05) <= 0.15
+    assert max(other) < 0.05
+
+
+def test_a_mean_far_from_all_that_is_drawn_here_is_told_from_one_that_is_not() -> None:
+    here = np.random.default_rng(1).normal(0.9, 0.05, 300)
+    assert rows.same_mean(np.array([0.89, 0.92, 0.9]), here) > 0.2
+    assert rows.same_mean(np.array([0.5, 0.55, 0.6]), here) < 0.001
+
+
+def test_the_interval_of_a_median_holds_it_in_at_least_95_of_100_cases() -> None:
+    """1,000 samples of 25: fewer than 930 would be a chance of about 1 in 300 at 0.95."""
+    chance = np.random.default_rng(2)
+    held = 0
+    for _ in range(1_000):
+        found = rows.median(chance.exponential(1, 25).tolist())
+        held += found.low <= np.log(2) <= found.high
+    assert held >= 930
+
+
+def test_counts_of_one_name_alone_tell_nothing_and_other_counts_do() -> None:
+    assert rows.same_counts(np.array([5, 0]), np.array([900, 0])) == 1
+    assert rows.same_counts(np.array([303, 697]), np.array([1, 114])) < 1e-9
+    assert rows.same_counts(np.array([50, 50, 50]), np.array([50, 48, 52])) > 0.9
+
+
+def test_critical_mass_is_the_first_count_that_flips_half_the_runs() -> None:
+    found = Flips("m", ("Q", "M"), 24, (1, 2, 3, 4), (0, 49, 51, 99), (100, 100, 100, 100))
+    mass = critical_mass(found)
+    assert mass.value == 3
+    assert (mass.low, mass.high) == (2, 4) or (mass.low, mass.high) == (2, 3)
+
+
+def test_critical_mass_is_infinite_where_no_count_is_enough() -> None:
+    found = Flips("m", ("Q", "M"), 24, (1, 2), (0, 3), (100, 100))
+    assert critical_mass(found).value == np.inf

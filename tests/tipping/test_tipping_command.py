@@ -1,0 +1,97 @@
+"""The commands ``tip`` and ``intervene``: what they print, what they write, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mesa_llm_norms import cli, tip
+from mesa_llm_norms.plots.tipping import plot_tipping
+
+SMALL = ["-t", "complete(n=12)", "--rounds", "15", "--seed", "7"]
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    assert result.exit_code == status, result.output
+    return result.stdout if status == 0 else result.stderr
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page and where they point."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.sources: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.sources += [value or "" for key, value in attrs if key in ("src", "href")]
+
+
+def test_tip_prints_a_row_for_every_condition_as_json() -> None:
+    found = json.loads(run("tip", *SMALL, "--runs", "200", "--json"))
+    assert [row["incumbent"] for row in found["conditions"]] == ["Q", "M"]
+    assert sum(row["runs"] for row in found["doses"]) == 200
+    assert "of 12 agents" in found["sentences"][0]
+
+
+def test_tip_writes_a_folder_with_a_page_that_needs_nothing_else(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    said = run("tip", *SMALL, "--names", "a&b,<c>", "--runs", "200", "--out", str(out))
+    assert "critical" in said
+    names = {"doses.csv", "report.html", "runs.parquet"}
+    names |= {f"tipping.{kind}" for kind in ("json", "png", "svg")}
+    assert {path.name for path in out.iterdir()} == names
+    page = (out / "report.html").read_text("utf-8")
+    tags = Tags(page)
+    assert "script" not in tags.tags
+    assert "c" not in tags.tags
+    assert all(source.startswith("data:") for source in tags.sources)
+    run("tip", *SMALL, "--runs", "200", "--out", str(out), status=2)
+
+
+def test_intervene_compares_what_is_tried(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    arguments = ["intervene", "Q", "M", *SMALL, "--runs", "20", "--try", "committed=6"]
+    arguments += ["--try", "committed=3:hubs, memory=2", "--try", "other=llama-2-70b-chat:50%"]
+    said = run(*arguments, "--out", str(out))
+    assert "To undo Q" in said
+    names = {"report.html", "runs.parquet"}
+    names |= {f"interventions.{kind}" for kind in ("csv", "json", "png", "svg")}
+    assert {path.name for path in out.iterdir()} == names
+    found = json.loads(run(*arguments, "--prevent", "--json"))
+    assert found["goal"] == "prevent"
+    assert [row["intervention"] for row in found["interventions"]] == [
+        "nothing",
+        "6 committed",
+        "3 committed (hubs), memory 2",
+        "50% llama-2-70b-chat",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["hubs=3", "committed=many", "rewired=", "other=50%", "memory"])
+def test_what_is_no_intervention_is_refused_with_what_to_write(typed: str) -> None:
+    assert "Write committed=3" in run("intervene", "Q", "M", "--try", typed, status=2)
+
+
+def test_a_flip_needs_two_names() -> None:
+    assert "Write Q=M" in run("tip", "--flip", "QM", status=2)
+
+
+def test_the_figure_has_a_curve_and_an_interval_for_every_condition() -> None:
+    found = tip(graph="complete(n=12)", placements=("random", "hubs"), rounds=15, runs=400, rng=1)
+    above, below = plot_tipping(found).axes
+    assert len(above.containers) == 4
+    assert [label.get_text() for label in below.get_yticklabels()] == [
+        "Q by M, random",
+        "Q by M, hubs",
+        "M by Q, random",
+        "M by Q, hubs",
+    ]
