@@ -354,7 +354,7 @@ def run_arguments(draw: st.DrawFn) -> list[str]:
     return [*arguments, "--rounds", "3", "--no-files", "--json"]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(run_arguments())
 def test_any_arguments_give_a_result_or_an_error_of_this_package(arguments: list[str]) -> None:
     result = invoke("run", *arguments)

@@ -76,6 +76,7 @@ print(found.runs.interactions[0], numba.config.CACHE_DIR)
 """
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_the_kernel_works_all_the_same() -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True, timeout=300, check=True

@@ -136,6 +136,7 @@ class Backwards(Executor):
         return future
 
 
+@pytest.mark.slow
 def test_the_results_are_the_same_for_any_workers() -> None:
     expected = run_ensemble(**GAME, runs=7, rounds=6, keep_interactions=True)
     assert expected.interactions is not None

@@ -191,6 +191,7 @@ def test_the_answer_says_whether_and_leaves_out_where_few_runs_were_won() -> Non
     assert "too few" in topologies.answer("x", {"c": few}, 1)
 
 
+@pytest.mark.slow
 def test_the_topologies_script_prints_tables_answers_and_draws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ def test_a_mind_says_where_it_is_from_and_how_well_it_fits(name: str) -> None:
 @needs_study
 @pytest.mark.parametrize(
     "name",
-    [*MODELS[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[2:])],
+    [MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[1:])],
 )
 def test_its_held_out_loss_is_what_a_fit_on_even_runs_gives(name: str) -> None:
     """The figures in the provenance are those of the recordings, not of somebody's notes."""
@@ -77,6 +77,7 @@ def test_claude_with_two_names_takes_as_long_as_recorded_and_prefers_the_same_na
     assert 0.55 <= (runs["winner"] == "M").mean() <= 0.75
 
 
+@pytest.mark.slow
 def test_llama_2_with_ten_names_ends_on_the_recorded_one() -> None:
     """Recorded: R wins 0.90 of 20 runs, a bias no single agent has."""
     runs = run_ensemble("complete(n=24)", TEN, "llama-2-70b-chat", runs=200, rng=1).runs

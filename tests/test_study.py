@@ -80,6 +80,7 @@ def test_the_fit_finds_the_policy_that_made_the_recordings(recordings: Recording
         )
 
 
+@pytest.mark.slow
 def test_the_same_recordings_give_the_same_bytes(recordings: Recordings, tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_recorded(fit_mind(recordings, "made-up", "0"), tmp_path / f"{name}.json")

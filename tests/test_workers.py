@@ -74,12 +74,14 @@ def test_what_a_call_raises_is_raised(processes: int) -> None:
         in_order(answers(refuse, [(1,), (2,)], processes))
 
 
+@pytest.mark.slow
 def test_calls_of_a_process_that_is_lost_are_made_again(tmp_path: Path) -> None:
     calls = [(str(tmp_path), number) for number in range(8)]
     assert in_order(answers(die_once, calls, 2)) == list(range(8))
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.slow
 def test_a_call_that_ends_its_worker_every_time_is_given_up() -> None:
     with pytest.raises(WorkerError, match=f"{TRIES} workers were lost"):
         in_order(answers(die_always, [(1,)], 2))
@@ -138,6 +140,7 @@ def test_a_shared_value_is_unpacked_once_in_each_process() -> None:
     assert len(found) == len({process for process, _ in found})
 
 
+@pytest.mark.slow
 def test_parts_that_never_meet_are_warned_of_once_however_many_processes() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -205,8 +208,11 @@ def is_there(process: int) -> bool:
 
 
 @posix
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-@pytest.mark.parametrize("whom", ["it alone", "all of them"])
+@pytest.mark.parametrize(
+    "name",
+    ["SIGINT", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGTERM", "SIGKILL"))],
+)
+@pytest.mark.parametrize("whom", ["it alone", pytest.param("all of them", marks=pytest.mark.slow)])
 def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, name: str, whom: str) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT, encoding="utf-8")

@@ -153,6 +153,7 @@ def test_a_mind_that_gives_no_probabilities_is_asked() -> None:
     assert symmetric_on_failure[0] == pytest.approx(0.55, abs=0.15)
 
 
+@pytest.mark.slow
 def test_with_many_names_p_values_are_corrected_and_no_name_is_left_out() -> None:
     found = audit(copying("QMXYF"), "QMXYF", "complete(n=6)", runs=40, sizes=(), rng=1, rounds=200)
     assert found.winners is not None

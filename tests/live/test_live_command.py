@@ -84,6 +84,7 @@ def test_a_run_out_of_budget_says_how_to_go_on_and_does(server: MessagesServer) 
     assert "came to its end" in invoke("resume", "mine").stderr
 
 
+@pytest.mark.slow
 def test_many_runs_share_a_journal_and_are_gone_on_with(server: MessagesServer) -> None:
     invoke("run", *SHORT, "--runs", "4", "--out", "whole", "--keep-interactions")
     arguments = ("--runs", "4", "--out", "mine", "--keep-interactions", "--budget-calls", "70")

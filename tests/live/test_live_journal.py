@@ -603,6 +603,7 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
         yield Children(program)
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_that_it_was_told_is_on_disk(
     children: Children, path: Path
 ) -> None:

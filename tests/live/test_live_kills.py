@@ -151,6 +151,7 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> None:
         assert cut_short >= kills // 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_gone_on_with_and_no_answered_call_is_made_again(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, kills=3, seed=1)
 

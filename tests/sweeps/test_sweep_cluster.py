@@ -116,6 +116,7 @@ def test_a_cluster_plays_what_one_process_plays_also_when_a_worker_is_killed(
 
 @needs_dask
 @quiet
+@pytest.mark.slow
 def test_a_cluster_plays_and_says_what_goes_wrong(cluster: Cluster) -> None:
     from chances import FixedPolicy
 

@@ -227,6 +227,7 @@ def cells_there() -> int:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+@pytest.mark.slow
 def test_a_killed_sweep_is_gone_on_with_and_two_at_once_do_no_harm() -> None:
     sizes = list(range(4, 16))
     text = f'runs = 30\nseed = 1\nmind = "unbiased"\nrounds = 10\n[grid]\nsize = {sizes}\n'
