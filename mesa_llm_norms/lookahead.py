@@ -119,10 +119,16 @@ class Lookahead:
         self._failure: BaseException | None = None
         self._stopped = False
         self._ready: SimpleQueue[Decided | BaseException] = SimpleQueue()
-        self._advance()
+        self._started = False
 
     def next(self) -> Decided:
-        """Return the next interaction in order, once decided; raise what kept it from being."""
+        """Return the next interaction in order, once decided; raise what kept it from being.
+
+        Nothing is begun before it is first called, when all can know of this and interrupt it.
+        """
+        if not self._started:
+            self._started = True
+            self._advance()
         while True:
             with suppress(Empty):
                 found = self._ready.get(timeout=AWAKE)

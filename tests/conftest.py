@@ -15,7 +15,9 @@ matplotlib.use("Agg")
 os.environ["MPLBACKEND"] = "Agg"  # for the processes that tests start
 
 # A slow machine is not a failure, and CI must not fail on an example nobody can get back.
-settings.register_profile("mesa_llm_norms", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "mesa_llm_norms", deadline=None, max_examples=50, derandomize="CI" in os.environ
+)
 settings.load_profile("mesa_llm_norms")
 
 

@@ -141,6 +141,7 @@ def test_where_no_run_converges_nobody_wins() -> None:
     assert result.stdout.startswith("None of 3 runs reached a convention.")
 
 
+@pytest.mark.slow
 def test_workers_change_nothing() -> None:
     arguments = ("run", *SMALL, "--runs", "6", "--seed", "3", "--no-files")
     assert printed(*arguments, "--workers", "2") == printed(*arguments)

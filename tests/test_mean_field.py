@@ -300,6 +300,7 @@ def test_the_edge_between_two_basins_is_in_the_middle_for_a_mind_without_favouri
     assert found.from_nothing == ""
 
 
+@pytest.mark.slow
 def test_on_either_side_of_the_edge_populations_go_to_different_names() -> None:
     (edge,) = basins("llama-2-70b-chat", memory=3, points=3).edges
     for share, winner in ((edge - 0.002, "Q"), (edge + 0.002, "M")):
@@ -328,12 +329,14 @@ def test_just_below_the_critical_share_the_incumbent_lasts_and_just_above_it_fal
         assert (played["M"] > played["Q"] - share) == (held == "M")
 
 
+@pytest.mark.slow
 def test_a_population_taken_by_surprise_falls_before_rest_with_the_incumbent_is_gone() -> None:
     """Llama 3 with M: between the two shares it is at rest there, but not if it starts from M."""
     critical = critical_share("llama-3-70b-instruct", incumbent="M", challenger="Q")
     assert critical.share < 0.9 * critical.lasting
 
 
+@pytest.mark.slow
 def test_where_a_convention_only_fades_the_critical_share_is_where_both_names_are_level() -> None:
     critical = critical_share(LLAMA_3_1, incumbent="M", challenger="Q")
     assert critical.kind == "crossover"
@@ -349,6 +352,7 @@ def test_a_mind_that_never_listens_is_never_overturned_and_a_voter_by_anybody() 
         assert (anybody.kind, anybody.share) == ("unstable", 0.0)
 
 
+@pytest.mark.slow
 def test_the_critical_share_of_a_mind_without_favourites_is_the_same_in_all_directions() -> None:
     shares = {
         critical_share(TwiceHeard(), "QMX", 2, incumbent, challenger).share
@@ -418,6 +422,7 @@ def test_the_larger_a_classical_population_the_closer_it_keeps_to_its_limit() ->
 # Tables from files
 
 
+@pytest.mark.slow
 def test_a_measured_table_in_a_file_gives_the_curve_that_populations_of_any_size_near(
     tmp_path: Path,
 ) -> None:

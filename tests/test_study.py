@@ -71,6 +71,7 @@ def test_a_stability_run_starts_from_remembered_successes(recordings: Recordings
     assert first.memory == (BOTH,) * 5
 
 
+@pytest.mark.slow
 def test_the_fit_finds_the_policy_that_made_the_recordings(recordings: Recordings) -> None:
     """On memories met often, fitted and true probabilities differ by less than 0.05."""
     mind = fit_mind(recordings, "made-up", "0")

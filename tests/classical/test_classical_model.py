@@ -195,6 +195,7 @@ def test_long_runs_are_pieced_together() -> None:
     assert bare.runs.equals(long.runs)
 
 
+@pytest.mark.slow
 def test_the_results_are_the_same_in_threads_and_processes_and_progress_is_told() -> None:
     told: list[tuple[int, int]] = []
     arguments: dict[str, Any] = {"graph": "erdos_renyi(n=30, p=0.2)", "runs": 9, "rng": 5}

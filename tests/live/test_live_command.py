@@ -95,6 +95,7 @@ def test_many_runs_share_a_journal_and_are_gone_on_with(server: MessagesServer) 
     assert len(server.answered) == 2 * 144
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on_and_loses_nothing_paid_for(
     server: MessagesServer,
 ) -> None:

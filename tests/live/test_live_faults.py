@@ -55,7 +55,11 @@ def play(timeout: float = 5.0, **calls: Any) -> LoggedGame:
     return game
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind} {fault.status}")
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(it, marks=pytest.mark.slow if it.kind == "hang" else ()) for it in FAULTS],
+    ids=lambda fault: f"{fault.kind} {fault.status}",
+)
 def test_a_third_of_calls_failing_one_way_changes_nothing(
     fault: Fault, expected: list[Interaction], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_runs_that_ended_count_as_successes_and_shares_only_as_played() -> None:
         assert not np.isnan(played.followed[run, :rounds]).any()
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_how_many_processes_play() -> None:
     todo = [
         Task(MIND, (Experiment(part="emergence", names=TWO, runs=3, agents=8),)),

@@ -23,6 +23,7 @@ def drawn(chance: np.random.Generator, middle: float, slope: float, runs: int) -
     ]
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_critical_mass_covers_it_as_often_as_it_says() -> None:
     """200 data sets; an interval of exactly 95% fails 1 time in 1,000."""
     chance = np.random.default_rng(5)

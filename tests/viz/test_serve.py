@@ -143,6 +143,7 @@ serve(listen(port=0), "token", started, page="standin_page")
 """
 
 
+@pytest.mark.slow
 def test_the_environment_does_not_change_what_the_page_relies_on(tmp_path: Path) -> None:
     """Telemetry is off, the work of those who left ends soon, nothing of a viewer is kept."""
     environment = {
