@@ -393,7 +393,8 @@ class TestChances:
             st.lists(st.floats(1e-6, 1), min_size=len(pool), max_size=len(pool)), "shares"
         )
         temperature = data.draw(st.sampled_from([0.0, 0.2, 0.5, 1.0, 1.5]), "temperature")
-        position = self.at(*((name, s / sum(shares)) for name, s in zip(pool, shares, strict=True)))
+        chances = [share / sum(shares) for share in shares]
+        position = self.at(*zip(pool, chances, strict=True))
         found = name_chances(position, tuple(pool), temperature, constrained=True)
         by_first_byte = {name.encode()[0] for name in pool}
         if found is None:
@@ -401,7 +402,7 @@ class TestChances:
             return
         assert math.fsum(found) == pytest.approx(1)
         for place, other in itertools.combinations(range(len(pool)), 2):
-            if shares[place] < shares[other]:
+            if chances[place] < chances[other]:
                 assert found[place] <= found[other]
 
     def test_a_token_inside_a_letter_is_read_by_its_bytes(self) -> None:

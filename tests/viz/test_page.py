@@ -14,6 +14,9 @@ from mesa_llm_norms.viz.page import page_of
 from mesa_llm_norms.viz.page.bench import Bench
 from mesa_llm_norms.viz.visit import Visit
 
+# Solara asks for the event loop of a thread that has none, as a page's own thread always has.
+pytestmark = pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+
 
 def until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 30
