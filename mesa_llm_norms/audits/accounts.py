@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mesa_llm_norms.journal import Totals
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.live.calls import JOURNAL
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
 
 
 class Accounts:
@@ -19,12 +22,14 @@ class Accounts:
 
     def calls_for(self, part: str) -> Calls:
         """Return how the calls of a part are made; its journal is in a folder of its name."""
-        calls, used = self._calls, self.used or Totals()
+        calls, used = self._calls, self.used
         folder = Path(calls.folder) / part if calls.folder is not None else None
+        resume = calls.resume and folder is not None and (folder / JOURNAL).exists()
+        calls = replace(calls, folder=folder, resume=resume)
+        if used is None:
+            return calls
         return replace(
             calls,
-            folder=folder,
-            resume=calls.resume and folder is not None and (folder / JOURNAL).exists(),
             budget_calls=_rest(calls.budget_calls, used.calls),
             budget_tokens=_rest(calls.budget_tokens, used.input_tokens + used.output_tokens),
             budget_usd=_rest(calls.budget_usd, used.cost),
@@ -33,9 +38,7 @@ class Accounts:
     def add(self, usage: Totals | None) -> None:
         """Add what a part used."""
         if usage is not None:
-            used = self.used or Totals()
-            sums = {field: getattr(used, field) + getattr(usage, field) for field in Totals._fields}
-            self.used = Totals(**sums)
+            self.used = usage if self.used is None else self.used.plus(usage)
 
 
 def _rest(budget: float | None, used: float) -> float | None:

@@ -27,7 +27,6 @@ from mesa_llm_norms.audits.verdict import is_biased, reach
 from mesa_llm_norms.game import read_whole
 from mesa_llm_norms.minds import Policy
 from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.minds.live.session import Session
 from mesa_llm_norms.workers import WorkerPool
 
 NOT_LIVE = "not applicable: this mind is a function of its memory and reads no prompt"
@@ -125,6 +124,8 @@ def _listen(plan: Plan, accounts: Accounts) -> tuple[IndividualBias, Probes]:
         interviewer = Interviewer(seed)
         heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
         return heard, Probes(NOT_LIVE)
+    from mesa_llm_norms.minds.live.session import Session
+
     session = Session(accounts.calls_for("asked"), {"audit": plan.spec.describe()})
     with closing(session):
         interviewer = Interviewer(seed, session)
