@@ -11,7 +11,7 @@ import typer
 
 from mesa_llm_norms.cli import live_options as options
 from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.cli.audit_shown import progress, show, tell_forecast
+from mesa_llm_norms.cli.audit_shown import show, tell_forecast
 from mesa_llm_norms.course import WINDOW
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds import DEFAULT_MIND
@@ -220,7 +220,7 @@ def audit(
         tell_forecast(plan, calls, as_json and forecast, alone=forecast)
     if forecast:
         return
-    with progress() as report:
+    with terminal.progress("asking") as report:
         found = make_audit(plan, workers=workers, progress=report, calls=calls)
     if out is not None:
         _write(found, out)

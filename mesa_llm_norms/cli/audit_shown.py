@@ -1,15 +1,11 @@
-"""What the command ``audit`` says: a forecast first, progress meanwhile, a verdict at the end."""
+"""What the command ``audit`` says: a forecast first, a verdict at the end."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,10 +14,6 @@ from mesa_llm_norms.minds.live import Calls
 
 if TYPE_CHECKING:
     from mesa_llm_norms.audits import Audit, Plan
-    from mesa_llm_norms.audits.populations import Report
-
-PATIENCE = 2.0
-"""Seconds after which a progress bar is shown."""
 
 
 def tell_forecast(plan: Plan, calls: Calls, as_json: bool, alone: bool) -> None:
@@ -69,21 +61,3 @@ def show(found: Audit) -> None:
     if found.probes.comprehension:
         console.print(Text(comprehension_sentence(found.probes)), soft_wrap=True)
     console.print(Text(f"Seed {found.spec.seed}."))
-
-
-@contextmanager
-def progress() -> Iterator[Report]:
-    """Give what is told of populations played; on a terminal it shows a bar after a while."""
-    console, started = terminal.stderr(), time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("asking", total=None, visible=False)
-        yield lambda label, done, total: bar.update(
-            task,
-            description=label,
-            completed=done,
-            total=total,
-            visible=time.monotonic() - started > PATIENCE,
-        )

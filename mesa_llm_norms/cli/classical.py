@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +14,7 @@ from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.recording import check_folder, new_folder
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.classical.reproduce import Found, Report
+    from mesa_llm_norms.classical.reproduce import Found
 
 
 def classical(
@@ -54,7 +51,7 @@ def classical(
 
     if out is not None:
         check_folder(out)
-    with _progress() as report:
+    with terminal.progress("compiling", patience=0) as report:
         runs = play_experiments(seed, quick, workers, report)
     found = compare(runs)
     table = as_table(found)
@@ -73,19 +70,6 @@ def classical(
     terminal.stdout().print(_shown(found))
     if out is not None:
         terminal.list_folder(terminal.stdout(), out)
-
-
-@contextmanager
-def _progress() -> Iterator[Report]:
-    console = terminal.stderr()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("compiling", total=None)
-        yield lambda label, done, total: bar.update(
-            task, description=label, completed=done, total=total
-        )
 
 
 def _shown(found: list[Found]) -> Table:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from mesa_llm_norms.reproduction.recorded import Recorded
     from mesa_llm_norms.reproduction.report import Reproduction
 
-PATIENCE = 2.0
-"""Seconds after which a progress bar is shown."""
 QUICK = 0.1
 
 
@@ -136,14 +131,14 @@ def reproduce(
         if forecast:
             forecast_live(minds, runs, seed, calls, people=people, as_json=as_json)
             return
-        with progress() as report:
+        with terminal.progress("playing") as report:
             found = reproduce_live(
                 minds, runs, seed, calls, recorded, out, people=people, report=report
             )
     else:
         if forecast:
             raise MindError("mind", labels, "no mind is live", "Recorded minds cost nothing.")
-        with progress() as report:
+        with terminal.progress("playing") as report:
             found = _offline(labels, recorded, seed, workers, quick, people, report)
         if out is not None:
             with new_folder(out) as inside:
@@ -207,24 +202,6 @@ def _offline(
     told += [*(["--quick"] if quick else []), f"--seed {seed}"]
     against = {label: label for label in labels}
     return Reproduction(" ".join(told), judge(rows), played, recorded, against, people)
-
-
-@contextmanager
-def progress() -> Iterator[Report]:
-    """Give what is told of experiments done; it shows a bar on a terminal once it takes a while."""
-    console, started = terminal.stderr(), time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("playing", total=None, visible=False)
-        yield lambda label, done, total: bar.update(
-            task,
-            description=terminal.one_line(label) or "playing",
-            completed=done,
-            total=total,
-            visible=time.monotonic() - started > PATIENCE,
-        )
 
 
 def show(found: Reproduction) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
+
+PATIENCE = 2.0
+"""Seconds after which a progress bar is shown."""
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
 
 
 def stdout() -> Console:
@@ -34,6 +41,27 @@ def one_line(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
     )
+
+
+@contextmanager
+def progress(waiting: str, patience: float = PATIENCE) -> Iterator[Report]:
+    """Give what is told a label and how much is done; on a terminal a bar shows it after a while.
+
+    ``waiting`` is what the bar says before anything is told, ``patience`` the seconds before it.
+    """
+    console, started = stderr(), time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(waiting, total=None, visible=not patience)
+        yield lambda label, done, total: bar.update(
+            task,
+            description=one_line(label) or waiting,
+            completed=done,
+            total=total,
+            visible=time.monotonic() - started >= patience,
+        )
 
 
 @contextmanager
