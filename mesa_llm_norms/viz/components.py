@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ import solara
 
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.places import layout
-from mesa_llm_norms.viz.encoding import drawing_text, encode_shares
+from mesa_llm_norms.viz.encoding import drawing_text, points_text
 from mesa_llm_norms.viz.stage import NOBODY, RECENT
 from mesa_llm_norms.viz.views import NetworkView, RoundsChart, chart_lines
 
@@ -88,14 +87,8 @@ def _follow_steps() -> None:
 def _points(columns: Sequence[Sequence[Any]]) -> str:
     rounds = min(map(len, columns), default=0)
     stride = max(1, math.ceil(rounds / MOST_POINTS))
-    texts = [
-        encode_shares(
-            [None if math.isnan(value) else float(value) for value in column[:rounds:stride]]
-        )
+    lines = [
+        [None if math.isnan(value) else float(value) for value in column[:rounds:stride]]
         for column in columns
     ]
-    shown = len(range(0, rounds, stride))
-    return json.dumps(
-        {"rounds": rounds, "x": [1, max(1, 1 + (shown - 1) * stride)], "y": texts},
-        separators=(",", ":"),
-    )
+    return points_text(rounds, stride, lines)

@@ -41,6 +41,19 @@ def encode_shares(values: Sequence[float | None]) -> str:
     )
 
 
+def points_text(rounds: int, stride: int, lines: Sequence[Sequence[float | None]]) -> str:
+    """Return the lines of a chart as ``RoundsChart`` takes them, each with every so many rounds."""
+    shown = len(range(0, rounds, stride))
+    return json.dumps(
+        {
+            "rounds": rounds,
+            "x": [1, max(1, 1 + (shown - 1) * stride)],
+            "y": [encode_shares(line) for line in lines],
+        },
+        separators=(",", ":"),
+    )
+
+
 def drawing_text(
     graph: nx.Graph[Any], pool: Sequence[str], positions: Positions | None = None
 ) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import pandas as pd
 
 from mesa_llm_norms.metrics import Round
 from mesa_llm_norms.run_tables import round_table
-from mesa_llm_norms.viz.encoding import encode_shares
+from mesa_llm_norms.viz.encoding import points_text
 
 POINTS = 1_000
 """How many points all lines of a chart have together, at most; a line has 40 to 160."""
@@ -112,17 +111,13 @@ class Record:
         stride = 1
         while rounds > most * stride:
             stride *= 2
-        texts = []
+        shown = []
         for line, now in zip(lines, last, strict=True):
             values: list[float | None] = list(line[:rounds:stride])
             if values and (rounds - 1) % stride == 0:
                 values[-1] = now
-            texts.append(encode_shares(values))
-        shown = len(range(0, rounds, stride))
-        return json.dumps(
-            {"rounds": rounds, "x": [1, max(1, 1 + (shown - 1) * stride)], "y": texts},
-            separators=(",", ":"),
-        )
+            shown.append(values)
+        return points_text(rounds, stride, shown)
 
 
 def _shares_of(line: Sequence[int]) -> list[float]:
