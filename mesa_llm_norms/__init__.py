@@ -10,8 +10,10 @@ a Mesa model. Recorded minds, fitted to published decisions of real models, play
     model.names_held
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.audits import Audit, audit
 from mesa_llm_norms.classical import (
     ClassicalAgent,
     ClassicalEnsemble,
@@ -58,7 +60,10 @@ from mesa_llm_norms.minds import (
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.pairing import Pairing
 from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
-from mesa_llm_norms.tipping import Comparison, Intervention, Tipping, compare_interventions, tip
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.audits import Audit, audit
+    from mesa_llm_norms.tipping import Comparison, Intervention, Tipping, compare_interventions, tip
 
 __all__ = [
     "Audit",
@@ -115,3 +120,20 @@ __all__ = [
     "sweep",
     "tip",
 ]
+
+_ON_USE = {
+    "audits": ("Audit", "audit"),
+    "tipping": ("Comparison", "Intervention", "Tipping", "compare_interventions", "tip"),
+}
+"""What is imported when it is first used: models and ensembles do without it."""
+
+
+def __getattr__(name: str) -> Any:
+    for package, names in _ON_USE.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{package}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mesa_llm_norms.audits.individual import IndividualBias
 from mesa_llm_norms.audits.nulls import Comparison
@@ -12,8 +12,10 @@ from mesa_llm_norms.audits.preference import Preference
 from mesa_llm_norms.audits.probes import Probes
 from mesa_llm_norms.audits.sizes import SizeCurve
 from mesa_llm_norms.audits.verdict import Verdict
-from mesa_llm_norms.journal import Totals
 from mesa_llm_norms.spec import Spec
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
 
 
 @dataclass(frozen=True)
