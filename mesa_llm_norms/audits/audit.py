@@ -6,7 +6,6 @@ import os
 from contextlib import ExitStack, closing
 from typing import Any
 
-from mesa_llm_norms.audits.accounts import Accounts
 from mesa_llm_norms.audits.asking import Interviewer
 from mesa_llm_norms.audits.individual import IndividualBias, ask_mind, read_policy
 from mesa_llm_norms.audits.nulls import (
@@ -27,6 +26,7 @@ from mesa_llm_norms.audits.verdict import is_biased, reach
 from mesa_llm_norms.game import read_whole
 from mesa_llm_norms.minds import Policy
 from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.minds.live.accounts import Accounts
 from mesa_llm_norms.workers import WorkerPool
 
 NOT_LIVE = "not applicable: this mind is a function of its memory and reads no prompt"

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mesa_llm_norms.audits.accounts import Accounts
 from mesa_llm_norms.course import Goal
 from mesa_llm_norms.ensemble import play_ensemble
+from mesa_llm_norms.minds.live.accounts import Accounts
 from mesa_llm_norms.spec import Spec
 
 MAJORITY = 0.5

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mesa_llm_norms.forecast import Forecast, Range, forecast
-from mesa_llm_norms.journal import Totals
 from mesa_llm_norms.minds.live import Calls, LiveMind
-from mesa_llm_norms.minds.live.calls import JOURNAL
+from mesa_llm_norms.minds.live.accounts import Accounts
 from mesa_llm_norms.reproduction.protocol import Experiment, Played, play
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
 
 JOURNALS = "journals"
 """Where the journals are in the folder of a reproduction, one folder for each experiment."""
@@ -60,7 +62,7 @@ def play_live(
     calls: Calls,
     folder: Path,
     report: Callable[[str, int, int], None] = lambda *_: None,
-) -> tuple[list[Played], Totals]:
+) -> tuple[list[Played], Totals | None]:
     """Play all experiments with each mind, one after the other, and return them and what they used.
 
     The budgets of ``calls`` are for everything together. Each experiment has a journal in
@@ -70,32 +72,12 @@ def play_live(
     record, and whatever else play with live minds raises.
     """
     played: list[Played] = []
-    used = Totals()
+    accounts = Accounts(replace(calls, folder=folder / JOURNALS, resume=True))
     todo = [(mind, one) for mind in minds for one in experiments]
     for number, (mind, one) in enumerate(todo):
         report(f"{mind.label}, {one.key}", number, len(todo))
-        inside = folder / JOURNALS / f"{number:02}"
-        done, ensemble = play(
-            one,
-            mind,
-            seed,
-            replace(_left(calls, used), folder=inside, resume=(inside / JOURNAL).exists()),
-        )
+        done, ensemble = play(one, mind, seed, accounts.calls_for(f"{number:02}"))
         played.append(done)
-        used = used.plus(ensemble.usage) if ensemble.usage is not None else used
+        accounts.add(ensemble.usage)
     report("", len(todo), len(todo))
-    return played, used
-
-
-def _left(calls: Calls, used: Totals) -> Calls:
-    """Return the calls that may still be made, after those that were."""
-    return replace(
-        calls,
-        budget_calls=_rest(calls.budget_calls, used.calls),
-        budget_tokens=_rest(calls.budget_tokens, used.input_tokens + used.output_tokens),
-        budget_usd=_rest(calls.budget_usd, used.cost),
-    )
-
-
-def _rest(budget: float | None, spent: float) -> float | None:
-    return None if budget is None else max(0.0, budget - spent)
+    return played, accounts.used

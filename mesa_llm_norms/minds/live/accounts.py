@@ -1,4 +1,4 @@
-"""What a live audit may spend: one budget for all its parts, a journal for each."""
+"""One budget for what is played in parts, each with a journal of its own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.minds.live.calls import JOURNAL
+from mesa_llm_norms.minds.live.calls import JOURNAL, Calls
 
 if TYPE_CHECKING:
     from mesa_llm_norms.journal import Totals
 
 
 class Accounts:
-    """Gives every part of an audit what is left to spend, and adds up what was used."""
+    """Gives every part what is left to spend, and adds up what was used.
+
+    Parts follow one another: what one may spend is known once those before it were added.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
