@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,8 +53,6 @@ TYPICAL = 10
 """Population rounds a run usually takes at least."""
 BATCH = 50
 """Runs that go to a worker at once, at most."""
-AT_ONCE = 64
-"""Runs with live minds that are played at once, at most."""
 BATCH_AGENTS = 50_000
 """Agents in them, at most, if they are of more than one run."""
 
@@ -325,28 +323,20 @@ def _play_live(
     content: Mapping[str, Any],
     progress: Progress | None,
 ) -> Ensemble:
-    """Play runs with live minds, many at once, in threads that mostly wait.
-
-    Where one of them fails, or on an interrupt, the others begin no more calls, and what they have
-    is on record.
-    """
+    """Play runs with live minds, side by side."""
     from mesa_llm_norms.minds.live.session import Session
     from mesa_llm_norms.saved import save
+    from mesa_llm_norms.side_by_side import side_by_side
 
     played: list[Played] = []
     kept = calls is not None and calls.folder is not None
     session = Session(calls, {"spec": save(spec), "runs": runs, **content} if kept else {})
     every = ((spec, run, *how, "python", session) for run in range(runs))
-    with closing(session), ThreadPoolExecutor(min(runs, AT_ONCE)) as threads:
-        try:
-            with closing(answers(play_run, every, executor=threads)) as found:
-                for answer in found:
-                    played.append(answer.result)
-                    if progress is not None:
-                        progress(len(played), runs)
-        except BaseException:
-            session.stop()
-            raise
+    with closing(session), closing(side_by_side(play_run, every, runs, session)) as found:
+        for one in found:
+            played.append(one)
+            if progress is not None:
+                progress(len(played), runs)
     played.sort(key=lambda one: one.run)
     return replace(_tables(spec, played, how[2]), usage=session.usage)
 

@@ -31,7 +31,7 @@ LAYERS: Sequence[Sequence[str]] = [
     ["model"],
     ["kernel"],
     ["automaton"],
-    ["agents", "course", "run_tables", "saved", "testing", "typed"],
+    ["agents", "course", "run_tables", "saved", "side_by_side", "testing", "typed"],
     ["execution", "spec", "networked"],
     ["lookahead"],
     ["minds"],

@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 
 from mesa_llm_norms.course import MOST, Goal, check_goal, read_rounds
-from mesa_llm_norms.ensemble import AT_ONCE
 from mesa_llm_norms.forecast.per_call import assumed, tokens_of
 from mesa_llm_norms.forecast.ranges import (
     NOTHING,
@@ -33,6 +32,7 @@ from mesa_llm_norms.minds.live import Calls, LiveMind, Server
 from mesa_llm_norms.minds.live.llama import LlamaServer
 from mesa_llm_norms.minds.live.prices import FREE, Price, read_prices
 from mesa_llm_norms.minds.live.server import Usage
+from mesa_llm_norms.side_by_side import AT_ONCE
 from mesa_llm_norms.spec import Spec
 
 AHEAD = Range(0.0, 1.0, 1.5)
