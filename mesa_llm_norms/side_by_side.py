@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mesa_llm_norms.minds.live.session import Session
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.workers import answers
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.minds.live.session import Session
 
 AT_ONCE = 64
 """Runs with live minds that are played at once, at most."""
@@ -32,3 +35,14 @@ def side_by_side(
         except BaseException:
             session.stop()
             raise
+
+
+def refuse_executor(executor: Executor | None) -> None:
+    """Raise ``SpecError`` if there is an executor to play runs with live minds in."""
+    if executor is not None:
+        raise SpecError(
+            "executor",
+            executor,
+            "live minds are called from this process",
+            "Leave it out: their runs are played side by side as they are.",
+        )

@@ -63,10 +63,7 @@ def _minds(
 ) -> Any:
     if by_node is not None:
         return {node: read(name) for node, name in read_minds_by_node(by_node, nodes).items()}
-    typed = read_mind(mind)
-    if isinstance(typed, str):
-        return read(typed)
-    return {read(name): share for name, share in typed.items()}
+    return read_mind(mind, read)
 
 
 def read_names(text: str) -> str | list[str]:
@@ -74,20 +71,23 @@ def read_names(text: str) -> str | list[str]:
     return [name.strip() for name in text.split(",")] if "," in text else text
 
 
-def read_mind(given: Sequence[str]) -> str | dict[str, float]:
-    """Return one mind for all, or minds by share: ``NAME=SHARE``, or equal shares without any."""
+def read_mind(given: Sequence[str], read: Callable[[str], Any] = str) -> Any:
+    """Return one mind for all, or minds by share: ``NAME=SHARE``, or equal shares without any.
+
+    ``read`` makes a mind, or the name of one, of each name.
+    """
     if not given:
-        return DEFAULT_MIND
-    read = [_name_and_share(text) for text in given]
-    shares = [share for _, share in read if share is not None]
-    if shares and len(shares) < len(read):
+        return read(DEFAULT_MIND)
+    typed = [_name_and_share(text) for text in given]
+    shares = [share for _, share in typed if share is not None]
+    if shares and len(shares) < len(typed):
         raise MindError("mind", list(given), "only some minds have a share", "Give all or none.")
-    names = [name for name, _ in read]
+    names = [name for name, _ in typed]
     if len(set(names)) < len(names):
         raise MindError("mind", list(given), "a mind is named twice", "Name each mind once.")
     if not shares and len(names) == 1:
-        return names[0]
-    return dict(zip(names, shares or [1.0] * len(names), strict=True))
+        return read(names[0])
+    return dict(zip(map(read, names), shares or [1.0] * len(names), strict=True))
 
 
 def read_minds_by_node(path: Path, nodes: Nodes) -> dict[Hashable, str]:

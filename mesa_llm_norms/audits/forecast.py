@@ -14,7 +14,7 @@ from mesa_llm_norms.audits.probes import probe_questions
 from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.forecast import Forecast, Range, describe, forecast
-from mesa_llm_norms.forecast.description import count, dollars, in_words
+from mesa_llm_norms.forecast.description import cost, count, in_words
 from mesa_llm_norms.forecast.per_call import assumed, tokens_of
 from mesa_llm_norms.minds.live import Calls, Prompt, Usage
 from mesa_llm_norms.minds.live.prices import FREE, read_prices
@@ -35,12 +35,11 @@ class AuditForecast(NamedTuple):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return it in words: a label and a range each."""
-        cost = "not known" if self.usd is None else in_words(self.usd, dollars)
         rows = [
             ("questions to single agents", f"{self.asked:,}"),
             ("  tokens read", in_words(self.read, count)),
             ("  tokens written", in_words(self.written, count)),
-            ("  cost", cost if self.usd is None or self.usd.high else "nothing"),
+            ("  cost", cost(self.usd)),
         ]
         if self.populations is not None:
             rows += [(f"populations: {label}", it) for label, it in describe(self.populations)]

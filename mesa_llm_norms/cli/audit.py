@@ -16,7 +16,7 @@ from mesa_llm_norms.course import WINDOW
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.recording import check_folder, finished_folder, new_folder
+from mesa_llm_norms.recording import finished_folder, new_folder
 from mesa_llm_norms.spec import STUDY_GRAPH
 from mesa_llm_norms.typed import read_names
 
@@ -134,14 +134,7 @@ def audit(
             rich_help_panel=options.PANEL,
         ),
     ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on in --out with an audit that was cut short; nothing is asked twice.",
-            rich_help_panel=options.PANEL,
-        ),
-    ] = False,
+    resume: options.Resume = False,
     budget_usd: options.BudgetUsd = None,
     budget_calls: options.BudgetCalls = None,
     budget_tokens: options.BudgetTokens = None,
@@ -197,12 +190,7 @@ def audit(
         times_after=asks_after,
         probes=not no_probes,
     )
-    if resume and (out is None or plan.live is None):
-        raise SpecError(
-            "resume", resume, "only a live audit in a folder can be gone on with", "Give its --out."
-        )
-    if out is not None and not resume:
-        check_folder(out)
+    options.check_out(out, live=plan.live is not None, resume=resume)
     calls = Calls(
         folder=out if plan.live is not None else None,
         resume=resume,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from mesa_llm_norms.cli import live_options as options
 from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli.parts_shown import print_parts
 from mesa_llm_norms.cli.tip import (
     AsJson,
     Memory,
@@ -20,12 +23,12 @@ from mesa_llm_norms.cli.tip import (
     Seed,
     Workers,
     bounds,
-    progress,
-    told_seed,
+    tell_rest,
 )
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.recording import check_folder, new_folder
+from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.recording import finished_folder, new_folder
 from mesa_llm_norms.statistics import Estimate
 from mesa_llm_norms.typed import read_mind, read_names
 
@@ -56,7 +59,14 @@ def intervene(
     pairing: PairingRule = "node",
     memory: Memory = 5,
     rounds: Annotated[int, typer.Option(min=1, help="Population rounds to do it within.")] = 30,
-    runs: Annotated[int, typer.Option(min=1, help="Of every intervention.")] = 500,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of every intervention. (without: 500; 20 with live minds)",
+            show_default=False,
+        ),
+    ] = None,
     enough: Annotated[
         float, typer.Option(min=0, max=1, help="The share of runs it has to work in.")
     ] = 0.5,
@@ -66,6 +76,18 @@ def intervene(
     workers: Workers = 1,
     out: Out = None,
     as_json: AsJson = False,
+    resume: options.Resume = False,
+    budget_usd: options.BudgetUsd = None,
+    budget_calls: options.BudgetCalls = None,
+    budget_tokens: options.BudgetTokens = None,
+    forecast: options.Forecast = False,
+    template: options.TemplateFile = None,
+    temperature: options.Temperature = None,
+    timeout: options.Timeout = None,
+    max_concurrency: options.MaxConcurrency = None,
+    ask_again: options.AskAgain = None,
+    on_unusable: options.OnUnusable = None,
+    prices: options.Prices = None,
 ) -> None:
     """Compare what undoes or prevents a convention, and say which is cheapest.
 
@@ -79,52 +101,81 @@ def intervene(
     mesa-llm-norms intervene M Q --try committed=4 --try "committed=4,memory=2" --seed 7
 
     mesa-llm-norms intervene M Q --prevent --try other=claude-3.5-sonnet:50% --mind llama-2-70b-chat
-    """
-    from mesa_llm_norms.tipping import compare_interventions
 
-    if out is not None:
-        check_folder(out)
+    mesa-llm-norms intervene Q M --try other=claude:claude-haiku-5-5:25% --budget-usd 5 --out live/
+    """
+    from mesa_llm_norms.tipping.comparison import compare
+    from mesa_llm_norms.tipping.trials import read_trials
+
+    read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
     chosen = read_seed(seed)
-    with progress("interventions") as report:
-        found = compare_interventions(
-            convention,
-            alternative,
-            [read_intervention(text) for text in attempt],
-            goal="prevent" if prevent else "undo",
-            graph=topology,
-            names=read_names(names),
-            mind=read_mind(mind or ()),
-            pairing=pairing,
-            memory=memory,
-            rounds=rounds,
-            runs=runs,
-            enough=enough,
-            agent_price=agent_price,
-            edge_price=edge_price,
-            rng=chosen,
+    trials = read_trials(
+        convention,
+        alternative,
+        [read_intervention(text, read) for text in attempt],
+        goal="prevent" if prevent else "undo",
+        graph=topology,
+        names=read_names(names),
+        mind=read_mind(mind or (), read),
+        pairing=pairing,
+        memory=memory,
+        rounds=rounds,
+        runs=runs,
+        enough=enough,
+        agent_price=agent_price,
+        edge_price=edge_price,
+        rng=chosen,
+    )
+    options.check_out(out, live=trials.live, resume=resume)
+    calls = Calls(
+        folder=out if trials.live else None,
+        resume=resume,
+        **options.given(
+            budget_usd=budget_usd,
+            budget_calls=budget_calls,
+            budget_tokens=budget_tokens,
+            max_concurrency=max_concurrency,
+            ask_again=ask_again,
+            on_unusable=on_unusable,
+            prices=prices,
+        ),
+    )
+    if forecast:
+        from mesa_llm_norms.tipping.forecast import forecast_trials
+
+        print_parts(forecast_trials(trials, calls), as_json)
+        return
+    options.check_budget(calls, (mind for spec in trials.specs for mind in spec.minds))
+    with terminal.progress("playing") as report:
+        found = compare(
+            trials,
             workers=workers,
-            progress=report,
+            progress=lambda done, total: report("runs", done, total),
+            calls=calls,
         )
     if out is not None:
         from mesa_llm_norms.tipping.report import write_comparison
 
-        with new_folder(out) as hidden:
-            write_comparison(found, hidden)
+        with finished_folder(out) if trials.live else new_folder(out) as inside:
+            write_comparison(found, inside)
     if as_json:
         from mesa_llm_norms.tipping.report import comparison_object
 
-        typer.echo(json.dumps(comparison_object(found) | {"seed": chosen}, ensure_ascii=False))
+        typer.echo(json.dumps(comparison_object(found) | {"seed": found.seed}, ensure_ascii=False))
         return
     console = terminal.stdout()
     console.print(_shown(found))
     console.print(Text(found.sentence), soft_wrap=True)
-    told_seed(chosen, given=seed is not None)
+    tell_rest(chosen, found.usage, given=seed is not None)
     if out is not None:
         terminal.list_folder(console, out)
 
 
-def read_intervention(text: str) -> Intervention:
-    """Return the intervention that was typed; ``SpecError`` for what is none."""
+def read_intervention(text: str, read: Callable[[str], Any] = str) -> Intervention:
+    """Return the intervention that was typed; ``SpecError`` for what is none.
+
+    ``read`` makes a mind, or the name of one, of what was typed for it.
+    """
     from mesa_llm_norms.tipping import Intervention
 
     given: dict[str, object] = {}
@@ -142,7 +193,7 @@ def read_intervention(text: str) -> Intervention:
                 mind, _, share = value.rpartition(":")
                 if not mind:
                     raise ValueError(value)
-                given |= {"other": mind, "other_share": _share(share)}
+                given |= {"other": read(mind), "other_share": _share(share)}
             else:
                 raise ValueError(kind)
         except ValueError:

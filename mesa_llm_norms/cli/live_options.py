@@ -1,15 +1,18 @@
-"""The options of live minds, which ``run`` and ``resume`` share."""
+"""The options of live minds, which commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mesa_llm_norms.minds.live import LIVE, LiveMind, live_mind, read_template
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.minds.live import LIVE, Calls, LiveMind, live_mind, read_template
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.recording import check_folder
 
 PANEL = "Live minds (claude:MODEL, llama:URL#MODEL)"
 
@@ -112,10 +115,44 @@ Forecast = Annotated[
     ),
 ]
 
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on in --out with what was cut short; nothing is asked twice.",
+        rich_help_panel=PANEL,
+    ),
+]
+
 
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given, those that are None left out."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def check_out(out: Path | None, *, live: bool, resume: bool) -> None:
+    """Raise ``SpecError`` unless a folder may be written, or gone on with."""
+    if resume and (out is None or not live):
+        raise SpecError(
+            "resume",
+            resume,
+            "only what live minds play in a folder can be gone on with",
+            "Give its --out.",
+        )
+    if out is not None and not resume:
+        check_folder(out)
+
+
+def check_budget(calls: Calls, minds: Iterable[Mind]) -> None:
+    """Raise ``SpecError`` where minds cost something and nothing says how much they may."""
+    costly = any(isinstance(mind, LiveMind) and not mind.server.free for mind in minds)
+    if costly and (calls.budget_usd, calls.budget_calls, calls.budget_tokens) == (None,) * 3:
+        raise SpecError(
+            "budget",
+            None,
+            "there is no budget for all these runs",
+            "See what they take with --forecast, then give --budget-usd or --budget-calls.",
+        )
 
 
 def mind_reader(template: Path | None, options: Mapping[str, Any]) -> Callable[[str], Any]:

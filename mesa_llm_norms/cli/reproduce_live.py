@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.table import Table
-from rich.text import Text
-
 from mesa_llm_norms.cli import outcome, terminal
+from mesa_llm_norms.cli.parts_shown import print_parts
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.forecast import Range
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import check_folder, finished_folder
 from mesa_llm_norms.reproduction import people as with_people
 from mesa_llm_norms.reproduction.comparison import compare
-from mesa_llm_norms.reproduction.live import JOURNALS, foresee, play_live, total
+from mesa_llm_norms.reproduction.live import JOURNALS, foresee, play_live
 from mesa_llm_norms.reproduction.protocol import Experiment, Report, live_experiments
 from mesa_llm_norms.reproduction.report import Reproduction, write_report
 from mesa_llm_norms.reproduction.rows import judge
@@ -33,30 +28,7 @@ def forecast_live(
     """Print what everything will take, experiment by experiment and together, and play nothing."""
     with terminal.stderr().status("playing with recorded minds ..."):
         found = foresee(minds, _experiments(runs, people), seed, calls)
-    every, dollars = total(found)
-    if as_json:
-        rows = [
-            {"mind": one.mind, "experiment": one.experiment.key, **one.forecast.as_object()}
-            for one in found
-        ]
-        together = {"calls": every._asdict(), "usd": None if dollars is None else dollars._asdict()}
-        typer.echo(json.dumps({"total": together, "experiments": rows}, ensure_ascii=False))
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("mind", "experiment", "runs", "calls", "US dollars"):
-        table.add_column(column)
-    for one in found:
-        table.add_row(
-            Text(terminal.one_line(one.mind)),
-            Text(one.experiment.key),
-            f"{one.experiment.runs:,}",
-            _range(one.forecast.calls, 0),
-            _range(one.forecast.usd, 2),
-        )
-    table.add_row(Text("all", "bold"), "", "", _range(every, 0), _range(dollars, 2))
-    terminal.stdout().print(table)
-    for sentence in dict.fromkeys(said for one in found for said in one.forecast.assumptions):
-        terminal.stdout().print(Text(f"- {sentence}"), soft_wrap=True)
+    print_parts(found, as_json)
 
 
 def reproduce_live(
@@ -107,10 +79,3 @@ def reproduce_live(
 
 def _experiments(runs: int, people: bool) -> list[Experiment]:
     return with_people.experiments(runs) if people else live_experiments(runs)
-
-
-def _range(numbers: Range | None, decimals: int) -> str:
-    if numbers is None:
-        return "no known price"
-    low, expected, high = (f"{value:,.{decimals}f}" for value in numbers)
-    return f"{low} to {high} (about {expected})"

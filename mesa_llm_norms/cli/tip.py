@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +11,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli import live_options as options
+from mesa_llm_norms.cli import outcome, terminal
+from mesa_llm_norms.cli.parts_shown import print_parts
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.recording import check_folder, new_folder
+from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.recording import finished_folder, new_folder
+from mesa_llm_norms.spec import STUDY_GRAPH
 from mesa_llm_norms.typed import read_mind, read_names
 
 if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
     from mesa_llm_norms.statistics import Estimate
     from mesa_llm_norms.tipping import Tipping
 
@@ -35,7 +38,9 @@ Topologies = Annotated[
 Names = Annotated[str, typer.Option(help="The pool: letters, or names between commas.")]
 Minds = Annotated[
     list[str] | None,
-    typer.Option(help="A mind or a mind file; several share the nodes.", show_default=False),
+    typer.Option(
+        help="A mind, a mind file, or a live mind; several share the nodes.", show_default=False
+    ),
 ]
 Memory = Annotated[int, typer.Option(min=0, help="How many interactions agents remember.")]
 PairingRule = Annotated[str, typer.Option(help="Who meets whom: node, edge or matching.")]
@@ -84,11 +89,30 @@ def tip(
         ),
     ] = None,
     most: Annotated[float, typer.Option(help="The largest share committed.")] = 1.0,
-    runs: Annotated[int, typer.Option(min=1, help="In all, shared by the conditions.")] = 2_000,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="In all, shared by the conditions. (without: 2,000; 40 each with live minds)",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = None,
     workers: Workers = 1,
     out: Out = None,
     as_json: AsJson = False,
+    resume: options.Resume = False,
+    budget_usd: options.BudgetUsd = None,
+    budget_calls: options.BudgetCalls = None,
+    budget_tokens: options.BudgetTokens = None,
+    forecast: options.Forecast = False,
+    template: options.TemplateFile = None,
+    temperature: options.Temperature = None,
+    timeout: options.Timeout = None,
+    max_concurrency: options.MaxConcurrency = None,
+    ask_again: options.AskAgain = None,
+    on_unusable: options.OnUnusable = None,
+    prices: options.Prices = None,
 ) -> None:
     """Find how many committed agents overturn a convention.
 
@@ -103,35 +127,64 @@ def tip(
     mesa-llm-norms tip -t "barabasi_albert(n={size}, m=2)" --size 24 --size 100 --placement hubs
 
     mesa-llm-norms tip --names QMX --flip Q=M --runs 500 --out tipping/ --json
-    """
-    from mesa_llm_norms.tipping import tip as find
 
-    if out is not None:
-        check_folder(out)
+    mesa-llm-norms tip --mind claude:claude-haiku-5-5 --flip Q=M --after 0 --forecast
+
+    mesa-llm-norms tip --mind claude:claude-haiku-5-5 --flip Q=M --budget-usd 20 --out live/
+    """
+    from mesa_llm_norms.tipping.plan import read_plan
+    from mesa_llm_norms.tipping.tip import find_tipping
+
+    read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
     chosen = read_seed(seed)
-    with progress("conditions") as report:
-        found = find(
-            names=read_names(names),
-            mind=read_mind(mind or ()),
-            pairing=pairing,
-            memory=memory,
-            directions=[_direction(text) for text in flip] if flip else None,
-            placements=placement or ("random",),
-            sizes=size,
-            topologies=topology or ("complete(n=24)",),
-            rounds=rounds,
-            after=after,
-            most=most,
-            runs=runs,
-            rng=chosen,
+    plan = read_plan(
+        names=read_names(names),
+        mind=read_mind(mind or (), read),
+        pairing=pairing,
+        memory=memory,
+        directions=[_direction(text) for text in flip] if flip else None,
+        placements=placement or ("random",),
+        sizes=size,
+        topologies=topology or (STUDY_GRAPH,),
+        rounds=rounds,
+        after=after,
+        most=most,
+        runs=runs,
+        rng=chosen,
+    )
+    live = plan.base.live
+    options.check_out(out, live=live, resume=resume)
+    calls = Calls(
+        folder=out if live else None,
+        resume=resume,
+        **options.given(
+            budget_usd=budget_usd,
+            budget_calls=budget_calls,
+            budget_tokens=budget_tokens,
+            max_concurrency=max_concurrency,
+            ask_again=ask_again,
+            on_unusable=on_unusable,
+            prices=prices,
+        ),
+    )
+    if forecast:
+        from mesa_llm_norms.tipping.forecast import forecast_tipping
+
+        print_parts(forecast_tipping(plan, calls), as_json)
+        return
+    options.check_budget(calls, plan.base.minds)
+    with terminal.progress("playing") as report:
+        found = find_tipping(
+            plan,
             workers=workers,
-            progress=report,
+            progress=lambda done, total: report("runs", done, total),
+            calls=calls,
         )
     if out is not None:
         from mesa_llm_norms.tipping.report import write_tipping
 
-        with new_folder(out) as hidden:
-            write_tipping(found, hidden)
+        with finished_folder(out) if live else new_folder(out) as inside:
+            write_tipping(found, inside)
     if as_json:
         from mesa_llm_norms.tipping.report import tipping_object
 
@@ -139,22 +192,18 @@ def tip(
         return
     console = terminal.stdout()
     console.print(_shown(found))
-    told_seed(chosen, given=seed is not None)
+    tell_rest(chosen, found.usage, given=seed is not None)
     if out is not None:
         terminal.list_folder(console, out)
 
 
-def told_seed(seed: int, *, given: bool) -> None:
-    """Say which seed was drawn, where none was given."""
+def tell_rest(seed: int, usage: Totals | None, *, given: bool) -> None:
+    """Say what calls to live minds came to, and which seed was drawn where none was given."""
+    used = outcome.used(usage)
+    if used is not None:
+        terminal.complain("note", used)
     if not given:
         terminal.complain("note", f"the seed is {seed}: --seed {seed} plays the same again")
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what is told of things done, and shows them on a terminal while it lasts."""
-    with terminal.stderr().status("playing") as status:
-        yield lambda done, total: status.update(f"playing: {done} of {total} {what}")
 
 
 def bounds(estimate: Estimate, form: str) -> str:

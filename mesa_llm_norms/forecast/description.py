@@ -35,9 +35,9 @@ def _rows(found: Forecast) -> Iterator[tuple[str, str]]:
     yield "tokens read", in_words(found.read, count)
     yield "tokens written", in_words(found.written, count)
     yield "  of them thinking", in_words(found.thinking, count)
-    yield "cost", _cost(found.usd)
+    yield "cost", cost(found.usd)
     for part in several:
-        yield f"  of {part.server}", _cost(part.usd)
+        yield f"  of {part.server}", cost(part.usd)
     yield "wall time", in_words(found.seconds, duration)
 
 
@@ -75,7 +75,8 @@ def share(part: float) -> str:
     return f"{part:.0%}" if part == 1 else f"{min(max(part, 0.01), 0.99):.0%}"
 
 
-def _cost(usd: Range | None) -> str:
+def cost(usd: Range | None) -> str:
+    """Return what calls cost."""
     return "not known" if usd is None else in_words(usd, dollars) if usd.high else "nothing"
 
 

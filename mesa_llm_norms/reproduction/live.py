@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from mesa_llm_norms.forecast import Forecast, Range, forecast
+from mesa_llm_norms.forecast import Part, forecast
 from mesa_llm_norms.minds.live import Calls, LiveMind
 from mesa_llm_norms.minds.live.accounts import Accounts
 from mesa_llm_norms.reproduction.protocol import Experiment, Played, play
@@ -19,40 +19,19 @@ JOURNALS = "journals"
 """Where the journals are in the folder of a reproduction, one folder for each experiment."""
 
 
-class Expected(NamedTuple):
-    """What an experiment with one live mind is expected to take."""
-
-    mind: str
-    experiment: Experiment
-    forecast: Forecast
-
-
 def foresee(
     minds: Sequence[LiveMind], experiments: Sequence[Experiment], seed: int, calls: Calls
-) -> list[Expected]:
-    """Return what each experiment will take; nothing is asked of a server."""
+) -> list[Part]:
+    """Return what each experiment with each mind will take; nothing is asked of a server."""
     return [
-        Expected(
-            mind.label,
-            one,
-            forecast(one.spec(mind, seed), one.goal, one.rounds, one.runs, calls),
+        Part(
+            f"{mind.label}, {one.key}",
+            one.runs,
+            (forecast(one.spec(mind, seed), one.goal, one.rounds, one.runs, calls),),
         )
         for mind in minds
         for one in experiments
     ]
-
-
-def total(found: Sequence[Expected]) -> tuple[Range, Range | None]:
-    """Return the calls and the dollars of everything, None for these where a price is unknown."""
-    calls, dollars = Range(0, 0, 0), Range(0, 0, 0)
-    known = True
-    for one in found:
-        calls = calls.plus(one.forecast.calls)
-        if one.forecast.usd is None:
-            known = False
-        else:
-            dollars = dollars.plus(one.forecast.usd)
-    return calls, dollars if known else None
 
 
 def play_live(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ from mesa_llm_norms.statistics.shares import exact_interval
 from mesa_llm_norms.tipping.dose import Dose, DoseResponse, fit_dose_response, merge
 from mesa_llm_norms.tipping.legs import TwoLegs
 from mesa_llm_norms.tipping.question import Question
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
 
 RESAMPLES = 500
 """Of the bootstrap behind the median time to a flip at each count."""
@@ -134,10 +137,14 @@ class TippingPoint:
 
 @dataclass(frozen=True)
 class Tipping:
-    """The answers to all questions, in the order in which they were asked."""
+    """The answers to all questions, in the order in which they were asked.
+
+    ``usage`` is what the calls to live minds came to, None where there was none to call.
+    """
 
     points: tuple[TippingPoint, ...]
     seed: int
+    usage: Totals | None = None
 
     @property
     def table(self) -> pd.DataFrame:

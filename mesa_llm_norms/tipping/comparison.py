@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mesa_llm_norms.course import MOST, read_rounds
-from mesa_llm_norms.draws import read_seed
-from mesa_llm_norms.ensemble import load_graph
-from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.game import read_whole
-from mesa_llm_norms.kernel import ask_anew
-from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
-from mesa_llm_norms.spec import STUDY_GRAPH, Spec
+from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.minds.live.accounts import Accounts
+from mesa_llm_norms.spec import Spec
 from mesa_llm_norms.statistics import convergence_time
-from mesa_llm_norms.statistics.intervals import LEVEL, read_level
 from mesa_llm_norms.statistics.shares import exact_interval, exact_test, holm, share_difference
 from mesa_llm_norms.tipping.answer import RESAMPLES, tell
 from mesa_llm_norms.tipping.interventions import Intervention
-from mesa_llm_norms.tipping.legs import Legs, TwoLegs, play_legs
-from mesa_llm_norms.tipping.question import read_directions
-from mesa_llm_norms.tipping.tip import ROUNDS
-from mesa_llm_norms.workers import answers
+from mesa_llm_norms.tipping.trials import Trials, play_trials, read_trials
 
-GOALS = ("undo", "prevent")
+if TYPE_CHECKING:
+    from mesa_llm_norms.journal import Totals
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,8 @@ class Comparison:
     ``agents``, ``edges`` and ``cost``.
 
     ``cheapest`` is the label of the one with the least cost of those that surely work in more than
-    ``enough`` of the runs, None where none does. ``runs`` has a row for every run.
+    ``enough`` of the runs, None where none does. ``runs`` has a row for every run. ``usage`` is
+    what the calls to live minds came to, None where there was none to call.
     """
 
     goal: str
@@ -52,6 +45,8 @@ class Comparison:
     enough: float
     table: pd.DataFrame
     runs: pd.DataFrame
+    seed: int
+    usage: Totals | None = None
 
     @property
     def cheapest(self) -> str | None:
@@ -82,101 +77,68 @@ def compare_interventions(
     alternative: str,
     interventions: Sequence[Intervention],
     *,
-    goal: str = "undo",
-    graph: Any = STUDY_GRAPH,
-    names: Any = "QM",
-    mind: Any = DEFAULT_MIND,
-    pairing: Any = "node",
-    memory: int = 5,
-    rounds: int = ROUNDS,
-    after: int | None = None,
-    runs: int = 500,
-    enough: float = 0.5,
-    agent_price: float = 1.0,
-    edge_price: float = 1.0,
-    level: float = LEVEL,
-    rng: Any = None,
     workers: int = 1,
     executor: Executor | None = None,
-    engine: str = "auto",
     progress: Callable[[int, int], None] | None = None,
+    calls: Calls | None = None,
+    **others: Any,
 ) -> Comparison:
     """Play every intervention, and nothing, ``runs`` times each, and compare them.
 
     ``goal="undo"``: everybody starts out remembering the convention, and it worked if the
-    alternative makes up 95% of the names played in three rounds, within ``rounds``. ``"prevent"``:
-    memories are empty, and it worked if after ``rounds`` rounds, or once the alternative has taken
-    over, the convention is not the name played most.
+    alternative makes up 95% of the names played in three rounds, within ``rounds`` (30).
+    ``"prevent"``: memories are empty, and it worked if after ``rounds`` rounds, or once the
+    alternative has taken over, the convention is not the name played most.
 
-    An agent that is committed, or has another mind or another memory, costs ``agent_price``, an
-    edge that is moved ``edge_price``. The other arguments are those of ``tip``.
+    An agent that is committed, or has another mind or another memory, costs ``agent_price`` (1), an
+    edge that is moved ``edge_price`` (1). ``enough`` is the share of runs in which an intervention
+    has to work (0.5). ``graph``, ``names``, ``mind``, ``pairing``, ``memory``, ``after``,
+    ``level``, ``rng``, ``engine``, ``workers``, ``progress`` and ``calls`` are those of ``tip``;
+    ``runs`` is 500, or 20 where minds are live.
 
-    Raises ``SpecError`` for what means nothing.
+    Raises ``SpecError`` for what means nothing, and what calls to live minds raise.
     """
-    if goal not in GOALS:
-        raise SpecError("goal", goal, f"{goal!r} is unknown", f"Use one of {GOALS}.")
-    base = Spec(
-        graph=load_graph(graph),
-        names=names,
-        mind=mind,
-        pairing=pairing,
-        memory=memory,
-        incumbent=convention if goal == "undo" else None,
-        seed=read_seed(rng),
-    )
-    read_directions([(convention, alternative)], base.game.pool)
-    _check(base, interventions)
-    rounds = read_rounds(rounds, "flipped")
-    after = rounds if after is None else read_whole("after", after, 0, MOST)
-    runs = read_whole("runs", runs, 1, MOST)
-    legs = Legs(alternative, rounds, after, engine)
-    every = [Intervention(), *(one for one in interventions if one != Intervention())]
-    specs = [one.changes(base, alternative) for one in every]
-    if any(spec.live for spec in specs):
-        raise SpecError(
-            "mind", base.mind_label, "live minds are not asked for so many runs", "Fit one first."
-        )
-    ask_anew()
-    calls = ((one, spec, runs, legs) for one, spec in zip(every, specs, strict=True))
-    found: dict[int, list[TwoLegs]] = {}
-    with closing(answers(_play, calls, read_whole("workers", workers, 1, 1_000), executor)) as all_:
-        for answer in all_:
-            found[answer.number] = answer.result
-            if progress is not None:
-                progress(len(found), len(every))
-    prices = agent_price, edge_price
+    trials = read_trials(convention, alternative, interventions, **others)
+    return compare(trials, workers=workers, executor=executor, progress=progress, calls=calls)
+
+
+def compare(
+    trials: Trials,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    calls: Calls | None = None,
+) -> Comparison:
+    """Play and compare what is read already; see ``compare_interventions``."""
+    accounts = Accounts(calls or Calls())
+    workers = read_whole("workers", workers, 1, 1_000)
+    found = play_trials(trials, accounts, workers, executor, progress)
+    goal, convention = trials.goal, trials.convention
     tables = [
-        _worked(pd.DataFrame([one._asdict() for one in found[place]]), goal, convention)
-        for place in range(len(every))
+        _worked(pd.DataFrame([one._asdict() for one in runs]), goal, convention) for runs in found
     ]
     rows = [
-        _row(one, base, table, tables[0], prices, read_level(level))
-        for one, table in zip(every, tables, strict=True)
+        _row(one, trials.base, table, tables[0], trials.prices, trials.level)
+        for one, table in zip(trials.interventions, tables, strict=True)
     ]
     corrected = holm([row["p"] for row in rows[1:]])
     for row, p_value in zip(rows[1:], corrected, strict=True):
         row["p"] = p_value
     labelled = [
-        table.assign(intervention=one.label) for one, table in zip(every, tables, strict=True)
+        table.assign(intervention=one.label)
+        for one, table in zip(trials.interventions, tables, strict=True)
     ]
-    joined = pd.concat(labelled, ignore_index=True)
-    return Comparison(goal, convention, alternative, enough, pd.DataFrame(rows), joined)
-
-
-def _check(base: Spec, interventions: Sequence[Intervention]) -> None:
-    if isinstance(base.mind, dict) and any(one.other is not None for one in interventions):
-        raise SpecError(
-            "mind",
-            base.mind_label,
-            "a share of another model is given to a population of one",
-            "Give one mind for all.",
-        )
-    if not interventions:
-        raise SpecError("interventions", interventions, "there is none", "Give at least one.")
-
-
-def _play(one: Intervention, spec: Spec, runs: int, legs: Legs) -> list[TwoLegs]:
-    return [play_legs(one.for_run(spec, run), run, legs) for run in range(runs)]
+    return Comparison(
+        goal,
+        convention,
+        trials.legs.name,
+        trials.enough,
+        pd.DataFrame(rows),
+        pd.concat(labelled, ignore_index=True),
+        trials.base.seed,
+        accounts.used,
+    )
 
 
 def _worked(table: pd.DataFrame, goal: str, convention: str) -> pd.DataFrame:

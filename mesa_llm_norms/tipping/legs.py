@@ -8,7 +8,7 @@ choose with the mind they would have had.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from mesa_llm_norms.ensemble import Seat, start_course
 from mesa_llm_norms.execution import Engine
 from mesa_llm_norms.kernel import Kernel
 from mesa_llm_norms.spec import Seating, Spec
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.minds.live.session import Session
 
 
 class Legs(NamedTuple):
@@ -48,10 +51,19 @@ class TwoLegs(NamedTuple):
     lasts: bool | None
 
 
-def play_legs(spec: Spec, run: int, legs: Legs) -> TwoLegs:
-    """Play one run of a spec."""
+def play_legs(spec: Spec, run: int, legs: Legs, session: Session | None = None) -> TwoLegs:
+    """Play one run of a spec; calls to live minds are made by ``session``."""
     seating = spec.seat(run)
-    engine = start_course(spec, seating, legs.engine).engine
+    if session is not None:
+        seating = seating._replace(roster=session.attend(seating.roster))
+    return play_seated(spec, seating, run, legs, session)
+
+
+def play_seated(
+    spec: Spec, seating: Seating, run: int, legs: Legs, session: Session | None = None
+) -> TwoLegs:
+    """Play a run that is made ready."""
+    engine = start_course(spec, seating, legs.engine, session).engine
     course = Course(engine, (legs.name,))
     course.aim(Goal("flipped", WINDOW))
     course.play(legs.rounds, keep=False)

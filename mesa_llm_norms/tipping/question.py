@@ -76,13 +76,6 @@ def ask(
     engine: str,
 ) -> list[Question]:
     """Return a question for every combination; ``SpecError`` for what cannot be asked."""
-    if base.live:
-        raise SpecError(
-            "mind",
-            base.mind_label,
-            "a tipping point takes hundreds of runs, which live minds are not asked for",
-            "Fit a recorded mind or measure a table, and give that.",
-        )
     for placement in placements:
         if placement not in PLACEMENTS:
             raise SpecError(

@@ -16,15 +16,26 @@ import numpy as np
 
 from mesa_llm_norms.tipping.dose import Dose, fit_dose_response, information, merge
 
-FEWEST = 10
-"""Runs in a batch, at least, where the budget has them."""
 BATCHES = 40
 """Into how many batches a budget is divided."""
+FEWEST = 10
+"""Runs in a batch, at least, unless there are then fewer than ``LEAST_BATCHES``."""
+LEAST_BATCHES = 8
+
+ALONE = 4
+"""Batches that go to a population with nobody committed, which comes first: how stable it is."""
+LARGEST = 5
+"""They are no more than one run in so many."""
 
 
 def batch_size(budget: int) -> int:
     """Return how many runs are played at a count before the next is chosen."""
-    return max(min(FEWEST, budget), budget // BATCHES)
+    return max(1, min(FEWEST, budget // LEAST_BATCHES), budget // BATCHES)
+
+
+def first_batch(budget: int) -> int:
+    """Return how many runs are played with nobody committed, at first."""
+    return max(1, min(ALONE * batch_size(budget), budget // LARGEST))
 
 
 def next_count(doses: Sequence[Dose], most: int, batch: int) -> int:
