@@ -124,9 +124,7 @@ def _listen(plan: Plan, accounts: Accounts) -> tuple[IndividualBias, Probes]:
         interviewer = Interviewer(seed)
         heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
         return heard, Probes(NOT_LIVE)
-    from mesa_llm_norms.minds.live.session import Session
-
-    session = Session(accounts.calls_for("asked"), {"audit": plan.spec.describe()})
+    session = accounts.session("asked", plan.describe())
     with closing(session):
         interviewer = Interviewer(seed, session)
         heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)

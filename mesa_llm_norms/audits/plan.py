@@ -50,6 +50,20 @@ class Plan:
         """The same where it is live, and None where it is not."""
         return self.mind if isinstance(self.mind, LiveMind) else None
 
+    def describe(self) -> dict[str, Any]:
+        """Return what is asked as plain data, for a journal."""
+        return {
+            **self.spec.describe(),
+            "runs": self.runs,
+            "goal": list(self.goal),
+            "rounds": self.rounds,
+            "sizes": list(self.sizes),
+            "size_runs": self.size_runs,
+            "times": self.times,
+            "times_after": self.times_after,
+            "probes": self.probes,
+        }
+
 
 def read_plan(
     mind: Any = DEFAULT_MIND,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -178,7 +177,7 @@ def audit(
         memory=memory,
         reward=reward,
         penalty=penalty,
-        rng=secrets.randbelow(1_000_000) if seed is None else seed,
+        rng=options.read_seed(seed, out, resume=resume),
         runs=runs,
         rounds=rounds,
         window=window,

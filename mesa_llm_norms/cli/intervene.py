@@ -25,7 +25,6 @@ from mesa_llm_norms.cli.tip import (
     bounds,
     tell_rest,
 )
-from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import finished_folder, new_folder
@@ -108,7 +107,7 @@ def intervene(
     from mesa_llm_norms.tipping.trials import read_trials
 
     read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
-    chosen = read_seed(seed)
+    chosen = options.read_seed(seed, out, resume=resume)
     trials = read_trials(
         convention,
         alternative,
@@ -143,7 +142,9 @@ def intervene(
     if forecast:
         from mesa_llm_norms.tipping.forecast import forecast_trials
 
-        print_parts(forecast_trials(trials, calls), as_json)
+        with terminal.stderr().status("playing with recorded minds ..."):
+            parts = forecast_trials(trials, calls)
+        print_parts(parts, as_json)
         return
     options.check_budget(calls, (mind for spec in trials.specs for mind in spec.minds))
     with terminal.progress("playing") as report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.live import LIVE, Calls, LiveMind, live_mind, read_template
+from mesa_llm_norms.minds.live.calls import JOURNAL
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.recording import check_folder
 
@@ -141,6 +143,18 @@ def check_out(out: Path | None, *, live: bool, resume: bool) -> None:
         )
     if out is not None and not resume:
         check_folder(out)
+
+
+def read_seed(seed: int | None, out: Path | None, *, resume: bool) -> int:
+    """Return the seed that was given, or that of what is gone on with, or a fresh one."""
+    if seed is None and resume and out is not None:
+        from mesa_llm_norms.journal import Journal
+
+        for path in sorted(out.rglob(JOURNAL)):
+            with Journal.read(path) as journal:
+                if isinstance(journal.spec.get("seed"), int):
+                    return int(journal.spec["seed"])
+    return secrets.randbelow(1_000_000) if seed is None else seed
 
 
 def check_budget(calls: Calls, minds: Iterable[Mind]) -> None:

@@ -38,8 +38,9 @@ def print_parts(parts: Sequence[Part], as_json: bool) -> None:
         table.add_column(column)
     for part in parts:
         table.add_row(Text(terminal.one_line(part.label)), *_told(part.runs, part.forecasts))
-    runs = sum(part.runs for part in parts)
-    table.add_row(Text("all", "bold"), *_told(runs, forecasts))
+    if len(parts) > 1:
+        runs = sum(part.runs for part in parts)
+        table.add_row(Text("all", "bold"), *_told(runs, forecasts))
     console = terminal.stdout()
     console.print(table)
     for sentence in dict.fromkeys(said for one in forecasts for said in one.assumptions):

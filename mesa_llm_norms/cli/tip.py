@@ -14,7 +14,6 @@ from rich.text import Text
 from mesa_llm_norms.cli import live_options as options
 from mesa_llm_norms.cli import outcome, terminal
 from mesa_llm_norms.cli.parts_shown import print_parts
-from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import finished_folder, new_folder
@@ -136,7 +135,7 @@ def tip(
     from mesa_llm_norms.tipping.tip import find_tipping
 
     read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
-    chosen = read_seed(seed)
+    chosen = options.read_seed(seed, out, resume=resume)
     plan = read_plan(
         names=read_names(names),
         mind=read_mind(mind or (), read),
@@ -170,7 +169,9 @@ def tip(
     if forecast:
         from mesa_llm_norms.tipping.forecast import forecast_tipping
 
-        print_parts(forecast_tipping(plan, calls), as_json)
+        with terminal.stderr().status("playing with recorded minds ..."):
+            parts = forecast_tipping(plan, calls)
+        print_parts(parts, as_json)
         return
     options.check_budget(calls, plan.base.minds)
     with terminal.progress("playing") as report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 from mesa_llm_norms.course import WINDOW, Goal
@@ -18,11 +17,8 @@ from mesa_llm_norms.tipping.legs import Legs, TwoLegs, play_seated
 from mesa_llm_norms.tipping.plan import Plan
 from mesa_llm_norms.tipping.trials import Trials
 
-Told = Callable[[int, int], None]
-"""Called with the parts that are foreseen, and how many there are."""
 
-
-def forecast_tipping(plan: Plan, calls: Calls, told: Told = lambda *_: None) -> list[Part]:
+def forecast_tipping(plan: Plan, calls: Calls) -> list[Part]:
     """Return what every condition will take; nothing is asked of a server.
 
     Recorded minds stand in for live ones, in choosing how many agents are committed too. Raises
@@ -43,11 +39,10 @@ def forecast_tipping(plan: Plan, calls: Calls, told: Told = lambda *_: None) -> 
         found += _second_leg(question.base, question.legs, flipped, calls)
         label = f"{question.direction}, {question.topology}, {question.placement}"
         parts.append(Part(label, plan.budget, tuple(found)))
-        told(len(parts), len(plan.questions))
     return parts
 
 
-def forecast_trials(trials: Trials, calls: Calls, told: Told = lambda *_: None) -> list[Part]:
+def forecast_trials(trials: Trials, calls: Calls) -> list[Part]:
     """Return what every intervention with live minds will take; see ``forecast_tipping``."""
     live = [
         (one, spec)
@@ -62,7 +57,6 @@ def forecast_trials(trials: Trials, calls: Calls, told: Told = lambda *_: None) 
         flipped = round(trials.runs * (1 - first.missed))
         second = _second_leg(spec, trials.legs, flipped, calls)
         parts.append(Part(one.label, trials.runs, (first, *second)))
-        told(len(parts), len(live))
     return parts
 
 

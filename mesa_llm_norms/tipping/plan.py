@@ -42,6 +42,19 @@ class Plan:
         """How many runs are played in all."""
         return self.budget * len(self.questions)
 
+    def describe(self) -> dict[str, Any]:
+        """Return what is asked as plain data, for a journal."""
+        return {
+            **self.base.describe(),
+            "conditions": [
+                f"{one.direction}, {one.topology}, {one.placement}" for one in self.questions
+            ],
+            "rounds": self.questions[0].legs.rounds,
+            "after": self.questions[0].legs.after,
+            "most": self.most,
+            "runs": self.budget,
+        }
+
 
 def read_plan(
     graph: Any = STUDY_GRAPH,

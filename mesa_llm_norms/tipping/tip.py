@@ -11,6 +11,7 @@ from mesa_llm_norms.game import read_whole
 from mesa_llm_norms.kernel import ask_anew
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
+from mesa_llm_norms.minds.live.accounts import Accounts
 from mesa_llm_norms.side_by_side import refuse_executor
 from mesa_llm_norms.spec import STUDY_GRAPH
 from mesa_llm_norms.tipping.answer import Tipping, conclude
@@ -82,9 +83,7 @@ def find_tipping(
     usage = None
     if plan.base.live:
         refuse_executor(executor)
-        from mesa_llm_norms.minds.live.session import Session
-
-        session = Session(calls, {"tip": plan.base.describe()})
+        session = Accounts(calls or Calls()).session("runs", plan.describe())
         with closing(session):
             live = LiveRuns(session)
             found = [explore(one, plan.most, plan.budget, live, told) for one in plan.questions]

@@ -61,6 +61,17 @@ class Trials:
         """Whether any of them calls live minds."""
         return any(spec.live for spec in self.specs)
 
+    def describe(self, one: Intervention, spec: Spec) -> dict[str, Any]:
+        """Return what one of them is as plain data, for a journal."""
+        return {
+            **spec.describe(),
+            "goal": self.goal,
+            "intervention": one.label,
+            "rounds": self.legs.rounds,
+            "after": self.legs.after,
+            "runs": self.runs,
+        }
+
 
 def read_trials(
     convention: str,
@@ -177,9 +188,7 @@ def _play_live(
     part: str,
     told: Callable[[int], None],
 ) -> list[TwoLegs]:
-    from mesa_llm_norms.minds.live.session import Session
-
-    session = Session(accounts.calls_for(part), {"intervention": one.label, **spec.describe()})
+    session = accounts.session(part, trials.describe(one, spec))
     calls = ((one, spec, run, trials.legs, session) for run in range(trials.runs))
     played = []
     with (

@@ -128,7 +128,7 @@ def test_an_audit_without_populations_and_sizes_still_leaves_a_report(tmp_path: 
         (("--level", "2"), "no rate of false alarms"),
         (("--size", "9"), "nothing is to be filled in"),
         (("--names", "XY"), "measured for the names"),
-        (("--resume",), "only a live audit"),
+        (("--resume",), "only what live minds play"),
         (("--forecast",), "it is not live"),
     ],
 )

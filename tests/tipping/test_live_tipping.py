@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama import NAME, LlamaProgram, needs_llama
 from messages_api_rules import Answer
 from messages_server import MessagesServer
 from typer.testing import CliRunner
@@ -44,7 +45,7 @@ SMALL: dict[str, Any] = {
     "rng": 1,
 }
 TRIED: dict[str, Any] = {"graph": "complete(n=4)", "memory": 1, "rounds": 3, "runs": 3, "rng": 1}
-TYPED = ["-t", "complete(n=4)", "--memory", "1", "--rounds", "4", "--seed", "1", "--mind", MIND]
+TYPED = ["-t", "complete(n=4)", "--memory=1", "--rounds=4", "--seed=1", "--mind", MIND]
 
 
 def copies(body: dict[str, Any]) -> Answer:
@@ -176,10 +177,13 @@ def test_the_command_keeps_a_journal_from_the_start_and_goes_on(
     typed = ["tip", *TYPED, "--flip", "Q=M", "--runs", "20", "--out", str(out)]
     assert "budget" in run(*typed, "--budget-calls", "50", status=2)
     assert len(server.answered) == 50
-    assert {path.name for path in out.iterdir()} >= {"journal.sqlite"}
+    assert [path.name for path in out.iterdir()] == ["runs"]
     run(*typed, "--budget-calls", "5000", status=2)
-    assert "critical" in run(*typed, "--budget-calls", "5000", "--resume")
-    assert {path.name for path in out.iterdir()} >= {"journal.sqlite", "report.html"}
+    on = ["--budget-calls", "5000", "--resume"]
+    assert "rounds was 4, not 5" in run(*typed, *on, "--rounds", "5", status=2)
+    without_seed = [part for part in typed if part != "--seed=1"]
+    assert "critical" in run(*without_seed, *on)
+    assert {path.name for path in out.iterdir()} >= {"runs", "report.html"}
     assert "resume" in run("tip", "--resume", "--out", str(out), status=2)
 
 
@@ -198,3 +202,17 @@ def test_the_commands_forecast(server: MessagesServer) -> None:
     assert "2 committed" in said
     assert "one case in ten" in said
     assert not server.answered
+
+
+@pytest.mark.llama
+@needs_llama
+def test_a_curve_of_a_real_llama_takes_no_more_calls_than_there_are_prompts(
+    tmp_path: Path,
+) -> None:
+    with LlamaProgram(tmp_path) as llama:
+        found = tip(mind=f"llama:{llama.url}#{NAME}", **{**SMALL, "runs": 40, "rounds": 10})
+    memories, orders = 1 + 4, 2
+    assert found.usage is not None
+    assert found.usage.calls <= memories * orders + 1
+    assert len(found.runs) == 40
+    assert found.runs[found.runs["committed"] == 4]["flipped"].all()

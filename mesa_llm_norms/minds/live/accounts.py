@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mesa_llm_norms.errors import JournalError
 from mesa_llm_norms.minds.live.calls import JOURNAL, Calls
 
 if TYPE_CHECKING:
     from mesa_llm_norms.journal import Totals
+    from mesa_llm_norms.minds.live.session import Session
 
 
 class Accounts:
@@ -36,6 +40,27 @@ class Accounts:
             budget_tokens=_rest(calls.budget_tokens, used.input_tokens + used.output_tokens),
             budget_usd=_rest(calls.budget_usd, used.cost),
         )
+
+    def session(self, part: str, asked: Mapping[str, Any]) -> Session:
+        """Return a session for the calls of a part; what is ``asked`` goes into its journal.
+
+        Raises ``JournalError`` where it is gone on with and something else was asked at first.
+        """
+        from mesa_llm_norms.minds.live.session import Session
+
+        calls = self.calls_for(part)
+        session = Session(calls, asked)
+        if calls.resume:
+            before, now = session.journal.spec, json.loads(json.dumps(asked))
+            other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+            if other:
+                session.close()
+                raise JournalError(
+                    str(calls.folder),
+                    "; ".join(f"{key} was {before.get(key)}, not {now.get(key)}" for key in other),
+                    "Go on with what it was begun with, or begin elsewhere.",
+                )
+        return session
 
     def add(self, usage: Totals | None) -> None:
         """Add what a part used."""
