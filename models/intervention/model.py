@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
-from typing import Any
-
-import mesa
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 from mesa_llm_norms import (
     Contacts,
@@ -19,12 +17,15 @@ from mesa_llm_norms import (
     NamingGame,
     NormsError,
     SpecError,
+    compare_interventions,
     load_mind,
 )
-from mesa_llm_norms import compare_interventions as compare
+from mesa_llm_norms.draws import Draws
 from mesa_llm_norms.placement import place_committed
 from mesa_llm_norms.tipping.rewiring import rewire
 
+GRAPH = "barabasi_albert(n=24, m=2)"
+CONVENTION, ALTERNATIVE = "Q", "M"
 CHOICES = (
     Intervention(committed=3),
     Intervention(committed=3, placement="hubs"),
@@ -41,67 +42,85 @@ CHOICES = (
 """What is compared."""
 
 
-def alternative_share(model: InterventionModel) -> float:
-    """Share of all agents that have played who played the alternative last."""
-    names = [name for name in model.names_held.values() if name is not None]
-    return names.count(model.alternative) / len(names) if names else float("nan")
+class Done(NamedTuple):
+    """An intervention, and after how many population rounds it was made."""
+
+    rounds: int
+    what: Intervention
 
 
 class InterventionModel(NamingGame):
     """A convention that everybody remembers, left alone until somebody intervenes.
 
-    ``intervene`` may be called between steps, more than once. ``alternative_share`` is collected.
-    Other arguments are those of ``NamingGame``.
+    ``intervene`` may be called between steps, more than once; ``done`` has what was. Whether the
+    alternative has taken over by now is ``outcome.flipped``. Other arguments are those of
+    ``NamingGame``.
     """
 
     def __init__(
         self,
-        graph: Any = "barabasi_albert(n=24, m=2)",
+        graph: Any = GRAPH,
         names: Any = "QM",
-        convention: str = "Q",
-        alternative: str = "M",
+        convention: str = CONVENTION,
+        alternative: str = ALTERNATIVE,
+        run: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(graph, names, incumbent=convention, **kwargs)
-        self.alternative = alternative
-        given = self.datacollector
-        self.datacollector = mesa.DataCollector(
-            model_reporters={**given.model_reporters, "alternative_share": alternative_share},
-            agent_reporters=given.agent_reporters,
+        nobody_yet = {alternative: 0}
+        super().__init__(
+            graph, names, incumbent=convention, committed=nobody_yet, run=run, **kwargs
         )
+        self.alternative = alternative
+        self.done: list[Done] = []
+        self._draws = Draws(self.spec.seed, run)
 
     def intervene(self, what: Intervention) -> None:
-        """Commit agents, move edges and hand out another mind, as ``what`` says, here and now.
+        """Move edges, hand out another mind and commit agents, as ``what`` says, here and now.
 
-        Raises ``SpecError`` for a change of memory, which is a rule of the game.
+        Who is committed stays so, and ``what.committed`` more join them. ``what.other`` is a mind
+        that needs no calls. Raises an error of the package for what cannot be done, and then has
+        changed nothing; so for a change of memory, which is a rule of the game.
         """
         if what.memory is not None:
             raise SpecError(
                 "memory", what.memory, "it is fixed for a run", "Give it when the model is made."
             )
-        chance = random.Random(self.random.getrandbits(64))
+        chance = self._draws.generator(f"intervention {len(self.done)}")
         graph = self.network.G
-        if what.rewired:
-            after, _ = rewire(graph, what.rewired, chance)
-            gone = [edge for edge in graph.edges if not after.has_edge(*edge)]
-            new = [edge for edge in after.edges if not graph.has_edge(*edge)]
-            graph.remove_edges_from(gone)
-            graph.add_edges_from(new)
-        agents = {agent.node: agent for agent in self.players}
-        if what.other is not None:
-            other = load_mind(what.other)
-            chosen = chance.sample(list(agents), round(what.other_share * len(agents)))
-            for node in chosen:
-                agents[node].mind = other
-        contacts = Contacts(graph)
-        where = {self.alternative: (what.committed, what.placement)}
-        for place in place_committed(where, contacts, chance):
-            agents[contacts.nodes[place]].commit(self.alternative)
+        rewired = rewire(graph, what.rewired, chance)[0] if what.rewired else graph
+        other = None if what.other is None else load_mind(what.other)
+        if other is not None:
+            other.check(self.game)
+        joining = self._places(what.committed, what.placement, rewired, chance)
+
+        gone = [edge for edge in graph.edges if not rewired.has_edge(*edge)]
+        new = [edge for edge in rewired.edges if not graph.has_edge(*edge)]
+        graph.remove_edges_from(gone)
+        graph.add_edges_from(new)
+        if other is not None:
+            other = other.for_run(self.game, self._draws)
+            for agent in chance.sample(self.players, round(what.other_share * len(self.players))):
+                agent.uncommitted = other
+                if agent.committed is None:
+                    agent.mind = other
+        for node in joining:
+            self.agent_on(node).commit(self.alternative)
+        self.done.append(Done(int(self.steps), what))
 
     def withdraw(self) -> None:
         """Release all committed agents."""
         for agent in self.players:
             agent.release()
+
+    def _places(
+        self, count: int, placement: str, graph: Any, chance: random.Random
+    ) -> list[Hashable]:
+        """Return the nodes of so many free agents, placed as on ``graph``."""
+        seated = {agent.node: agent.committed for agent in self.players}
+        contacts = Contacts(graph, absent=[node for node in graph if node not in seated])
+        there = [node for node, name in seated.items() if name is not None]
+        places = place_committed({"there": there, "joining": (count, placement)}, contacts, chance)
+        return [contacts.nodes[place] for place, which in places.items() if which == "joining"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,15 +131,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--mind", default="claude-3.5-sonnet")
-    add("--graph", default="barabasi_albert(n=24, m=2)")
+    add("--graph", default=GRAPH)
     add("--prevent", action="store_true", help="begin with empty memories")
     add("--runs", type=int, default=300, help="of each intervention")
     add("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     try:
-        found = compare(
-            "Q",
-            "M",
+        found = compare_interventions(
+            CONVENTION,
+            ALTERNATIVE,
             CHOICES,
             goal="prevent" if given.prevent else "undo",
             graph=given.graph,

@@ -16,6 +16,8 @@ import mesa
 from mesa_llm_norms import NamingGame, NormsError, tip
 from mesa_llm_norms.tipping.report import sentence
 
+INCUMBENT, CHALLENGER = "Q", "M"
+
 
 def challenger_share(model: TippingPointModel) -> float:
     """Share of the agents that are free, and have played, who played the challenger last."""
@@ -36,8 +38,8 @@ class TippingPointModel(NamingGame):
         self,
         graph: Any = "complete(n=24)",
         names: Any = "QM",
-        incumbent: str = "Q",
-        challenger: str = "M",
+        incumbent: str = INCUMBENT,
+        challenger: str = CHALLENGER,
         minority: int = 4,
         placement: str = "random",
         leave: bool = True,
@@ -76,34 +78,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--minority", type=int, default=4, help="committed agents in the run that is shown")
     add("--placement", default="random", help="random, hubs, periphery or cluster")
     add("--runs", type=int, default=1_000, help="to find the tipping point with")
-    add("--seed", type=int, default=7)
+    add("--seed", type=int, default=5)
     given = parser.parse_args(arguments)
+    population = {"graph": given.graph, "mind": given.mind, "rng": given.seed}
     try:
-        model = TippingPointModel(
-            given.graph,
-            mind=given.mind,
-            minority=given.minority,
-            placement=given.placement,
-            rng=given.seed,
-        )
+        model = TippingPointModel(minority=given.minority, placement=given.placement, **population)
         model.run(rounds=40, until=None)
-        shown = model.datacollector.get_model_vars_dataframe()["challenger_share"]
-        for number, share in shown[::4].items():
-            print(f"round {int(str(number)) + 1:3d}  M is played by {share:.0%} of the others")
-        print("it never flipped" if model.flipped_at is None else f"flipped: {model.flipped_at}")
+        tell(model)
         found = tip(
-            given.graph,
-            mind=given.mind,
+            directions=[(INCUMBENT, CHALLENGER), (CHALLENGER, INCUMBENT)],
             placements=(given.placement,),
             runs=given.runs,
-            rng=given.seed,
+            **population,
         )
-        for point in found.points:
-            print(sentence(point))
-            columns = ["committed", "runs", "flip_share", "flip_low", "flip_high", "rounds"]
-            print(point.table[columns].round(2).to_string(index=False))
     except NormsError as error:
         parser.error(str(error))
+    for point in found.points:
+        print(sentence(point))
+        columns = ["committed", "runs", "flip_share", "flip_low", "flip_high", "rounds"]
+        print(point.table[columns].round(2).to_string(index=False))
+
+
+def tell(model: TippingPointModel) -> None:
+    """Print every fourth round of a run, and when the convention flipped."""
+    shares = model.datacollector.model_vars["challenger_share"]
+    for number, share in list(enumerate(shares, 1))[3::4]:
+        print(f"round {number:2d}: {share:.0%} of the free agents played {model.challenger} last")
+    if model.flipped_at is None:
+        print("It never flipped.")
+    else:
+        print(f"It flipped in round {model.flipped_at}, and the minority left.")
 
 
 if __name__ == "__main__":
