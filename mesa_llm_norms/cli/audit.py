@@ -14,7 +14,6 @@ from mesa_llm_norms.cli.audit_shown import show, tell_forecast
 from mesa_llm_norms.course import WINDOW
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds import DEFAULT_MIND
-from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import finished_folder, new_folder
 from mesa_llm_norms.spec import STUDY_GRAPH
 from mesa_llm_norms.typed import read_names
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from mesa_llm_norms.audits import Audit
 
 
+@options.expanded
 def audit(
     mind: Annotated[
         str,
@@ -134,17 +134,8 @@ def audit(
         ),
     ] = False,
     resume: options.Resume = False,
-    budget_usd: options.BudgetUsd = None,
-    budget_calls: options.BudgetCalls = None,
-    budget_tokens: options.BudgetTokens = None,
-    forecast: options.Forecast = False,
-    template: options.TemplateFile = None,
-    temperature: options.Temperature = None,
-    timeout: options.Timeout = None,
-    max_concurrency: options.MaxConcurrency = None,
-    ask_again: options.AskAgain = None,
-    on_unusable: options.OnUnusable = None,
-    prices: options.Prices = None,
+    *,
+    live: options.LiveOptions,
 ) -> None:
     r"""Find out whether a mind is biased by itself, and whether groups of it are.
 
@@ -167,7 +158,7 @@ def audit(
     """
     from mesa_llm_norms.audits import make_audit, read_plan
 
-    read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
+    read = live.mind_reader()
     plan = read_plan(
         mind=read(mind),
         names=read_names(names),
@@ -190,22 +181,10 @@ def audit(
         probes=not no_probes,
     )
     options.check_out(out, live=plan.live is not None, resume=resume)
-    calls = Calls(
-        folder=out if plan.live is not None else None,
-        resume=resume,
-        **options.given(
-            budget_usd=budget_usd,
-            budget_calls=budget_calls,
-            budget_tokens=budget_tokens,
-            max_concurrency=max_concurrency,
-            ask_again=ask_again,
-            on_unusable=on_unusable,
-            prices=prices,
-        ),
-    )
-    if forecast or plan.live is not None:
-        tell_forecast(plan, calls, as_json and forecast, alone=forecast)
-    if forecast:
+    calls = live.calls(out if plan.live is not None else None, resume=resume)
+    if live.forecast or plan.live is not None:
+        tell_forecast(plan, calls, as_json and live.forecast, alone=live.forecast)
+    if live.forecast:
         return
     with terminal.progress("asking") as report:
         found = make_audit(plan, workers=workers, progress=report, calls=calls)

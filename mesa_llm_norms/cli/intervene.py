@@ -13,7 +13,7 @@ from rich.text import Text
 from mesa_llm_norms.cli import live_options as options
 from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.cli.parts_shown import print_parts
-from mesa_llm_norms.cli.tip import (
+from mesa_llm_norms.cli.tipping import (
     AsJson,
     Memory,
     Minds,
@@ -26,7 +26,6 @@ from mesa_llm_norms.cli.tip import (
     tell_rest,
 )
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import finished_folder, new_folder
 from mesa_llm_norms.statistics import Estimate
 from mesa_llm_norms.typed import read_mind, read_names
@@ -40,6 +39,7 @@ _REMEDY = (
 )
 
 
+@options.expanded
 def intervene(
     convention: Annotated[str, typer.Argument(help="The name that is to go, or not to come.")],
     alternative: Annotated[str, typer.Argument(help="The name that is to take its place.")],
@@ -76,17 +76,8 @@ def intervene(
     out: Out = None,
     as_json: AsJson = False,
     resume: options.Resume = False,
-    budget_usd: options.BudgetUsd = None,
-    budget_calls: options.BudgetCalls = None,
-    budget_tokens: options.BudgetTokens = None,
-    forecast: options.Forecast = False,
-    template: options.TemplateFile = None,
-    temperature: options.Temperature = None,
-    timeout: options.Timeout = None,
-    max_concurrency: options.MaxConcurrency = None,
-    ask_again: options.AskAgain = None,
-    on_unusable: options.OnUnusable = None,
-    prices: options.Prices = None,
+    *,
+    live: options.LiveOptions,
 ) -> None:
     """Compare what undoes or prevents a convention, and say which is cheapest.
 
@@ -106,7 +97,7 @@ def intervene(
     from mesa_llm_norms.tipping.comparison import compare
     from mesa_llm_norms.tipping.trials import read_trials
 
-    read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
+    read = live.mind_reader()
     chosen = options.read_seed(seed, out, resume=resume)
     trials = read_trials(
         convention,
@@ -126,20 +117,8 @@ def intervene(
         rng=chosen,
     )
     options.check_out(out, live=trials.live, resume=resume)
-    calls = Calls(
-        folder=out if trials.live else None,
-        resume=resume,
-        **options.given(
-            budget_usd=budget_usd,
-            budget_calls=budget_calls,
-            budget_tokens=budget_tokens,
-            max_concurrency=max_concurrency,
-            ask_again=ask_again,
-            on_unusable=on_unusable,
-            prices=prices,
-        ),
-    )
-    if forecast:
+    calls = live.calls(out if trials.live else None, resume=resume)
+    if live.forecast:
         from mesa_llm_norms.tipping.forecast import forecast_trials
 
         with terminal.stderr().status("playing with recorded minds ..."):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,9 +129,73 @@ Resume = Annotated[
 ]
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """Return the options that were given, those that are None left out."""
-    return {name: value for name, value in options.items() if value is not None}
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """What was typed for calls to live minds; None is what was not."""
+
+    budget_usd: BudgetUsd = None
+    budget_calls: BudgetCalls = None
+    budget_tokens: BudgetTokens = None
+    max_concurrency: MaxConcurrency = None
+    ask_again: AskAgain = None
+    on_unusable: OnUnusable = None
+    prices: Prices = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that were typed, as ``Calls`` takes them."""
+        options = {field.name: getattr(self, field.name) for field in fields(CallOptions)}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def calls(self, folder: Path | None = None, *, resume: bool = False) -> Calls:
+        """Return how calls are made, on record in a folder."""
+        return Calls(folder=folder, resume=resume, **self.given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions(CallOptions):
+    """What was typed for live minds, and for calls to them."""
+
+    forecast: Forecast = False
+    template: TemplateFile = None
+    temperature: Temperature = None
+    timeout: Timeout = None
+
+    def mind_reader(self) -> Callable[[str], Any]:
+        """Return what makes a mind of a name: a live one with these options, others as they are.
+
+        The same name gives the same mind.
+        """
+        wording = read_template(self.template) if self.template is not None else None
+        options = {"temperature": self.temperature, "timeout": self.timeout}
+        typed = {name: value for name, value in options.items() if value is not None}
+
+        @cache
+        def read(name: str) -> str | LiveMind:
+            if name.partition(":")[0] not in LIVE:
+                return name
+            return live_mind(name, wording, **typed)
+
+        return read
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose last parameter, one of these classes, is an option for each field."""
+    *own, last = inspect.signature(command, eval_str=True).parameters.values()
+    parts = inspect.signature(last.annotation, eval_str=True).parameters
+
+    @wraps(command)
+    def run(**typed: Any) -> None:
+        options = {name: typed.pop(name) for name in parts}
+        command(**typed, **{last.name: last.annotation(**options)})
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in (*own, *parts.values())
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
 
 
 def check_out(out: Path | None, *, live: bool, resume: bool) -> None:
@@ -167,19 +233,3 @@ def check_budget(calls: Calls, minds: Iterable[Mind]) -> None:
             "there is no budget for all these runs",
             "See what they take with --forecast, then give --budget-usd or --budget-calls.",
         )
-
-
-def mind_reader(template: Path | None, options: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return what makes a mind of a name: a live one with these options, any other as it is.
-
-    The same name gives the same mind.
-    """
-    wording = read_template(template) if template is not None else None
-
-    @cache
-    def read(name: str) -> str | LiveMind:
-        if name.partition(":")[0] not in LIVE:
-            return name
-        return live_mind(name, wording, **options)
-
-    return read

@@ -17,7 +17,7 @@ from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.minds import load_mind
 from mesa_llm_norms.minds.catalogue import recorded_names
-from mesa_llm_norms.minds.live import LIVE, Calls
+from mesa_llm_norms.minds.live import LIVE
 from mesa_llm_norms.recording import check_folder, new_folder
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 QUICK = 0.1
 
 
+@options.expanded
 def reproduce(
     people: Annotated[
         bool,
@@ -67,17 +68,8 @@ def reproduce(
             min=2, help="Runs of each experiment with a live mind.", rich_help_panel=options.PANEL
         ),
     ] = 5,
-    budget_usd: options.BudgetUsd = None,
-    budget_calls: options.BudgetCalls = None,
-    budget_tokens: options.BudgetTokens = None,
-    forecast: options.Forecast = False,
-    template: options.TemplateFile = None,
-    temperature: options.Temperature = None,
-    timeout: options.Timeout = None,
-    max_concurrency: options.MaxConcurrency = None,
-    ask_again: options.AskAgain = None,
-    on_unusable: options.OnUnusable = None,
-    prices: options.Prices = None,
+    *,
+    live: options.LiveOptions,
 ) -> None:
     """Derive the study's main results again, and say which come out.
 
@@ -105,30 +97,17 @@ def reproduce(
     from mesa_llm_norms.reproduction.report import write_report
 
     labels = list(dict.fromkeys(mind or recorded_names()))
-    live = _check_minds(labels)
-    if out is not None and not live:
+    asks = _are_live(labels)
+    if out is not None and not asks:
         check_folder(out)
     with terminal.stderr().status("reading what was recorded"):
         recorded = shipped() if study is None else summarise(study)
-    if live:
+    if asks:
         from mesa_llm_norms.cli.reproduce_live import forecast_live, reproduce_live
 
-        read = options.mind_reader(
-            template, options.given(temperature=temperature, timeout=timeout)
-        )
-        calls = Calls(
-            **options.given(
-                budget_usd=budget_usd,
-                budget_calls=budget_calls,
-                budget_tokens=budget_tokens,
-                max_concurrency=max_concurrency,
-                ask_again=ask_again,
-                on_unusable=on_unusable,
-                prices=prices,
-            )
-        )
+        read, calls = live.mind_reader(), live.calls()
         minds = [read(label) for label in labels]
-        if forecast:
+        if live.forecast:
             forecast_live(minds, runs, seed, calls, people=people, as_json=as_json)
             return
         with terminal.progress("playing") as report:
@@ -136,7 +115,7 @@ def reproduce(
                 minds, runs, seed, calls, recorded, out, people=people, report=report
             )
     else:
-        if forecast:
+        if live.forecast:
             raise MindError("mind", labels, "no mind is live", "Recorded minds cost nothing.")
         with terminal.progress("playing") as report:
             found = _offline(labels, recorded, seed, workers, quick, people, report)
@@ -155,7 +134,7 @@ def reproduce(
         terminal.list_folder(terminal.stdout(), out)
 
 
-def _check_minds(labels: Sequence[str]) -> bool:
+def _are_live(labels: Sequence[str]) -> bool:
     """Return whether the minds are live; raise where some are, or where one is of neither kind."""
     live = [label.partition(":")[0] in LIVE for label in labels]
     for label, is_live in zip(labels, live, strict=True):
@@ -183,7 +162,7 @@ def _offline(
     people: bool,
     report: Report,
 ) -> Reproduction:
-    from mesa_llm_norms.reproduction import comparison, protocol
+    from mesa_llm_norms.reproduction import comparison, offline
     from mesa_llm_norms.reproduction import people as with_people
     from mesa_llm_norms.reproduction.report import Reproduction
     from mesa_llm_norms.reproduction.rows import judge
@@ -192,8 +171,8 @@ def _offline(
     if people:
         todo = with_people.tasks(labels, round(with_people.RUNS * scale))
     else:
-        todo = protocol.tasks(recorded, labels, scale)
-    played = protocol.play_tasks(todo, seed, workers, report)
+        todo = offline.tasks(recorded, labels, scale)
+    played = offline.play_tasks(todo, seed, workers, report)
     minds = {label: load_mind(label) for label in labels}
     rows = with_people.compare(played) if people else comparison.compare(played, minds, recorded)
     told = ["mesa-llm-norms", "reproduce", *(["--people"] if people else [])]
@@ -206,7 +185,7 @@ def _offline(
 
 def show(found: Reproduction) -> None:
     """Print what does not match first, then every row."""
-    from mesa_llm_norms.reproduction.report import estimate, mismatches, number, p_text
+    from mesa_llm_norms.reproduction.words import estimate, mismatches, p_text, published_text
 
     console = terminal.stdout()
     console.print(Text("What does not match", "bold"))
@@ -218,12 +197,10 @@ def show(found: Reproduction) -> None:
         table.add_column(column)
     for one in found.judged:
         row = one.row
-        published = row.published
-        mark = "~" if published is not None and published.approximate else ""
         table.add_row(
             Text(terminal.one_line(row.mind)),
             Text(row.what),
-            "" if published is None else f"{mark}{number(published.value)}",
+            published_text(row.published),
             estimate(row.recorded),
             estimate(row.here),
             p_text(one.corrected),

@@ -22,6 +22,7 @@ from mesa_llm_norms.saved import restore
 from mesa_llm_norms.spec import Spec
 
 
+@options.expanded
 def resume(
     folder: Annotated[
         Path, typer.Argument(help="The folder of the run.", show_default=False, metavar="FOLDER")
@@ -31,13 +32,8 @@ def resume(
         typer.Option("--json", help="Print one JSON object and nothing else on standard output."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say how it ended.")] = False,
-    budget_usd: options.BudgetUsd = None,
-    budget_calls: options.BudgetCalls = None,
-    budget_tokens: options.BudgetTokens = None,
-    max_concurrency: options.MaxConcurrency = None,
-    ask_again: options.AskAgain = None,
-    on_unusable: options.OnUnusable = None,
-    prices: options.Prices = None,
+    *,
+    live: options.CallOptions,
 ) -> None:
     """Go on with a run of live minds that was interrupted, killed, or out of budget.
 
@@ -69,15 +65,7 @@ def resume(
             content,
             as_json,
             quiet,
-            options.given(
-                budget_usd=budget_usd,
-                budget_calls=budget_calls,
-                budget_tokens=budget_tokens,
-                max_concurrency=max_concurrency,
-                ask_again=ask_again,
-                on_unusable=on_unusable,
-                prices=prices,
-            ),
+            live.given,
         )
     )
 

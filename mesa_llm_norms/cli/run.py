@@ -16,7 +16,6 @@ from mesa_llm_norms.course import WINDOW, Goal
 from mesa_llm_norms.draws import MASK
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds import DEFAULT_MIND
-from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import default_folder
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH
 from mesa_llm_norms.typed import read_spec
@@ -24,6 +23,7 @@ from mesa_llm_norms.typed import read_spec
 _GAME, _CHANCE, _ENDING, _OUTPUT = "The game", "Runs and chance", "When a run ends", "Output"
 
 
+@options.expanded
 def run(
     topology: Annotated[
         str | None,
@@ -176,18 +176,9 @@ def run(
         bool,
         typer.Option("--quiet", "-q", help="Only say how it ended.", rich_help_panel=_OUTPUT),
     ] = False,
-    budget_usd: options.BudgetUsd = None,
-    budget_calls: options.BudgetCalls = None,
-    budget_tokens: options.BudgetTokens = None,
-    forecast: options.Forecast = False,
     show_prompt: options.ShowPrompt = False,
-    template: options.TemplateFile = None,
-    temperature: options.Temperature = None,
-    timeout: options.Timeout = None,
-    max_concurrency: options.MaxConcurrency = None,
-    ask_again: options.AskAgain = None,
-    on_unusable: options.OnUnusable = None,
-    prices: options.Prices = None,
+    *,
+    live: options.LiveOptions,
 ) -> None:
     """Let a population play the naming game, and see whether a convention emerges.
 
@@ -223,7 +214,7 @@ def run(
         incumbent=incumbent,
         committed=committed or (),
         seed=_read_seed(seed),
-        read=options.mind_reader(template, options.given(temperature=temperature, timeout=timeout)),
+        read=live.mind_reader(),
     )
     if show_prompt:
         print_prompts(spec)
@@ -231,18 +222,7 @@ def run(
     seating = spec.seat()
     goal = Goal(None if until.lower() == "none" else until, window, threshold)
     folder = None if no_files else out or default_folder(spec, len(seating.contacts), runs)
-    calls = Calls(
-        folder=folder if spec.live else None,
-        **options.given(
-            budget_usd=budget_usd,
-            budget_calls=budget_calls,
-            budget_tokens=budget_tokens,
-            max_concurrency=max_concurrency,
-            ask_again=ask_again,
-            on_unusable=on_unusable,
-            prices=prices,
-        ),
-    )
+    calls = live.calls(folder if spec.live else None)
     plan = Plan(
         spec,
         seating,
@@ -257,7 +237,7 @@ def run(
         workers=workers,
     )
     plan.check()
-    if forecast:
+    if live.forecast:
         print_forecast(plan)
         return
     play(plan)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,17 +10,26 @@ from rich.table import Table
 from rich.text import Text
 
 from mesa_llm_norms.cli import live_options as options
-from mesa_llm_norms.cli import outcome, terminal
+from mesa_llm_norms.cli import terminal
 from mesa_llm_norms.cli.parts_shown import print_parts
+from mesa_llm_norms.cli.tipping import (
+    AsJson,
+    Memory,
+    Minds,
+    Names,
+    Out,
+    PairingRule,
+    Seed,
+    Workers,
+    bounds,
+    tell_rest,
+)
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.recording import finished_folder, new_folder
 from mesa_llm_norms.spec import STUDY_GRAPH
 from mesa_llm_norms.typed import read_mind, read_names
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.journal import Totals
-    from mesa_llm_norms.statistics import Estimate
     from mesa_llm_norms.tipping import Tipping
 
 Topologies = Annotated[
@@ -34,28 +41,9 @@ Topologies = Annotated[
         show_default=False,
     ),
 ]
-Names = Annotated[str, typer.Option(help="The pool: letters, or names between commas.")]
-Minds = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A mind, a mind file, or a live mind; several share the nodes.", show_default=False
-    ),
-]
-Memory = Annotated[int, typer.Option(min=0, help="How many interactions agents remember.")]
-PairingRule = Annotated[str, typer.Option(help="Who meets whom: node, edge or matching.")]
-Seed = Annotated[
-    int | None, typer.Option(min=0, help="The seed; drawn and told without.", show_default=False)
-]
-Workers = Annotated[int, typer.Option(min=1, max=1_000, help="Processes to play in.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="A folder for the report, tables and figure.", show_default=False),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-]
 
 
+@options.expanded
 def tip(
     topology: Topologies = None,
     names: Names = "QM",
@@ -101,17 +89,8 @@ def tip(
     out: Out = None,
     as_json: AsJson = False,
     resume: options.Resume = False,
-    budget_usd: options.BudgetUsd = None,
-    budget_calls: options.BudgetCalls = None,
-    budget_tokens: options.BudgetTokens = None,
-    forecast: options.Forecast = False,
-    template: options.TemplateFile = None,
-    temperature: options.Temperature = None,
-    timeout: options.Timeout = None,
-    max_concurrency: options.MaxConcurrency = None,
-    ask_again: options.AskAgain = None,
-    on_unusable: options.OnUnusable = None,
-    prices: options.Prices = None,
+    *,
+    live: options.LiveOptions,
 ) -> None:
     """Find how many committed agents overturn a convention.
 
@@ -134,7 +113,7 @@ def tip(
     from mesa_llm_norms.tipping.plan import read_plan
     from mesa_llm_norms.tipping.tip import find_tipping
 
-    read = options.mind_reader(template, options.given(temperature=temperature, timeout=timeout))
+    read = live.mind_reader()
     chosen = options.read_seed(seed, out, resume=resume)
     plan = read_plan(
         names=read_names(names),
@@ -151,22 +130,9 @@ def tip(
         runs=runs,
         rng=chosen,
     )
-    live = plan.base.live
-    options.check_out(out, live=live, resume=resume)
-    calls = Calls(
-        folder=out if live else None,
-        resume=resume,
-        **options.given(
-            budget_usd=budget_usd,
-            budget_calls=budget_calls,
-            budget_tokens=budget_tokens,
-            max_concurrency=max_concurrency,
-            ask_again=ask_again,
-            on_unusable=on_unusable,
-            prices=prices,
-        ),
-    )
-    if forecast:
+    options.check_out(out, live=plan.base.live, resume=resume)
+    calls = live.calls(out if plan.base.live else None, resume=resume)
+    if live.forecast:
         from mesa_llm_norms.tipping.forecast import forecast_tipping
 
         with terminal.stderr().status("playing with recorded minds ..."):
@@ -184,7 +150,7 @@ def tip(
     if out is not None:
         from mesa_llm_norms.tipping.report import write_tipping
 
-        with finished_folder(out) if live else new_folder(out) as inside:
+        with finished_folder(out) if plan.base.live else new_folder(out) as inside:
             write_tipping(found, inside)
     if as_json:
         from mesa_llm_norms.tipping.report import tipping_object
@@ -196,25 +162,6 @@ def tip(
     tell_rest(chosen, found.usage, given=seed is not None)
     if out is not None:
         terminal.list_folder(console, out)
-
-
-def tell_rest(seed: int, usage: Totals | None, *, given: bool) -> None:
-    """Say what calls to live minds came to, and which seed was drawn where none was given."""
-    used = outcome.used(usage)
-    if used is not None:
-        terminal.complain("note", used)
-    if not given:
-        terminal.complain("note", f"the seed is {seed}: --seed {seed} plays the same again")
-
-
-def bounds(estimate: Estimate, form: str) -> str:
-    """Return an estimate with its bounds, ``none`` where there is no number."""
-    if math.isnan(estimate.value):
-        return "none"
-    if math.isinf(estimate.low):
-        return "more"
-    value, low, high = ("more" if math.isinf(bound) else format(bound, form) for bound in estimate)
-    return f"{value} ({low} to {high})"
 
 
 def _direction(text: str) -> tuple[str, str]:

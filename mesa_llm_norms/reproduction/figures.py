@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 
 from mesa_llm_norms.palette import GREY, INK, OKABE_ITO
 from mesa_llm_norms.plots.style import add_legend, plain, share_axis
-from mesa_llm_norms.reproduction.comparison import WHO_WINS
 from mesa_llm_norms.reproduction.critical import Flips, flips
+from mesa_llm_norms.reproduction.populations import WHO_WINS
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, TEN, Played
 from mesa_llm_norms.reproduction.recorded import ROUNDS, Recorded
 from mesa_llm_norms.reproduction.rows import Judged

@@ -13,7 +13,8 @@ import pandas as pd
 
 from mesa_llm_norms.course import Goal
 from mesa_llm_norms.reproduction import rows as test
-from mesa_llm_norms.reproduction.protocol import TEN, TWO, Experiment, Played, Task
+from mesa_llm_norms.reproduction.offline import Task
+from mesa_llm_norms.reproduction.protocol import TEN, TWO, Experiment, Played
 from mesa_llm_norms.reproduction.published import FLIPPED_GROUPS, GROUPS, TIPPING, Published
 from mesa_llm_norms.reproduction.rows import Row
 

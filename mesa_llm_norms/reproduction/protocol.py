@@ -1,12 +1,11 @@
-"""What is played to derive the study again, and playing it: with recorded minds, or live ones."""
+"""What an experiment is, and playing one: with a recorded mind, a live one, or none at all."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,21 +15,16 @@ from mesa_llm_norms.classical import run_classical
 from mesa_llm_norms.course import Goal
 from mesa_llm_norms.draws import mix
 from mesa_llm_norms.ensemble import Ensemble, play_ensemble
-from mesa_llm_norms.minds import Mind, load_mind
+from mesa_llm_norms.minds import Mind
 from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.reproduction.recorded import LASTING, ROUNDS, Names, Recorded
+from mesa_llm_norms.reproduction.recorded import ROUNDS, Names
 from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.workers import answers
 
 CLASSICAL = "classical"
 """Stands for the naming game without minds where a mind is named."""
 TWO: Names = ("Q", "M")
 TEN: Names = tuple("QMXYFJPRCD")
 FLIP_ROUNDS = 30
-COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 16, 17, 18, 20)
-"""How many of 24 are committed; once nearly all runs flip, more are not tried."""
-SURELY = 0.99
-SIZE = 200
 LIVE_COUNTS = (2, 6, 12)
 CONVERGED = Goal("converged")
 
@@ -108,44 +102,6 @@ class Played:
     firsts: dict[str, int]
 
 
-class Task(NamedTuple):
-    """Experiments that one process plays one after the other, with one mind, by its name."""
-
-    mind: str
-    experiments: tuple[Experiment, ...]
-
-
-def emergence(recorded: Recorded, model: str, scale: float = 1) -> list[Experiment]:
-    """Return the conditions in which a model was recorded from empty memories, for its mind."""
-    return [
-        Experiment(
-            part="emergence",
-            names=one.names,
-            agents=one.agents,
-            runs=_scaled(500 if len(one.names) == 2 else 200, scale),
-        )
-        for one in recorded.emergence
-        if one.model == model
-    ]
-
-
-def stability(recorded: Recorded, model: str, scale: float = 1) -> list[Experiment]:
-    """Return the conditions in which all of a model's agents were made to remember one name."""
-    return [
-        Experiment(
-            part="stability",
-            names=one.names,
-            agents=one.agents,
-            runs=_scaled(200, scale),
-            incumbent=one.names[0],
-            goal=Goal(None),
-            rounds=LASTING,
-        )
-        for one in recorded.stability
-        if one.model == model
-    ]
-
-
 def critical_mass(names: Names, counts: Sequence[int], runs: int) -> list[Experiment]:
     """Return the runs in which agents committed to the second name face the first."""
     return [
@@ -162,41 +118,6 @@ def critical_mass(names: Names, counts: Sequence[int], runs: int) -> list[Experi
     ]
 
 
-def large(scale: float = 1) -> list[Experiment]:
-    """Return the runs of 200 agents, and of 48 with a single one committed."""
-    settled = Goal("converged", threshold=0.95)
-    return [
-        Experiment(part="size", names=TWO, agents=SIZE, runs=_scaled(40, scale), goal=settled),
-        Experiment(part="size", names=TEN, agents=SIZE, runs=_scaled(8, scale), goal=settled),
-        *(
-            replace(one, agents=48)
-            for names in (TWO, TWO[::-1])
-            for one in critical_mass(names, (1,), _scaled(200, scale))
-        ),
-    ]
-
-
-def tasks(recorded: Recorded, models: Iterable[str], scale: float = 1) -> list[Task]:
-    """Return all that is played with recorded minds, and the classical game; longest first."""
-    runs = _scaled(200, scale)
-    found = []
-    for model in models:
-        kinds = [
-            *([one] for one in emergence(recorded, model, scale)),
-            stability(recorded, model, scale),
-            critical_mass(TWO, COUNTS, runs),
-            critical_mass(TWO[::-1], COUNTS, runs),
-            *([one] for one in large(scale)),
-        ]
-        found += [Task(model, tuple(kind)) for kind in kinds if kind]
-    classical = [
-        Experiment(part="emergence", names=TEN, runs=_scaled(500, scale)),
-        *critical_mass(TWO, COUNTS, _scaled(3000, scale)),
-    ]
-    found.append(Task(CLASSICAL, tuple(classical)))
-    return sorted(found, key=lambda task: -max(len(one.names) * one.agents for one in task[1]))
-
-
 def live_experiments(runs: int) -> list[Experiment]:
     """Return what is played with a live mind: the main conditions, so many runs of each."""
     return [
@@ -205,28 +126,6 @@ def live_experiments(runs: int) -> list[Experiment]:
         *critical_mass(TWO, LIVE_COUNTS, runs),
         *critical_mass(TWO[::-1], LIVE_COUNTS, runs),
     ]
-
-
-def play_tasks(
-    todo: Sequence[Task], seed: int, workers: int = 1, report: Report = lambda *_: None
-) -> list[Played]:
-    """Play everything, in so many processes; the results are the same for any number."""
-    report("", 0, len(todo))
-    found: dict[int, list[Played]] = {}
-    with closing(answers(play_task, ((task, seed) for task in todo), workers)) as done:
-        for answer in done:
-            found[answer.number] = answer.result
-            task = todo[answer.number]
-            report(f"{task.mind}, {task.experiments[0].part}", len(found), len(todo))
-    return [played for number in sorted(found) for played in found[number]]
-
-
-def play_task(task: Task, seed: int) -> list[Played]:
-    """Play the experiments of a task, in this process or another."""
-    if task.mind == CLASSICAL:
-        return list(_without_needless(task.experiments, lambda one: play_classical(one, seed)))
-    mind = load_mind(task.mind)
-    return list(_without_needless(task.experiments, lambda one: play(one, mind, seed)[0]))
 
 
 def play(
@@ -281,19 +180,6 @@ def play_classical(experiment: Experiment, seed: int) -> Played:
     return Played(experiment, CLASSICAL, runs, success, np.zeros((0, ROUNDS)), {})
 
 
-def _without_needless(
-    experiments: Iterable[Experiment], player: Callable[[Experiment], Played]
-) -> Iterator[Played]:
-    """Play experiments, but no more committed agents where nearly all runs flip with fewer."""
-    sure = 0
-    for experiment in experiments:
-        if experiment.part == "critical mass" and sure == 2:
-            continue
-        played = player(experiment)
-        sure += experiment.part == "critical mass" and played.runs["flipped"].mean() >= SURELY
-        yield played
-
-
 def _by_round(rounds: pd.DataFrame, column: str, runs: int, after: float) -> NDArray[np.float64]:
     """Return a column as runs by rounds, with ``after`` where nothing was played any more."""
     found = np.full((runs, ROUNDS), after)
@@ -313,7 +199,3 @@ def _first_choices(rows: pd.DataFrame, experiment: Experiment) -> dict[str, int]
     for name, count in first["name"].value_counts().items():
         counts[str(name)] = int(count)
     return counts
-
-
-def _scaled(runs: int, scale: float) -> int:
-    return max(4, round(runs * scale))

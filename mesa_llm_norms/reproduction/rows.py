@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ WITHIN, DIFFERENT = "within sampling error", "not within sampling error"
 
 EXACT_SHARES = "Fisher's exact test"
 ONE_SHARE = "exact binomial test"
+NEAREST_SHARE = "exact binomial test of the nearest share within ±"
 TIMES = "two-sample Kolmogorov-Smirnov test"
 WINNERS = "likelihood-ratio test of all winners, by Monte Carlo"
 CURVE = "largest standardised distance of the mean curves, by bootstrap"
@@ -154,6 +155,26 @@ def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
     """Return the p-value of two shares, each (successes, trials), being one."""
     table = np.array([[one[0], one[1] - one[0]] for one in (first, second)])
     return float(stats.fisher_exact(table).pvalue)
+
+
+def meets(successes: int, trials: int, share: float) -> float:
+    """Return the p-value of so many successes where each has this chance, which is exact."""
+    return float(stats.binomtest(successes, trials, share).pvalue)
+
+
+def reaches(successes: int, trials: int, known: Published) -> float:
+    """Return the p-value of a share being published, give or take what it may be off.
+
+    That is twice the chance, with the nearest share that is not too far off, of so many or more
+    (or so few or fewer); 1 for a share that is itself not too far off.
+    """
+    found = successes / trials
+    nearest = min(max(found, known.value - known.within), known.value + known.within)
+    if nearest == found:
+        return 1.0
+    side: Literal["greater", "less"] = "greater" if found > nearest else "less"
+    beyond = stats.binomtest(successes, trials, nearest, alternative=side).pvalue
+    return min(1.0, 2 * float(beyond))
 
 
 def fit(counts: NDArray[np.int64], chances: NDArray[np.float64]) -> float:

@@ -11,7 +11,7 @@ from messages_server import MessagesServer
 from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
-from mesa_llm_norms.reproduction import protocol
+from mesa_llm_norms.reproduction import offline, protocol
 from mesa_llm_norms.reproduction.protocol import TWO, Experiment
 from mesa_llm_norms.reproduction.rows import DIFFERENT, WITHIN
 
@@ -67,14 +67,14 @@ def refused(*arguments: str) -> str:
 def test_the_report_says_of_every_row_whether_it_is_within_sampling_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def few(*_: object) -> list[protocol.Task]:
+    def few(*_: object) -> list[offline.Task]:
         experiments = (
             Experiment(part="emergence", names=TWO, runs=20),
             *protocol.critical_mass(TWO, (1, 4, 8), 10),
         )
-        return [protocol.Task("claude-3.5-sonnet", experiments)]
+        return [offline.Task("claude-3.5-sonnet", experiments)]
 
-    monkeypatch.setattr(protocol, "tasks", few)
+    monkeypatch.setattr(offline, "tasks", few)
     options = ("--mind", "claude-3.5-sonnet", "--quick", "--seed", "3", "--workers", "1")
     result = invoke(*options, "--out", "out")
     assert result.exit_code == 0, result.stderr
@@ -111,8 +111,8 @@ def test_a_live_protocol_without_a_budget_or_a_folder_is_refused(server: Message
 def test_a_live_forecast_adds_the_experiments_up_and_calls_nobody(server: MessagesServer) -> None:
     result = invoke("--mind", MIND, "--runs", "2", "--forecast", "--json")
     found = json.loads(result.stdout)
-    assert len(found["experiments"]) == 2
-    together = sum(one["calls"]["expected"] for one in found["experiments"])
+    assert len(found["parts"]) == 2
+    together = sum(one["calls"]["expected"] for one in found["parts"])
     assert found["total"]["calls"]["expected"] == pytest.approx(together)
     assert not server.answered
 

@@ -8,13 +8,20 @@ from importlib import resources
 import numpy as np
 import pytest
 from recordings import STUDY, needs_study
+from scipy import stats
+from tipping.binary_chain import flipped_within
 
 from mesa_llm_norms import CommittedMind, load_mind, run_ensemble
 from mesa_llm_norms.course import Goal
 from mesa_llm_norms.minds.catalogue import recorded_names
-from mesa_llm_norms.reproduction import comparison, people, protocol
-from mesa_llm_norms.reproduction.protocol import CLASSICAL, TWO, Experiment, Task
+from mesa_llm_norms.reproduction import comparison, offline, people, protocol
+from mesa_llm_norms.reproduction.critical import Flips, flips, masses
+from mesa_llm_norms.reproduction.decisions import INDIVIDUAL
+from mesa_llm_norms.reproduction.offline import CLASSICAL_RUNS, Task
+from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Experiment
+from mesa_llm_norms.reproduction.published import CLASSICAL_EXACT, CLASSICAL_FLIPS
 from mesa_llm_norms.reproduction.recorded import ROUNDS, shipped, summarise
+from mesa_llm_norms.reproduction.rows import LEVEL, Row, judge
 
 MIND = "claude-3.5-sonnet"
 
@@ -37,13 +44,13 @@ def test_every_recorded_model_has_a_mind_that_plays_all_its_conditions() -> None
     conditions = {(one.model, one.names) for one in recorded.emergence}
     conditions |= {(one.model, one.names) for one in recorded.stability}
     assert {model for model, _ in conditions} == set(recorded_names())
-    todo = protocol.tasks(recorded, recorded_names())
+    todo = offline.tasks(recorded, recorded_names())
     played = {(task.mind, one.names) for task in todo for one in task.experiments}
     assert conditions <= played
 
 
 def test_experiments_of_a_mind_have_different_keys_and_so_different_seeds() -> None:
-    todo = protocol.tasks(shipped(), [MIND])
+    todo = offline.tasks(shipped(), [MIND])
     todo += people.tasks([MIND], 8)
     every = [one for task in todo if task.mind == MIND for one in task.experiments]
     assert len({one.key for one in every}) == len(every)
@@ -68,7 +75,7 @@ def test_results_do_not_depend_on_how_many_processes_play() -> None:
         Task(MIND, (Experiment(part="emergence", names=TWO, runs=3, agents=8),)),
         Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (5, 6), 20))),
     ]
-    alone, shared = (protocol.play_tasks(todo, 3, workers) for workers in (1, 2))
+    alone, shared = (offline.play_tasks(todo, 3, workers) for workers in (1, 2))
     for one, other in zip(alone, shared, strict=True):
         assert one.mind == other.mind
         assert one.runs.equals(other.runs)
@@ -77,15 +84,49 @@ def test_results_do_not_depend_on_how_many_processes_play() -> None:
 
 def test_more_committed_agents_are_not_tried_where_fewer_always_do() -> None:
     todo = Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (8, 10, 12, 14), 20)))
-    assert [one.experiment.committed for one in protocol.play_task(todo, 1)] == [8, 10]
+    assert [one.experiment.committed for one in offline.play_task(todo, 1)] == [8, 10]
+
+
+def test_the_shares_said_to_be_exact_are_those_of_the_chain() -> None:
+    for count, share in CLASSICAL_EXACT.items():
+        exact = flipped_within(24, count, FLIP_ROUNDS * 24)
+        assert share == pytest.approx(exact, abs=5e-5), count
 
 
 def test_the_classical_game_flips_as_often_as_the_exact_chain_says() -> None:
     """3,000 runs at each count: one false alarm in 500 at the level of 0.002, Holm corrected."""
     todo = Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (2, 3, 4, 5), 3_000)))
-    rows = comparison.compare(protocol.play_task(todo, 1), {}, shipped())
-    assert len(rows) == 4
-    assert min(row.p_value for row in rows) > 0.0005
+    (found,) = flips(offline.play_task(todo, 1))
+    for count, flipped in zip(found.counts, found.flipped, strict=True):
+        assert stats.binomtest(flipped, 3_000, CLASSICAL_EXACT[count]).pvalue > 0.0005, count
+
+
+def classical_rows(runs: int) -> list[Row]:
+    """Return the rows of the classical game if exactly the exact share of the runs flip."""
+    counts = tuple(CLASSICAL_EXACT)
+    flipped = tuple(round(share * runs) for share in CLASSICAL_EXACT.values())
+    return list(masses([Flips(CLASSICAL, TWO, 24, counts, flipped, (runs,) * 4)], ()))
+
+
+def test_of_what_is_known_elsewhere_about_the_classical_game_one_share_of_four_is_missed() -> None:
+    """By .010 more than allowed, which is too little to be told in 3,000 runs."""
+    rows = classical_rows(CLASSICAL_RUNS)
+    assert [row.published for row in rows] == list(CLASSICAL_FLIPS.values())
+    for row, (count, share) in zip(rows, CLASSICAL_EXACT.items(), strict=True):
+        assert f"{count} of 24" in row.what
+        assert f"exactly {share:.3f}" in row.what
+    assert [one.within for one in judge(rows)] == [True, False, True, True]
+    assert all(one.within for one in judge(classical_rows(3_000)))
+
+
+def test_there_are_enough_classical_runs_to_tell_what_is_exact_from_what_is_allowed() -> None:
+    """The power that ``CLASSICAL_RUNS`` promises, for six rows, by the normal approximation."""
+    exact, known = CLASSICAL_EXACT[3], CLASSICAL_FLIPS[3]
+    off = exact - known.value - known.within
+    needed = stats.norm.isf(LEVEL / 6 / 2)
+    for runs, low, high in ((CLASSICAL_RUNS, 0.97, 0.99), (3_000, 0, 0.1)):
+        power = stats.norm.sf(needed - off / np.sqrt(exact * (1 - exact) / runs))
+        assert low < power < high
 
 
 def test_a_mind_that_always_plays_one_name_is_found_to_differ() -> None:
@@ -106,7 +147,7 @@ def test_a_mind_that_always_plays_one_name_is_found_to_differ() -> None:
 
 def test_where_recordings_disagree_the_row_says_so() -> None:
     rows = comparison.compare([], {MIND: load_mind(MIND)}, shipped())
-    notes = {row.what: row.note for row in rows if row.part == comparison.INDIVIDUAL}
+    notes = {row.what: row.note for row in rows if row.part == INDIVIDUAL}
     assert "recordings disagree" in notes["Q M: Q after M with M, M with Q"]
     assert notes["Q M: Q with nothing remembered"] == ""
 
