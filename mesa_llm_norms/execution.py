@@ -344,6 +344,11 @@ def is_plain_policy(mind: Mind) -> bool:
 
 def steps_of(mind: Mind, memory: Memory, game: Game) -> list[int]:
     """Return the thresholds of a policy's distribution; ``MindError`` if it is none."""
+    return thresholds(chances_of(mind, memory, game))
+
+
+def chances_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:
+    """Return a policy's distribution; ``MindError`` if it is none."""
     assert isinstance(mind, Policy)
     probabilities = mind.distribution(memory, game.pool)
     if (
@@ -358,4 +363,4 @@ def steps_of(mind: Mind, memory: Memory, game: Game) -> list[int]:
             f"its distribution on {memory!r} is {probabilities!r}",
             "Return one probability per name of the pool, summing to 1.",
         )
-    return thresholds(probabilities)
+    return probabilities

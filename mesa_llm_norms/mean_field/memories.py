@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.execution import steps_of
+from mesa_llm_norms.execution import chances_of
 from mesa_llm_norms.game import Game
 from mesa_llm_norms.memory import Memory, remember
 from mesa_llm_norms.minds.mind import Policy
@@ -25,7 +25,8 @@ class Memories:
     ``heard`` are names that are heard even if no mind plays them. A state is a seat of the roster
     and a memory. By number of state: ``seats``, ``known`` (memories), ``chances`` (of each name of
     the pool), ``groups`` (-1 where none leads there) and ``partners`` (the place of the name heard
-    last). ``links`` are group, state and the chance that the state leads to the group.
+    last). ``links`` are the place of a name, a state that
+    plays it, and the group that this leads to.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Memories:
         self.chances: list[Sequence[float]] = []
         self.groups: list[int] = []
         self.partners: list[int] = []
-        self.links: list[tuple[int, int, float]] = []
+        self.links: list[tuple[int, int, int]] = []
         self.numbers: dict[tuple[int, Memory], int] = {}
         self.played = [game.pool.index(name) for name in dict.fromkeys(heard)]
         """The places in the pool of the names that may ever be played."""
@@ -57,12 +58,11 @@ class Memories:
     def _explore(self, state: int) -> None:
         """Find what this state leads to."""
         seat, memory = self.seats[state], self.known[state]
-        steps_of(self.roster[seat], memory, self.game)  # raises where that is no distribution
-        chances = self.roster[seat].distribution(memory, self.game.pool)
+        chances = chances_of(self.roster[seat], memory, self.game)
         self.chances.append(chances)
         for own, chance in enumerate(chances):
             if chance > 0:
-                self.links.append((self._group(seat, memory, own), state, chance))
+                self.links.append((own, state, self._group(seat, memory, own)))
 
     def _group(self, seat: int, memory: Memory, own: int) -> int:
         if own not in self.played:

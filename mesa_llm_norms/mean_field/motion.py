@@ -10,9 +10,8 @@ from scipy.integrate import solve_ivp
 from mesa_llm_norms.mean_field.population import Population
 from mesa_llm_norms.mean_field.states import Floats
 
-RELATIVE, ABSOLUTE = 1e-9, 1e-12
-"""How exactly steps are taken, per step and share."""
-
+RELATIVE, ABSOLUTE = 1e-7, 1e-10
+"""How exactly steps are taken, per step and share; shares of names are then good to about 1e-7."""
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)
 KEPT = 1 << 22

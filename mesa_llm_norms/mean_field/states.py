@@ -29,10 +29,15 @@ class States:
         self.chances: Floats = np.array(memories.chances, float)
         self.marks: Floats = (np.array(memories.seats) == np.arange(minds)[:, None]).astype(float)
         """For each mind 1 where the state is one of its own."""
-        rows, columns, values = zip(*memories.links, strict=True)
-        groups = memories.group_count
-        self._links = sp.csr_array((values, (rows, columns)), shape=(groups + 1, size))
+        names, states, groups = np.array(memories.links, np.int64).T
+        nowhere = memories.group_count
+        leads_to = np.full(self.chances.T.shape, nowhere)
+        leads_to[names, states] = groups
+        self._leads_to, self._places = leads_to.ravel(), nowhere + 1
+        self._playing = np.ascontiguousarray(self.chances.T)
         self._groups = np.array(memories.groups, np.int64)  # -1 is the last, where nobody comes
+        links = self.chances[states, names], (groups, states)
+        self._links = sp.csr_array(links, shape=(nowhere + 1, size))
         self.partners = np.array(memories.partners, np.int64)
         """For each state, the place in the pool of the name heard last."""
         self._even: Floats = self.marks.T / self.marks.sum(axis=1)
@@ -42,8 +47,9 @@ class States:
 
     def arriving(self, spread: Floats) -> Floats:
         """Return how many agents go to the group of each state."""
-        arriving: Floats = (self._links @ spread)[self._groups]
-        return arriving
+        playing = (self._playing * spread).ravel()
+        by_group = np.bincount(self._leads_to, playing, self._places).astype(float, copy=False)
+        return by_group[self._groups]
 
     def meet(self, spread: Floats, heard: Floats) -> Floats:
         """Return the spread after everybody has met one partner."""
