@@ -27,7 +27,7 @@ LAYERS: Sequence[Sequence[str]] = [
     ["study", "plots", "audits.report", "tipping.report", "reproduction"],
     ["audits", "tipping"],
     ["classical", "sweeps"],
-    ["ensemble", "forecast", "mean_field", "recording"],
+    ["ensemble", "forecast", "markup", "mean_field", "recording"],
     ["model"],
     ["kernel"],
     ["automaton"],

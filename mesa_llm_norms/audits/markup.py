@@ -1,14 +1,12 @@
-"""Numbers as HTML: tables, estimates and p-values, with every text escaped."""
+"""Preferences as HTML."""
 
 from __future__ import annotations
 
-import base64
-import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mesa_llm_norms.audits.preference import Preference
-from mesa_llm_norms.statistics import Estimate
+from mesa_llm_norms.markup import estimate_text, p_text, paragraph, table
 
 
 def preference_table(found: Preference) -> list[str]:
@@ -31,17 +29,7 @@ def preference_table(found: Preference) -> list[str]:
             overall += f" Chi-square: p {p_text(found.chi_square)}."
     return [
         *table(("name", "count", "share", "equal", "Cohen's h", "p, corrected"), rows),
-        f"<p>{escaped(overall)}</p>",
-    ]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a table; every cell is text and nothing in it is read as HTML."""
-    return [
-        "<table>",
-        "<tr>" + "".join(f"<th>{escaped(cell)}</th>" for cell in head) + "</tr>",
-        *("<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows),
-        "</table>",
+        paragraph(overall),
     ]
 
 
@@ -54,32 +42,3 @@ def leaders(names: Sequence[str], shares: Sequence[float]) -> str:
 def counts_text(found: Preference) -> str:
     """Return how often every name was chosen."""
     return ", ".join(f"{one.name} {one.chosen}" for one in found.names)
-
-
-def estimate_text(found: Estimate, form: str = ".3f") -> str:
-    """Return an estimate with its interval, alone where it is known."""
-    if found.low == found.high:
-        return format(found.value, form)
-    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
-
-
-def p_text(p_value: float | None) -> str:
-    """Return a p-value to three places."""
-    if p_value is None:
-        return "known"
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
-def capital(text: str) -> str:
-    """Return a text that begins with a capital."""
-    return text[:1].upper() + text[1:]
-
-
-def escaped(text: str) -> str:
-    """Return a text in which nothing is read as HTML."""
-    return html.escape(text)
-
-
-def embedded(svg: bytes) -> str:
-    """Return an SVG file as an address that holds it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")

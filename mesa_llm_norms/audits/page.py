@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from mesa_llm_norms.audits.markup import (
-    capital,
-    counts_text,
-    embedded,
-    escaped,
-    estimate_text,
-    leaders,
-    p_text,
-    preference_table,
-    table,
-)
+from mesa_llm_norms.audits.markup import counts_text, leaders, preference_table
 from mesa_llm_norms.audits.nulls import Comparison
 from mesa_llm_norms.audits.probes import Probes, comprehension_sentence
 from mesa_llm_norms.audits.result import Audit
 from mesa_llm_norms.audits.sizes import EFFECTS, SizeCurve
 from mesa_llm_norms.audits.verdict import KINDS
+from mesa_llm_norms.markup import (
+    bullets,
+    capital,
+    document,
+    escaped,
+    estimate_text,
+    figure,
+    p_text,
+    paragraph,
+    table,
+)
 from mesa_llm_norms.minds.table import write_memory
 
 MOST_CHOICES = 40
 """How many memories the page shows, those with the largest bias; the JSON has all."""
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
-.verdict { border-left: 6px solid #0072B2; background: #f3f7fa; padding: .8rem 1.2rem; }
-.flagged { border-color: #D55E00; background: #fdf4ee; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #ddd;
-         vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } img { max-width: 100%; }
-.note { color: #555; }
-"""
 
 _LIMITS = (
     "A recorded mind knows what it was fitted to: 24 agents on a complete graph who remember five "
@@ -47,29 +35,21 @@ _LIMITS = (
 )
 
 
-def page(audit: Audit, figure: bytes) -> str:
-    """Return the page; ``figure`` is an SVG file."""
-    title = f"Audit of {audit.mind}"
-    parts = [
-        f"<h1>{escaped(title)}</h1>",
-        f"<p>{escaped(_setting(audit))}</p>",
-        *_verdict(audit),
-        f'<p><img alt="Shares by name and by size of the group" src="{embedded(figure)}"></p>',
-        *_individual(audit),
-        *_collective(audit),
-        *(_sizes(audit.sizes) if audit.sizes is not None else ()),
-        *_probes(audit.probes),
-        "<h2>Limits</h2>",
-        "<ul>",
-        *(f"<li>{escaped(limit)}</li>" for limit in _LIMITS),
-        "</ul>",
-    ]
-    body = "\n".join(parts)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+def page(audit: Audit, svg: bytes) -> str:
+    """Return the page; ``svg`` is the figure."""
+    return document(
+        f"Audit of {audit.mind}",
+        [
+            paragraph(_setting(audit)),
+            *_verdict(audit),
+            figure(svg, "Shares by name and by size of the group"),
+            *_individual(audit),
+            *_collective(audit),
+            *(_sizes(audit.sizes) if audit.sizes is not None else ()),
+            *_probes(audit.probes),
+            "<h2>Limits</h2>",
+            *bullets(_LIMITS),
+        ],
     )
 
 

@@ -141,7 +141,7 @@ def intervene(
     if as_json:
         from mesa_llm_norms.tipping.report import comparison_object
 
-        typer.echo(json.dumps(comparison_object(found) | {"seed": found.seed}, ensure_ascii=False))
+        typer.echo(json.dumps(comparison_object(found), ensure_ascii=False))
         return
     console = terminal.stdout()
     console.print(_shown(found))

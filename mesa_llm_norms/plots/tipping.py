@@ -19,6 +19,7 @@ from mesa_llm_norms.plots.style import (
     shorten,
 )
 from mesa_llm_norms.tipping import Comparison, Tipping, TippingPoint
+from mesa_llm_norms.tipping.words import labels
 
 _COLOURS = OKABE_ITO[:6] + OKABE_ITO[7:]
 _MARKERS = "osD^vPX<>*"
@@ -30,7 +31,7 @@ def plot_tipping(found: Tipping) -> Figure:
     Points are shares of runs with exact intervals, curves the fits. Below, lines are the intervals
     of the critical share and grey bars what is sure without a curve.
     """
-    labels = _labels(found)
+    named = labels(found)
     rows = len(found.points)
     figure = Figure(figsize=(8.4, 5.4 + 0.34 * rows), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3.4, 1.2 + 0.34 * rows))
@@ -48,11 +49,11 @@ def plot_tipping(found: Tipping) -> Figure:
     if rows > 1:
         above.legend(
             drawn,
-            [plain(shorten(label, 44)) for label in labels],
+            [plain(shorten(label, 44)) for label in named],
             frameon=False,
             fontsize=8,
         )
-    below.set_yticks(range(rows), [plain(shorten(label, 36)) for label in labels], fontsize=8)
+    below.set_yticks(range(rows), [plain(shorten(label, 36)) for label in named], fontsize=8)
     below.set_ylim(rows - 0.4, -0.6)
     below.set_xlabel("critical share (95% interval)" if _usual(found) else "critical share")
     bare_axes(below)
@@ -142,16 +143,6 @@ def _end(point: TippingPoint) -> float:
     table = point.table
     full = table.loc[table["flip_share"] >= 0.99, "committed_share"]
     return float(min(1.0, 1.4 * full.min() if len(full) else table["committed_share"].max()))
-
-
-def _labels(found: Tipping) -> list[str]:
-    """Return the conditions in words, without what they have in common."""
-    words = [(one.question.topology, one.question.placement) for one in found.points]
-    varied = [place for place in (0, 1) if len({word[place] for word in words}) > 1]
-    return [
-        ", ".join([str(one.question.direction), *(word[place] for place in varied)])
-        for one, word in zip(found.points, words, strict=True)
-    ]
 
 
 def _usual(found: Tipping) -> bool:

@@ -46,6 +46,7 @@ class Comparison:
     table: pd.DataFrame
     runs: pd.DataFrame
     seed: int
+    level: float
     usage: Totals | None = None
 
     @property
@@ -137,6 +138,7 @@ def compare(
         pd.DataFrame(rows),
         pd.concat(labelled, ignore_index=True),
         trials.base.seed,
+        trials.level,
         accounts.used,
     )
 

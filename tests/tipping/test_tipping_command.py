@@ -95,3 +95,17 @@ def test_the_figure_has_a_curve_and_an_interval_for_every_condition() -> None:
         "M by Q, random",
         "M by Q, hubs",
     ]
+
+
+def test_pages_say_what_is_infinite_or_missing_in_words_and_which_condition_is_meant(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "found"
+    few = ["--flip", "M=Q", "--most", "0.1", "--placement", "hubs", "--placement", "periphery"]
+    run("tip", *SMALL, "--mind", "llama-2-70b-chat", *few, "--runs", "80", "--out", str(out))
+    page = (out / "report.html").read_text("utf-8")
+    assert "<li>M by Q, hubs: M is overturned by Q" in page
+    assert "by none of the numbers tried" in page
+    assert "<td>more (" in page
+    assert "<td>none</td>" in page
+    assert not {"inf", "nan"} & set(page.replace("<", " ").replace(">", " ").split())
