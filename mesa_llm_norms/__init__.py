@@ -14,13 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.classical import (
-    ClassicalAgent,
-    ClassicalEnsemble,
-    ClassicalGame,
-    ClassicalOutcome,
-    run_classical,
-)
 from mesa_llm_norms.contacts import Contacts
 from mesa_llm_norms.course import Outcome
 from mesa_llm_norms.ensemble import Ensemble, run_ensemble
@@ -59,10 +52,17 @@ from mesa_llm_norms.minds import (
 )
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.pairing import Pairing
-from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
 
 if TYPE_CHECKING:
     from mesa_llm_norms.audits import Audit, audit
+    from mesa_llm_norms.classical import (
+        ClassicalAgent,
+        ClassicalEnsemble,
+        ClassicalGame,
+        ClassicalOutcome,
+        run_classical,
+    )
+    from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
     from mesa_llm_norms.tipping import Comparison, Intervention, Tipping, compare_interventions, tip
 
 __all__ = [
@@ -123,6 +123,14 @@ __all__ = [
 
 _ON_USE = {
     "audits": ("Audit", "audit"),
+    "classical": (
+        "ClassicalAgent",
+        "ClassicalEnsemble",
+        "ClassicalGame",
+        "ClassicalOutcome",
+        "run_classical",
+    ),
+    "sweeps": ("Sweep", "read_sweep", "sweep"),
     "tipping": ("Comparison", "Intervention", "Tipping", "compare_interventions", "tip"),
 }
 """What is imported when it is first used: models and ensembles do without it."""
