@@ -75,7 +75,7 @@ def reproduce(
 
     Recorded minds play, offline: success rates, who wins, single decisions, how lasting conventions
     are, critical mass, 200 agents, wider pools. Every result stands beside what was recorded or
-    published, with a test. A few minutes on two processors. With a live mind the main conditions
+    published, with a test. A minute or two on two processors. With a live mind the main conditions
     are played live, within a budget: [b]--forecast[/b] says what that takes. The same command goes
     on where a live one was cut short.
 

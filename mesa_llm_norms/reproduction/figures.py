@@ -85,7 +85,7 @@ def critical_figure(played: Sequence[Played]) -> Figure:
     """Return the share of runs that flip by committed share, a panel for each direction."""
     found = [one for one in flips(played) if len(one.counts) > 1]
     directions = sorted({one.direction for one in found})
-    figure = Figure(figsize=(4.6 * max(1, len(directions)), 3.4), layout="constrained")
+    figure = Figure(figsize=(4.2 * max(1, len(directions)) + 2, 3.4), layout="constrained")
     panels = figure.subplots(1, max(1, len(directions)), squeeze=False, sharey=True)[0]
     minds = sorted({one.mind for one in found}, key=lambda mind: (mind == CLASSICAL, mind))
     for axes, direction in zip(panels, directions, strict=False):
@@ -99,7 +99,8 @@ def critical_figure(played: Sequence[Played]) -> Figure:
         share_axis(axes, "runs that flip in 30 rounds" if axes is panels[0] else "")
         axes.set_xlabel("committed share of 24 agents")
         axes.set_title(plain(direction), loc="left", fontsize=10, color=INK)
-    add_legend(panels[-1], entries if found else [], loc="lower right", fontsize=8)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
+    add_legend(panels[-1], entries if found else [], fontsize=8, **beside)
     return figure
 
 
@@ -138,6 +139,7 @@ def agreement_figure(agreed: pd.DataFrame, tipped: pd.DataFrame) -> Figure:
                 "o-",
                 color=_COLOURS[number % len(_COLOURS)],
                 markersize=4,
+                clip_on=False,
             )
         share_axis(axes, "conventions overturned" if axes is right[0] else "")
         axes.set_xlabel("committed share (people: grey 0 of 5,\nfrom the dashed line on 5 of 5)")

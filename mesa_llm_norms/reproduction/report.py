@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mesa_llm_norms.plots import save_figure
 from mesa_llm_norms.reproduction import figures, tables
 from mesa_llm_norms.reproduction.critical import CRITICAL, summary_of_masses
+from mesa_llm_norms.reproduction.offline import CLASSICAL_RUNS
 from mesa_llm_norms.reproduction.people import agreement, tipping
 from mesa_llm_norms.reproduction.populations import EMERGENCE, WHO_WINS, sizes
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, Played
@@ -49,10 +50,10 @@ stand behind it is not known here. Flips within 30 rounds of 24 agents, and of 4
 are this project's reading of it.
 """
 _LIMITS_CLASSICAL = f"""
-The shares of the classical game (±) are {CLASSICAL_GAME}
-at 3,000 runs. What its rules give exactly is worked out by this project, and more runs are played
-than that, enough to tell a share just outside ± from one that is just inside. After one round less,
-29, all four would be met.
+The shares with ± are {CLASSICAL_GAME} at 3,000 runs.
+What the rules give exactly is worked out by this project. It takes the {CLASSICAL_RUNS:,} runs
+of the whole protocol to tell the exact .610 from the .600 that would still do. One round less, 29,
+would meet all four.
 """
 _LIMITS_PEOPLE = """
 ## What this can and cannot say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
@@ -18,10 +19,11 @@ from mesa_llm_norms.reproduction import comparison, offline, people, protocol
 from mesa_llm_norms.reproduction.critical import Flips, flips, masses
 from mesa_llm_norms.reproduction.decisions import INDIVIDUAL
 from mesa_llm_norms.reproduction.offline import CLASSICAL_RUNS, Task
-from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Experiment
+from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Experiment, Played
 from mesa_llm_norms.reproduction.published import CLASSICAL_EXACT, CLASSICAL_FLIPS
 from mesa_llm_norms.reproduction.recorded import ROUNDS, shipped, summarise
 from mesa_llm_norms.reproduction.rows import LEVEL, Row, judge
+from mesa_llm_norms.reproduction.tables import by_model
 
 MIND = "claude-3.5-sonnet"
 
@@ -99,6 +101,19 @@ def test_the_classical_game_flips_as_often_as_the_exact_chain_says() -> None:
     (found,) = flips(offline.play_task(todo, 1))
     for count, flipped in zip(found.counts, found.flipped, strict=True):
         assert stats.binomtest(flipped, 3_000, CLASSICAL_EXACT[count]).pvalue > 0.0005, count
+
+
+def test_critical_mass_is_told_where_more_than_one_count_was_tried() -> None:
+    def play(agents: int, counts: tuple[int, ...]) -> list[Played]:
+        experiments = protocol.critical_mass(TWO, counts, 4)
+        return [protocol.play_classical(replace(one, agents=agents), 1) for one in experiments]
+
+    assert by_model(play(48, (1,))) == []
+    page = "\n".join(by_model(play(48, (1,)) + play(24, (1, 8))))
+    assert "| classical | Q to M | 24 | 1, 8 | 8 | 8 to 8 | 0.333 |" in page
+    assert "48" not in page
+    page = "\n".join(by_model(play(48, (1, 2))))
+    assert "| 1, 2 | more than 2 | more than 2 |  |" in page
 
 
 def classical_rows(runs: int) -> list[Row]:
