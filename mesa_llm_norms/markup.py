@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mesa_llm_norms.statistics import Estimate
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
-.verdict { border-left: 6px solid #0072B2; background: #f3f7fa; padding: .8rem 1.2rem; }
+       padding: 0 1rem; overflow-wrap: break-word; }
+h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
+.verdict { border-left: 6px solid #0072B2; background: #f3f7fa; padding: .1rem 1.2rem; }
 .flagged { border-color: #D55E00; background: #fdf4ee; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
+.verdict ul { padding-left: 1.2rem; } li { margin: .3rem 0; }
+.wide { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-size: 14px; overflow-wrap: normal; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #ddd;
          vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } img { max-width: 100%; }
+th { vertical-align: bottom; } td { font-variant-numeric: tabular-nums; }
+img { width: 100%; min-width: 40rem; }
+dt { font-weight: 600; } dd { margin: 0 0 .4rem 1.2rem; }
 .note { color: #555; }
 """
 
@@ -55,29 +58,37 @@ def bullets(texts: Iterable[str]) -> list[str]:
     return ["<ul>", *(f"<li>{escaped(text)}</li>" for text in texts), "</ul>"]
 
 
+def glossary(words: Mapping[str, str]) -> list[str]:
+    """Return what each word means, the words as they head the columns of tables."""
+    pairs = (f"<dt>{escaped(word)}</dt><dd>{escaped(it)}</dd>" for word, it in words.items())
+    return ["<dl>", *pairs, "</dl>"]
+
+
 def figure(svg: bytes, words: str) -> str:
     """Return an SVG file as a picture in the page, with words for who cannot see it."""
     data = base64.b64encode(svg).decode("ascii")
-    return f'<p><img alt="{escaped(words)}" src="data:image/svg+xml;base64,{data}"></p>'
+    source = f"data:image/svg+xml;base64,{data}"
+    return f'<div class="wide"><img alt="{escaped(words)}" src="{source}"></div>'
 
 
-def estimate_text(found: Estimate, form: str = ".3f") -> str:
-    """Return an estimate with its interval, alone where it is known.
+def estimate_text(found: Estimate, form: str = ".3f", beyond: str = "more") -> str:
+    """Return an estimate with its interval, which keeps to one line, alone where it is known.
 
-    What is no number is ``none``, what is infinite ``more``.
+    What is no number is ``none``, what is infinite ``beyond``.
     """
-    if math.isnan(found.value):
-        return "none"
-    if found.low == found.high:
-        return _number(found.value, form)
-    value, low, high = (_number(bound, form) for bound in found)
-    return f"{value} ({low} to {high})"
+    if found.low == found.high or not math.isfinite(found.value):
+        return _number(found.value, form, beyond)
+    value, low, high = (_number(bound, form, beyond) for bound in found)
+    interval = f"({low} to {high})".replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{value} {interval}"
 
 
 def p_text(p_value: float | None) -> str:
-    """Return a p-value to three places."""
+    """Return a p-value to three places; None is of what is known, nan of what has no test."""
     if p_value is None:
         return "known"
+    if math.isnan(p_value):
+        return "none"
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
@@ -91,5 +102,7 @@ def escaped(text: str) -> str:
     return html.escape(text)
 
 
-def _number(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else "more"
+def _number(value: float, form: str, beyond: str) -> str:
+    if math.isnan(value):
+        return "none"
+    return beyond if value == math.inf else format(value, form)

@@ -36,9 +36,9 @@ def preference_table(found: Preference) -> list[str]:
 def leaders(names: Sequence[str], shares: Sequence[float]) -> str:
     """Return the three names with the largest shares."""
     ranked = sorted(zip(names, shares, strict=True), key=lambda it: -it[1])
-    return ", ".join(f"{name} {share:.3f}" for name, share in ranked[:3])
+    return ", ".join(f"{name}\N{NO-BREAK SPACE}{share:.3f}" for name, share in ranked[:3])
 
 
 def counts_text(found: Preference) -> str:
     """Return how often every name was chosen."""
-    return ", ".join(f"{one.name} {one.chosen}" for one in found.names)
+    return ", ".join(f"{one.name}\N{NO-BREAK SPACE}{one.chosen}" for one in found.names)

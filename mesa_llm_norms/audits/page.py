@@ -87,7 +87,7 @@ def _individual(audit: Audit) -> list[str]:
             + (f" of {lean.memories + lean.left_out:,}" if lean.left_out else ""),
             f"{lean.bias:.3f}",
             ", ".join(
-                f"{name} {gain:+.3f}"
+                f"{name}\N{NO-BREAK SPACE}{gain:+.3f}"
                 for name, gain in sorted(
                     zip(individual.pool, lean.towards, strict=False), key=lambda it: -abs(it[1])
                 )[:5]
@@ -149,8 +149,7 @@ def _comparison(one: Comparison) -> tuple[str, ...]:
         one.null,
         f"{one.played.settled:,} of {one.played.runs:,}",
         leaders(one.played.names, one.played.shares),
-        f"{largest.name} {largest.wins.value:+.3f} ({largest.wins.low:+.3f} to "
-        f"{largest.wins.high:+.3f})",
+        f"{largest.name} {estimate_text(largest.wins, '+.3f')}",
         p_text(one.p_value),
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-from numpy.typing import NDArray
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from mesa_llm_norms.palette import GREY, OKABE_ITO
 from mesa_llm_norms.plots.style import (
@@ -22,40 +22,38 @@ from mesa_llm_norms.tipping import Comparison, Tipping, TippingPoint
 from mesa_llm_norms.tipping.words import labels
 
 _COLOURS = OKABE_ITO[:6] + OKABE_ITO[7:]
-_MARKERS = "osD^vPX<>*"
+_MARKERS = "osD^vPX<*p"
+_APART, _SPREAD = 3, 10
+"""How many points lie between the marks of neighbouring conditions, and of all, at most."""
+_REMARK: dict[str, Any] = {"va": "center", "fontsize": 8, "color": "#555555"}
 
 
 def plot_tipping(found: Tipping) -> Figure:
     """Return the flip probability by the share committed, and the critical share, by condition.
 
-    Points are shares of runs with exact intervals, curves the fits. Below, lines are the intervals
-    of the critical share and grey bars what is sure without a curve.
+    Points are shares of runs with exact intervals, set a little apart, and curves the fits. Below,
+    lines are the intervals of the critical share, with an arrow where they have no end, and grey
+    bars what is sure without a curve. The marks there are the key to those above.
     """
     named = labels(found)
     rows = len(found.points)
-    figure = Figure(figsize=(8.4, 5.4 + 0.34 * rows), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=(3.4, 1.2 + 0.34 * rows))
-    drawn = []
-    for number, point in enumerate(found.points):
-        drawn.append(_draw_curve(above, point, number))
-        _draw_mass(below, point, number)
+    figure = Figure(figsize=(8.4, 5.0 + 0.3 * rows), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(3.6, 0.6 + 0.3 * rows))
     most = max(_end(point) for point in found.points)
+    step = min(_APART, _SPREAD / rows)
+    for number, point in enumerate(found.points):
+        _draw_curve(above, point, number, step * (number - (rows - 1) / 2))
+        _draw_mass(below, point, number, most)
     for axes in (above, below):
-        axes.set_xlim(-0.01 * most, most)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_xlim(-0.01 * most, 1.01 * most)
+        axes.xaxis.set_major_formatter(FuncFormatter(_percent))
     share_axis(above, "runs that flip")
     above.set_ylim(-0.02, 1.02)
-    above.set_xlabel("agents committed")
-    if rows > 1:
-        above.legend(
-            drawn,
-            [plain(shorten(label, 44)) for label in named],
-            frameon=False,
-            fontsize=8,
-        )
-    below.set_yticks(range(rows), [plain(shorten(label, 36)) for label in named], fontsize=8)
+    above.set_xlabel("share of the agents that is committed")
+    below.set_yticks(range(rows), [plain(shorten(label, 44)) for label in named], fontsize=8)
     below.set_ylim(rows - 0.4, -0.6)
-    below.set_xlabel("critical share (95% interval)" if _usual(found) else "critical share")
+    level = found.points[0].curve.level
+    below.set_xlabel(f"critical share ({_percent(level)} interval)")
     bare_axes(below)
     return figure
 
@@ -63,87 +61,105 @@ def plot_tipping(found: Tipping) -> Figure:
 def plot_interventions(found: Comparison) -> Figure:
     """Return how often every intervention works, and how long the alternative needs."""
     table = found.table.iloc[::-1].reset_index(drop=True)
-    figure = Figure(figsize=(9.4, 2.2 + 0.36 * len(table)), layout="constrained")
+    figure = Figure(figsize=(9.4, 1.6 + 0.36 * len(table)))
+    figure.set_layout_engine("constrained", wspace=0.04)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1))
-    places = np.arange(len(table))
-    _bars(left, table, places, "worked")
+    _bars(left, table, "worked", 1)
     left.set_xlim(-0.02, 1.02)
-    left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    left.set_xlabel(f"runs in which it {'undoes' if found.goal == 'undo' else 'prevents'} it")
-    left.set_yticks(places, [plain(shorten(label, 40)) for label in table["intervention"]])
-    shown = table[np.isfinite(table["rounds"])]
-    _bars(right, shown, places[shown.index], "rounds")
-    right.set_xlim(left=0)
-    right.set_xlabel("rounds until the other has taken over\n(median, where half of the runs do)")
+    left.xaxis.set_major_formatter(FuncFormatter(_percent))
+    done = "undone" if found.goal == "undo" else "prevented"
+    left.set_xlabel(f"runs in which {plain(shorten(found.convention))} is {done}")
+    left.set_yticks(range(len(table)), [plain(shorten(it, 40)) for it in table["intervention"]])
+    left.set_ylim(-0.6, len(table) - 0.4)
+    times = table[["rounds", "rounds_high"]].to_numpy(float)
+    most = 1.1 * float(np.max(times[np.isfinite(times)], initial=1))
+    _bars(right, table, "rounds", most)
+    for place in np.flatnonzero(~np.isfinite(times[:, 0])).tolist():
+        right.text(0.02 * most, place, "in fewer than half of the runs", in_layout=False, **_REMARK)
+    right.set_xlim(0, most)
+    right.set_xlabel(f"rounds until {plain(shorten(found.alternative))} has taken over\n(median)")
     for axes in (left, right):
         bare_axes(axes)
         axes.grid(axis="x", color="#E6E6E6", linewidth=0.8)
+        axes.set_axisbelow(True)
     return figure
 
 
-def _draw_curve(axes: Axes, point: TippingPoint, number: int) -> Any:
+def _draw_curve(axes: Axes, point: TippingPoint, number: int, aside: float) -> None:
+    """Draw a condition; ``aside`` is by how many points its marks are moved to the right."""
     table, agents = point.table, point.question.agents
     table = table[table["committed_share"] <= _end(point)]
     colour = _COLOURS[number % len(_COLOURS)]
     share = table["flip_share"].to_numpy()
     spread = np.array([share - table["flip_low"], table["flip_high"] - share]).clip(0)
-    drawn = axes.errorbar(
+    figure = cast(Figure, axes.figure)
+    axes.errorbar(
         table["committed_share"],
         share,
         spread,
         color=colour,
         marker=_MARKERS[number % len(_MARKERS)],
-        markersize=4,
+        markersize=5,
         linestyle="none",
         elinewidth=1,
         clip_on=False,
+        transform=axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans),
     )
     if point.curve.slope:
         at = np.linspace(0, _end(point) * agents, 400)
         axes.plot(at / agents, point.curve.probability(at), color=colour, linewidth=1.4)
-    return drawn
 
 
-def _draw_mass(axes: Axes, point: TippingPoint, number: int) -> None:
+def _draw_mass(axes: Axes, point: TippingPoint, number: int, most: float) -> None:
+    """Draw the critical share of a condition, on an axis that ends at ``most``."""
     colour, agents = _COLOURS[number % len(_COLOURS)], point.question.agents
-    end = _end(point)
     below, above = point.curve.bracket
+    sure = max(0, below) / agents, min(above / agents, most)
     axes.barh(
-        number,
-        min(above / agents, end) - max(0, below) / agents,
-        left=max(0, below) / agents,
-        height=0.5,
-        color=GREY,
-        alpha=0.5,
-        linewidth=0,
+        number, sure[1] - sure[0], left=sure[0], height=0.5, color=GREY, alpha=0.5, linewidth=0
     )
     value, low, high = point.critical_share
-    axes.plot([low, min(high, end)], [number, number], color=colour, linewidth=2)
-    if np.isfinite(value):
-        axes.plot(value, number, _MARKERS[number % len(_MARKERS)], color=colour, markersize=5)
+    mark: dict[str, Any] = {"color": colour, "markersize": 6, "clip_on": False}
+    mark["marker"] = _MARKERS[number % len(_MARKERS)]
+    if np.isinf(value):
+        tried = point.table["committed_share"].max()
+        axes.plot(tried, number, **mark)
+        axes.annotate(
+            "more than", (tried, number), (-7, 0), textcoords="offset points", ha="right", **_REMARK
+        )
+        return
+    axes.plot([low, min(high, most)], [number, number], color=colour, linewidth=2)
+    axes.plot(value, number, **mark)
+    if high > most:
+        axes.plot(most, number, **mark | {"marker": ">"})
 
 
-def _bars(axes: Axes, table: pd.DataFrame, places: NDArray[np.int64], column: str) -> None:
+def _bars(axes: Axes, table: pd.DataFrame, column: str, most: float) -> None:
+    """Draw a column with its intervals, an arrow at ``most`` where they have no end."""
     value = table[column].to_numpy(float)
     low, high = (table[f"{column}_{end}"].to_numpy(float) for end in ("low", "high"))
-    high = np.where(np.isfinite(high), high, value)
+    places = np.flatnonzero(np.isfinite(value))
+    value, low, high = value[places], low[places], high[places]
     axes.errorbar(
         value,
         places,
-        xerr=np.array([value - low, high - value]).clip(0),
+        xerr=np.array([value - low, np.minimum(high, most) - value]).clip(0),
         marker="o",
         markersize=5,
         linestyle="none",
         color=OKABE_ITO[0],
     )
+    for place in places[np.isinf(high)].tolist():
+        axes.plot(most, place, ">", color=OKABE_ITO[0], clip_on=False)
 
 
 def _end(point: TippingPoint) -> float:
     """Return up to which share there is something to see: a little beyond where all runs flip."""
     table = point.table
     full = table.loc[table["flip_share"] >= 0.99, "committed_share"]
-    return float(min(1.0, 1.4 * full.min() if len(full) else table["committed_share"].max()))
+    end = 1.4 * full.min() if len(full) else table["committed_share"].max()
+    return float(min(1.0, max(end, 2 / point.question.agents)))
 
 
-def _usual(found: Tipping) -> bool:
-    return all(point.curve.level == 0.95 for point in found.points)
+def _percent(share: float, _: object = None) -> str:
+    return f"{round(100 * share, 6):g}%"

@@ -68,8 +68,8 @@ class Comparison:
         return (
             f"{what}, the cheapest of those that work in more than {self.enough:.0%} of runs is: "
             f"{self.cheapest} ({row['worked']:.0%} of runs, {row['worked_low']:.0%} to"
-            f" {row['worked_high']:.0%}; {row['agents']} agents touched,"
-            f" {row['edges']} edges moved)."
+            f" {row['worked_high']:.0%}; agents touched: {row['agents']},"
+            f" edges moved: {row['edges']})."
         )
 
 

@@ -12,6 +12,7 @@ from mesa_llm_norms.markup import (
     escaped,
     estimate_text,
     figure,
+    glossary,
     p_text,
     paragraph,
     table,
@@ -19,156 +20,221 @@ from mesa_llm_norms.markup import (
 from mesa_llm_norms.statistics import Estimate
 from mesa_llm_norms.tipping.answer import Tipping, TippingPoint
 from mesa_llm_norms.tipping.comparison import Comparison
-from mesa_llm_norms.tipping.words import sentences
+from mesa_llm_norms.tipping.words import BEYOND, labels, sentences
 
-_MASS = (
-    "Critical mass: the number of committed agents at which half of the runs flip, by a logistic "
-    "curve fitted to all counts. Surely: without any curve, the largest number whose chance to "
-    "flip is surely below one half, and the smallest that is surely above.",
-    "Stays: of the runs with nobody committed, those in which the convention is the name played "
-    "most in the end. Lasts: of the runs that flipped, those in which the flip was still there "
-    "after the committed had left.",
-    "Rounds: how many population rounds until the flip, the median over all runs; more is where "
-    "fewer than half of the runs flipped.",
-)
-_WORKS = (
-    "Works: of all runs, those in which the convention was undone, or prevented. More: the "
-    "difference to doing nothing, with Newcombe's bounds. p: McNemar's exact test on runs that "
-    "begin alike, corrected for how many interventions there are (Holm).",
-    "Rounds: how many population rounds until the alternative had taken over, the median over all "
-    "runs; more is where it took over in fewer than half of them. Lasts: of the runs in which it "
-    "had, those in which it was still there after the committed had left.",
-    "Cost: what the agents touched and the edges moved come to at the prices that were given.",
-)
+_CONDITIONS = {
+    "critical mass, and its share of the agents": "The number of committed agents at which half of "
+    "the runs flip. It is where a logistic curve fitted to all numbers tried crosses one half, and "
+    "need not be a whole number.",
+    "surely": "The critical mass without any curve: the largest number tried whose chance of a "
+    "flip is surely below one half, and the smallest whose chance is surely above.",
+    "stays": "Of the runs with nobody committed, those in which the convention is the name played "
+    "most in the end.",
+    "lasts": "Of the runs that flipped, those in which the new name is still the one played most "
+    "after the committed have left.",
+    "fit (p)": "Whether the numbers tried scatter about the curve as chance has them do. Where "
+    "they scatter more (p below 0.05), the interval is widened and the curve is no more than a "
+    "summary. None: the curve is so steep, or so few numbers were tried, that there is nothing to "
+    "test.",
+}
+_DOSES = {
+    "rounds to a flip": "The median in population rounds. Runs without a flip count as longer than "
+    "they were played, not as missing.",
+    "left, lasts": "The runs played on after the committed had left, and those of them in which "
+    "the flip lasted.",
+}
+_INTERVENTIONS = {
+    "more than nothing": "The difference to the runs in which nothing was done, with Newcombe's "
+    "interval.",
+    "p, corrected": "McNemar's exact test against doing nothing, on runs that begin alike, "
+    "corrected for how many interventions there are (Holm).",
+    "rounds": "The median in population rounds until the alternative has taken over. Runs in which "
+    "it has not count as longer than they were played.",
+    "lasts": "Of the runs in which it has taken over, those in which the alternative is still the "
+    "name played most after the committed have left.",
+    "agents, edges, cost": "The agents touched, the edges moved, and what they come to at the "
+    "prices given.",
+}
+_WORKED = {
+    "undo": "The runs in which the convention is undone. Everybody starts out remembering it, and "
+    "it is undone once 95% of the names "
+    "played in three population rounds are the alternative, those of the committed among them.",
+    "prevent": "The runs in which the convention is prevented. Everybody starts out remembering "
+    "nothing, and it is prevented if it is not "
+    "the name played most in the end.",
+}
 _LIMITS = (
-    "Everything holds for the rounds that were given: with more of them, fewer agents do.",
-    "Recorded minds were fitted to complete graphs of 24 agents with nobody committed: what they "
-    "do here follows from how they react to what they remember, and is a prediction.",
-    "Intervals say what chance may have done to so many runs, and nothing of how far a mind is "
-    "from the model it stands for.",
+    "All of this holds for the rounds that were played: within more of them, fewer committed "
+    "agents do.",
+    "A recorded mind was fitted to complete graphs of 24 agents with nobody committed. What it "
+    "does beside committed agents follows from how it reacts to what it remembers: a prediction, "
+    "and on another network twice so.",
+    "Intervals say what chance may have done in so many runs, and nothing of how far a recorded "
+    "mind is from the model it stands for.",
 )
 
 
 def tipping_page(found: Tipping, svg: bytes) -> str:
     """Return the page of tipping points; ``svg`` is the figure."""
-    level = found.points[0].curve.level
-    parts = [
-        '<div class="verdict">',
-        *bullets(sentences(found)),
-        "</div>",
-        figure(svg, "Flip probability by share committed, and critical shares"),
-        "<h2>Critical mass</h2>",
-        *table(
-            (
-                *("convention", "network", "agents", "committed sit", "critical mass"),
-                *("share of agents", "surely", "stays", "lasts", "fit"),
-            ),
-            [_condition(point) for point in found.points],
-        ),
-        *bullets(_MASS),
-    ]
-    for point in found.points:
-        question = point.question
-        parts += [
-            f"<h2>{escaped(_heading(point))}</h2>",
+    named = labels(found)
+    return document(
+        "Tipping points",
+        [
+            paragraph(_setting(found)),
+            '<div class="verdict">',
+            *bullets(sentences(found)),
+            "</div>",
+            figure(svg, "Flip probability by share committed, and critical shares"),
+            "<h2>Critical mass</h2>",
             *table(
-                ("committed", "share", "runs", "flipped", "rounds", "then left", "lasts"),
-                [_dose(row) for row in point.table.to_dict(orient="records")],
+                (
+                    *("convention", "agents", "critical mass", "share of agents", "surely"),
+                    *("stays", "lasts", "fit (p)", "runs"),
+                ),
+                [_condition(name, point) for name, point in zip(named, found.points, strict=True)],
             ),
-            paragraph(
-                f"A run has {question.legs.rounds} population rounds, and after a flip "
-                f"{question.legs.after} more without the committed.",
-                "note",
+            *glossary({"run": _run(found), **_CONDITIONS}),
+            "<h2>By number committed</h2>",
+            *glossary(_DOSES),
+            *(
+                part
+                for name, point in zip(named, found.points, strict=True)
+                for part in _doses(name, point)
             ),
-        ]
-    parts += [*_limits(level, found.seed)]
-    return document("Tipping points", parts)
+            *_limits(found.points[0].curve.level),
+        ],
+    )
 
 
 def comparison_page(found: Comparison, svg: bytes) -> str:
     """Return the page of interventions; ``svg`` is the figure."""
     rows = found.table.to_dict(orient="records")
-    parts = [
-        f'<div class="verdict">{paragraph(found.sentence)}</div>',
-        figure(svg, "How often each intervention works"),
-        *table(
-            (
-                *("intervention", "works", "more than nothing", "p, corrected", "rounds"),
-                *("lasts", "agents", "edges", "cost"),
+    return document(
+        f"What would {found.goal} {found.convention}?",
+        [
+            paragraph(
+                f"The alternative is {found.alternative}. {rows[0]['runs']:,} runs of each "
+                f"intervention, those of one number begun alike; seed {found.seed}."
             ),
-            [_intervention(row) for row in rows],
-        ),
-        paragraph(f"{rows[0]['runs']:,} runs of each.", "note"),
-        *bullets(_WORKS),
-        *_limits(found.level, found.seed),
-    ]
-    return document(f"What would {found.goal} {found.convention}?", parts)
-
-
-def _condition(point: TippingPoint) -> tuple[str, ...]:
-    question, curve = point.question, point.curve
-    below, above = curve.bracket
-    fit = "not tested" if math.isnan(curve.misfit) else f"p {p_text(curve.misfit)}"
-    if curve.heterogeneity > 1:
-        fit += f", interval widened by {math.sqrt(curve.heterogeneity):.1f}"
-    return (
-        str(question.direction),
-        question.topology,
-        f"{question.agents:,}",
-        question.placement,
-        estimate_text(curve.critical_mass, ".2f"),
-        estimate_text(point.critical_share, ".1%"),
-        _surely(below, above),
-        estimate_text(point.stability.estimate, ".0%"),
-        estimate_text(point.lasting.estimate, ".0%"),
-        fit,
+            f'<div class="verdict">{paragraph(found.sentence)}</div>',
+            figure(svg, "How often each intervention works"),
+            "<h2>Interventions</h2>",
+            *table(
+                (
+                    *("intervention", "works", "more than nothing", "p, corrected", "rounds"),
+                    *("lasts", "agents", "edges", "cost"),
+                ),
+                [_intervention(row) for row in rows],
+            ),
+            *glossary({"works": _WORKED[found.goal], **_INTERVENTIONS}),
+            *_limits(
+                found.level,
+                f"An intervention that is not shown to work in more than {found.enough:.0%} of "
+                "runs is not shown to fail: more runs may tell.",
+            ),
+        ],
     )
 
 
-def _heading(point: TippingPoint) -> str:
-    question = point.question
-    return f"{question.direction}: {question.topology}, {question.placement}"
+def _setting(found: Tipping) -> str:
+    base = found.points[0].question.base.describe()
+    shared = [
+        f"Names {' '.join(base['names'])}",
+        found.points[0].question.base.mind_label,
+        *_common("", [point.question.topology for point in found.points]),
+        *_common("committed agents placed: ", [one.question.placement for one in found.points]),
+        f"pairing by {base['pairing']}",
+        f"memory of {base['memory']}",
+        f"seed {found.seed}",
+    ]
+    return f"{'; '.join(shared)}."
+
+
+def _run(found: Tipping) -> str:
+    legs = found.points[0].question.legs
+    after = (
+        f"; after a flip {legs.after} more are played without the committed" if legs.after else ""
+    )
+    return (
+        "Everybody starts out remembering the convention, and the committed always play the other "
+        "name. The run flips once 95% of the names played in three population rounds are that "
+        f"name, those of the committed among them. It has {legs.rounds} rounds to do so{after}."
+    )
+
+
+def _common(words: str, values: list[str]) -> list[str]:
+    return [words + values[0]] if len(set(values)) == 1 else []
+
+
+def _condition(name: str, point: TippingPoint) -> tuple[str, ...]:
+    curve = point.curve
+    widened = ", widened" if curve.heterogeneity > 1 else ""
+    return (
+        name,
+        f"{point.question.agents:,}",
+        estimate_text(curve.critical_mass, ".2f", BEYOND),
+        estimate_text(point.critical_share, ".1%", BEYOND),
+        _surely(*curve.bracket),
+        estimate_text(point.stability.estimate, ".0%"),
+        estimate_text(point.lasting.estimate, ".0%"),
+        p_text(curve.misfit) + widened,
+        f"{len(point.runs):,}",
+    )
 
 
 def _surely(below: float, above: float) -> str:
-    least = f"more than {below:.0f}" if below >= 0 else "any number"
-    return least if math.isinf(above) else f"{least}, at most {above:.0f}"
+    """Return what is sure of the critical mass without a curve."""
+    said = [f"more than {below:.0f}"] if below >= 0 else []
+    said += [f"at most {above:.0f}"] if math.isfinite(above) else []
+    return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in said) or "nothing"
 
 
-def _dose(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    return (
-        f"{row['committed']:,}",
-        f"{row['committed_share']:.1%}",
-        f"{row['runs']:,}",
-        estimate_text(Estimate(row["flip_share"], row["flip_low"], row["flip_high"]), ".1%"),
-        _between(row, "rounds", ".1f"),
-        f"{row['left']:,}",
-        _between(row, "lasts", ".0%"),
-    )
+def _doses(name: str, point: TippingPoint) -> list[str]:
+    longer = f"more than {point.question.legs.rounds}"
+    return [
+        f"<h3>{escaped(name)}</h3>",
+        *table(
+            ("committed", "share", "runs", "flipped", "rounds to a flip", "left", "lasts"),
+            [
+                (
+                    f"{row['committed']:,}",
+                    f"{row['committed_share']:.1%}",
+                    f"{row['runs']:,}",
+                    estimate_text(
+                        Estimate(row["flip_share"], row["flip_low"], row["flip_high"]), ".0%"
+                    ),
+                    _between(row, "rounds", ".1f", longer),
+                    f"{row['left']:,}",
+                    _between(row, "lasts", ".0%"),
+                )
+                for row in point.table.to_dict(orient="records")
+            ],
+        ),
+    ]
 
 
 def _intervention(row: Mapping[Any, Any]) -> tuple[str, ...]:
     nothing = row["intervention"] == "nothing"
     return (
         row["intervention"],
-        _between(row, "worked", ".1%"),
-        "" if nothing else _between(row, "more", "+.1%"),
+        _between(row, "worked", ".0%"),
+        "" if nothing else _between(row, "more", "+.0%"),
         "" if nothing else p_text(row["p"]),
-        _between(row, "rounds", ".1f"),
+        _between(row, "rounds", ".1f", "more than played"),
         _between(row, "lasts", ".0%"),
         f"{row['agents']:,}",
         f"{row['edges']:,}",
-        f"{row['cost']:g}",
+        f"{row['cost']:,g}",
     )
 
 
-def _between(row: Mapping[Any, Any], name: str, form: str) -> str:
-    return estimate_text(Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]), form)
+def _between(row: Mapping[Any, Any], name: str, form: str, beyond: str = "more") -> str:
+    found = Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    return estimate_text(found, form, beyond)
 
 
-def _limits(level: float, seed: int) -> list[str]:
+def _limits(level: float, *more: str) -> list[str]:
     return [
         "<h2>Limits</h2>",
-        *bullets(_LIMITS),
-        paragraph(f"Intervals hold in {level:.3g} of all cases. Seed {seed}.", "note"),
+        *bullets((*_LIMITS, *more, f"Intervals hold in {level:.3g} of all cases, each by itself.")),
     ]

@@ -7,6 +7,28 @@ import math
 from mesa_llm_norms.statistics import Estimate
 from mesa_llm_norms.tipping.answer import Tipping, TippingPoint
 
+BEYOND = "more than tried"
+"""Where the largest number tried flips too few runs to tell."""
+
+
+def sentences(found: Tipping) -> list[str]:
+    """Return the answers in words, each with what it is about where that is not clear."""
+    said = [sentence(point) for point in found.points]
+    named = labels(found)
+    if named == [str(point.question.direction) for point in found.points]:
+        return said
+    return [f"{name}: {words}" for name, words in zip(named, said, strict=True)]
+
+
+def labels(found: Tipping) -> list[str]:
+    """Return the conditions in words, without what they have in common."""
+    words = [(one.question.placement, one.question.topology) for one in found.points]
+    varied = [place for place in (0, 1) if len({word[place] for word in words}) > 1]
+    return [
+        ", ".join([str(one.question.direction), *(word[place] for place in varied)])
+        for one, word in zip(found.points, words, strict=True)
+    ]
+
 
 def sentence(point: TippingPoint) -> str:
     """Return the answer to one question in words."""
@@ -21,8 +43,9 @@ def sentence(point: TippingPoint) -> str:
     elif mass.value == 0:
         words = f"{who} though nobody is committed."
     else:
-        share = percentages(point.critical_share)
-        words = f"{who} by {_between(mass)} of {agents} agents ({share})."
+        value, low, high = (_told(bound, ".2f") for bound in mass)
+        words = f"{who} by {value} ({low} to {high}) of {agents} agents"
+        words += f" ({percentages(point.critical_share)})."
     lasting = point.lasting
     if lasting.trials:
         words += (
@@ -34,27 +57,9 @@ def sentence(point: TippingPoint) -> str:
 
 def percentages(share: Estimate) -> str:
     """Return a share with its bounds as percentages."""
-    return f"{share.value:.1%}, {share.low:.1%} to {share.high:.1%}"
+    value, low, high = (_told(bound, ".1%") for bound in share)
+    return f"{value}, {low} to {high}"
 
 
-def _between(mass: Estimate) -> str:
-    return f"{mass.value:.2f} ({mass.low:.2f} to {mass.high:.2f})"
-
-
-def labels(found: Tipping) -> list[str]:
-    """Return the conditions in words, without what they have in common."""
-    words = [(one.question.topology, one.question.placement) for one in found.points]
-    varied = [place for place in (0, 1) if len({word[place] for word in words}) > 1]
-    return [
-        ", ".join([str(one.question.direction), *(word[place] for place in varied)])
-        for one, word in zip(found.points, words, strict=True)
-    ]
-
-
-def sentences(found: Tipping) -> list[str]:
-    """Return the answers in words, each with what it is about where that is not clear."""
-    said = [sentence(point) for point in found.points]
-    named = labels(found)
-    if named == [str(point.question.direction) for point in found.points]:
-        return said
-    return [f"{name}: {words}" for name, words in zip(named, said, strict=True)]
+def _told(bound: float, form: str) -> str:
+    return BEYOND if math.isinf(bound) else format(bound, form)

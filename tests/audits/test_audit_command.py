@@ -96,6 +96,7 @@ def test_the_page_is_whole_without_scripts_and_without_anything_from_elsewhere()
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert page.sources
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert not re.search(r"url\(|@import|https?:", text)
     assert "Limits" in text
 
 

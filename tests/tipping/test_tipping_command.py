@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mesa_llm_norms import cli, tip
-from mesa_llm_norms.plots.tipping import plot_tipping
+from mesa_llm_norms import cli
 
 SMALL = ["-t", "complete(n=12)", "--rounds", "15", "--seed", "7"]
 
@@ -83,29 +82,3 @@ def test_what_is_no_intervention_is_refused_with_what_to_write(typed: str) -> No
 
 def test_a_flip_needs_two_names() -> None:
     assert "Write Q=M" in run("tip", "--flip", "QM", status=2)
-
-
-def test_the_figure_has_a_curve_and_an_interval_for_every_condition() -> None:
-    found = tip(graph="complete(n=12)", placements=("random", "hubs"), rounds=15, runs=400, rng=1)
-    above, below = plot_tipping(found).axes
-    assert len(above.containers) == 4
-    assert [label.get_text() for label in below.get_yticklabels()] == [
-        "Q by M, random",
-        "Q by M, hubs",
-        "M by Q, random",
-        "M by Q, hubs",
-    ]
-
-
-def test_pages_say_what_is_infinite_or_missing_in_words_and_which_condition_is_meant(
-    tmp_path: Path,
-) -> None:
-    out = tmp_path / "found"
-    few = ["--flip", "M=Q", "--most", "0.1", "--placement", "hubs", "--placement", "periphery"]
-    run("tip", *SMALL, "--mind", "llama-2-70b-chat", *few, "--runs", "80", "--out", str(out))
-    page = (out / "report.html").read_text("utf-8")
-    assert "<li>M by Q, hubs: M is overturned by Q" in page
-    assert "by none of the numbers tried" in page
-    assert "<td>more (" in page
-    assert "<td>none</td>" in page
-    assert not {"inf", "nan"} & set(page.replace("<", " ").replace(">", " ").split())
