@@ -17,6 +17,7 @@ from chances import FixedPolicy, Waiting, copying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
 
 from mesa_llm_norms import (
     MindError,
@@ -30,6 +31,7 @@ from mesa_llm_norms import (
     run_ensemble,
 )
 from mesa_llm_norms.mean_field import (
+    MeanField,
     basins,
     classical_critical_share,
     classical_mean_field,
@@ -37,6 +39,7 @@ from mesa_llm_norms.mean_field import (
     fixed_points,
     mean_field,
 )
+from mesa_llm_norms.mean_field.chances import GAMES, MOST_KEPT, _kept_for
 from mesa_llm_norms.mean_field.classical import change, committed_at_rest
 from mesa_llm_norms.memory import Memory, filled, read_memory, remember
 from mesa_llm_norms.minds.mind import Policy
@@ -144,6 +147,33 @@ def test_a_large_population_moves_in_the_same_time_as_infinitely_many_agents() -
         difference = played[column].mean() - field.rounds[column]
         error = played[column].std() / math.sqrt(400)
         assert (difference.abs() < 0.01 + 4 * error).all(), column
+
+
+@pytest.mark.parametrize("committed", [{}, {"M": 0.3}])
+def test_a_trajectory_solves_the_equation_to_nine_digits(committed: dict[str, float]) -> None:
+    """As solved by scipy, very exactly, memory by memory."""
+    mind, length, free = TwiceHeard([0.2, 0.8]), 2, 1 - sum(committed.values())
+    start = {"Q": 0.5, "M": 0.3}
+    field = mean_field(mind, memory=length, start=start, committed=committed, rounds=20)
+    memories = list(field.memories)
+    numbers = {memory: number for number, memory in enumerate(memories)}
+    chances = np.array([mind.distribution(memory, "QM") for memory in memories])
+
+    def change(_: float, spread: NDArray[np.float64]) -> NDArray[np.float64]:
+        heard = np.array([committed.get(name, 0.0) for name in "QM"]) + spread @ chances
+        heard /= heard.sum()  # or an error in their number would grow like exp(2t)
+        after = -spread
+        for number, memory in enumerate(memories):
+            for own, partner in product((0, 1), repeat=2):
+                then = numbers[remember(memory, "QM"[own], "QM"[partner], length)]
+                after[then] += spread[number] * chances[number, own] * heard[partner]
+        return 2 * after
+
+    begun = np.zeros(len(memories))
+    for memory, share in ((filled("Q", 2), 0.5), (filled("M", 2), 0.3), ((), 0.2)):
+        begun[numbers[memory]] = free * share
+    solved = solve_ivp(change, (0, 20), begun, method="DOP853", rtol=1e-12, atol=1e-14)
+    assert list(field.memories.values()) == pytest.approx(solved.y[:, -1], abs=1e-9)
 
 
 def test_the_larger_a_population_the_closer_it_keeps_to_the_limit() -> None:
@@ -417,6 +447,78 @@ def test_the_larger_a_classical_population_the_closer_it_keeps_to_its_limit() ->
         distances.append(float(np.abs(words - limit).max(axis=1).mean()))
     assert distances[0] > distances[1] > distances[2]
     assert 5 < distances[0] / distances[2] < 20
+
+
+# What is kept of memories, and what is asked anew
+
+
+class Counting(Policy):
+    """Plays as another, and counts which memories it is asked about."""
+
+    label = "counting"
+
+    def __init__(self, mind: Policy) -> None:
+        self.mind = mind
+        self.asked: list[Memory] = []
+
+    def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
+        self.asked.append(memory)
+        return self.mind.distribution(memory, pool)
+
+
+def without_what_is_kept(mind: Any, **arguments: Any) -> MeanField:
+    """Return the trajectory as in a new process."""
+    _kept_for.cache_clear()
+    return mean_field(mind, **arguments)
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_a_trajectory_is_the_same_whatever_was_worked_out_before(data: st.DataObject) -> None:
+    """Some of the minds never play a name after some memories, so that memories differ too."""
+    memories = ["", "QQ", "QM", "MQ", "MM"]
+    chance = st.sampled_from([0.0, 0.1, 0.5, 1.0])
+    rows = st.fixed_dictionaries({key: chance.map(lambda p: [p, 1 - p]) for key in memories})
+    arguments: dict[str, Any] = {"memory": 2, "committed": {"M": 0.2}, "rounds": 5}
+    one, other = (table_of(label, data.draw(rows)) for label in ("one", "other"))
+    alone = [without_what_is_kept(mind, **arguments) for mind in (one, other)]
+    for mind, before in [(one, alone[0]), (other, alone[1])] * 2:
+        after = mean_field(mind, **arguments)
+        assert after.rounds.equals(before.rounds)
+        assert after.memories == before.memories
+
+
+def test_a_mind_that_was_changed_is_not_answered_from_before() -> None:
+    mind = table_of("changing", {"": [0.5, 0.5], "QQ": [0.9, 0.1], "MM": [0.2, 0.8]})
+    before = mean_field(mind, memory=2)
+    for row in ((0.3, 0.7), (1.0, 0.0)):
+        mind.table[()] = row
+        changed = mean_field(mind, memory=2)
+        assert changed.rounds.equals(without_what_is_kept(mind, memory=2).rounds)
+        assert not changed.rounds.equals(before.rounds)
+
+
+def test_a_mind_is_asked_about_the_memories_its_agents_may_have_and_no_other() -> None:
+    """Also after another mind, whose agents may remember more, played the same game."""
+    without_what_is_kept(UnbiasedMind(), memory=3)
+    always = Counting(FixedPolicy(1, 0))
+    mean_field(always, memory=3)
+    may = {filled("Q", size) for size in range(4)}
+    assert set(always.asked) == may
+    always.asked.clear()
+    mean_field(always, memory=3)
+    assert len(always.asked) == len(may)
+    assert set(always.asked) == may
+
+
+def test_memories_are_kept_of_a_few_games_only_and_of_none_that_has_very_many() -> None:
+    for memory in range(1, GAMES + 3):
+        mean_field(FixedPolicy(1, 0), memory=memory, rounds=1)
+    assert _kept_for.cache_info().currsize == GAMES
+    many = Counting(UnbiasedMind())
+    without_what_is_kept(many, memory=7, rounds=1)
+    assert len(many.asked) > MOST_KEPT
+    assert not _kept_for((("Q", "M"), 7, 1, ((),), ()))
 
 
 # Tables from files

@@ -7,95 +7,142 @@ they are a *group*: an agent's choice says which group it goes to, its partner's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.execution import chances_of
-from mesa_llm_norms.game import Game
-from mesa_llm_norms.memory import Memory, remember
-from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.memory import Memory, Remembered
 
 MOST = 100_000
 """How many memories there may be: with more, a trajectory would take minutes."""
 
+State: TypeAlias = tuple[int, Memory]
+"""What one mind, by its place in the roster, remembers."""
+Plays: TypeAlias = Callable[[Sequence[State]], NDArray[np.bool_]]
+"""Says of some states, in rows, which names of the pool are ever played in them."""
+Places: TypeAlias = NDArray[np.int64]
+
+
+class Links(NamedTuple):
+    """Which states lead to each group, and by which names: group by group, in rows of arrays.
+
+    The row of group g is from ``ends[g]`` to ``ends[g + 1]``, as in a compressed sparse array.
+    """
+
+    states: Places
+    names: Places
+    ends: Places
+
 
 class Memories:
-    """What the agents with the minds of ``roster`` may remember, from ``starts`` on.
+    """What agents may remember of games with ``pool`` and a memory of ``length``, from ``starts``.
 
-    ``heard`` are names that are heard even if no mind plays them. A state is a seat of the roster
-    and a memory. By number of state: ``seats``, ``known`` (memories), ``chances`` (of each name of
-    the pool), ``groups`` (-1 where none leads there) and ``partners`` (the place of the name heard
-    last). ``links`` are the place of a name, a state that
-    plays it, and the group that this leads to.
+    ``heard`` are the names that are heard even if nobody plays them. States are numbered by partner
+    and group: those in which the first name of ``played`` (places in the pool of the names that
+    may ever be played) was heard last, in order of their groups, then those with the second, and at
+    the end those that no state leads to. ``known`` are all states as they were found, ``places``
+    their numbers, and ``generations`` where in ``known`` those begin that follow from the ones
+    before alone.
     """
 
     def __init__(
-        self, game: Game, roster: Sequence[Policy], starts: Iterable[Memory], heard: Iterable[str]
+        self,
+        pool: tuple[str, ...],
+        length: int,
+        minds: int,
+        starts: Iterable[Memory],
+        heard: Iterable[str],
+        plays: Plays,
     ) -> None:
-        self.game = game
-        self.roster = roster
-        self.seats: list[int] = []
-        self.known: list[Memory] = []
-        self.chances: list[Sequence[float]] = []
-        self.groups: list[int] = []
-        self.partners: list[int] = []
-        self.links: list[tuple[int, int, int]] = []
-        self.numbers: dict[tuple[int, Memory], int] = {}
-        self.played = [game.pool.index(name) for name in dict.fromkeys(heard)]
-        """The places in the pool of the names that may ever be played."""
-        self._places: dict[tuple[int, Memory, int], int] = {}
-        for start in starts:
-            for seat in range(len(roster)):
-                self._number(seat, start)
-        while len(self.chances) < len(self.known):
-            self._explore(len(self.chances))
+        self.pool, self.length, self.minds = pool, length, minds
+        self.known: list[State] = []
+        self.played = [pool.index(name) for name in dict.fromkeys(heard)]
+        self.generations = [0]
+        self._numbers: dict[State, int] = {}
+        self._pairs = [[Remembered(own, partner) for partner in pool] for own in pool]
+        self._groups: list[tuple[int, Memory, int]] = []
+        self._leading: dict[State, dict[int, int]] = {}
+        self._members: list[tuple[int, int, int]] = []
+        links: list[tuple[int, int, int]] = []
+        for start, seat in product(starts, range(minds)):
+            self._number((seat, start))
+        while self.generations[-1] < len(self.known):
+            first = self.generations[-1]
+            self.generations.append(len(self.known))
+            links += self._follow(first, plays(self.known[first:]))
+        self.places = self._arrange()
+        self.links = self._sort(links)
+
+    def __len__(self) -> int:
+        return len(self.known)
 
     @property
-    def group_count(self) -> int:
+    def groups(self) -> int:
         """How many groups there are."""
-        return len(self._places)
+        return len(self._groups)
 
-    def _explore(self, state: int) -> None:
-        """Find what this state leads to."""
-        seat, memory = self.seats[state], self.known[state]
-        chances = chances_of(self.roster[seat], memory, self.game)
-        self.chances.append(chances)
-        for own, chance in enumerate(chances):
-            if chance > 0:
-                self.links.append((own, state, self._group(seat, memory, own)))
+    def number(self, seat: int, memory: Memory) -> int:
+        """Return the number of a state."""
+        return int(self.places[self._numbers[seat, memory]])
 
-    def _group(self, seat: int, memory: Memory, own: int) -> int:
+    def _follow(self, first: int, plays: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+        """Find what states lead to, from number ``first`` on; return group, state and name."""
+        links = []
+        for row, own in np.argwhere(plays).tolist():
+            seat, memory = self.known[first + row]
+            kept = memory if len(memory) < self.length else memory[1:]
+            leading = self._leading.setdefault((seat, kept), {})
+            if own not in leading:
+                leading[own] = self._add_group(seat, kept, own)
+            links.append((leading[own], first + row, own))
+        return links
+
+    def _add_group(self, seat: int, kept: Memory, own: int) -> int:
+        self._groups.append((seat, kept, own))
         if own not in self.played:
             self.played.append(own)
-            for group, (its_seat, kept, its_own) in enumerate(list(self._places)):
-                self._reach(group, its_seat, kept, its_own, own)
-        name = self.game.pool[own]
-        kept = remember(memory, name, name, self.game.memory)[:-1]
-        key = (seat, kept, own)
-        if key not in self._places:
-            self._places[key] = len(self._places)
-            for partner in self.played:
-                self._reach(self._places[key], *key, partner)
-        return self._places[key]
+            for group in range(len(self._groups) - 1):
+                self._add_member(group, own)
+        for partner in self.played:
+            self._add_member(len(self._groups) - 1, partner)
+        return len(self._groups) - 1
 
-    def _reach(self, group: int, seat: int, kept: Memory, own: int, partner: int) -> None:
-        pool = self.game.pool
-        state = self._number(seat, remember(kept, pool[own], pool[partner], self.game.memory))
-        self.groups[state], self.partners[state] = group, partner
+    def _add_member(self, group: int, partner: int) -> None:
+        seat, kept, own = self._groups[group]
+        state = self._number((seat, (*kept, self._pairs[own][partner])))
+        self._members.append((state, partner, group))
 
-    def _number(self, seat: int, memory: Memory) -> int:
-        number = self.numbers.setdefault((seat, memory), len(self.known))
+    def _number(self, state: State) -> int:
+        number = self._numbers.setdefault(state, len(self.known))
         if number == len(self.known):
             if number == MOST:
                 raise SpecError(
                     "memory",
-                    self.game.memory,
-                    f"with {len(self.game.pool)} names and a memory of {self.game.memory}, agents "
+                    self.length,
+                    f"with {len(self.pool)} names and a memory of {self.length}, agents "
                     f"can remember more than {MOST:,} different things",
                     "Take fewer names or a shorter memory, or play populations with run_ensemble.",
                 )
-            self.seats.append(seat)
-            self.known.append(memory)
-            self.groups.append(-1)
-            self.partners.append(0)
+            self.known.append(state)
         return number
+
+    def _arrange(self) -> Places:
+        """Return the number of each state, in the order in which they were found."""
+        found, partners, groups = np.array(self._members, np.int64).T
+        ranks = np.zeros(len(self.pool), np.int64)
+        ranks[self.played] = np.arange(len(self.played))
+        places = np.full(len(self.known), -1)
+        places[found] = ranks[partners] * self.groups + groups
+        alone = places < 0
+        places[alone] = len(found) + np.arange(alone.sum())
+        return places
+
+    def _sort(self, links: list[tuple[int, int, int]]) -> Links:
+        groups, found, names = np.array(links, np.int64).T
+        order = np.argsort(groups, kind="stable")
+        ends = np.searchsorted(groups[order], np.arange(self.groups + 1))
+        return Links(self.places[found[order]], names[order], ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
@@ -11,7 +11,7 @@ import numpy as np
 
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.execution import is_plain_policy
-from mesa_llm_norms.mean_field.memories import Memories
+from mesa_llm_norms.mean_field.chances import find_memories
 from mesa_llm_norms.mean_field.states import Floats, States, shares_of
 from mesa_llm_norms.memory import filled
 from mesa_llm_norms.minds.mind import Policy
@@ -29,7 +29,7 @@ class Population:
     Spreads are of the uncommitted, as shares of all agents too.
     """
 
-    memories: Memories
+    roster: Sequence[Policy]
     states: States
     weights: Floats
     committed: Floats
@@ -37,7 +37,7 @@ class Population:
     @property
     def pool(self) -> tuple[str, ...]:
         """The names."""
-        return self.memories.game.pool
+        return self.states.memories.pool
 
     @property
     def free(self) -> float:
@@ -69,11 +69,12 @@ class Population:
     def remembering(self, shares: Mapping[str, float]) -> Floats:
         """Return the spread where such a share remembers each name, and whoever is left nothing."""
         spread = np.zeros(len(self.states))
-        parts = {filled(name, self.memories.game.memory): it for name, it in shares.items()}
+        memories = self.states.memories
+        parts = {filled(name, memories.length): it for name, it in shares.items()}
         parts[()] = max(0.0, 1 - sum(shares.values()))
         for memory, share in parts.items():
             for seat, weight in enumerate(self.weights.tolist()):
-                spread[self.memories.numbers[seat, memory]] = self.free * weight * share
+                spread[memories.number(seat, memory)] = self.free * weight * share
         return spread
 
 
@@ -98,8 +99,8 @@ def read_population(
     for name in remembered:
         check_name("start", name, game.pool)
     weights = _read_weights(mind)
-    roster = [one for one, weight in zip(spec.minds, weights.tolist(), strict=True) if weight > 0]
-    for one in roster:
+    minds = [one for one, weight in zip(spec.minds, weights.tolist(), strict=True) if weight > 0]
+    for one in minds:
         if not is_plain_policy(one):
             raise MindError(
                 "mind",
@@ -109,9 +110,10 @@ def read_population(
             )
     starts = [(), *(filled(name, game.memory) for name in remembered)]
     heard = [*(name for name, share in committed.items() if share > 0), *heard]
-    memories = Memories(game, cast("list[Policy]", roster), starts, heard)
+    roster = cast("list[Policy]", minds)
+    states = States(*find_memories(game, roster, starts, heard))
     by_name = np.array([committed.get(name, 0.0) for name in game.pool])
-    return Population(memories, States(memories), weights[weights > 0], by_name)
+    return Population(roster, states, weights[weights > 0], by_name)
 
 
 def check_name(argument: str, name: Any, pool: tuple[str, ...]) -> None:

@@ -34,7 +34,7 @@ class Responses:
         if population.states.divided:
             raise SpecError(
                 "mind",
-                [mind.label for mind in population.memories.roster],
+                [mind.label for mind in population.roster],
                 "its agents can be where no interaction brings them back to other memories, so "
                 "that there are as many states of rest as beginnings",
                 "Look where it goes from each beginning with mean_field.",

@@ -65,7 +65,7 @@ def come_to_rest(population: Population, spread: Floats, known: Known | None = N
         most = min(2 * most, AT_ONCE[1])
     raise SpecError(
         "mind",
-        [mind.label for mind in population.memories.roster],
+        [mind.label for mind in population.roster],
         f"its population is not at rest after {PATIENCE:,} rounds",
         "Look at it with mean_field; it may be slow, go round in circles, or be close to tipping.",
     )

@@ -70,7 +70,7 @@ def _between_two(responses: Responses) -> Iterator[tuple[Floats, Floats]]:
     if (np.abs(gains) < SAME).all():
         raise SpecError(
             "mind",
-            [mind.label for mind in responses.population.memories.roster],
+            [mind.label for mind in responses.population.roster],
             "its population rests wherever it is",
             "Look where it goes from each beginning with mean_field.",
         )
@@ -131,12 +131,11 @@ def _polished(responses: Responses, own: Floats) -> Iterator[tuple[Floats, Float
 
 def _consensus(population: Population) -> Iterator[tuple[Floats, Floats]]:
     """Yield the states in which everybody plays one name for ever, exactly."""
-    memories = population.memories
+    memories = population.states.memories
     for place, name in enumerate(population.pool):
         own = np.eye(len(population.pool))[place]
         sure = [
-            memories.numbers[seat, filled(name, memories.game.memory)]
-            for seat in range(len(memories.roster))
+            memories.number(seat, filled(name, memories.length)) for seat in range(memories.minds)
         ]
         if (population.states.chances[sure, place] == 1).all() and not (
             population.committed * (1 - own)

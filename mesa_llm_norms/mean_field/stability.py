@@ -29,7 +29,7 @@ def growth_rate(population: Population, spread: Floats) -> float:
         disturbance = disturbance.ravel()
         moved = states.meet(disturbance, heard)
         heard_more = disturbance @ states.chances - heard * disturbance.sum()
-        hears = heard_more[states.partners] * arriving
+        hears = states.hear(arriving, heard_more)
         held = shares @ (states.marks @ disturbance)
         changed: Floats = MEETINGS * (moved + hears - disturbance - held)
         return changed

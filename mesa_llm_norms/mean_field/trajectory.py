@@ -97,8 +97,9 @@ def mean_field(
         }
     )
     memories: dict[Memory, float] = {}
-    for known, share in zip(population.memories.known, course.spread.tolist(), strict=True):
-        memories[known] = memories.get(known, 0.0) + share
+    found = population.states.memories
+    for (_, memory_), share in zip(found.known, course.spread[found.places].tolist(), strict=True):
+        memories[memory_] = memories.get(memory_, 0.0) + share
     return MeanField(pool, table, memories)
 
 
