@@ -25,7 +25,6 @@ from mesa_llm_norms.course import (
     read_rounds,
 )
 from mesa_llm_norms.draws import read_seed
-from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.execution import Engine
 from mesa_llm_norms.game import read_whole
 from mesa_llm_norms.kernel import Kernel, ask_anew, can_play, check_engine, refusal, worthwhile
@@ -34,6 +33,7 @@ from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.run_tables import Played, interaction_table, run_table, tally_table
+from mesa_llm_norms.side_by_side import check_here, side_by_side
 from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
 from mesa_llm_norms.statistics import Edges, local_agreement, name_clusters
 from mesa_llm_norms.topologies import names_file, read_file
@@ -195,13 +195,7 @@ def play_ensemble(
     check_goal(goal, spec.committed_names)
     played: list[Played] = []
     if spec.live:
-        if executor is not None or engine == "kernel":
-            raise SpecError(
-                "executor" if executor is not None else "engine",
-                executor or engine,
-                "live minds are called, from this process and in plain Python",
-                "Leave it out: their runs are played side by side as they are.",
-            )
+        check_here(executor, engine)
         check_engine(engine)
         how = goal, most, keep_interactions
         return _play_live(spec, runs, how, calls, content or {}, progress)
@@ -326,7 +320,6 @@ def _play_live(
     """Play runs with live minds, side by side."""
     from mesa_llm_norms.minds.live.session import Session
     from mesa_llm_norms.saved import save
-    from mesa_llm_norms.side_by_side import side_by_side
 
     played: list[Played] = []
     kept = calls is not None and calls.folder is not None

@@ -29,6 +29,8 @@ from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.pairing import Pairing
 from mesa_llm_norms.window import Recent, Stop
 
+ROUNDING = 1e-6
+"""How far the chances of a policy may be from summing to one."""
 VOIDS = 20
 """So many void interactions in a row end a run: nothing is going to come of the next either."""
 
@@ -355,7 +357,7 @@ def chances_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:
         not hasattr(probabilities, "__len__")
         or len(probabilities) != len(game.pool)
         or not all(p >= 0 for p in probabilities)
-        or not abs(sum(probabilities) - 1) < 1e-6
+        or not abs(sum(probabilities) - 1) < ROUNDING
     ):
         raise MindError(
             "mind",

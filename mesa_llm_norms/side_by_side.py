@@ -37,12 +37,12 @@ def side_by_side(
             raise
 
 
-def refuse_executor(executor: Executor | None) -> None:
-    """Raise ``SpecError`` if there is an executor to play runs with live minds in."""
-    if executor is not None:
+def check_here(executor: Executor | None, engine: str) -> None:
+    """Raise ``SpecError`` if runs with live minds are to be played elsewhere, or compiled."""
+    if executor is not None or engine == "kernel":
         raise SpecError(
-            "executor",
-            executor,
-            "live minds are called from this process",
+            "executor" if executor is not None else "engine",
+            executor or engine,
+            "live minds are called from this process, in plain Python",
             "Leave it out: their runs are played side by side as they are.",
         )

@@ -75,7 +75,7 @@ def make_audit(
 ) -> Audit:
     """Make an audit that is planned already; see ``audit``."""
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
-    accounts = Accounts(calls or Calls())
+    accounts = Accounts(calls)
     with ExitStack() as held:
         executor = None
         if processes > 1 and plan.live is None:

@@ -225,11 +225,16 @@ def read_seed(seed: int | None, out: Path | None, *, resume: bool) -> int:
 
 def check_budget(calls: Calls, minds: Iterable[Mind]) -> None:
     """Raise ``SpecError`` where minds cost something and nothing says how much they may."""
-    costly = any(isinstance(mind, LiveMind) and not mind.server.free for mind in minds)
-    if costly and (calls.budget_usd, calls.budget_calls, calls.budget_tokens) == (None,) * 3:
+    if any(isinstance(mind, LiveMind) and not mind.server.free for mind in minds):
+        require_budget(calls, "all these runs")
+
+
+def require_budget(calls: Calls, what: str) -> None:
+    """Raise ``SpecError`` where nothing says how much may be spent on ``what``."""
+    if not calls.bounded:
         raise SpecError(
             "budget",
             None,
-            "there is no budget for all these runs",
-            "See what they take with --forecast, then give --budget-usd or --budget-calls.",
+            f"there is no budget for {what}",
+            "See what it takes with --forecast, then give --budget-usd or --budget-calls.",
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mesa_llm_norms.cli import outcome, terminal
+from mesa_llm_norms.cli.live_options import require_budget
 from mesa_llm_norms.cli.parts_shown import print_parts
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.live import Calls
@@ -45,13 +46,7 @@ def reproduce_live(
     """Play the protocol live, write its folder, and return how it compares."""
     from mesa_llm_norms.forecast.stand_ins import nearest
 
-    if (calls.budget_usd, calls.budget_calls, calls.budget_tokens) == (None, None, None):
-        raise SpecError(
-            "budget",
-            None,
-            "there is no budget for the whole protocol",
-            "See what it takes with --forecast, then give --budget-usd or --budget-calls.",
-        )
+    require_budget(calls, "the whole protocol")
     if folder is None:
         raise SpecError(
             "out", None, "live replies need a folder to be kept in", "Give --out FOLDER."

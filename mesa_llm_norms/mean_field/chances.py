@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.execution import chances_of
+from mesa_llm_norms.execution import ROUNDING, chances_of
 from mesa_llm_norms.game import Game
 from mesa_llm_norms.mean_field.memories import Memories, State
 from mesa_llm_norms.memory import Memory
@@ -23,8 +23,6 @@ from mesa_llm_norms.minds.mind import Policy
 
 GAMES, MOST_KEPT = 8, 10_000
 """For how many games it is kept which memories there are, and how many at most for each."""
-ROUNDING = 1e-6
-"""How far chances may be from summing to one."""
 
 Floats = NDArray[np.float64]
 Played: TypeAlias = tuple[

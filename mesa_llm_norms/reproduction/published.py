@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mesa_llm_norms.classical.published import EXACT_FLIPS
+
 STUDY = "Ashery, Aiello and Baronchelli (2025), Sci. Adv. 11, eadu9368"
 NETWORKS = "Centola and Baronchelli (2015), PNAS 112, 1989"
 TIPPING = "Centola, Becker, Brackbill and Baronchelli (2018), Science 360, 1116"
@@ -32,7 +34,7 @@ CLASSICAL_FLIPS = {
     for count, share in ((2, 0.18), (3, 0.57), (4, 0.92), (5, 0.99))
 }
 """Share of populations that flip in 30 rounds, by how many of 24 are committed; of 3,000 runs."""
-CLASSICAL_EXACT = {2: 0.1727, 3: 0.6104, 4: 0.9192, 5: 0.9922}
+CLASSICAL_EXACT = EXACT_FLIPS
 """The same shares worked out by this project, from the Markov chain that the rules make."""
 
 FLIPPED_GROUPS, GROUPS = {"below": 0, "at": 5}, 5

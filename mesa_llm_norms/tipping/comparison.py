@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from mesa_llm_norms.spec import Spec
 from mesa_llm_norms.statistics import convergence_time
 from mesa_llm_norms.statistics.shares import exact_interval, exact_test, holm, share_difference
 from mesa_llm_norms.tipping.answer import RESAMPLES, tell
+from mesa_llm_norms.tipping.exploring import Progress
 from mesa_llm_norms.tipping.interventions import Intervention
 from mesa_llm_norms.tipping.trials import Trials, play_trials, read_trials
 
@@ -80,7 +81,7 @@ def compare_interventions(
     *,
     workers: int = 1,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     calls: Calls | None = None,
     **others: Any,
 ) -> Comparison:
@@ -108,11 +109,11 @@ def compare(
     *,
     workers: int = 1,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     calls: Calls | None = None,
 ) -> Comparison:
     """Play and compare what is read already; see ``compare_interventions``."""
-    accounts = Accounts(calls or Calls())
+    accounts = Accounts(calls)
     workers = read_whole("workers", workers, 1, 1_000)
     found = play_trials(trials, accounts, workers, executor, progress)
     goal, convention = trials.goal, trials.convention

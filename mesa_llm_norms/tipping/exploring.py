@@ -22,6 +22,8 @@ Found = list[tuple[int, TwoLegs]]
 """Runs, each with its number of committed agents."""
 Play = Callable[[Spec, range, Legs], list[TwoLegs]]
 """Plays some runs of a spec."""
+Progress = Callable[[int, int], None]
+"""Called with the runs done and the runs in all."""
 Told = Callable[[int], None]
 """Called with how many more runs are done."""
 
@@ -49,6 +51,19 @@ class LiveRuns:
         calls = ((spec, number, legs, self._session) for number in numbers)
         with closing(side_by_side(play_legs, calls, len(numbers), self._session)) as found:
             return sorted(found)
+
+
+def adding_up(total: int, progress: Progress | None) -> Told:
+    """Return what tells ``progress`` how many runs are done, of so many in all."""
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(done, total)
+
+    return told
 
 
 def explore(

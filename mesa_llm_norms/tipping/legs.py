@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from mesa_llm_norms.course import WINDOW, Course, Goal
+from mesa_llm_norms.course import MOST, WINDOW, Course, Goal, read_rounds
 from mesa_llm_norms.ensemble import Seat, start_course
 from mesa_llm_norms.execution import Engine
-from mesa_llm_norms.kernel import Kernel
+from mesa_llm_norms.game import read_whole
+from mesa_llm_norms.kernel import Kernel, check_engine
 from mesa_llm_norms.spec import Seating, Spec
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ class Legs(NamedTuple):
     rounds: int
     after: int = 0
     engine: str = "auto"
+
+
+def read_legs(name: str, rounds: int, after: int | None, engine: str) -> Legs:
+    """Return legs for arguments, ``after`` as many as ``rounds`` if not given; or ``SpecError``."""
+    rounds = read_rounds(rounds, "flipped")
+    check_engine(engine)
+    return Legs(
+        name, rounds, rounds if after is None else read_whole("after", after, 0, MOST), engine
+    )
 
 
 class TwoLegs(NamedTuple):

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mesa_llm_norms.course import MOST, read_rounds
+from mesa_llm_norms.course import MOST
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.game import read_whole
-from mesa_llm_norms.kernel import check_engine
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.statistics.intervals import LEVEL, read_level
+from mesa_llm_norms.tipping.legs import read_legs
 from mesa_llm_norms.tipping.question import Question, ask
 
 ROUNDS = 30
@@ -79,9 +79,7 @@ def read_plan(
     base = Spec(
         graph=graph, names=names, mind=mind, pairing=pairing, memory=memory, seed=read_seed(rng)
     )
-    rounds = read_rounds(rounds, "flipped")
-    after = rounds if after is None else read_whole("after", after, 0, MOST)
-    check_engine(engine)
+    legs = read_legs("", rounds, after, engine)
     if isinstance(most, bool) or not isinstance(most, (int, float)) or not 0 < most <= 1:
         raise SpecError("most", most, f"{most!r} is no share", "Use more than 0, up to 1.")
     questions = ask(
@@ -90,9 +88,7 @@ def read_plan(
         placements=placements,
         sizes=sizes,
         topologies=(graph,) if topologies is None else topologies,
-        rounds=rounds,
-        after=after,
-        engine=engine,
+        legs=legs,
     )
     if not questions:
         raise SpecError("topologies", topologies, "there is no condition", "Name at least one.")

@@ -71,11 +71,12 @@ def ask(
     placements: Sequence[str],
     sizes: Sequence[int] | None,
     topologies: Sequence[Any],
-    rounds: int,
-    after: int,
-    engine: str,
+    legs: Legs,
 ) -> list[Question]:
-    """Return a question for every combination; ``SpecError`` for what cannot be asked."""
+    """Return a question for every combination; ``SpecError`` for what cannot be asked.
+
+    ``legs`` are for any name: each question has them for its challenger.
+    """
     for placement in placements:
         if placement not in PLACEMENTS:
             raise SpecError(
@@ -91,8 +92,8 @@ def ask(
         spec = replace(base, graph=load_graph(filled))
         topology = replace(base, graph=filled).topology
         for direction, placement in product(both_ways, placements):
-            legs = Legs(direction.challenger, rounds, after, engine)
-            found.append(Question(spec, topology, direction, placement, legs=legs))
+            its_own = legs._replace(name=direction.challenger)
+            found.append(Question(spec, topology, direction, placement, legs=its_own))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import closing
 from typing import Any
@@ -12,14 +11,11 @@ from mesa_llm_norms.kernel import ask_anew
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.live import Calls
 from mesa_llm_norms.minds.live.accounts import Accounts
-from mesa_llm_norms.side_by_side import refuse_executor
+from mesa_llm_norms.side_by_side import check_here
 from mesa_llm_norms.spec import STUDY_GRAPH
 from mesa_llm_norms.tipping.answer import Tipping, conclude
-from mesa_llm_norms.tipping.exploring import LiveRuns, explore, explore_all
+from mesa_llm_norms.tipping.exploring import LiveRuns, Progress, adding_up, explore, explore_all
 from mesa_llm_norms.tipping.plan import Plan, read_plan
-
-Progress = Callable[[int, int], None]
-"""Called with the runs done and the runs in all."""
 
 
 def tip(
@@ -71,19 +67,12 @@ def find_tipping(
     calls: Calls | None = None,
 ) -> Tipping:
     """Answer questions that are read already; see ``tip``."""
-    done = 0
-
-    def told(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress is not None:
-            progress(done, plan.runs)
-
+    told = adding_up(plan.runs, progress)
     workers = read_whole("workers", workers, 1, 1_000)
     usage = None
     if plan.base.live:
-        refuse_executor(executor)
-        session = Accounts(calls or Calls()).session("runs", plan.describe())
+        check_here(executor, plan.questions[0].legs.engine)
+        session = Accounts(calls).session("runs", plan.describe())
         with closing(session):
             live = LiveRuns(session)
             found = [explore(one, plan.most, plan.budget, live, told) for one in plan.questions]

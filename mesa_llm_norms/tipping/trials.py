@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mesa_llm_norms.course import MOST, read_rounds
+from mesa_llm_norms.course import MOST
 from mesa_llm_norms.draws import read_seed
 from mesa_llm_norms.ensemble import load_graph
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.game import read_whole
-from mesa_llm_norms.kernel import ask_anew, check_engine
+from mesa_llm_norms.kernel import ask_anew
 from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
 from mesa_llm_norms.minds.live.accounts import Accounts
-from mesa_llm_norms.side_by_side import refuse_executor, side_by_side
+from mesa_llm_norms.side_by_side import check_here, side_by_side
 from mesa_llm_norms.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.statistics.intervals import LEVEL, read_level
+from mesa_llm_norms.tipping.exploring import Progress, Told, adding_up
 from mesa_llm_norms.tipping.interventions import Intervention
-from mesa_llm_norms.tipping.legs import Legs, TwoLegs, play_legs
+from mesa_llm_norms.tipping.legs import Legs, TwoLegs, play_legs, read_legs
 from mesa_llm_norms.tipping.plan import ROUNDS
 from mesa_llm_norms.tipping.question import read_directions
 from mesa_llm_norms.workers import answers
@@ -37,24 +38,20 @@ RUNS, LIVE_RUNS = 500, 20
 class Trials:
     """What is tried, nothing first; see ``compare_interventions`` for what the arguments are.
 
-    ``base`` is the population that nothing is done about. ``prices`` are those of an agent and of
-    an edge.
+    ``base`` is the population that nothing is done about, and ``specs`` what it is with each of
+    them, edges where they are. ``prices`` are those of an agent and of an edge.
     """
 
     goal: str
     convention: str
     base: Spec
     interventions: tuple[Intervention, ...]
+    specs: tuple[Spec, ...]
     legs: Legs
     runs: int
     enough: float
     prices: tuple[float, float]
     level: float
-
-    @property
-    def specs(self) -> list[Spec]:
-        """The spec of every intervention, edges where they are."""
-        return [one.changes(self.base, self.legs.name) for one in self.interventions]
 
     @property
     def live(self) -> bool:
@@ -111,11 +108,9 @@ def read_trials(
     )
     read_directions([(convention, alternative)], base.game.pool)
     _check(base, interventions)
-    rounds = read_rounds(rounds, "flipped")
-    after = rounds if after is None else read_whole("after", after, 0, MOST)
-    check_engine(engine)
+    legs = read_legs(alternative, rounds, after, engine)
     every = Intervention(), *(one for one in interventions if one != Intervention())
-    specs = [one.changes(base, alternative) for one in every]
+    specs = tuple(one.changes(base, alternative) for one in every)
     for one, spec in zip(every, specs, strict=True):
         one.for_run(spec, 0)  # raises now what would be raised after others were played
     if runs is None:
@@ -125,7 +120,8 @@ def read_trials(
         convention,
         base,
         every,
-        Legs(alternative, rounds, after, engine),
+        specs,
+        legs,
         read_whole("runs", runs, 1, MOST),
         enough,
         (agent_price, edge_price),
@@ -138,7 +134,7 @@ def play_trials(
     accounts: Accounts,
     workers: int,
     executor: Executor | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> list[list[TwoLegs]]:
     """Play the runs of every intervention; ``progress`` is told the runs done and those in all.
 
@@ -146,17 +142,10 @@ def play_trials(
     side, each intervention with a journal of its own.
     """
     if trials.live:
-        refuse_executor(executor)
+        check_here(executor, trials.legs.engine)
     ask_anew()
     found: dict[int, list[TwoLegs]] = {}
-    done = 0
-
-    def told(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress is not None:
-            progress(done, trials.runs * len(trials.interventions))
-
+    told = adding_up(trials.runs * len(trials.interventions), progress)
     offline = []
     for place, (one, spec) in enumerate(zip(trials.interventions, trials.specs, strict=True)):
         if spec.live:
@@ -186,7 +175,7 @@ def _play_live(
     trials: Trials,
     accounts: Accounts,
     part: str,
-    told: Callable[[int], None],
+    told: Told,
 ) -> list[TwoLegs]:
     session = accounts.session(part, trials.describe(one, spec))
     calls = ((one, spec, run, trials.legs, session) for run in range(trials.runs))

@@ -22,8 +22,8 @@ class Accounts:
     Parts follow one another: what one may spend is known once those before it were added.
     """
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, calls: Calls | None) -> None:
+        self._calls = calls or Calls()
         self.used: Totals | None = None
 
     def calls_for(self, part: str) -> Calls:

@@ -46,6 +46,12 @@ class Calls:
     wait: float = 0.5
     longest_wait: float = 120.0
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a budget."""
+        budgets = self.budget_calls, self.budget_tokens, self.budget_usd
+        return any(budget is not None for budget in budgets)
+
     def __post_init__(self) -> None:
         read_whole("max_concurrency", self.max_concurrency, 1, 10_000)
         read_whole("ask_again", self.ask_again, 0, 100)
