@@ -121,7 +121,11 @@ def _stability(one: Played, known: Stability) -> Row:
 
 
 def sizes(played: Iterable[Played]) -> pd.DataFrame:
-    """Return one row per mind and pool of the large populations: agree, low, high, interactions."""
+    """Return one row per mind and pool of the large populations.
+
+    The columns are mind, names (how many), runs, agree (the share of them), rounds (the median
+    until then), leader and leader_share.
+    """
     found = []
     for one in played:
         if one.experiment.part == "size":

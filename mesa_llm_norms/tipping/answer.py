@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -79,7 +80,7 @@ class TippingPoint:
             runs, event="flipped", unit="interactions", level=self.curve.level, resamples=RESAMPLES
         )
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
         """One row per count: flips, time to flip in population rounds, and whether flips last."""
         rows = []

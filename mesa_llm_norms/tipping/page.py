@@ -57,11 +57,10 @@ _INTERVENTIONS = {
 }
 _WORKED = {
     "undo": "The runs in which the convention is undone. Everybody starts out remembering it, and "
-    "it is undone once 95% of the names "
-    "played in three population rounds are the alternative, those of the committed among them.",
+    "it is undone once 95% of the names played in three population rounds are the alternative, "
+    "those of the committed among them.",
     "prevent": "The runs in which the convention is prevented. Everybody starts out remembering "
-    "nothing, and it is prevented if it is not "
-    "the name played most in the end.",
+    "nothing, and it is prevented if it is not the name played most in the end.",
 }
 _LIMITS = (
     "All of this holds for the rounds that were played: within more of them, fewer committed "
