@@ -37,12 +37,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mesa_llm_norms.ensemble import start_course
-from mesa_llm_norms.lookahead import plan_rounds
-from mesa_llm_norms.minds.live import Calls, LiveMind, Question, Reply, Server, Usage
-from mesa_llm_norms.minds.live.session import Session
+from mesa_llm_norms.llm.client import Session
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage
+from mesa_llm_norms.llm.settings import Calls
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.simulation.ensemble import start_course
+from mesa_llm_norms.simulation.pipeline import plan_rounds
+from mesa_llm_norms.simulation.spec import Spec
 
 LATENCY = 0.1
 ROUNDS = 15

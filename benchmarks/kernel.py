@@ -35,9 +35,10 @@ from typing import Any
 
 import numpy as np
 
-from mesa_llm_norms.course import Course, Goal
-from mesa_llm_norms.kernel import Kernel
-from mesa_llm_norms.spec import Seating, Spec
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.simulation.kernel import Kernel
+from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.spec import Seating, Spec
 
 SIZES = (24, 1_000, 100_000, 1_000_000)
 DEGREE = 6

@@ -28,10 +28,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mesa_llm_norms.course import Course, Goal
-from mesa_llm_norms.kernel import Kernel
-from mesa_llm_norms.mean_field import critical_share, fixed_points, mean_field
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.mean_field.critical import critical_share
+from mesa_llm_norms.mean_field.dynamics import mean_field
+from mesa_llm_norms.mean_field.equilibria import fixed_points
+from mesa_llm_norms.simulation.kernel import Kernel
+from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.spec import Spec
 
 AGENTS, DEGREE, ROUNDS = 10_000, 100, 30
 MIND, NAMES, MEMORY = "claude-3.5-sonnet", "QM", 5

@@ -49,7 +49,7 @@ _CODE = """
 import json, resource, sys, time
 from mesa_llm_norms import NamingGame, run_ensemble
 from mesa_llm_norms.compiled import load
-load("game"), load("graphs")
+load("interactions"), load("randomness")
 case, agents = json.loads(sys.argv[1]), 0
 start = time.perf_counter()
 if case:

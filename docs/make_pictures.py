@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesa_llm_norms import NamingGame, plots
-from mesa_llm_norms.metrics import Round
+from mesa_llm_norms.core.metrics import Round
 
 PICTURES = Path(__file__).parent / "pictures"
 SEED = 6

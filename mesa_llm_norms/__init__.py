@@ -14,9 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.contacts import Contacts
-from mesa_llm_norms.course import Outcome
-from mesa_llm_norms.ensemble import Ensemble, run_ensemble
+from mesa_llm_norms.core.game import Game, Interaction, Memory, Remembered
+from mesa_llm_norms.core.stopping import Outcome
 from mesa_llm_norms.errors import (
     BudgetError,
     CallError,
@@ -35,8 +34,6 @@ from mesa_llm_norms.errors import (
     VoidError,
     WorkerError,
 )
-from mesa_llm_norms.game import Game, Interaction
-from mesa_llm_norms.memory import Memory, Remembered
 from mesa_llm_norms.minds import (
     CommittedMind,
     Decision,
@@ -51,10 +48,11 @@ from mesa_llm_norms.minds import (
     mind_names,
 )
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.pairing import Pairing
+from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.simulation.ensemble import Ensemble, run_ensemble
+from mesa_llm_norms.simulation.pairing import Pairing
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.audits import Audit, audit
     from mesa_llm_norms.classical import (
         ClassicalAgent,
         ClassicalEnsemble,
@@ -62,8 +60,15 @@ if TYPE_CHECKING:
         ClassicalOutcome,
         run_classical,
     )
-    from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
-    from mesa_llm_norms.tipping import Comparison, Intervention, Tipping, compare_interventions, tip
+    from mesa_llm_norms.experiments.audits import Audit, audit
+    from mesa_llm_norms.experiments.sweeps import Sweep, read_sweep, sweep
+    from mesa_llm_norms.experiments.tipping import (
+        Comparison,
+        Intervention,
+        Tipping,
+        compare_interventions,
+        tip,
+    )
 
 __all__ = [
     "Audit",
@@ -122,7 +127,7 @@ __all__ = [
 ]
 
 _ON_USE = {
-    "audits": ("Audit", "audit"),
+    "experiments.audits": ("Audit", "audit"),
     "classical": (
         "ClassicalAgent",
         "ClassicalEnsemble",
@@ -130,8 +135,14 @@ _ON_USE = {
         "ClassicalOutcome",
         "run_classical",
     ),
-    "sweeps": ("Sweep", "read_sweep", "sweep"),
-    "tipping": ("Comparison", "Intervention", "Tipping", "compare_interventions", "tip"),
+    "experiments.sweeps": ("Sweep", "read_sweep", "sweep"),
+    "experiments.tipping": (
+        "Comparison",
+        "Intervention",
+        "Tipping",
+        "compare_interventions",
+        "tip",
+    ),
 }
 """What is imported when it is first used: models and ensembles do without it."""
 

@@ -1,4 +1,6 @@
-"""``python -m mesa_llm_norms`` is the command ``mesa-llm-norms``."""
+""""""
+
+from __future__ import annotations
 
 from mesa_llm_norms.cli import main
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from mesa.discrete_space import Cell
+from numpy.typing import NDArray
 
-from mesa_llm_norms.memory import Memory, remember, score
-from mesa_llm_norms.minds.committed import CommittedMind
+from mesa_llm_norms.core.game import Game, Interaction, Memory, remember, score
+from mesa_llm_norms.core.metrics import Tally
+from mesa_llm_norms.core.stopping import Recent, Stop
 from mesa_llm_norms.minds.mind import Mind
-from mesa_llm_norms.networked import NodeAgent
+from mesa_llm_norms.minds.policies import CommittedMind
+from mesa_llm_norms.network_model import NodeAgent
+from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.simulation.engine import Engine
+from mesa_llm_norms.simulation.kernel import Kernel, Verdict, automaton_for, can_play
+from mesa_llm_norms.simulation.pairing import Pairing
 
 if TYPE_CHECKING:
     from mesa_llm_norms.model import NamingGame
@@ -96,3 +105,105 @@ def overridden(agents: Iterable[NamingAgent]) -> list[str]:
     if any("remember" in vars(agent) for agent in every):
         found.append("the remember of a single agent")
     return found
+
+
+def can_run(model: NamingGame) -> Verdict:
+    """Return whether the kernel can play ``model``, and otherwise what prevents it.
+
+    It plays minds that are policies, under the pairing rules that ship. It refuses where a subclass
+    overrides what it would bypass: how a mind decides, a rule draws pairs, or an agent remembers.
+    """
+    agents = [agent for agent in model.agents if isinstance(agent, NamingAgent)]
+    return _can_play_agents(agents, model.pairing)
+
+
+class AgentsKernel:
+    """Plays rounds compiled for the agents of an engine, who know all of it afterwards.
+
+    A round that the kernel cannot play, because agents or minds have changed or it was cut before,
+    the engine plays.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def game(self) -> Game:
+        """The rules."""
+        return self.engine.game
+
+    @property
+    def contacts(self) -> Contacts:
+        """Who may meet whom."""
+        return self.engine.contacts
+
+    @property
+    def interactions(self) -> int:
+        """How many have been played."""
+        return self.engine.interactions
+
+    @property
+    def voided(self) -> int:
+        """How many of them came to nothing."""
+        return self.engine.voided
+
+    @property
+    def discarded(self) -> int:
+        """How many were begun ahead of their turn and are in no result."""
+        return self.engine.discarded
+
+    @property
+    def rounds(self) -> int:
+        """How many have been begun."""
+        return self.engine.rounds
+
+    @property
+    def names_held(self) -> NDArray[np.int16]:
+        """For each node the place in the pool of the name played last, -1 for none."""
+        return self.engine.names_held
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round to be played next, or gone on with."""
+        return self.engine.next_round
+
+    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:
+        """Let the engine look ahead in what it plays itself."""
+        return self.engine.looking_ahead(rounds)
+
+    def play(
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+    ) -> None:
+        """Pack the agents' memories, play as ``Kernel.play`` does, and unpack them."""
+        engine = self.engine
+        agents: Sequence[Any] = engine.players
+        cut = engine.next_round != engine.rounds
+        if cut or not _can_play_agents(agents, engine.pairing):
+            engine.play(rounds, recent, stop, tally, rows)
+            return
+        roster = {id(agent.mind): agent.mind for agent in agents}
+        seats = {key: seat for seat, key in enumerate(roster)}
+        automaton = automaton_for(engine.game, tuple(roster.values()))
+        states = np.array(
+            [automaton.state(seats[id(agent.mind)], agent.memory, agent.name) for agent in agents],
+            np.uint32,
+        )
+        kernel = Kernel(
+            engine.game, engine.contacts, engine.pairing, engine.draws, automaton, states
+        )
+        kernel.interactions, kernel.rounds = engine.interactions, engine.rounds
+        try:
+            kernel.play(rounds, recent, stop, tally, rows)
+        finally:
+            memory_of = kernel.automaton.memory
+            for agent, state, name in zip(
+                agents, kernel.states.tolist(), kernel.names_held.tolist(), strict=True
+            ):
+                agent.restore(memory_of(state), engine.game.pool[name] if name >= 0 else None)
+            engine.interactions, engine.rounds = kernel.interactions, kernel.rounds
+            engine.cut = kernel.cut
+
+
+def _can_play_agents(agents: Sequence[NamingAgent], pairing: Pairing) -> Verdict:
+    others = can_play([agent.mind for agent in agents], pairing)
+    return Verdict((*overridden(agents), *others.reasons))

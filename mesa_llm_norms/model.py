@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import mesa
 
-from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.course import MOST, WINDOW, Course, Goal, Outcome, read_rounds
-from mesa_llm_norms.draws import read_seed
+from mesa_llm_norms.agents import AgentsKernel, NamingAgent, can_run
+from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.metrics import Round
+from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, Outcome, read_rounds
 from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
-from mesa_llm_norms.execution import Engine
-from mesa_llm_norms.game import Game, Interaction, read_whole
-from mesa_llm_norms.kernel import AgentsKernel, ask_anew, can_run, check_engine, refusal, worthwhile
-from mesa_llm_norms.metrics import Round
-from mesa_llm_norms.minds.catalogue import DEFAULT_MIND
-from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.minds.live.calls import JOURNAL
-from mesa_llm_norms.networked import NetworkModel
-from mesa_llm_norms.pairing import Pairing
-from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
-from mesa_llm_norms.topologies import to_networkx
+from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.minds.registry import DEFAULT_MIND
+from mesa_llm_norms.network_model import NetworkModel
+from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.simulation.engine import Engine
+from mesa_llm_norms.simulation.kernel import ask_anew, check_engine, refusal, worthwhile
+from mesa_llm_norms.simulation.pairing import Pairing
+from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
+from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.minds.live.session import Session
+    from mesa_llm_norms.llm.client import Session
 
 
 class NamingGame(NetworkModel[NamingAgent]):
@@ -101,8 +101,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         self.lay_out(to_networkx(seating.graph))
         self.session: Session | None = None
         if self.spec.live:
-            from mesa_llm_norms.minds.live.session import Session
-            from mesa_llm_norms.saved import save
+            from mesa_llm_norms.llm.client import Session
+            from mesa_llm_norms.simulation.serialization import save
 
             kept = calls is not None and calls.folder is not None
             content = {"spec": save(self.spec), "run": run} if kept else {}
@@ -141,8 +141,8 @@ class NamingGame(NetworkModel[NamingAgent]):
 
         Raises ``JournalError`` where there is no journal, or one that is damaged or in use.
         """
-        from mesa_llm_norms.journal import Journal
-        from mesa_llm_norms.saved import restore
+        from mesa_llm_norms.llm.journal.journal import Journal
+        from mesa_llm_norms.simulation.serialization import restore
 
         path = Path(folder) / JOURNAL
         with Journal.read(path) as journal:

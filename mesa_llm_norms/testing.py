@@ -10,18 +10,15 @@ from typing import Any
 
 import networkx as nx
 
-from mesa_llm_norms.background import wait_for
-from mesa_llm_norms.contacts import Contacts
-from mesa_llm_norms.draws import UNIT, Draws, thresholds
+from mesa_llm_norms.core.event_loop import wait_for
+from mesa_llm_norms.core.game import Game, Memory, Remembered, read_pool
+from mesa_llm_norms.core.randomness import UNIT, Draws, thresholds
 from mesa_llm_norms.errors import MindError, PairingError
-from mesa_llm_norms.game import Game, read_pool
-from mesa_llm_norms.memory import Memory, Remembered
-from mesa_llm_norms.minds.live import LiveMind
-from mesa_llm_norms.minds.live.session import Session
+from mesa_llm_norms.llm.client import Session
+from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.pairing import Pairing
-
-__all__ = ["check_mind", "check_pairing"]
+from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.simulation.pairing import Pairing
 
 _CHANCES = (0, 1, UNIT // 3, UNIT // 2, UNIT - 1)
 

@@ -19,7 +19,7 @@ from mesa_llm_norms import (
     Situation,
     TableMind,
 )
-from mesa_llm_norms.memory import Memory, read_memory
+from mesa_llm_norms.core.game import Memory, read_memory
 
 FALSE_ALARM = 1e-6
 """How rarely a right program would fail one such check, were its seed not fixed."""

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal
 
-from mesa_llm_norms.minds.live.llama.abilities import QUESTION
+from mesa_llm_norms.llm.chat_completions import QUESTION
 
 Body = dict[str, Any]
 

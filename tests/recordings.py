@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.ensemble import play_run
+from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.mind import Mind
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.simulation.ensemble import play_run
+from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.study.recordings import Recordings, read_recordings
 
 STUDY = Path(__file__).parents[2] / "shared" / "study"

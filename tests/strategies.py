@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 from hypothesis import strategies as st
 
-from mesa_llm_norms.memory import Memory, Remembered
+from mesa_llm_norms.core.game import Memory, Remembered
 
 
 def node_ids() -> st.SearchStrategy[Hashable]:

@@ -30,7 +30,7 @@ from mesa_llm_norms import (
     UnbiasedMind,
     run_ensemble,
 )
-from mesa_llm_norms.metrics import summarise
+from mesa_llm_norms.core.metrics import summarise
 
 
 def a_game(**arguments: Any) -> LoggedGame:

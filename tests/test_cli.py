@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from programs import Program
 from typer.testing import CliRunner, Result
 
-from mesa_llm_norms import NamingGame, cli, compiled, mind_names, run_ensemble
+from mesa_llm_norms import NamingGame, cli, mind_names, run_ensemble
+from mesa_llm_norms.core import compiled
 from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.minds import read_mind as read_mind_file
+from mesa_llm_norms.minds.registry import read_mind as read_mind_file
+from mesa_llm_norms.networks.registry import topologies
+from mesa_llm_norms.simulation.serialization import read_committed, read_mind, read_names
 from mesa_llm_norms.study.recordings import COLUMNS, NAMES
-from mesa_llm_norms.topologies import topologies
-from mesa_llm_norms.typed import read_committed, read_mind, read_names
 
 RUN_KEYS = [
     *("mind", "agents", "topology", "interactions", "rounds", "converged"),
@@ -566,7 +567,7 @@ def test_errors_of_the_program_are_one_line_and_status_2() -> None:
     ids=["one run", "many runs"],
 )
 def test_an_interrupted_run_leaves_nothing(arguments: tuple[str, ...]) -> None:
-    compiled.load("game")  # so that there is nothing to be compiled, and told of, when it starts
+    compiled.load("interactions")  # nothing is left to compile at its start
     with start("run", *SMALL, *arguments, "--out", "mine") as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import compiled, draws
-from mesa_llm_norms.compiled import is_loaded, load
+from mesa_llm_norms.core import compiled
+from mesa_llm_norms.core import randomness as draws
+from mesa_llm_norms.core.compiled import is_loaded, load
 
 numbers = st.integers(0, 2**64 - 1)
 
@@ -60,9 +61,9 @@ def test_compiling_is_told_of_only_when_it_takes_over_a_second(
 
 
 def test_a_module_is_loaded_once() -> None:
-    game = load("game")
-    assert is_loaded("game")
-    assert load("game") is game
+    game = load("interactions")
+    assert is_loaded("interactions")
+    assert load("interactions") is game
 
 
 CODE = """

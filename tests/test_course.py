@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms import Interaction, ScriptedMind, SpecError, UnbiasedMind
-from mesa_llm_norms.course import MAX_ROUNDS, read_rounds
+from mesa_llm_norms.core.stopping import MAX_ROUNDS, read_rounds
 
 GAME: dict[str, Any] = {"graph": "ring(n=6)", "names": "QM", "mind": copying("QM")}
 LONG = 40

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import SpecError
-from mesa_llm_norms.draws import (
+from mesa_llm_norms.core.randomness import (
     GOLDEN,
     MASK,
     UNIT,
@@ -23,9 +23,9 @@ from mesa_llm_norms.draws import (
     interaction_draws,
     mix,
     mix_array,
-    read_seed,
     thresholds,
 )
+from mesa_llm_norms.validation import read_seed
 
 seeds = st.integers(0, MASK)
 runs = st.integers(0, 10**6)

@@ -27,9 +27,10 @@ from mesa_llm_norms import (
     SpecError,
     run_ensemble,
 )
-from mesa_llm_norms.metrics import summarise
-from mesa_llm_norms.statistics import local_agreement, name_clusters
-from mesa_llm_norms.topologies import Graph, read_file
+from mesa_llm_norms.analysis.agreement import local_agreement, name_clusters
+from mesa_llm_norms.core.metrics import summarise
+from mesa_llm_norms.networks.adjacency import Graph
+from mesa_llm_norms.networks.graph_files import read_file
 
 GAME: dict[str, Any] = {
     "graph": "watts_strogatz(n=8, k=4, p=0.3)",

@@ -29,8 +29,8 @@ from mesa_llm_norms import (
     UnbiasedMind,
     run_ensemble,
 )
-from mesa_llm_norms.execution import is_plain_policy
-from mesa_llm_norms.memory import Memory, remember
+from mesa_llm_norms.core.game import Memory, remember
+from mesa_llm_norms.simulation.engine import is_plain_policy
 
 
 def play(rounds: int = 6, **arguments: Any) -> LoggedGame:

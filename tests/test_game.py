@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import pools
 
 from mesa_llm_norms import Game, Interaction, PoolError, SpecError
-from mesa_llm_norms.game import read_pool
+from mesa_llm_norms.core.game import read_pool
 
 points = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
 

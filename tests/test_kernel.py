@@ -34,17 +34,16 @@ from mesa_llm_norms import (
     load_mind,
     run_ensemble,
 )
-from mesa_llm_norms.automaton import Automaton
-from mesa_llm_norms.contacts import Pair
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.ensemble import play_run
-from mesa_llm_norms.execution import steps_of
-from mesa_llm_norms.game import Game
-from mesa_llm_norms.kernel import AUTOMATA, automaton_for, can_run
-from mesa_llm_norms.memory import Memory, read_memory, remember
-from mesa_llm_norms.pairing import NodePairing
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.agents import can_run
+from mesa_llm_norms.core.game import Game, Memory, read_memory, remember
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.networks.adjacency import Pair
+from mesa_llm_norms.simulation.engine import steps_of
+from mesa_llm_norms.simulation.ensemble import play_run
+from mesa_llm_norms.simulation.kernel import AUTOMATA, Automaton, automaton_for
+from mesa_llm_norms.simulation.pairing import NodePairing
+from mesa_llm_norms.simulation.spec import Spec
 
 RECORDED = ("claude-3.5-sonnet", "llama-2-70b-chat", "llama-3-70b-instruct")
 DRIFTING = "llama-3.1-70b-instruct"
@@ -191,7 +190,7 @@ def test_threads_do_not_get_into_each_others_way() -> None:
 
 
 def test_two_runs_may_take_turns_on_one_automaton() -> None:
-    from mesa_llm_norms.ensemble import start_course
+    from mesa_llm_norms.simulation.ensemble import start_course
 
     spec = Spec(graph="complete(n=8)", names="QM", mind=DRIFTING, seed=2)
     alone = [play_run(spec, run, Goal(), 10, keep=True, engine="python").rows for run in (0, 1)]
@@ -296,7 +295,7 @@ class TestWhatItRefuses:
         game = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
         assert can_run(game)
         game.agent_on(4).mind = ScriptedMind("QM")
-        assert self.refused(game) == "mesa_llm_norms.minds.scripted.ScriptedMind.decide"
+        assert self.refused(game) == "mesa_llm_norms.minds.policies.ScriptedMind.decide"
 
     @pytest.mark.parametrize("method", ["remember", "memory"])
     def test_an_agent_that_remembers_differently(self, method: str) -> None:
@@ -387,7 +386,8 @@ class TestAutomaton:
     def test_what_nobody_remembers_any_more_is_forgotten_and_play_goes_on(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from mesa_llm_norms import automaton, kernel
+        from mesa_llm_norms.simulation import kernel
+        from mesa_llm_norms.simulation import kernel as automaton
 
         spec = Spec(graph="complete(n=10)", names="QMXYFJPRCDAB", mind="unbiased", seed=4)
         expected = play_run(spec, 0, Goal(), 40, keep=True, engine="python").rows

@@ -25,10 +25,10 @@ from mesa_llm_norms import (
     VoidError,
     run_ensemble,
 )
-from mesa_llm_norms.execution import VOIDS
-from mesa_llm_norms.lookahead import WINDOW
 from mesa_llm_norms.minds.mind import Policy
-from mesa_llm_norms.pairing import NodePairing
+from mesa_llm_norms.simulation.engine import VOIDS
+from mesa_llm_norms.simulation.pairing import NodePairing
+from mesa_llm_norms.simulation.pipeline import WINDOW
 
 
 class Slow(Mind):

@@ -30,18 +30,17 @@ from mesa_llm_norms import (
     run_classical,
     run_ensemble,
 )
-from mesa_llm_norms.mean_field import (
-    MeanField,
-    basins,
+from mesa_llm_norms.core.game import Memory, filled, read_memory, remember
+from mesa_llm_norms.mean_field.critical import (
+    change,
     classical_critical_share,
     classical_mean_field,
+    committed_at_rest,
     critical_share,
-    fixed_points,
-    mean_field,
 )
-from mesa_llm_norms.mean_field.chances import GAMES, MOST_KEPT, _kept_for
-from mesa_llm_norms.mean_field.classical import change, committed_at_rest
-from mesa_llm_norms.memory import Memory, filled, read_memory, remember
+from mesa_llm_norms.mean_field.dynamics import MeanField, mean_field
+from mesa_llm_norms.mean_field.equilibria import basins, fixed_points
+from mesa_llm_norms.mean_field.population import GAMES, MOST_KEPT, _kept_for
 from mesa_llm_norms.minds.mind import Policy
 
 CLAUDE, LLAMA_3_1 = "claude-3.5-sonnet", "llama-3.1-70b-instruct"

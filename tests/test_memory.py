@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import memories
 
 from mesa_llm_norms import Game
-from mesa_llm_norms.memory import Memory, Remembered, filled, read_memory, remember, score
+from mesa_llm_norms.core.game import Memory, Remembered, filled, read_memory, remember, score
 
 POOL = ("Q", "M", "X")
 pairs = st.tuples(st.sampled_from(POOL), st.sampled_from(POOL))

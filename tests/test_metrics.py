@@ -8,13 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import Interaction
-from mesa_llm_norms.metrics import (
-    Tally,
-    entropy,
-    name_shares,
-    success_rate,
-    summarise,
-)
+from mesa_llm_norms.core.metrics import Tally, entropy, name_shares, success_rate, summarise
 
 POOL = ("Q", "M", "X")
 plays = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from(POOL)), max_size=40)

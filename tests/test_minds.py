@@ -36,11 +36,11 @@ from mesa_llm_norms import (
     load_mind,
     mind_names,
 )
-from mesa_llm_norms.background import wait_for
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.memory import Memory, Remembered, read_memory
-from mesa_llm_norms.minds import DEFAULT_MIND, read_mind, recorded_names, write_recorded
+from mesa_llm_norms.core.event_loop import wait_for
+from mesa_llm_norms.core.game import Memory, Remembered, read_memory
+from mesa_llm_norms.core.randomness import Draws
 from mesa_llm_norms.minds.recorded import DEPTH, pool_key, sharpen
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, read_mind, recorded_names, write_recorded
 from mesa_llm_norms.testing import check_mind
 
 TEN = tuple("QMXYFJPRCD")

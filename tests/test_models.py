@@ -29,13 +29,16 @@ from mesa_llm_norms import (
     ScriptedMind,
     run_ensemble,
 )
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.memory import Memory
-from mesa_llm_norms.minds.live import Calls, LiveMind, Question, Reply, Server, Usage
-from mesa_llm_norms.pairing import NodePairing
-from mesa_llm_norms.statistics import Estimate
+from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage
+from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.simulation.pairing import NodePairing
 from mesa_llm_norms.testing import check_pairing
-from mesa_llm_norms.topologies import read_graph, size
 from models.intervention.model import Done, InterventionModel
 from models.mixed_population import model as mixed
 from models.naming_game.model import NamingGameModel, leading_share, local_agreement, main

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from strategies import graphs
 
 from mesa_llm_norms import Contacts, GraphError, NamingGame, Pairing, PairingError
-from mesa_llm_norms.contacts import Pair
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.pairing import PAIRINGS, read_pairing
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.networks.adjacency import Pair
+from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.testing import check_pairing
 
 UNEVEN = nx.Graph([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (4, 5)])

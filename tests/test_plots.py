@@ -15,11 +15,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from mesa_llm_norms import plots, run_ensemble
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.ensemble import play_run
-from mesa_llm_norms.metrics import Round
-from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.topologies import to_networkx
+from mesa_llm_norms.core.metrics import Round
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.simulation.ensemble import play_run
+from mesa_llm_norms.simulation.spec import Spec
 
 ODD_NAMES = ("_hidden", "$x_1$", "50%", "a\\b", "{", "\N{PARTY POPPER}", "very long name indeed")
 

@@ -6,8 +6,8 @@ import pytest
 from recordings import needs_study, study
 
 from mesa_llm_norms import RecordedMind, load_mind, run_ensemble
-from mesa_llm_norms.minds import recorded_names
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.study.fit import Smoothing, build, log_loss, sample
 
 MODELS = ("claude-3.5-sonnet", "llama-2-70b-chat", "llama-3-70b-instruct", "llama-3.1-70b-instruct")

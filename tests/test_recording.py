@@ -11,18 +11,12 @@ import pandas as pd
 import pytest
 
 from mesa_llm_norms import SpecError, run_ensemble
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.ensemble import play_run
-from mesa_llm_norms.recording import (
-    check_folder,
-    default_folder,
-    new_file,
-    new_folder,
-    write_ensemble,
-    write_run,
-)
-from mesa_llm_norms.run_tables import Played
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.core.files import check_folder, new_file, new_folder
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.simulation.ensemble import play_run
+from mesa_llm_norms.simulation.results import default_folder, write_ensemble, write_run
+from mesa_llm_norms.simulation.run import Played
+from mesa_llm_norms.simulation.spec import Spec
 
 
 def play(spec: Spec, rounds: int = 3) -> Played:

@@ -27,9 +27,9 @@ from mesa_llm_norms import (
     SpecError,
     UnbiasedMind,
 )
-from mesa_llm_norms.draws import MASK
-from mesa_llm_norms.placement import PLACEMENTS
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.core.randomness import MASK
+from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.simulation.spec import Spec
 
 
 def committed_nodes(spec: Spec, run: int = 0) -> dict[Hashable, str]:

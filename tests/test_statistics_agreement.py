@@ -15,15 +15,14 @@ from scipy import sparse
 from strategies import graphs
 
 from mesa_llm_norms import NamingGame, SpecError
-from mesa_llm_norms.statistics import (
+from mesa_llm_norms.analysis.agreement import (
     Edges,
-    community_conventions,
     conflict_edges,
     conflict_share,
     local_agreement,
     name_clusters,
-    read_communities,
 )
+from mesa_llm_norms.analysis.communities import community_conventions, read_communities
 
 Names = dict[Hashable, str | None]
 few = settings(max_examples=40)

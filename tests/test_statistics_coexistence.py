@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import SpecError, run_ensemble
-from mesa_llm_norms.statistics import metastable_states
+from mesa_llm_norms.analysis.communities import metastable_states
 
 
 def rounds(*runs: list[float]) -> pd.DataFrame:

@@ -15,12 +15,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mesa_llm_norms import SpecError, run_ensemble
-from mesa_llm_norms.statistics import (
-    Estimate,
-    compare_convergence,
-    convergence_time,
-    wilson_interval,
-)
+from mesa_llm_norms.analysis.convergence import compare_convergence, convergence_time
+from mesa_llm_norms.analysis.intervals import Estimate, wilson_interval
 
 observed = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=30)
 FEW = 20
@@ -170,7 +166,7 @@ def test_the_same_seed_gives_the_same_intervals_also_in_small_blocks(
 ) -> None:
     times, done = np.arange(1, 41), np.arange(40) % 3 > 0
     whole = convergence_time(times, done, rng=4)
-    monkeypatch.setattr("mesa_llm_norms.statistics.intervals._ROOM", 1_000)
+    monkeypatch.setattr("mesa_llm_norms.analysis.intervals._ROOM", 1_000)
     assert convergence_time(times, done, rng=4).row() == whole.row()
     assert convergence_time(times, done, rng=5).row() != whole.row()
 

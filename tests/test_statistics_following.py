@@ -17,8 +17,15 @@ from scipy import stats
 from strategies import graphs
 
 from mesa_llm_norms import SpecError, run_ensemble
-from mesa_llm_norms.statistics import Edges, Estimate, Following, followings, who_follows_whom
-from mesa_llm_norms.statistics.following import _pearson, _Ranks
+from mesa_llm_norms.analysis.agreement import Edges
+from mesa_llm_norms.analysis.following import (
+    Following,
+    _pearson,
+    _Ranks,
+    followings,
+    who_follows_whom,
+)
+from mesa_llm_norms.analysis.intervals import Estimate
 
 FEW = 50
 COLUMNS = ["run", "interaction", "round", "node_a", "node_b", "name_a", "name_b", "payoff"]
@@ -280,7 +287,7 @@ def test_the_interactions_of_an_ensemble_and_the_edges_of_its_graph_are_read_as_
 def test_betweenness_of_a_large_network_is_estimated_or_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mesa_llm_norms.statistics.following.EXACT", 10)
+    monkeypatch.setattr("mesa_llm_norms.analysis.following.EXACT", 10)
     table = simulate(HUBS, lambda *_: 0.5, seed=4, runs=2, interactions=100)
     whole = nx.betweenness_centrality(HUBS)
     rough = who_follows_whom(table, HUBS, samples=15, resamples=FEW).nodes["betweenness"]

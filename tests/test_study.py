@@ -16,13 +16,17 @@ from hypothesis import strategies as st
 from recordings import STUDY, needs_study, record, study
 
 from mesa_llm_norms import FileFormatError, Remembered, TableMind
-from mesa_llm_norms.minds import RecordedMind, read_mind, write_recorded
-from mesa_llm_norms.minds.recorded import sharpen
-from mesa_llm_norms.study.drift import measure_drift
-from mesa_llm_norms.study.fit import fit_mind
-from mesa_llm_norms.study.original import read_original
-from mesa_llm_norms.study.recordings import Condition, Recordings, decisions, read_recordings
-from mesa_llm_norms.study.report import write_report
+from mesa_llm_norms.minds.recorded import RecordedMind, sharpen
+from mesa_llm_norms.minds.registry import read_mind, write_recorded
+from mesa_llm_norms.reports.study import write_report
+from mesa_llm_norms.study.fit import fit_mind, measure_drift
+from mesa_llm_norms.study.recordings import (
+    Condition,
+    Recordings,
+    decisions,
+    read_original,
+    read_recordings,
+)
 from mesa_llm_norms.study.validate import recorded_populations, summary, validate, winners_test
 
 BOTH, MISS = Remembered("Q", "Q"), Remembered("M", "Q")

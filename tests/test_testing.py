@@ -24,9 +24,9 @@ from mesa_llm_norms import (
     Situation,
     UnbiasedMind,
 )
-from mesa_llm_norms.contacts import Pair
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.testing import check_mind, check_pairing
 
 

@@ -18,9 +18,10 @@ import networkx as nx
 import pytest
 from programs import Program
 
-from mesa_llm_norms import GraphWarning, run_ensemble, workers
+from mesa_llm_norms import GraphWarning, run_ensemble
 from mesa_llm_norms.errors import SpecError, WorkerError
-from mesa_llm_norms.workers import TRIES, Shared, WorkerPool, answers, interrupts_held
+from mesa_llm_norms.simulation import workers
+from mesa_llm_norms.simulation.workers import TRIES, Shared, WorkerPool, answers, interrupts_held
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
 ROOT = Path(workers.__file__).parents[1]

@@ -9,13 +9,14 @@ Agents have inventories of words instead of minds; see ``classical.game`` for th
     run_classical(graph="ring(n=24)", runs=100, rng=7).runs
 """
 
-from mesa_llm_norms.classical.agents import ClassicalAgent
-from mesa_llm_norms.classical.engine import ClassicalRound
-from mesa_llm_norms.classical.ensemble import ClassicalEnsemble, run_classical
-from mesa_llm_norms.classical.game import Talker, Utterance
+from mesa_llm_norms.classical.engine import (
+    ClassicalAgent,
+    ClassicalEnsemble,
+    ClassicalRound,
+    run_classical,
+)
+from mesa_llm_norms.classical.game import ClassicalOutcome, ClassicalSpec, Talker, Utterance
 from mesa_llm_norms.classical.model import ClassicalGame
-from mesa_llm_norms.classical.outcome import ClassicalOutcome
-from mesa_llm_norms.classical.spec import ClassicalSpec
 
 __all__ = [
     "ClassicalAgent",

@@ -8,23 +8,30 @@ from typing import Any, ClassVar
 
 import mesa
 
-from mesa_llm_norms.classical.agents import ClassicalAgent
 from mesa_llm_norms.classical.engine import (
+    ClassicalAgent,
     ClassicalRound,
+    KernelEngine,
     PlainEngine,
     Tally,
     is_consensus,
+    pack_players,
+    wants_kernel,
     words_held,
 )
-from mesa_llm_norms.classical.game import Rules, Utterance
-from mesa_llm_norms.classical.kernel import KernelEngine, pack_players, wants_kernel
-from mesa_llm_norms.classical.outcome import ClassicalOutcome, check_until, leading
-from mesa_llm_norms.classical.spec import DEFAULT_GRAPH, ClassicalSpec
-from mesa_llm_norms.contacts import Contacts
-from mesa_llm_norms.course import read_rounds
-from mesa_llm_norms.draws import read_seed
-from mesa_llm_norms.networked import NetworkModel
-from mesa_llm_norms.topologies import to_networkx
+from mesa_llm_norms.classical.game import (
+    DEFAULT_GRAPH,
+    ClassicalOutcome,
+    ClassicalSpec,
+    Rules,
+    Utterance,
+    check_until,
+    leading,
+)
+from mesa_llm_norms.core.stopping import read_rounds
+from mesa_llm_norms.network_model import NetworkModel
+from mesa_llm_norms.networks.adjacency import Contacts, to_networkx
+from mesa_llm_norms.validation import read_seed
 
 
 class ClassicalGame(NetworkModel[ClassicalAgent]):

@@ -9,22 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli import output
 from mesa_llm_norms.cli.app import app as page
 from mesa_llm_norms.cli.audit import audit
-from mesa_llm_norms.cli.classical import classical
-from mesa_llm_norms.cli.fit import fit
-from mesa_llm_norms.cli.intervene import intervene
 from mesa_llm_norms.cli.listings import minds, topologies
-from mesa_llm_norms.cli.reproduce import reproduce
-from mesa_llm_norms.cli.resume import resume
-from mesa_llm_norms.cli.run import run
+from mesa_llm_norms.cli.reproduce import classical, reproduce
+from mesa_llm_norms.cli.run import resume, run
+from mesa_llm_norms.cli.study import fit, validate
 from mesa_llm_norms.cli.sweep import sweep
-from mesa_llm_norms.cli.tip import tip
-from mesa_llm_norms.cli.validate import validate
+from mesa_llm_norms.cli.tipping import intervene, tip
 from mesa_llm_norms.errors import NormsError
 
 INTERRUPTED = 130
+
+
 BAD_INPUT = 2
 
 
@@ -34,13 +32,13 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; warnings become notes, and errors of this package an exit status."""
         try:
-            with terminal.warnings_as_notes():
+            with output.warnings_as_notes():
                 return super().invoke(ctx)
         except NormsError as error:
-            terminal.complain("error", str(error))
+            output.complain("error", str(error))
             raise typer.Exit(BAD_INPUT) from error
         except KeyboardInterrupt as error:
-            terminal.complain("interrupted", "nothing more was written.")
+            output.complain("interrupted", "nothing more was written.")
             raise typer.Exit(INTERRUPTED) from error
 
 
@@ -52,6 +50,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
 for command in (
     run,
     page,

@@ -13,16 +13,16 @@ from urllib.parse import urlencode
 
 import typer
 
-from mesa_llm_norms.cli import terminal
+from mesa_llm_norms.cli import output
+from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds import DEFAULT_MIND, mind_names
-from mesa_llm_norms.recording import RUNS
-from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES
-from mesa_llm_norms.topologies import names_file
-from mesa_llm_norms.typed import choose, read_mind
-from mesa_llm_norms.viz.hosting import Hosting, host
-from mesa_llm_norms.viz.server.listening import LOOPBACK, PORT, Listening, listen
-from mesa_llm_norms.viz.server.serve import new_token, serve
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, mind_names
+from mesa_llm_norms.networks.graph_files import names_file
+from mesa_llm_norms.simulation.serialization import read_mind
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
+from mesa_llm_norms.validation import choose
+from mesa_llm_norms.web.model_source import Hosting, host
+from mesa_llm_norms.web.serve import LOOPBACK, PORT, Listening, listen, new_token, serve
 
 _SHOWN, _SERVER = "What is shown first", "The server"
 
@@ -186,7 +186,7 @@ def app(
     try:
         serve(listening, token, started, offline=offline)
     except KeyboardInterrupt:
-        terminal.stderr().print("stopped")
+        output.stderr().print("stopped")
 
 
 def _read(
@@ -199,21 +199,21 @@ def _read(
     scenes: Path | None,
 ) -> list[tuple[str, str]]:
     """Return what a link says of what is given; raise an error of this package if it is wrong."""
-    from mesa_llm_norms.viz.setting import Setting
+    from mesa_llm_norms.web.setting import Setting
 
     values = (("topology", topology), ("names", names), ("seed", seed))
     pairs = [(key, str(value)) for key, value in values if value is not None]
     pairs += [("mind", name) for name in mind]
     bases: Sequence[Setting] = (Setting(),)
     if scene is not None or scenes is not None:
-        from mesa_llm_norms.viz.scenes import read_scenes
+        from mesa_llm_norms.web.scenes.scene import read_scenes
 
         known = read_scenes(scenes)
         if scene is not None:
             (scene,) = choose("scene", [scene], tuple(known))
             bases = known[scene].settings(1 if seed is None else seed)
     if replay is not None:
-        from mesa_llm_norms.viz.recorded_run import read_recorded_run
+        from mesa_llm_norms.web.replay import read_recorded_run
 
         if pairs or scene is not None:
             raise SpecError(
@@ -235,9 +235,9 @@ def _named(mind: Sequence[str]) -> list[str]:
 
 
 def _say(listening: Listening, query: str) -> None:
-    console = terminal.stdout()
+    console = output.stdout()
     if not listening.private:
-        terminal.complain(
+        output.complain(
             "note",
             "other computers can reach this page: whoever has the link can use it, and what is "
             "sent is not encrypted. Without --host only this computer can.",

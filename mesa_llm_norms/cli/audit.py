@@ -1,4 +1,7 @@
-"""``mesa-llm-norms audit``: the bias of one mind, alone and in groups."""
+"""What the command ``audit`` says: a forecast first, a verdict at the end.
+
+``mesa-llm-norms audit``: the bias of one mind, alone and in groups.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,69 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from mesa_llm_norms.cli import live_options as options
-from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.cli.audit_shown import show, tell_forecast
-from mesa_llm_norms.course import WINDOW
+from mesa_llm_norms.cli import live as options
+from mesa_llm_norms.cli import output
+from mesa_llm_norms.core.files import finished_folder, new_folder
+from mesa_llm_norms.core.stopping import WINDOW
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds import DEFAULT_MIND
-from mesa_llm_norms.recording import finished_folder, new_folder
-from mesa_llm_norms.spec import STUDY_GRAPH
-from mesa_llm_norms.typed import read_names
+from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.minds.registry import DEFAULT_MIND
+from mesa_llm_norms.simulation.serialization import read_names
+from mesa_llm_norms.simulation.spec import STUDY_GRAPH
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.audits import Audit
+    from mesa_llm_norms.experiments.audits.audit import Plan
+    from mesa_llm_norms.experiments.audits.verdict import Audit
+
+
+def tell_forecast(plan: Plan, calls: Calls, as_json: bool, alone: bool) -> None:
+    """Print what a live audit will take: as the result where it is all that is asked for."""
+    from mesa_llm_norms.experiments.audits.audit import forecast_audit
+
+    with output.stderr().status("playing with recorded minds ..."):
+        found = forecast_audit(plan, calls)
+    if as_json:
+        typer.echo(json.dumps(found.as_object(), ensure_ascii=False))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, text in found.rows():
+        table.add_row(Text(label, "bold"), Text(text))
+    (output.stdout() if alone else output.stderr()).print(table)
+
+
+def show(found: Audit) -> None:
+    """Print the verdict, the curve by size, and what probes show."""
+    from mesa_llm_norms.experiments.audits.probes import comprehension_sentence
+    from mesa_llm_norms.experiments.audits.verdict import KINDS
+
+    console, verdict = output.stdout(), found.verdict
+    console.print(
+        Text(output.one_line(f"{found.mind}: {KINDS[verdict.kind]}"), "bold"), soft_wrap=True
+    )
+    for sentence in verdict.sentences:
+        console.print(Text(output.one_line(sentence)), soft_wrap=True)
+    if found.sizes is not None:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("agents", "settled", f"{found.sizes.strong} wins", "95% interval", "effect"):
+            table.add_column(Text(column.replace("95%", f"{1 - found.level:.0%}")))
+        for point in found.sizes.points:
+            share = point.preference.of(found.sizes.strong).share
+            table.add_row(
+                f"{point.played.agents:,}",
+                f"{point.played.settled:,} of {point.played.runs:,}",
+                f"{share.value:.3f}",
+                f"{share.low:.3f} to {share.high:.3f}",
+                point.effect,
+            )
+        console.print(table)
+    for one in found.probes.probes:
+        console.print(Text(output.one_line(f"{one.kind}: {one.sentence}")), soft_wrap=True)
+    if found.probes.comprehension:
+        console.print(Text(comprehension_sentence(found.probes)), soft_wrap=True)
+    console.print(Text(f"Seed {found.spec.seed}."))
 
 
 @options.expanded
@@ -156,7 +209,7 @@ def audit(
 
     mesa-llm-norms audit --mind claude:claude-haiku-5-5 --runs 0 --budget-usd 1 --out live/
     """
-    from mesa_llm_norms.audits import make_audit, read_plan
+    from mesa_llm_norms.experiments.audits.audit import make_audit, read_plan
 
     read = live.mind_reader()
     plan = read_plan(
@@ -186,7 +239,7 @@ def audit(
         tell_forecast(plan, calls, as_json and live.forecast, alone=live.forecast)
     if live.forecast:
         return
-    with terminal.progress("asking") as report:
+    with output.progress("asking") as report:
         found = make_audit(plan, workers=workers, progress=report, calls=calls)
     if out is not None:
         _write(found, out)
@@ -195,7 +248,7 @@ def audit(
         return
     show(found)
     if out is not None:
-        terminal.list_folder(terminal.stdout(), out)
+        output.list_folder(output.stdout(), out)
 
 
 def _read_sizes(text: str | None) -> list[int] | None:
@@ -212,7 +265,7 @@ def _read_sizes(text: str | None) -> list[int] | None:
 
 
 def _write(found: Audit, folder: Path) -> None:
-    from mesa_llm_norms.audits.report import write_report
+    from mesa_llm_norms.reports.audits import write_report
 
     live = found.usage is not None
     with finished_folder(folder) if live else new_folder(folder) as inside:

@@ -12,22 +12,19 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.contacts import Contacts
-from mesa_llm_norms.draws import Draws, read_seed
-from mesa_llm_norms.minds import Mind, RecordedMind, TableMind, load_mind, mind_names
-from mesa_llm_norms.minds.live import LiveMind
-from mesa_llm_norms.recording import new_file
-from mesa_llm_norms.topologies import (
-    Graph,
-    check_graph,
-    is_directed,
-    parts,
-    read_graph,
-    size,
-    to_networkx,
-)
-from mesa_llm_norms.topologies import topologies as known_topologies
+from mesa_llm_norms.cli import output
+from mesa_llm_norms.core.files import new_file
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.policies import TableMind
+from mesa_llm_norms.minds.recorded import RecordedMind
+from mesa_llm_norms.minds.registry import load_mind, mind_names
+from mesa_llm_norms.networks.adjacency import Contacts, Graph, is_directed, size, to_networkx
+from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.registry import topologies as known_topologies
+from mesa_llm_norms.networks.validation import check_graph, parts
+from mesa_llm_norms.validation import read_seed
 
 _EXACT = 2_000
 """Larger graphs are not measured for diameter and clustering, which takes long."""
@@ -74,7 +71,7 @@ def minds(
             Text(f"{one['decisions']:,}" if one["decisions"] else ""),
             Text("\n".join(_loss(it) for it in fitted)),
         )
-    console = terminal.stdout()
+    console = output.stdout()
     console.print(table)
     sources = dict.fromkeys(one["source"] for one in described if one["source"])
     for source in sources:
@@ -122,7 +119,7 @@ def _kind(mind: Mind) -> str:
 
 def _show_mind(mind: Mind) -> None:
     one = describe_mind(mind, full=True)
-    console = terminal.stdout()
+    console = output.stdout()
     console.print(Text.assemble((one["name"], "bold"), f": {one['what']}"))
     if isinstance(mind, LiveMind):
         return
@@ -193,11 +190,11 @@ def topologies(
     if as_json:
         typer.echo(json.dumps({"topology": topology, **measured}, ensure_ascii=False))
         return
-    console = terminal.stdout()
+    console = output.stdout()
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in measured.items():
         table.add_row(key.replace("_", " "), _written(value))
-    console.print(terminal.one_line(topology), style="bold", markup=False)
+    console.print(output.one_line(topology), style="bold", markup=False)
     console.print(table)
     if draw is not None:
         console.print(f"Drawn in {draw}", markup=False, soft_wrap=True)
@@ -244,7 +241,7 @@ def _list_topologies(as_json: bool) -> None:
     table.add_column("for example", ratio=1)
     for it in known:
         table.add_row(Text(it.name, "bold"), Text(it.summary), Text(it.example))
-    console = terminal.stdout()
+    console = output.stdout()
     console.print(table)
     console.print("Parameters left out take their usual values. Graph files can be given too.")
 

@@ -1,24 +1,31 @@
-"""``mesa-llm-norms run``: one run shown round by round, or many in numbers."""
+"""``mesa-llm-norms run``: one run shown round by round, or many in numbers.
+
+``mesa-llm-norms resume``: go on with a live run that was cut short.
+"""
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mesa_llm_norms.cli import live_options as options
-from mesa_llm_norms.cli.live_shown import print_forecast, print_prompts
-from mesa_llm_norms.cli.plan import Plan
-from mesa_llm_norms.cli.play import play
-from mesa_llm_norms.course import WINDOW, Goal
-from mesa_llm_norms.draws import MASK
-from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds import DEFAULT_MIND
-from mesa_llm_norms.recording import default_folder
-from mesa_llm_norms.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH
-from mesa_llm_norms.typed import read_spec
+from mesa_llm_norms.cli import live as options
+from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli.live import print_forecast, print_prompts
+from mesa_llm_norms.cli.playing import Plan, play
+from mesa_llm_norms.core.files import SPEC
+from mesa_llm_norms.core.randomness import MASK
+from mesa_llm_norms.core.stopping import WINDOW, Goal
+from mesa_llm_norms.errors import JournalError, SpecError
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.minds.registry import DEFAULT_MIND
+from mesa_llm_norms.simulation.results import default_folder
+from mesa_llm_norms.simulation.serialization import read_spec, restore
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH, Spec
 
 _GAME, _CHANCE, _ENDING, _OUTPUT = "The game", "Runs and chance", "When a run ends", "Output"
 
@@ -249,3 +256,83 @@ def _read_seed(seed: int | None) -> int:
     if not 0 <= seed <= MASK:
         raise SpecError("seed", seed, f"{seed} is no seed", "Use 0 to 2**64 - 1.")
     return seed
+
+
+@options.expanded
+def resume(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder of the run.", show_default=False, metavar="FOLDER")
+    ],
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object and nothing else on standard output."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say how it ended.")] = False,
+    *,
+    live: options.CallOptions,
+) -> None:
+    """Go on with a run of live minds that was interrupted, killed, or out of budget.
+
+    What is on record in its journal is played again without a call; from there on it is played as
+    it would have been. Options that are not given are those it was begun with, and budgets count
+    what was used before.
+
+    [b]Examples[/b]
+
+    mesa-llm-norms resume runs/claude-claude-haiku-5-5-watts_strogatz-24-seed7
+
+    mesa-llm-norms resume runs/first --budget-usd 5
+    """
+    path = folder / JOURNAL
+    with Journal.read(path) as journal:
+        content = dict(journal.spec)
+    if "goal" not in content:
+        raise JournalError(
+            path,
+            "it was begun from Python",
+            "Go on there: NamingGame.resume(folder), or run_ensemble with "
+            "calls=Calls(folder=..., resume=True).",
+        )
+    if (folder / SPEC).exists():
+        raise JournalError(path, "its run came to its end", "Its results are beside it.")
+    play(
+        _plan(
+            folder,
+            content,
+            as_json,
+            quiet,
+            live.given,
+        )
+    )
+
+
+def _plan(
+    folder: Path, content: dict[str, Any], as_json: bool, quiet: bool, changed: dict[str, Any]
+) -> Plan:
+    path = folder / JOURNAL
+    try:
+        arguments = restore(content["spec"], path)
+        spec = Spec(seed=arguments.pop("rng"), **arguments)
+        calls = Calls(**content["calls"])
+    except (KeyError, TypeError) as error:
+        raise JournalError(
+            path, f"what it says of its run is incomplete ({error})", "It cannot be gone on with."
+        ) from error
+    plan = Plan(
+        spec,
+        spec.seat(),
+        Goal(*content["goal"]),
+        content["rounds"],
+        folder,
+        as_json,
+        talk=not as_json and not quiet,
+        calls=replace(calls, folder=folder, resume=True, **changed),
+        runs=content.get("runs"),
+        keep=content["keep"],
+        workers=1,
+        resumed=True,
+    )
+    plan.check()
+    if plan.talk:
+        output.complain("note", f"going on with {folder}")
+    return plan

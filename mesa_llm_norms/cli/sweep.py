@@ -16,17 +16,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.cli import terminal
-from mesa_llm_norms.ensemble import Progress as Report
+from mesa_llm_norms.cli import output
+from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.recording import RUNS
+from mesa_llm_norms.simulation.ensemble import Progress as Report
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.sweeps import Missing, Plan, Sweep
+    from mesa_llm_norms.experiments.sweeps.grid import Plan
+    from mesa_llm_norms.experiments.sweeps.sweep import Missing, Sweep
+
 
 INTERRUPTED = 130
+
+
 SHOWN = 60
 """Cells that are listed at most; all of them are in the summary."""
+
+
 EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -70,7 +76,8 @@ def sweep(
 
     mesa-llm-norms sweep grid.toml --scheduler tcp://10.0.0.5:8786
     """
-    from mesa_llm_norms.sweeps import play_sweep, read_plan
+    from mesa_llm_norms.experiments.sweeps.grid import read_plan
+    from mesa_llm_norms.experiments.sweeps.sweep import play_sweep
 
     plan = read_plan(spec)
     if runs is not None:
@@ -82,27 +89,28 @@ def sweep(
     talk = not as_json and not quiet
     if talk:
         text = f"{_many(len(plan), 'cell')} of {_many(plan.runs, 'run')}, seed {plan.seed}"
-        terminal.stdout().print(text, markup=False, soft_wrap=True)
+        output.stdout().print(text, markup=False, soft_wrap=True)
     try:
         with _progress(shown=not quiet) as report:
             found = play_sweep(plan, folder, workers=workers, scheduler=scheduler, progress=report)
         _draw(found, folder)
     except KeyboardInterrupt as error:
         kept = f"what was finished is in {folder}; the same command goes on from there."
-        terminal.complain("interrupted", kept if folder.exists() else "nothing was written.")
+        output.complain("interrupted", kept if folder.exists() else "nothing was written.")
         raise typer.Exit(INTERRUPTED) from error
     if as_json:
         typer.echo(json.dumps(_object(found), ensure_ascii=False, allow_nan=False))
         return
-    console = terminal.stdout()
+    console = output.stdout()
     if talk:
         console.print(_table(found))
     console.print(_sentence(found), markup=False, soft_wrap=True, style="bold")
-    terminal.list_folder(console, folder)
+    output.list_folder(console, folder)
 
 
 def _list_missing(plan: Plan, folder: Path, as_json: bool) -> None:
-    from mesa_llm_norms.sweeps import Folder, find_missing
+    from mesa_llm_norms.experiments.sweeps.cells import Folder
+    from mesa_llm_norms.experiments.sweeps.sweep import find_missing
 
     cells = list(plan.cells())
     missing = {one.cell.key: one for one in find_missing(plan, Folder(folder), cells)}
@@ -127,7 +135,7 @@ def _list_missing(plan: Plan, folder: Path, as_json: bool) -> None:
     for cell, size in zip(cells[:SHOWN], agents, strict=False):
         labels = [Text(str(label)) for label in cell.at.values()]
         table.add_row(*labels, f"{size:,}", f"{there(cell.key):,}")
-    console = terminal.stdout()
+    console = output.stdout()
     console.print(table)
     more = f" ({len(cells) - SHOWN:,} not listed)" if len(cells) > SHOWN else ""
     text = f"{_many(len(cells), 'cell')}{more}, {_many(left, 'run')} to be played into {folder}"
@@ -136,12 +144,12 @@ def _list_missing(plan: Plan, folder: Path, as_json: bool) -> None:
 
 def _draw(found: Sweep, folder: Path) -> None:
     from mesa_llm_norms import plots
-    from mesa_llm_norms.sweeps import Folder
+    from mesa_llm_norms.experiments.sweeps.cells import Folder
 
     try:
         figure = plots.plot_sweep(found)
     except NormsError as error:
-        terminal.complain("note", f"no figure: {error}")
+        output.complain("note", f"no figure: {error}")
         return
     for kind in ("png", "svg"):
         Folder(folder).save(f"sweep.{kind}", lambda path: plots.write_figure(figure, path))
@@ -150,7 +158,7 @@ def _draw(found: Sweep, folder: Path) -> None:
 @contextmanager
 def _progress(shown: bool) -> Iterator[Report]:
     """Give what is told of runs done: a bar with the time left on a terminal, else lines."""
-    console, began = terminal.stderr(), time.monotonic()
+    console, began = output.stderr(), time.monotonic()
     if not console.is_terminal:
         told = began
 
@@ -182,7 +190,7 @@ def _table(found: Sweep) -> Table:
             *(Text(str(row[axis])) for axis in found.axes),
             f"{row['agents']:,}",
             f"{row['runs']:,}",
-            terminal.percent(row["share"]),
+            output.percent(row["share"]),
             _median(row),
             Text(_winner(row)),
         )
@@ -208,7 +216,7 @@ def _winner(row: dict[Any, Any]) -> str:
     if not won:
         return ""
     name = max(won, key=lambda name: won[name])
-    return f"{name} {terminal.percent(won[name])}"
+    return f"{name} {output.percent(won[name])}"
 
 
 def _sentence(found: Sweep) -> str:
@@ -216,12 +224,12 @@ def _sentence(found: Sweep) -> str:
     event = "flipped" if (cells["event"] == "flipped").any() else "converged"
     return (
         f"{_many(len(cells), 'cell')}, {_many(int(cells['runs'].sum()), 'run')}: "
-        f"{_least(cells)} to {terminal.percent(cells['share'].max())} of them {event}."
+        f"{_least(cells)} to {output.percent(cells['share'].max())} of them {event}."
     )
 
 
 def _least(cells: Any) -> str:
-    return terminal.percent(cells["share"].min())
+    return output.percent(cells["share"].min())
 
 
 def _object(found: Sweep) -> dict[str, Any]:

@@ -5,15 +5,15 @@ next partner is anybody, so where there are infinitely many of them the spread f
 It says where a population goes, where it may rest, and which committed share makes it leave.
 """
 
-from mesa_llm_norms.mean_field.basins import Basins, basins
-from mesa_llm_norms.mean_field.classical import (
+from mesa_llm_norms.mean_field.critical import (
     ClassicalMeanField,
+    CriticalShare,
     classical_critical_share,
     classical_mean_field,
+    critical_share,
 )
-from mesa_llm_norms.mean_field.critical import CriticalShare, critical_share
-from mesa_llm_norms.mean_field.fixed_points import FixedPoint, fixed_points
-from mesa_llm_norms.mean_field.trajectory import MeanField, mean_field
+from mesa_llm_norms.mean_field.dynamics import MeanField, mean_field
+from mesa_llm_norms.mean_field.equilibria import Basins, FixedPoint, basins, fixed_points
 
 __all__ = [
     "Basins",

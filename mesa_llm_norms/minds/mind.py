@@ -7,9 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mesa_llm_norms.draws import Draws, thresholds
-from mesa_llm_norms.game import Game
-from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.randomness import Draws, thresholds
 
 
 class Situation(NamedTuple):

@@ -39,22 +39,25 @@ from functools import cache, lru_cache
 from statistics import NormalDist
 from typing import Any, TypeAlias
 
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.game import Game
-from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.randomness import Draws
 from mesa_llm_norms.minds.mind import Policy
 
 DEPTH = 5
 """How many interactions the recorded agents remembered."""
 
+
 MOST_KNOWN = 50_000
 """Of how many memories a mind keeps the distribution."""
+
 
 Weights: TypeAlias = dict[str, dict[str, float]]
 """family -> feature -> weight; a feature of two parts joins them with a space."""
 
+
 Seen: TypeAlias = dict[str, dict[Memory, dict[str, int]]]
 """pool's key -> memory -> how often each name was chosen on it"""
+
 
 FAMILIES = (
     "name",

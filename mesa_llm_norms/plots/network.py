@@ -13,15 +13,28 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mesa_llm_norms.palette import GREY, INK, OKABE_ITO, ink_on, name_colours
-from mesa_llm_norms.places import Positions, layout, node_size
+from mesa_llm_norms.networks.drawing import (
+    GREY,
+    INK,
+    OKABE_ITO,
+    Positions,
+    ink_on,
+    layout,
+    name_colours,
+    node_size,
+)
 from mesa_llm_norms.plots.style import add_legend, plain, shorten
 
 MOST_NODES = 2_000
 """Networks larger than this are not drawn."""
 
+
 _MOST_NAMES = 400
+
+
 _MOST_IDS = 100
+
+
 _MANY_EDGES = 3_000
 
 

@@ -16,9 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mesa_llm_norms.palette import name_colours, shade_step
+from mesa_llm_norms.networks.drawing import name_colours, shade_step
 
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+
+
 _HATCHES = ("", "///", "...", "xxx")
 
 

@@ -11,24 +11,39 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mesa_llm_norms.course import Goal
+from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.reproduction import rows as test
-from mesa_llm_norms.reproduction.offline import Task
-from mesa_llm_norms.reproduction.protocol import TEN, TWO, Experiment, Played
-from mesa_llm_norms.reproduction.published import FLIPPED_GROUPS, GROUPS, TIPPING, Published
+from mesa_llm_norms.reproduction.protocol import TEN, TWO, Experiment, Played, Task
+from mesa_llm_norms.reproduction.recorded import FLIPPED_GROUPS, GROUPS, TIPPING, Published
 from mesa_llm_norms.reproduction.rows import Row
 
 AGREEMENT = "networks"
+
+
 TIPPING_POINT = "tipping"
+
+
 AGREE = 0.9
 """Of all choices in the last three rounds, this share must be one name for a group to agree."""
+
+
 ROUNDS = 30
+
+
 RUNS = 200
+
+
 SLOWER = 4
 """Networks, with their ten names, are played so many times less often than tipping points."""
+
+
 SMALL, LARGE = (24, 25), (48, 30)
 """People, and how many rounds they played."""
+
+
 COUNTS = (3, 4, 5, 6, 7, 8)
+
+
 BELOW, AT = 5, 6
 """Committed of 24: 20.8%, below what flipped people, and 25%, which did."""
 

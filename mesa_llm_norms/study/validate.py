@@ -17,18 +17,21 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.draws import read_seed
-from mesa_llm_norms.ensemble import Progress, play_ensemble
-from mesa_llm_norms.memory import Memory
+from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.mind import Policy
-from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.study.drift import Drift, measure_drift
+from mesa_llm_norms.simulation.ensemble import Progress, play_ensemble
+from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.study.fit import Drift, measure_drift
 from mesa_llm_norms.study.recordings import Condition, Recordings, count, decisions
+from mesa_llm_norms.validation import read_seed
 
 STREAK = 3
 """A recorded population has converged after this many population rounds of successes in a row."""
+
+
 BINS = np.array([0.0, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99, 0.999, 1.0])
+
 
 Report = Callable[[str], None]
 

@@ -11,8 +11,8 @@ from mesa.visualization import SolaraViz
 from mesa.visualization.utils import force_update, update_counter
 
 from mesa_llm_norms import Intervention, NormsError, mind_names
-from mesa_llm_norms.placement import PLACEMENTS
-from mesa_llm_norms.viz.components import names_chart, names_network
+from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.web.views import names_chart, names_network
 from models.intervention.model import GRAPH, InterventionModel
 
 NETWORKS = (GRAPH, "ring(n=24, k=4)", "complete(n=24)")

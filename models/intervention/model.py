@@ -20,9 +20,9 @@ from mesa_llm_norms import (
     compare_interventions,
     load_mind,
 )
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.placement import place_committed
-from mesa_llm_norms.tipping.rewiring import rewire
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.networks.generators import rewire
+from mesa_llm_norms.networks.placement import place_committed
 
 GRAPH = "barabasi_albert(n=24, m=2)"
 CONVENTION, ALTERNATIVE = "Q", "M"

@@ -20,12 +20,12 @@ import pandas as pd
 from scipy import stats
 
 from mesa_llm_norms import Contacts, Mind, NormsError, Pairing, load_mind, run_ensemble
-from mesa_llm_norms.contacts import Pair
-from mesa_llm_norms.draws import Draws, index_of
-from mesa_llm_norms.journal import Totals
-from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.minds.live.calls import JOURNAL
-from mesa_llm_norms.statistics import Estimate, wilson_interval
+from mesa_llm_norms.analysis import Estimate, wilson_interval
+from mesa_llm_norms.core.randomness import Draws, index_of
+from mesa_llm_norms.llm import Calls
+from mesa_llm_norms.llm.journal import Totals
+from mesa_llm_norms.llm.settings import JOURNAL
+from mesa_llm_norms.networks.adjacency import Pair
 
 LEFT, RIGHT = "claude-3.5-sonnet", "llama-3-70b-instruct"
 NAMES = "QMXYFJPRCD"

@@ -14,7 +14,7 @@ from typing import Any
 import mesa
 
 from mesa_llm_norms import NamingGame, NormsError, tip
-from mesa_llm_norms.tipping.words import sentence
+from mesa_llm_norms.experiments.tipping.tip import sentence
 
 INCUMBENT, CHALLENGER = "Q", "M"
 

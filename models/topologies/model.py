@@ -20,9 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mesa_llm_norms import NormsError, run_ensemble
-from mesa_llm_norms.classical import run_classical
-from mesa_llm_norms.statistics import Estimate, convergence_time, wilson_interval
+from mesa_llm_norms import NormsError, run_classical, run_ensemble
+from mesa_llm_norms.analysis import Estimate, convergence_time, wilson_interval
 
 TOPOLOGIES = {
     "complete": "complete(n=24)",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mesa_llm_norms import TableMind
-from mesa_llm_norms.memory import read_memory
+from mesa_llm_norms.core.game import read_memory
 
 QUITS, STAYS = 0.6, 0.3
 """How readily the planted mind gives up Q, and M, after a failure."""

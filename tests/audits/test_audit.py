@@ -12,9 +12,9 @@ from chances import FixedPolicy, Waiting, copying
 from scipy import stats
 
 from mesa_llm_norms import Audit, audit
-from mesa_llm_norms.audits.nulls import DRIFT, FIRST, SYMMETRIC
+from mesa_llm_norms.analysis.intervals import exact_interval
 from mesa_llm_norms.errors import MindError, SpecError
-from mesa_llm_norms.statistics.shares import exact_interval
+from mesa_llm_norms.experiments.audits.populations import DRIFT, FIRST, SYMMETRIC
 
 SMALL: dict[str, Any] = {"graph": "complete(n=6)", "memory": 1, "runs": 60, "sizes": ()}
 

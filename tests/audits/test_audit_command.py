@@ -14,9 +14,9 @@ from messages_server import MessagesServer
 from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import audit, cli
-from mesa_llm_norms.audits.report import write_report
-from mesa_llm_norms.memory import read_memory
-from mesa_llm_norms.minds import TableMind
+from mesa_llm_norms.core.game import read_memory
+from mesa_llm_norms.minds.policies import TableMind
+from mesa_llm_norms.reports.audits import write_report
 
 TABLE = """\
 memory,Q,M

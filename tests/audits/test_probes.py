@@ -12,15 +12,19 @@ from messages_api_rules import Answer
 from messages_server import MessagesServer
 
 from mesa_llm_norms import Audit, BudgetError, DecisionError, Game, audit, load_mind
-from mesa_llm_norms.audits.asking import Interviewer, count
-from mesa_llm_norms.audits.comprehension import RULES, comprehension_questions, put_question
-from mesa_llm_norms.audits.forecast import forecast_audit
-from mesa_llm_norms.audits.plan import read_plan
-from mesa_llm_norms.audits.probes import nonsense
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.memory import read_memory
-from mesa_llm_norms.minds.live import Calls, LiveMind, default_template
-from mesa_llm_norms.minds.live.prompt import PARAPHRASES, shipped_template
+from mesa_llm_norms.core.game import read_memory
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.experiments.audits.audit import forecast_audit, read_plan
+from mesa_llm_norms.experiments.audits.individual import Interviewer, count
+from mesa_llm_norms.experiments.audits.probes import (
+    RULES,
+    comprehension_questions,
+    nonsense,
+    put_question,
+)
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.prompt import PARAPHRASES, default_template, shipped_template
+from mesa_llm_norms.llm.settings import Calls
 from mesa_llm_norms.minds.mind import Situation
 
 MIND = "claude:claude-test-1"

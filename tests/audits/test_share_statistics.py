@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.statistics.shares import (
+from mesa_llm_norms.analysis.intervals import (
     DRAWS,
     chi_square_test,
     cohens_h,
@@ -24,6 +23,7 @@ from mesa_llm_norms.statistics.shares import (
     total_variation,
     variation_from,
 )
+from mesa_llm_norms.errors import SpecError
 
 
 def test_the_exact_test_of_three_names_adds_up_all_outcomes_as_far_off_or_farther() -> None:

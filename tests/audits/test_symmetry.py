@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 from strategies import memories
 
 from mesa_llm_norms import Game, load_mind, run_ensemble
-from mesa_llm_norms.audits import FirstChoices, SymmetricMind
-from mesa_llm_norms.audits.symmetry import MeasuredSymmetric, pattern_of, put
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.memory import Memory, Remembered, read_memory
+from mesa_llm_norms.core.game import Memory, Remembered, read_memory
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.experiments.audits.preference import (
+    FirstChoices,
+    MeasuredSymmetric,
+    SymmetricMind,
+    pattern_of,
+    put,
+)
 from mesa_llm_norms.testing import check_mind
 
 POOL = ("Q", "M", "X", "Y", "F", "J")

@@ -11,13 +11,20 @@ from classical.cases import games, players
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesa_llm_norms.classical import ClassicalAgent, ClassicalGame, run_classical
-from mesa_llm_norms.classical.engine import PlainEngine, Tally
-from mesa_llm_norms.classical.kernel import CAPACITY, KernelEngine, pack_seating
-from mesa_llm_norms.classical.spec import ClassicalSpec, WellMixed
-from mesa_llm_norms.contacts import Contacts
-from mesa_llm_norms.draws import Draws
+from mesa_llm_norms.classical.engine import (
+    CAPACITY,
+    ClassicalAgent,
+    KernelEngine,
+    PlainEngine,
+    Tally,
+    pack_seating,
+    run_classical,
+)
+from mesa_llm_norms.classical.game import ClassicalSpec, WellMixed
+from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.core.randomness import Draws
 from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.networks.adjacency import Contacts
 
 
 def both(arguments: dict[str, Any], run: int = 0) -> tuple[PlainEngine, KernelEngine]:

@@ -15,9 +15,10 @@ from classical.cases import players
 from mesa.batchrunner import batch_run
 from scipy import sparse
 
-from mesa_llm_norms.classical import ClassicalAgent, ClassicalGame, run_classical
+from mesa_llm_norms.classical.engine import ClassicalAgent, run_classical
+from mesa_llm_norms.classical.model import ClassicalGame
 from mesa_llm_norms.errors import GraphError, SpecError
-from mesa_llm_norms.topologies import read_graph
+from mesa_llm_norms.networks.graph_files import read_graph
 
 # The model
 
@@ -218,7 +219,7 @@ def test_random_graphs_are_drawn_for_every_run_and_others_read_once(
         read.append(graph)
         return read_graph(graph, rng)
 
-    monkeypatch.setattr("mesa_llm_norms.classical.spec.read_graph", watched)
+    monkeypatch.setattr("mesa_llm_norms.networks.graph_files.read_graph", watched)
     path = tmp_path / "path.graphml"
     nx.write_graphml(nx.path_graph(4), path)
     for graph, times in (

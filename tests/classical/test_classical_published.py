@@ -15,10 +15,13 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from mesa_llm_norms.classical import run_classical
-from mesa_llm_norms.classical.published import CLAIMS, EXPERIMENTS, Claim, Experiment
-from mesa_llm_norms.classical.reproduce import (
+from mesa_llm_norms.classical.engine import run_classical
+from mesa_llm_norms.classical.published import (
+    CLAIMS,
+    EXPERIMENTS,
     STATISTICS,
+    Claim,
+    Experiment,
     compare,
     play_experiments,
     points,

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs, pools
 
-from mesa_llm_norms.classical import ClassicalGame, Talker, Utterance, run_classical
-from mesa_llm_norms.classical.game import PAIRINGS, Rules
-from mesa_llm_norms.contacts import Contacts
-from mesa_llm_norms.draws import Draws, index_of
+from mesa_llm_norms.classical.engine import run_classical
+from mesa_llm_norms.classical.game import PAIRINGS, Rules, Talker, Utterance
+from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.core.randomness import Draws, index_of
 from mesa_llm_norms.errors import GraphError, PairingError, PoolError, SpecError
-from mesa_llm_norms.pairing import EdgePairing, NodePairing
+from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.simulation.pairing import EdgePairing, NodePairing
 
 FIRST, LAST = 0, 2**32 - 1
 """The draws that pick the first and the last word of an inventory."""

@@ -21,13 +21,11 @@ from hypothesis import strategies as st
 from messages_api_rules import Answer, Model, choose
 from messages_server import FAULTS, Fault, MessagesServer
 
-from mesa_llm_norms.background import wait_for
+from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.minds.live.claude import ClaudeServer
-from mesa_llm_norms.minds.live.claude.messages_api import ASSUMED, Abilities, abilities_of
-from mesa_llm_norms.minds.live.prompt import Prompt
-from mesa_llm_norms.minds.live.reading import name_schema
-from mesa_llm_norms.minds.live.server import Question, Reply, Usage
+from mesa_llm_norms.llm.anthropic import ASSUMED, Abilities, ClaudeServer, abilities_of
+from mesa_llm_norms.llm.prompt import Prompt, name_schema
+from mesa_llm_norms.llm.provider import Question, Reply, Usage
 
 KEY = "-".join(("sk", "ant", "api03", "not", "a", "key", "but", "it", "looks", "like", "one"))
 PLAIN = "claude-test-1"

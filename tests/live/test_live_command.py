@@ -19,7 +19,7 @@ from programs import Program
 from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
-from mesa_llm_norms.minds.live import default_template
+from mesa_llm_norms.llm.prompt import default_template
 
 MIND = "claude:claude-test-1"
 SMALL = ("--topology", "ring(n=6)", "--names", "QM", "--mind", MIND, "--seed", "7")

@@ -20,7 +20,8 @@ from mesa_llm_norms import (
     NormsError,
     run_ensemble,
 )
-from mesa_llm_norms.minds.live import Calls, live_mind
+from mesa_llm_norms.llm.mind import live_mind
+from mesa_llm_norms.llm.settings import Calls
 
 KEY = "a-key-that-nobody-may-see"
 MODEL = "claude:claude-test-1"

@@ -18,29 +18,33 @@ from chances import FALSE_ALARM, Waiting
 from scipy import stats
 
 from mesa_llm_norms import Ensemble, FileFormatError, MindError, SpecError, load_mind
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.draws import thresholds
-from mesa_llm_norms.ensemble import play_ensemble
-from mesa_llm_norms.forecast import Forecast, Range, describe, forecast, simulation
-from mesa_llm_norms.forecast.description import count, dollars, duration, in_words
-from mesa_llm_norms.forecast.ranges import NOTHING, exactly, sum_of
-from mesa_llm_norms.forecast.repeats import different
-from mesa_llm_norms.forecast.stand_ins import nearest
-from mesa_llm_norms.memory import Memory, read_memory, remember
-from mesa_llm_norms.minds.live import (
-    Calls,
-    LiveMind,
-    Prompt,
-    Question,
-    Reply,
-    Server,
-    Usage,
-    live_mind,
+from mesa_llm_norms.core.game import Memory, read_memory, remember
+from mesa_llm_norms.core.randomness import thresholds
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.experiments.cost_forecast import simulation
+from mesa_llm_norms.experiments.cost_forecast.estimate import different, forecast
+from mesa_llm_norms.experiments.cost_forecast.result import (
+    NOTHING,
+    Forecast,
+    Range,
+    count,
+    describe,
+    dollars,
+    duration,
+    exactly,
+    in_words,
+    nearest,
+    sum_of,
 )
-from mesa_llm_norms.minds.live.llama import LlamaServer
-from mesa_llm_norms.minds.live.llama.abilities import Abilities
+from mesa_llm_norms.llm.chat_completions import Abilities
+from mesa_llm_norms.llm.mind import LiveMind, live_mind
+from mesa_llm_norms.llm.openai_compatible import LlamaServer
+from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage
+from mesa_llm_norms.llm.settings import Calls
 from mesa_llm_norms.minds.mind import Policy, Situation
-from mesa_llm_norms.spec import Spec
+from mesa_llm_norms.simulation.ensemble import play_ensemble
+from mesa_llm_norms.simulation.spec import Spec
 
 MODEL = "llama-2-70b-chat"
 CONVERGED = Goal("converged")

@@ -26,23 +26,23 @@ from hypothesis import strategies as st
 from programs import Program
 from strategies import node_ids
 
+from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.errors import JournalError, SpecError
-from mesa_llm_norms.game import Interaction
-from mesa_llm_norms.journal import (
+from mesa_llm_norms.llm.journal import tables as schema
+from mesa_llm_norms.llm.journal.database import Written
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.tables import (
     AgentUsage,
     Attempt,
     Call,
     Distribution,
     Ended,
-    Journal,
     Recorded,
     Totals,
     Voided,
-    Written,
     node_text,
     prompt_digest,
     read_node,
-    schema,
 )
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,9 @@ import pytest
 from messages_server import MessagesServer
 from programs import Program
 
-from mesa_llm_norms.journal import Journal, Totals
-from mesa_llm_norms.minds.live.calls import JOURNAL
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.tables import Totals
+from mesa_llm_norms.llm.settings import JOURNAL
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms import BudgetError, CallError, FileFormatError
-from mesa_llm_norms.minds.live import Calls, Usage
-from mesa_llm_norms.minds.live.budget import Amount, Budget
-from mesa_llm_norms.minds.live.limiter import Limiter
-from mesa_llm_norms.minds.live.patience import IDENTICAL, LONGEST, Patience
-from mesa_llm_norms.minds.live.prices import Price, default_prices, read_prices
+from mesa_llm_norms.llm.budget import Amount, Budget, Price, default_prices, read_prices
+from mesa_llm_norms.llm.concurrency import Limiter
+from mesa_llm_norms.llm.provider import Usage
+from mesa_llm_norms.llm.retry import IDENTICAL, Patience
+from mesa_llm_norms.llm.retry import LONGEST_PAUSE as LONGEST
+from mesa_llm_norms.llm.settings import Calls
 
 # Places
 

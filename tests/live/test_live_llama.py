@@ -38,22 +38,23 @@ from chat_server import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesa_llm_norms.core.game import is_name
 from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.game import is_name
-from mesa_llm_norms.minds.live.failures import kind_of, plain, retry_after
-from mesa_llm_norms.minds.live.llama import LlamaServer
-from mesa_llm_norms.minds.live.llama.abilities import MADE_UP, QUESTION, Abilities
-from mesa_llm_norms.minds.live.llama.chances import (
+from mesa_llm_norms.llm.chat_completions import (
+    MADE_UP,
     MOST_DOUBT,
+    QUESTION,
+    Abilities,
     Position,
+    constrained,
+    grammar,
     name_chances,
     read_position,
 )
-from mesa_llm_norms.minds.live.llama.constraints import constrained, grammar
-from mesa_llm_norms.minds.live.llama.server import TEST
-from mesa_llm_norms.minds.live.prompt import Prompt
-from mesa_llm_norms.minds.live.reading import read_json
-from mesa_llm_norms.minds.live.server import Question, Reply, Usage
+from mesa_llm_norms.llm.openai_compatible import TEST, LlamaServer
+from mesa_llm_norms.llm.prompt import Prompt, read_json
+from mesa_llm_norms.llm.provider import Question, Reply, Usage
+from mesa_llm_norms.llm.retry import kind_of, plain, retry_after
 
 KEY = "not-a-key-but-as-long-as-one"
 POOL = ("Q", "M")

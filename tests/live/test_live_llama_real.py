@@ -16,14 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama import NAME, LlamaProgram, needs_llama
 
+from mesa_llm_norms.core.game import is_name
 from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.game import is_name
-from mesa_llm_norms.minds.live.llama import LlamaServer
-from mesa_llm_norms.minds.live.llama.abilities import MADE_UP, QUESTION, Abilities
-from mesa_llm_norms.minds.live.llama.chances import MOST_DOUBT
-from mesa_llm_norms.minds.live.llama.constraints import constrained, read
-from mesa_llm_norms.minds.live.prompt import Prompt
-from mesa_llm_norms.minds.live.server import Question, Reply
+from mesa_llm_norms.llm.chat_completions import (
+    MADE_UP,
+    MOST_DOUBT,
+    QUESTION,
+    Abilities,
+    constrained,
+    read,
+)
+from mesa_llm_norms.llm.openai_compatible import LlamaServer
+from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.provider import Question, Reply
 
 pytestmark = [pytest.mark.llama, needs_llama]
 

@@ -10,7 +10,7 @@ import pytest
 from messages_api_rules import MODELS, check_body
 from messages_server import FAULTS, Fault, MessagesServer, share_of_faults
 
-from mesa_llm_norms.minds.live.reading import name_schema
+from mesa_llm_norms.llm.prompt import name_schema
 
 PLAIN = "claude-test-1"
 THINKING = "claude-test-thinking-1"

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from strategies import memories
 
 from mesa_llm_norms import FileFormatError, PoolError, Situation
-from mesa_llm_norms.draws import Draws
-from mesa_llm_norms.game import Game
-from mesa_llm_norms.memory import Memory, score
-from mesa_llm_norms.minds.live import Template, default_template, live_mind, read_template
-from mesa_llm_norms.minds.live.prompt import check_names, points
+from mesa_llm_norms.core.game import Game, Memory, score
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.llm.mind import live_mind
+from mesa_llm_norms.llm.prompt import Template, check_names, default_template, points, read_template
 
 TEXT = default_template().text
 POOL = ("Q", "M", "$names", "{score}", "%s", "$$", "[user]", "x" * 24)

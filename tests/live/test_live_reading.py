@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms.minds.live.reading import QUOTES, read_json, read_plain
+from mesa_llm_norms.llm.prompt import QUOTES, read_json, read_plain
 
 POOL = ("Q", "M", "Zoë “the” 2nd")
 

@@ -27,9 +27,10 @@ from mesa_llm_norms import (
     SpecError,
     run_ensemble,
 )
-from mesa_llm_norms.journal import Journal
-from mesa_llm_norms.minds.live import Calls, LiveMind, Question, Reply, Server, Usage
-from mesa_llm_norms.minds.live.calls import JOURNAL
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage
+from mesa_llm_norms.llm.settings import JOURNAL, Calls
 
 Fault = Callable[[Question, int], Reply | CallError | None]
 
@@ -311,7 +312,7 @@ def test_what_is_on_record_is_played_again_without_a_call_in_steps_and_runs(tmp_
 
 
 def test_another_wording_cannot_go_on_with_a_run(tmp_path: Path) -> None:
-    from mesa_llm_norms.minds.live import Template, default_template
+    from mesa_llm_norms.llm.prompt import Template, default_template
 
     play(FakeServer(), folder=tmp_path / "run")
     wording = Template(default_template().text.replace("Pick a name", "Choose a name"), "mine")

@@ -11,7 +11,8 @@ from messages_server import MessagesServer
 from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
-from mesa_llm_norms.reproduction import offline, protocol
+from mesa_llm_norms.reproduction import protocol
+from mesa_llm_norms.reproduction import protocol as offline
 from mesa_llm_norms.reproduction.protocol import TWO, Experiment
 from mesa_llm_norms.reproduction.rows import DIFFERENT, WITHIN
 
@@ -47,7 +48,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
             for agents in (6, 4)
         ]
 
-    monkeypatch.setattr("mesa_llm_norms.cli.reproduce_live.live_experiments", experiments)
+    monkeypatch.setattr("mesa_llm_norms.reproduction.protocol.live_experiments", experiments)
 
 
 def invoke(*arguments: str) -> Result:

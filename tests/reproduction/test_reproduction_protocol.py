@@ -13,17 +13,30 @@ from scipy import stats
 from tipping.binary_chain import flipped_within
 
 from mesa_llm_norms import CommittedMind, load_mind, run_ensemble
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.minds.catalogue import recorded_names
-from mesa_llm_norms.reproduction import comparison, offline, people, protocol
-from mesa_llm_norms.reproduction.critical import Flips, flips, masses
-from mesa_llm_norms.reproduction.decisions import INDIVIDUAL
-from mesa_llm_norms.reproduction.offline import CLASSICAL_RUNS, Task
-from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Experiment, Played
-from mesa_llm_norms.reproduction.published import CLASSICAL_EXACT, CLASSICAL_FLIPS
-from mesa_llm_norms.reproduction.recorded import ROUNDS, shipped, summarise
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.reports.reproduction import by_model
+from mesa_llm_norms.reproduction import people, protocol
+from mesa_llm_norms.reproduction import protocol as offline
+from mesa_llm_norms.reproduction import results as comparison
+from mesa_llm_norms.reproduction.protocol import (
+    CLASSICAL,
+    CLASSICAL_RUNS,
+    FLIP_ROUNDS,
+    TWO,
+    Experiment,
+    Played,
+    Task,
+)
+from mesa_llm_norms.reproduction.recorded import (
+    CLASSICAL_EXACT,
+    CLASSICAL_FLIPS,
+    ROUNDS,
+    shipped,
+    summarise,
+)
+from mesa_llm_norms.reproduction.results import INDIVIDUAL, Flips, flips, masses
 from mesa_llm_norms.reproduction.rows import LEVEL, Row, judge
-from mesa_llm_norms.reproduction.tables import by_model
 
 MIND = "claude-3.5-sonnet"
 

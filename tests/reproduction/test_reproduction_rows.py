@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms.reproduction import rows
-from mesa_llm_norms.reproduction.critical import Flips, critical_mass
-from mesa_llm_norms.reproduction.published import Published
-from mesa_llm_norms.reproduction.rows import Row, holm, judge
-from mesa_llm_norms.reproduction.words import mismatches, published_text
+from mesa_llm_norms.reproduction.recorded import Published
+from mesa_llm_norms.reproduction.results import Flips, critical_mass
+from mesa_llm_norms.reproduction.rows import Row, holm, judge, mismatches, published_text
 
 
 def row(p_value: float, part: str = "one") -> Row:

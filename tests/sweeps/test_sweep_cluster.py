@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from pandas.testing import assert_frame_equal
 
-from mesa_llm_norms import workers
 from mesa_llm_norms.errors import MindError, SpecError
-from mesa_llm_norms.sweeps import scheduler, sweep
+from mesa_llm_norms.experiments.sweeps.sweep import sweep
+from mesa_llm_norms.simulation import workers
+from mesa_llm_norms.simulation import workers as scheduler
 
 ROOT = Path(workers.__file__).parents[1]
 needs_dask = pytest.mark.skipif(

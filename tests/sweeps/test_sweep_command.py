@@ -19,9 +19,8 @@ from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.plots import plot_sweep
-from mesa_llm_norms.plots.sweep import Dimension, arrange
-from mesa_llm_norms.sweeps import Sweep, read_sweep, sweep
+from mesa_llm_norms.experiments.sweeps.sweep import Sweep, read_sweep, sweep
+from mesa_llm_norms.plots.sweeps import Dimension, arrange, plot_sweep
 
 TEXT = """
 runs = 4

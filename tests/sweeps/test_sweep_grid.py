@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import FileFormatError, SpecError
-from mesa_llm_norms.sweeps import Plan, make_plan, read_plan
-from mesa_llm_norms.sweeps.axes import ARGUMENTS, read_axis
-from mesa_llm_norms.sweeps.sizes import fill, sides
+from mesa_llm_norms.experiments.sweeps.grid import ARGUMENTS, Plan, make_plan, read_axis, read_plan
+from mesa_llm_norms.networks.registry import fill, sides
 
 
 def plan_of(tmp_path: Path, text: str) -> Plan:

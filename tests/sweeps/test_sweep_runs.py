@@ -17,11 +17,14 @@ from chances import FixedPolicy
 from pandas.testing import assert_frame_equal
 
 from mesa_llm_norms import run_ensemble
+from mesa_llm_norms.analysis.convergence import compare_convergence, convergence_time
+from mesa_llm_norms.analysis.intervals import wilson_interval
 from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
-from mesa_llm_norms.statistics import compare_convergence, convergence_time, wilson_interval
-from mesa_llm_norms.sweeps import cells as cells_module
-from mesa_llm_norms.sweeps import play, read_sweep, sweep
-from mesa_llm_norms.topologies import registry, topology
+from mesa_llm_norms.experiments.sweeps import cells as cells_module
+from mesa_llm_norms.experiments.sweeps import sweep as play
+from mesa_llm_norms.experiments.sweeps.sweep import read_sweep, sweep
+from mesa_llm_norms.networks import registry
+from mesa_llm_norms.networks.registry import topology
 
 GRID: dict[str, Any] = {
     "graph": ["ring(n={size})", "complete(n={size})"],
@@ -243,7 +246,7 @@ def test_an_interrupt_keeps_the_runs_of_unfinished_cells_too(
 
 
 def test_a_file_with_more_runs_is_never_replaced_by_one_with_fewer(tmp_path: Path) -> None:
-    from mesa_llm_norms.sweeps import Folder, Tables
+    from mesa_llm_norms.experiments.sweeps.cells import Folder, Tables
 
     few = run_ensemble("ring(n=6)", runs=2, **FIXED).runs
     many = run_ensemble("ring(n=6)", runs=5, **FIXED).runs

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from mesa_llm_norms import SpecError
-from mesa_llm_norms.tipping import Dose, fit_dose_response
+from mesa_llm_norms.experiments.tipping.dose_response import Dose, fit_dose_response
 
 
 def drawn(chance: np.random.Generator, middle: float, slope: float, runs: int) -> list[Dose]:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms import GraphError, Intervention, SpecError, compare_interventions
-from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.tipping.interventions import Cost
-from mesa_llm_norms.tipping.rewiring import rewire
+from mesa_llm_norms.experiments.tipping.interventions import Cost
+from mesa_llm_norms.networks.generators import rewire
+from mesa_llm_norms.simulation.spec import Spec
 
 STAR_LIKE: dict[str, Any] = {"graph": "barabasi_albert(n=16, m=2)", "rounds": 20, "rng": 3}
 

@@ -27,12 +27,12 @@ from mesa_llm_norms import (
     compare_interventions,
     tip,
 )
-from mesa_llm_norms.forecast import together
-from mesa_llm_norms.memory import read_memory
-from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.tipping.forecast import forecast_tipping, forecast_trials
-from mesa_llm_norms.tipping.plan import read_plan
-from mesa_llm_norms.tipping.trials import read_trials
+from mesa_llm_norms.core.game import read_memory
+from mesa_llm_norms.experiments.cost_forecast.result import together
+from mesa_llm_norms.experiments.tipping.comparison import forecast_tipping, forecast_trials
+from mesa_llm_norms.experiments.tipping.interventions import read_trials
+from mesa_llm_norms.experiments.tipping.question import read_plan
+from mesa_llm_norms.llm.settings import Calls
 
 MIND = "claude:claude-test-1"
 SMALL: dict[str, Any] = {

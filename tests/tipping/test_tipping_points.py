@@ -12,12 +12,11 @@ import pytest
 from scipy import special
 
 from mesa_llm_norms import ScriptedMind, SpecError, TableMind, run_ensemble, tip
-from mesa_llm_norms.memory import Memory
-from mesa_llm_norms.minds import Policy
-from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.tipping import Dose
-from mesa_llm_norms.tipping.legs import Legs, play_legs
-from mesa_llm_norms.tipping.sampling import next_count
+from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.experiments.tipping.dose_response import Dose, next_count
+from mesa_llm_norms.experiments.tipping.question import Legs, play_legs
+from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.simulation.spec import Spec
 
 SMALL: dict[str, Any] = {"graph": "complete(n=12)", "rounds": 20}
 

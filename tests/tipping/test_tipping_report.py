@@ -15,16 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import tip
-from mesa_llm_norms.markup import document, estimate_text, glossary, p_text, paragraph, table
-from mesa_llm_norms.minds import ScriptedMind
-from mesa_llm_norms.plots.tipping import plot_interventions, plot_tipping
-from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.statistics import Estimate
-from mesa_llm_norms.tipping import Comparison, Tipping, TippingPoint
-from mesa_llm_norms.tipping.answer import conclude
-from mesa_llm_norms.tipping.legs import Legs, TwoLegs
-from mesa_llm_norms.tipping.question import Direction, Question
-from mesa_llm_norms.tipping.report import write_comparison, write_tipping
+from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.experiments.tipping.comparison import Comparison
+from mesa_llm_norms.experiments.tipping.question import Direction, Legs, Question, TwoLegs
+from mesa_llm_norms.experiments.tipping.tip import Tipping, TippingPoint, conclude
+from mesa_llm_norms.minds.policies import ScriptedMind
+from mesa_llm_norms.plots.experiments import plot_interventions, plot_tipping
+from mesa_llm_norms.reports import document, estimate_text, glossary, p_text, paragraph, table
+from mesa_llm_norms.reports.tipping import write_comparison, write_tipping
+from mesa_llm_norms.simulation.spec import Spec
 
 ODD = ("<script>x</script>", "M&M")
 AGENTS = 10

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import TopologyError
-from mesa_llm_norms.topologies import Topology, check_graph, read_graph, topologies
+from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.registry import Topology, topologies
+from mesa_llm_norms.networks.validation import check_graph
 
 BUILT_IN = [
-    it for it in topologies() if it.function.__module__ == "mesa_llm_norms.topologies.catalogue"
+    it for it in topologies() if it.function.__module__ == "mesa_llm_norms.networks.generators"
 ]
 NAMES = [it.name for it in BUILT_IN]
 

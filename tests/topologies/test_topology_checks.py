@@ -18,7 +18,7 @@ from hypothesis import given
 from strategies import graphs
 
 from mesa_llm_norms.errors import GraphError, GraphWarning
-from mesa_llm_norms.topologies import check_graph, parts
+from mesa_llm_norms.networks.validation import check_graph, parts
 
 
 def weighted(weight: object) -> nx.Graph[Any]:

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from strategies import bad_graph_files, graph_files, graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
-from mesa_llm_norms.topologies import FORMATS, check_graph, files, read_file, size
+from mesa_llm_norms.networks import graph_files as files
+from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.graph_files import FORMATS, read_file
+from mesa_llm_norms.networks.validation import check_graph
 
 DIRECTED = [".graphml", ".xml", ".gexf", ".gml", ".json"]
 UNDIRECTED = [".edgelist", ".edges", ".txt", ".csv", ".tsv"]

@@ -21,21 +21,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import TopologyError
-from mesa_llm_norms.topologies import (
+from mesa_llm_norms.networks import generators as catalogue
+from mesa_llm_norms.networks import generators as large
+from mesa_llm_norms.networks import registry
+from mesa_llm_norms.networks.adjacency import Adjacency, read_adjacency, size
+from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.registry import (
     MAX_SPARSE_EDGES,
     MAX_SPARSE_NODES,
-    Adjacency,
-    catalogue,
-    check_graph,
     check_size,
-    large,
-    read_adjacency,
-    read_graph,
-    registry,
-    size,
     topologies,
     topology,
 )
+from mesa_llm_norms.networks.validation import check_graph
 
 SPARSE = [
     "ring",

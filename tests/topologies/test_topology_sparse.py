@@ -20,18 +20,10 @@ from scipy import sparse
 from strategies import graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
-from mesa_llm_norms.topologies import (
-    check_edges,
-    check_graph,
-    files,
-    is_directed,
-    is_sparse,
-    parts,
-    read_adjacency,
-    read_file,
-    read_graph,
-    size,
-)
+from mesa_llm_norms.networks import graph_files as files
+from mesa_llm_norms.networks.adjacency import is_directed, is_sparse, read_adjacency, size
+from mesa_llm_norms.networks.graph_files import read_file, read_graph
+from mesa_llm_norms.networks.validation import check_edges, check_graph, parts
 
 FORMATS = ["csr", "csc", "coo", "lil", "dok", "dia", "bsr"]
 

@@ -16,17 +16,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import graphs
 
-import mesa_llm_norms.topologies
+import mesa_llm_norms.networks
 from mesa_llm_norms.errors import FileFormatError, TopologyError
-from mesa_llm_norms.topologies import (
-    check_size,
-    is_directed,
-    read_graph,
-    read_topology,
-    registry,
-    topologies,
-    topology,
-)
+from mesa_llm_norms.networks import registry
+from mesa_llm_norms.networks.adjacency import is_directed
+from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.registry import check_size, read_topology, topologies, topology
 
 
 @pytest.fixture
@@ -44,7 +39,7 @@ def test_everything_public_is_listed_in_order_and_there() -> None:
     """One sorted __all__."""
     names = mesa_llm_norms.topologies.__all__
     assert names == sorted(names)
-    assert all(hasattr(mesa_llm_norms.topologies, name) for name in names)
+    assert all(hasattr(mesa_llm_norms.networks, name) for name in names)
 
 
 @given(graph=graphs())

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from mesa_llm_norms.viz.server import serve
-from mesa_llm_norms.viz.server.listening import listen
+from mesa_llm_norms.web import serve
+from mesa_llm_norms.web.serve import listen
 
 
 def main() -> None:

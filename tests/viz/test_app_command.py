@@ -16,8 +16,8 @@ from viz.kernel_client import get
 from viz.served import start_app
 
 from mesa_llm_norms import cli
-from mesa_llm_norms.viz.hosting import Hosting, host, hosting
-from mesa_llm_norms.viz.server.listening import Listening, listen
+from mesa_llm_norms.web.model_source import Hosting, host, hosting
+from mesa_llm_norms.web.serve import Listening, listen
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_only_what_was_named_at_the_start_is_allowed() -> None:
 def test_other_addresses_come_with_a_warning_and_a_link_for_others(
     no_server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mesa_llm_norms.viz.server.listening._address", lambda: "192.0.2.7")
+    monkeypatch.setattr("mesa_llm_norms.web.serve._address", lambda: "192.0.2.7")
     result = invoke("--port", "0", "--host", "0.0.0.0", "--no-browser")
     assert result.stderr.startswith("note: other computers can reach this page")
     links = [line for line in result.stdout.splitlines() if line.startswith("http")]
@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
 
 @pytest.mark.usefixtures("no_server")
 def test_a_scene_is_begun_with_by_name_and_may_be_varied() -> None:
-    from mesa_llm_norms.viz.scenes import read_scenes
+    from mesa_llm_norms.web.scenes.scene import read_scenes
 
     first = next(iter(read_scenes()))
     assert link("--scene", first) == [("scene", first)]

@@ -10,7 +10,7 @@ import pytest
 import solara
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.viz.components import names_chart, names_network
+from mesa_llm_norms.web.views import names_chart, names_network
 
 
 def widgets(component: Any, model: NamingGame) -> list[Any]:

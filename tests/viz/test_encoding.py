@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs, pools
 
-from mesa_llm_norms.palette import GREY, ink_on, name_colours
-from mesa_llm_norms.places import layout
-from mesa_llm_norms.viz.encoding import SPAN, drawing_text, encode_shares
-from mesa_llm_norms.viz.views import chart_lines
+from mesa_llm_norms.networks.drawing import GREY, ink_on, layout, name_colours
+from mesa_llm_norms.web.frames import SPAN, drawing_text, encode_shares
+from mesa_llm_norms.web.views import chart_lines
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 

@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from mesa_llm_norms.viz.server.guard import Guard
-from mesa_llm_norms.viz.server.listening import Listening, listen
+from mesa_llm_norms.web.guard import Guard
+from mesa_llm_norms.web.serve import Listening, listen
 
 TOKEN = "a-token-of-the-tests"
 COOKIE = "norms-test"

@@ -16,9 +16,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from viz.browser import OpenPage, StartApp
 
-from mesa_llm_norms.viz.model_source import ModelSource
-from mesa_llm_norms.viz.scenes import read_scenes
-from mesa_llm_norms.viz.setting import Setting
+from mesa_llm_norms.web.model_source import ModelSource
+from mesa_llm_norms.web.scenes.scene import read_scenes
+from mesa_llm_norms.web.setting import Setting
 
 pytestmark = pytest.mark.browser
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from messages_server import Fault, MessagesServer
 
-from mesa_llm_norms.viz.hosting import Hosting, host, hosting
-from mesa_llm_norms.viz.recorded_run import read_recorded_run
-from mesa_llm_norms.viz.runner import Runner
-from mesa_llm_norms.viz.visit import Visit
-from mesa_llm_norms.viz.work import FULL_SPEED, Order
+from mesa_llm_norms.web.model_source import Hosting, host, hosting
+from mesa_llm_norms.web.player import FULL_SPEED, Order, Runner
+from mesa_llm_norms.web.replay import read_recorded_run
+from mesa_llm_norms.web.session import Visit
 
 LIVE = "claude:claude-test-1"
 QUERY = f"mind={LIVE}&names=QM&topology=ring(n=6)&seed=2"
@@ -125,7 +124,7 @@ def test_an_error_of_the_server_is_a_message_and_play_can_be_tried_again(
 def test_play_with_live_minds_ends_by_itself(
     started: Callable[..., tuple[Visit, Runner]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mesa_llm_norms.viz.model_source.LIVE_ROUNDS", 2)
+    monkeypatch.setattr("mesa_llm_norms.web.model_source.LIVE_ROUNDS", 2)
     with MessagesServer() as server:
         visit, runner = started(server)
         visit.give(Order.PLAY)

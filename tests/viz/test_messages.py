@@ -18,7 +18,7 @@ from ipywidgets import Widget
 from viz.kernel_client import Viewer, said
 from viz.served import Served, start_standin
 
-from mesa_llm_norms.viz.server.messages import COMMANDS, admitted, guard_widgets
+from mesa_llm_norms.web.guard import COMMANDS, admitted, guard_widgets
 
 
 class Picker(ipyvue.VueTemplate):  # type: ignore[misc]

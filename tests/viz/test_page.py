@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import solara
 
-from mesa_llm_norms.viz.page import page_of
-from mesa_llm_norms.viz.page.bench import Bench
-from mesa_llm_norms.viz.visit import Visit
+from mesa_llm_norms.web.page import page_of
+from mesa_llm_norms.web.page_state import Bench
+from mesa_llm_norms.web.session import Visit
 
 # Solara asks for the event loop of a thread that has none, as a page's own thread always has.
 pytestmark = pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms.viz.edits import Commitment, Tie
-from mesa_llm_norms.viz.model_source import ModelSource
-from mesa_llm_norms.viz.program import program
-from mesa_llm_norms.viz.runner import Runner
-from mesa_llm_norms.viz.setting import Setting
+from mesa_llm_norms.web.model_source import ModelSource
+from mesa_llm_norms.web.player import Runner
+from mesa_llm_norms.web.setting import Commitment, Setting, Tie, program
 
 SETTINGS = [
     Setting(names="QM", at=100),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import specs
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.viz.record import POINTS, Record
+from mesa_llm_norms.web.frames import POINTS, Record
 
 
 def recorded(model: NamingGame, interactions: int) -> Record:

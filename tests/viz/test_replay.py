@@ -23,24 +23,19 @@ from strategies import node_ids, pools, specs
 from typer.testing import CliRunner
 
 from mesa_llm_norms import BudgetError, FileFormatError, JournalError, NamingGame, SpecError, cli
-from mesa_llm_norms.course import Goal
-from mesa_llm_norms.ensemble import play_ensemble, play_run
-from mesa_llm_norms.game import Interaction
-from mesa_llm_norms.journal import Journal
-from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.recording import write_ensemble, write_run
-from mesa_llm_norms.saved import save
-from mesa_llm_norms.spec import Spec
-from mesa_llm_norms.viz.edits import Commitment, Tie
-from mesa_llm_norms.viz.folder_source import FolderSource
-from mesa_llm_norms.viz.frame import Card, Usage
-from mesa_llm_norms.viz.model_source import ModelSource
-from mesa_llm_norms.viz.record import Record
-from mesa_llm_norms.viz.recorded_run import RecordedRun, read_recorded_run
-from mesa_llm_norms.viz.runner import Runner
-from mesa_llm_norms.viz.setting import Setting
-from mesa_llm_norms.viz.stage import Stage
-from mesa_llm_norms.viz.work import FULL_SPEED, Order
+from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.simulation.ensemble import play_ensemble, play_run
+from mesa_llm_norms.simulation.results import write_ensemble, write_run
+from mesa_llm_norms.simulation.serialization import save
+from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.web.frames import Card, Record, Stage, Usage
+from mesa_llm_norms.web.model_source import ModelSource
+from mesa_llm_norms.web.player import FULL_SPEED, Order, Runner
+from mesa_llm_norms.web.replay import FolderSource, RecordedRun, read_recorded_run
+from mesa_llm_norms.web.setting import Commitment, Setting, Tie
 
 LIVE = "claude:claude-test-1"
 GOAL = Goal("converged")

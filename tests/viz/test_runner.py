@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 
 from mesa_llm_norms import Decision, Mind, NamingGame, Situation
-from mesa_llm_norms.viz.edits import Commitment, Tie
-from mesa_llm_norms.viz.model_source import ModelSource
-from mesa_llm_norms.viz.runner import Runner
-from mesa_llm_norms.viz.setting import Setting
-from mesa_llm_norms.viz.work import FULL_SPEED, Order
+from mesa_llm_norms.web.model_source import ModelSource
+from mesa_llm_norms.web.player import FULL_SPEED, Order, Runner
+from mesa_llm_norms.web.setting import Commitment, Setting, Tie
 
 RING = Setting(topology="ring(n=12)", names="QM", mind=("unbiased",), seed=3)
 PATIENCE = 30

@@ -24,15 +24,23 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mesa_llm_norms import NamingGame, Policy, load_mind
+from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.errors import FileFormatError, SpecError
-from mesa_llm_norms.memory import read_memory
-from mesa_llm_norms.viz.scenes import Measured, Result, Scene, measure, read_scenes, result_of
-from mesa_llm_norms.viz.scenes.conditions import Condition, came_true, read_condition
-from mesa_llm_norms.viz.scenes.measuring import play_setting
-from mesa_llm_norms.viz.scenes.outcomes import Possible, check_answers
-from mesa_llm_norms.viz.scenes.reading import read_scene, sentences
-from mesa_llm_norms.viz.scenes.result import COMMUNITIES, communities, read_result
-from mesa_llm_norms.viz.setting import Setting
+from mesa_llm_norms.web.scenes.answers import (
+    COMMUNITIES,
+    Condition,
+    Possible,
+    Result,
+    came_true,
+    check_answers,
+    communities,
+    read_condition,
+    read_result,
+    result_of,
+)
+from mesa_llm_norms.web.scenes.measure import measure, play_setting
+from mesa_llm_norms.web.scenes.scene import Measured, Scene, read_scene, read_scenes, sentences
+from mesa_llm_norms.web.setting import Setting
 
 SHIPPED = read_scenes()
 SLOW = {"a-convention-is-born", "dialects-on-a-ring", "two-communities-and-a-bridge"}
@@ -470,7 +478,7 @@ def test_a_name_has_taken_over_where_95_in_100_of_those_not_committed_hold_it() 
 
 def test_the_table_of_one_s_own_scene_is_printed_with_the_line_to_copy(write: Write) -> None:
     folder = write(("speed = 1", "speed = 1\npromise = {answer = [1, 2], at_least = 1}")).parent
-    command = [sys.executable, "-m", "mesa_llm_norms.viz.scenes", "my-scene"]
+    command = [sys.executable, "-m", "mesa_llm_norms.web.scenes", "my-scene"]
     options = ["--runs", "8", "--seed", "3", "--scenes", str(folder)]
     shown = subprocess.run(
         command + options, capture_output=True, text=True, check=False, timeout=120

@@ -21,9 +21,15 @@ from viz.kernel_client import Viewer, counts, get, wait_until
 from viz.served import Served, start_standin
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.viz.server.assets import PREFIX, OnDiskOnly, check_assets
-from mesa_llm_norms.viz.server.listening import LOOPBACK, PORT, listen
-from mesa_llm_norms.viz.server.serve import new_token
+from mesa_llm_norms.web.serve import (
+    LOOPBACK,
+    PORT,
+    PREFIX,
+    OnDiskOnly,
+    check_assets,
+    listen,
+    new_token,
+)
 
 ASSETS = "SOLARA_ASSETS_PROXY_CACHE_DIR"
 
@@ -56,7 +62,7 @@ def test_a_host_that_is_not_this_computer_is_an_error_that_says_so(host: str) ->
 def test_all_addresses_are_not_private_and_have_a_link_for_either_side(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mesa_llm_norms.viz.server.listening._address", lambda: "192.0.2.7")
+    monkeypatch.setattr("mesa_llm_norms.web.serve._address", lambda: "192.0.2.7")
     listening = listen("0.0.0.0", 0)
     with listening.socket:
         assert not listening.private

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import MindError, NormsError, SpecError
-from mesa_llm_norms.viz.edits import Commitment, Tie, read_edit
-from mesa_llm_norms.viz.hosting import Hosting, host, hosting
-from mesa_llm_norms.viz.permission import check_permission
-from mesa_llm_norms.viz.setting import MOST_AT, Setting
+from mesa_llm_norms.web.model_source import Hosting, check_permission, host, hosting
+from mesa_llm_norms.web.setting import MOST_AT, Commitment, Setting, Tie, read_edit
 
 texts = st.text(max_size=20)
 places = st.integers(0, 999)

@@ -11,10 +11,10 @@ import pytest
 
 from mesa_llm_norms import SpecError
 from mesa_llm_norms.cli import main
-from mesa_llm_norms.viz.hosting import Hosting, host, hosting
-from mesa_llm_norms.viz.setting import Setting
-from mesa_llm_norms.viz.visit import Visit
-from mesa_llm_norms.viz.work import FULL_SPEED, Order
+from mesa_llm_norms.web.model_source import Hosting, host, hosting
+from mesa_llm_norms.web.player import FULL_SPEED, Order
+from mesa_llm_norms.web.session import Visit
+from mesa_llm_norms.web.setting import Setting
 
 PATIENCE = 30
 

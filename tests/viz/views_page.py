@@ -16,8 +16,8 @@ from urllib.parse import parse_qs
 import networkx as nx
 import solara
 
-from mesa_llm_norms.viz.encoding import drawing_text, encode_shares
-from mesa_llm_norms.viz.views import NetworkView, RoundsChart, chart_lines
+from mesa_llm_norms.web.frames import drawing_text, encode_shares
+from mesa_llm_norms.web.views import NetworkView, RoundsChart, chart_lines
 
 
 def network_of(kind: str, n: int) -> nx.Graph[Any]:

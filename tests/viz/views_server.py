@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from mesa_llm_norms.viz.server.listening import listen
-from mesa_llm_norms.viz.server.serve import new_token, serve
+from mesa_llm_norms.web.serve import listen, new_token, serve
 
 
 def main() -> None:

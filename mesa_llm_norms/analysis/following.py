@@ -1,0 +1,440 @@
+"""Interactions in the order they were played, and what each agent then played the next time.
+
+Who follows whom: whose name others take up after a miss, and where those sit on the network.
+
+An agent *follows* its partner if, after an interaction in which the two played different names, the
+next name it plays (whoever it then meets) is the one its partner had played. Copying a name says
+nothing about why: an agent may take it up because it did better elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from mesa_llm_norms.analysis.agreement import Edges, Indices
+from mesa_llm_norms.analysis.convergence import read_table
+from mesa_llm_norms.analysis.intervals import (
+    LEVEL,
+    RESAMPLES,
+    Estimate,
+    Floats,
+    Resampling,
+    damped_interval,
+    percentile_interval,
+    read_level,
+    wilson_interval,
+)
+from mesa_llm_norms.errors import SpecError, some
+from mesa_llm_norms.validation import read_seed, read_whole
+
+COLUMNS = ("run", "interaction", "node_a", "node_b", "name_a", "name_b")
+
+
+Truths = NDArray[np.bool_]
+
+
+class Meetings(NamedTuple):
+    """Interactions in order as codes; arrays of two columns have the two seats side by side."""
+
+    run_ids: NDArray[Any]
+    node_ids: NDArray[Any]
+    names: NDArray[Any]
+    runs: Indices
+    numbers: NDArray[Any]
+    nodes: Indices
+    played: Indices
+    next: Indices
+    """What each played the next time, -1 for nothing more."""
+
+    @property
+    def missed(self) -> Truths:
+        """Whether the names differed, per interaction."""
+        return np.not_equal(self.played[:, 0], self.played[:, 1])
+
+    @property
+    def judged(self) -> Truths:
+        """Whether a seat missed and its agent chose again."""
+        return np.logical_and(self.missed[:, None], self.next >= 0)
+
+    @property
+    def follows(self) -> Truths:
+        """Whether a seat's agent then played its partner's name."""
+        follows: Truths = self.judged & (self.next == self.played[:, ::-1])
+        return follows
+
+
+def read_meetings(interactions: Any) -> Meetings:
+    """Return the interactions of a table in order of run and number; ``SpecError`` for none."""
+    table = read_table("interactions", interactions, COLUMNS)
+    runs, run_ids = pd.factorize(table["run"].to_numpy())
+    numbers = table["interaction"].to_numpy()
+    if (runs < 0).any():
+        raise SpecError("run", None, "a run is missing", "Leave such interactions out.")
+    same = runs[1:] == runs[:-1]
+    if (runs[1:] < runs[:-1]).any() or (same & (numbers[1:] < numbers[:-1])).any():
+        order = np.lexsort((numbers, runs))
+        table, runs, numbers = table.iloc[order], runs[order], numbers[order]
+        same = runs[1:] == runs[:-1]
+    if (same & (numbers[1:] == numbers[:-1])).any():
+        raise SpecError(
+            "interactions", interactions, "one is in it twice", "Give every interaction once."
+        )
+    nodes, node_ids = _codes(table, "node_a", "node_b")
+    played, names = _codes(table, "name_a", "name_b")
+    owner = (runs[:, None] * len(node_ids) + nodes).ravel()
+    order = np.argsort(owner, kind="stable")
+    again = owner[order[1:]] == owner[order[:-1]]
+    after = np.full(owner.shape, -1, dtype=np.intp)
+    after[order[:-1][again]] = played.ravel()[order[1:][again]]
+    return Meetings(
+        np.asarray(run_ids), node_ids, names, runs, numbers, nodes, played, after.reshape(-1, 2)
+    )
+
+
+def _codes(table: pd.DataFrame, *columns: str) -> tuple[Indices, NDArray[Any]]:
+    """Return the columns side by side as codes, and what the codes stand for."""
+    both = pd.concat([table[column] for column in columns], ignore_index=True)
+    try:
+        codes, found = pd.factorize(both.to_numpy())
+    except TypeError:
+        raise SpecError(
+            columns[0],
+            both.iloc[0],
+            f"{columns[0]} and {columns[1]} hold values that cannot be told apart",
+            "Use hashable ones: tuples, not lists.",
+        ) from None
+    if (codes < 0).any():
+        raise SpecError(columns[0], None, "a value is missing", "Leave such interactions out.")
+    ids = np.empty(len(found), dtype=object)
+    ids[:] = list(found)
+    return codes.reshape(len(columns), -1).T.astype(np.intp), ids
+
+
+EXACT = 2_000
+"""The largest network whose betweenness is computed from every node."""
+
+
+SAMPLES = 200
+"""From how many nodes, drawn by seed, betweenness is estimated on a larger one."""
+
+
+STEP = 0.3
+"""How far towards a resample the runs are moved to see how a correlation moves."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """Who followed whom, and whether the place on the network goes with it.
+
+    ``nodes`` has one row per node of the graph, all runs taken together:
+
+    - node, degree, betweenness (of the graph without directions and weights),
+    - missed: its interactions in which the names differed,
+    - chances and followed: of those, the ones after which it chose again, and after which it then
+      played its partner's name; ``susceptibility`` is their ratio,
+    - exposed and copied: of those, the ones after which its *partner* chose again, and after which
+      the partner then played this node's name; ``influence`` is their ratio.
+
+    ``_low`` and ``_high`` are Wilson's bounds, which take decisions as independent; nan where there
+    was no chance.
+
+    ``correlations`` has one row for each rate and each centrality: rate, centrality, spearman, low,
+    high, nodes (how many have the rate). Nan where all degrees, say, are equal.
+
+    ``upward`` is, of the followings between nodes of different degree, the share in which the
+    follower had the lower degree; ``by_chance`` what that share and its interval would be if, in
+    each of the same interactions, either end had been as likely to do what the other did; and
+    ``p_value`` the two-sided sign test between the two. All count only interactions after which
+    both chose again. They are nan where nobody followed anybody of another degree.
+    """
+
+    runs: int
+    interactions: int
+    level: float
+    nodes: pd.DataFrame
+    correlations: pd.DataFrame
+    upward: Estimate
+    by_chance: Estimate
+    p_value: float
+
+
+def followings(interactions: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each time an agent chose again after a miss.
+
+    Columns: run, interaction (the one that missed), node, partner, name and partner_name (as played
+    then), next_name (what the agent played next), follows (whether that is its partner's name).
+    ``interactions`` is the table of that name of an ensemble, in any order. Raises ``SpecError``
+    for a table without rows or columns, and for one with an interaction twice.
+    """
+    meetings = read_meetings(interactions)
+    rows, seats = np.nonzero(meetings.judged)
+    nodes, names = meetings.node_ids, meetings.names
+    return pd.DataFrame(
+        {
+            "run": meetings.run_ids[meetings.runs[rows]],
+            "interaction": meetings.numbers[rows],
+            "node": nodes[meetings.nodes[rows, seats]],
+            "partner": nodes[meetings.nodes[rows, 1 - seats]],
+            "name": names[meetings.played[rows, seats]],
+            "partner_name": names[meetings.played[rows, 1 - seats]],
+            "next_name": names[meetings.next[rows, seats]],
+            "follows": meetings.follows[rows, seats],
+        }
+    )
+
+
+def who_follows_whom(
+    interactions: pd.DataFrame,
+    graph: Any,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    samples: int = SAMPLES,
+    rng: Any = 0,
+) -> Following:
+    """Return who followed whom in ``interactions``, all of them played on ``graph``.
+
+    ``interactions`` is the table of that name of an ensemble, in any order. The graph, or its
+    ``Edges``, must be that of every run: an ensemble on a topology that is drawn at random has
+    another one in each, so draw it once and play on that.
+
+    Bounds of the correlations and of ``upward`` come from a bootstrap over runs. With a single run
+    it is over nodes (for ``upward``, over the followers), and holds only so far as nodes can be
+    taken as drawn from more of their kind. That of correlations over runs moves the data only some
+    of the way to each resample (the numerical bootstrap), since whole resamples of noisy rates are
+    noisier still. Noise in the rates pulls the correlation itself to 0: few chances per node cannot
+    show a strong one.
+
+    Betweenness is Freeman's (Sociometry 40, 35, 1977), as a share of the pairs. Above 2,000 nodes
+    it is estimated from ``samples`` of them, which on very large networks still takes long: 0
+    leaves it out (nan).
+
+    Under ``pairing="node"`` and ``"edge"`` hubs play more often than others. That gives them more
+    interactions, not a higher rate; but who has played more also remembers more, and the first
+    rounds are where most names change hands.
+
+    Raises ``SpecError`` for a table without rows or columns, an interaction twice, or a pair that
+    is no edge of the graph.
+    """
+    meetings = read_meetings(interactions)
+    edges = Edges.read(graph)
+    read_level(level)
+    samples = read_whole("samples", samples, 0, 10**9)
+    at = _locate(meetings, edges)
+    size = len(edges.nodes)
+    degree = np.bincount(np.concatenate([edges.first, edges.second]), minlength=size)
+    betweenness = _betweenness(edges, samples, rng)
+
+    partner = at[:, ::-1]
+    counts = {
+        "missed": np.bincount(at[meetings.missed].ravel(), minlength=size),
+        "chances": np.bincount(at[meetings.judged], minlength=size),
+        "followed": np.bincount(at[meetings.follows], minlength=size),
+        "exposed": np.bincount(partner[meetings.judged], minlength=size),
+        "copied": np.bincount(partner[meetings.follows], minlength=size),
+    }
+    ids = np.empty(size, dtype=object)
+    ids[:] = list(edges.nodes)
+    nodes = pd.DataFrame({"node": pd.Series(ids).infer_objects()})
+    nodes = nodes.assign(degree=degree, betweenness=betweenness, missed=counts["missed"])
+    rates = {"susceptibility": ("chances", "followed"), "influence": ("exposed", "copied")}
+    for rate, (tried, done) in rates.items():
+        low, high = wilson_interval(counts[done], counts[tried], level)
+        nodes[tried], nodes[done] = counts[tried], counts[done]
+        nodes[rate] = _ratio(counts[done], counts[tried])
+        nodes[f"{rate}_low"], nodes[f"{rate}_high"] = low, high
+
+    runs = len(meetings.run_ids)
+    rows = []
+    for rate, who in (("susceptibility", at), ("influence", partner)):
+        chances = _by_run(meetings.runs, who, meetings.judged, runs, size)
+        taken = _by_run(meetings.runs, who, meetings.follows, runs, size)
+        for centrality, place in (("degree", degree), ("betweenness", betweenness)):
+            found, known = _correlate(chances, taken, place.astype(float), level, resamples, rng)
+            rows.append((rate, centrality, *found, known))
+    upward, by_chance, p_value = _direction(meetings, at, degree, level, resamples, rng)
+    return Following(
+        runs=runs,
+        interactions=len(meetings.runs),
+        level=level,
+        nodes=nodes,
+        correlations=pd.DataFrame(
+            rows, columns=["rate", "centrality", "spearman", "low", "high", "nodes"]
+        ),
+        upward=upward,
+        by_chance=by_chance,
+        p_value=p_value,
+    )
+
+
+def _locate(meetings: Meetings, edges: Edges) -> Indices:
+    """Return the index in the graph of every agent that met, having checked that pairs are ties."""
+    place = {node: index for index, node in enumerate(edges.nodes)}
+    strange = [node for node in meetings.node_ids if node not in place]
+    if strange:
+        raise SpecError(
+            "graph", edges, f"no such node: {some(strange)}", "Give the graph that was played on."
+        )
+    at = np.array([place[node] for node in meetings.node_ids], dtype=np.intp)[meetings.nodes]
+    size = len(edges.nodes)
+    ties = np.minimum(edges.first, edges.second) * size + np.maximum(edges.first, edges.second)
+    pairs = at.min(axis=1) * size + at.max(axis=1)
+    wrong = np.flatnonzero(~np.isin(pairs, ties))
+    if len(wrong):
+        a, b = meetings.node_ids[meetings.nodes[wrong[0]]]
+        raise SpecError(
+            "graph",
+            edges,
+            f"{a!r} and {b!r} met, and no edge joins them",
+            "Give the graph that was played on; play all runs on one that was drawn once.",
+        )
+    return at
+
+
+def _betweenness(edges: Edges, samples: int, rng: Any) -> Floats:
+    size = len(edges.nodes)
+    if size > EXACT and not samples:
+        return np.full(size, np.nan)
+    plain: nx.Graph[int] = nx.Graph()
+    plain.add_nodes_from(range(size))
+    plain.add_edges_from(zip(edges.first.tolist(), edges.second.tolist(), strict=True))
+    drawn = min(samples, size) if size > EXACT else None
+    found = nx.betweenness_centrality(plain, k=drawn, seed=read_seed(rng) % 2**32)
+    return np.array([found[node] for node in range(size)])
+
+
+def _ratio(done: Any, tried: Any) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate: Floats = np.asarray(done, dtype=float) / np.asarray(tried, dtype=float)
+    return rate
+
+
+def _by_run(
+    runs: Indices, who: Indices, which: NDArray[np.bool_], count: int, size: int
+) -> sparse.csr_array:
+    """Return how often each node (columns) was one of ``which`` in each run (rows)."""
+    rows = np.broadcast_to(runs[:, None], who.shape)[which]
+    ones = np.ones(len(rows))
+    return sparse.coo_array((ones, (rows, who[which])), shape=(count, size)).tocsr()
+
+
+def _correlate(
+    tried: sparse.csr_array,
+    done: sparse.csr_array,
+    place: Floats,
+    level: float,
+    resamples: int,
+    rng: Any,
+) -> tuple[Estimate, int]:
+    """Return Spearman's correlation of the rate done / tried with a place on the network."""
+    runs, size = tried.shape
+    nothing = Estimate(math.nan, math.nan, math.nan)
+    rate = _ratio(done.sum(axis=0), tried.sum(axis=0))
+    known = np.flatnonzero(~np.isnan(rate) & ~np.isnan(place))
+    if len(known) < 2:
+        return nothing, len(known)
+    value = float(_spearman(rate[None, known], place[known])[0])
+    if math.isnan(value):
+        return nothing, len(known)
+    if runs == 1:
+        ranks = (_Ranks(rate[known]), _Ranks(place[known]))
+        samples = [
+            _pearson(ranks[0].weighted(weights), ranks[1].weighted(weights), weights)
+            for weights in Resampling(len(known), resamples, rng).counts()
+        ]
+        low, high = percentile_interval(np.concatenate(samples), level)
+    else:
+        samples = []
+        for weights in Resampling(runs, resamples, rng).counts(2 * size):
+            moved = (1 + STEP * (weights - 1)).T
+            rates = _ratio((done.T @ moved).T, (tried.T @ moved).T)
+            samples.append(_spearman(rates[:, known], place[known]))
+        low, high = damped_interval(np.concatenate(samples), value, level, STEP)
+    return Estimate(value, max(low, -1.0), min(high, 1.0)), len(known)
+
+
+def _spearman(rates: Floats, place: Floats) -> Floats:
+    """Return Spearman's correlation of each row with ``place``."""
+    from scipy import stats
+
+    ours = stats.rankdata(rates, axis=1)
+    theirs = np.broadcast_to(stats.rankdata(place), ours.shape)
+    return _pearson(ours, theirs, np.ones_like(ours))
+
+
+def _pearson(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Return weighted correlations row by row; nan where one side does not vary."""
+    total = weights.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = x - (weights * x).sum(axis=1, keepdims=True) / total
+        y = y - (weights * y).sum(axis=1, keepdims=True) / total
+        spread = (weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1)
+        found = (weights * x * y).sum(axis=1) / np.sqrt(spread)
+    return np.where(spread > 1e-9, found, np.nan)
+
+
+class _Ranks:
+    """Values that are ranked again and again, each counting as often as a resample has it."""
+
+    def __init__(self, values: Floats) -> None:
+        self.order = np.argsort(values, kind="stable")
+        self.starts = np.flatnonzero(np.diff(values[self.order], prepend=-np.inf) != 0)
+        self.lengths = np.diff(self.starts, append=len(values))
+
+    def weighted(self, weights: Floats) -> Floats:
+        """Return the mid-ranks of every value, one row per resample."""
+        tied = np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+        middle = np.cumsum(tied, axis=1) - tied / 2
+        ranks = np.empty_like(weights)
+        ranks[:, self.order] = np.repeat(middle, self.lengths, axis=1)
+        return ranks
+
+
+def _direction(
+    meetings: Meetings, at: Indices, degree: Indices, level: float, resamples: int, rng: Any
+) -> tuple[Estimate, Estimate, float]:
+    """Return the share of followings that go up, the same by chance, and the p-value."""
+    from scipy import stats
+
+    degrees = degree[at]
+    both_chose = meetings.judged.all(axis=1) & (degrees[:, 0] != degrees[:, 1])
+    follows = meetings.follows[both_chose]
+    lower = degrees[both_chose] < degrees[both_chose][:, ::-1]
+    total = int(follows.sum())
+    if not total:
+        nothing = Estimate(math.nan, math.nan, math.nan)
+        return nothing, nothing, math.nan
+    up = follows & lower
+    single = follows.sum(axis=1) == 1
+    ones = int(single.sum())
+    one_up = int(up[single].sum())
+    mutual = (total - ones) // 2
+    tail = (1 - level) / 2
+    chance = [(mutual + float(stats.binom.ppf(q, ones, 0.5))) / total for q in (tail, 1 - tail)]
+    p_value = float(stats.binomtest(one_up, ones).pvalue) if ones else 1.0
+
+    if len(meetings.run_ids) > 1:
+        groups = np.broadcast_to(meetings.runs[both_chose][:, None], follows.shape)[follows]
+        count = len(meetings.run_ids)
+    else:
+        followers, groups = np.unique(at[both_chose][follows], return_inverse=True)
+        count = len(followers)
+    ups = np.bincount(groups, weights=lower[follows], minlength=count)
+    alls = np.bincount(groups, minlength=count).astype(float)
+    samples = [
+        _ratio(weights @ ups, weights @ alls)
+        for weights in Resampling(count, resamples, rng).counts()
+    ]
+    return (
+        Estimate(int(up.sum()) / total, *percentile_interval(np.concatenate(samples), level)),
+        Estimate(0.5, *chance),
+        p_value,
+    )

@@ -1,0 +1,71 @@
+"""Loops compiled by numba; imported on use, through ``load``, for that takes a moment.
+
+What a loop computes, a module in plain Python says: here are only its innermost parts. Compiled
+code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says) and compiled again when its file
+changes; after a change in ``draws.py`` alone, remove the cache. Where nothing can be written, it is
+kept for the process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+PATIENCE = 1.0
+"""Seconds after which compiling is mentioned."""
+
+
+_loaded: dict[str, ModuleType] = {}
+
+
+_loading = threading.RLock()
+
+
+def load(name: str) -> ModuleType:
+    """Return the compiled module ``name`` of this package, compiling it where it must be.
+
+    Says so on standard error when that takes over a second. Threads that ask for it at the same
+    time all wait until it is there.
+    """
+    if name not in _loaded:
+        with _loading:
+            if name not in _loaded:
+                _loaded[name] = _load(f"{__name__}.{name}", name)
+    return _loaded[name]
+
+
+def is_loaded(name: str) -> bool:
+    """Whether the compiled module ``name`` is there already."""
+    return name in _loaded
+
+
+def _load(module: str, name: str) -> ModuleType:
+    numba: Any = import_module("numba")
+    with _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."):
+        try:
+            return import_module(module)
+        except RuntimeError as error:
+            if "cannot cache function" not in str(error):
+                raise
+            numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mesa_llm_norms-")
+            atexit.register(shutil.rmtree, numba.config.CACHE_DIR, ignore_errors=True)
+            return import_module(module)
+
+
+@contextmanager
+def _telling(text: str) -> Iterator[None]:
+    timer = threading.Timer(PATIENCE, lambda: print(text, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,169 @@
+"""Text that users write: read whole, and refused in one line where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mesa_llm_norms.errors import FileFormatError, SpecError
+
+MAX_BYTES = 20_000_000
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """Return the contents of a file in UTF-8 of at most ``MAX_BYTES``.
+
+    Raises ``FileFormatError`` with ``remedy`` for anything else.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise FileFormatError(path, "it is no regular file", remedy)
+        if path.stat().st_size > MAX_BYTES:
+            raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", remedy)
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problem = error.strerror or "it cannot be read"
+        raise FileFormatError(path, problem, "Check the path.") from error
+    except FileFormatError:
+        raise
+    except ValueError as error:
+        raise FileFormatError(path, "it is not UTF-8 text", remedy) from error
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Return the JSON object in a file; ``FileFormatError`` with ``remedy`` if there is none."""
+    try:
+        content = json.loads(read_text(path, remedy))
+    except FileFormatError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(path, f"it is not JSON: {error}", remedy) from error
+    if not isinstance(content, dict):
+        raise FileFormatError(path, "it does not hold a JSON object", remedy)
+    return content
+
+
+RUNS = Path("runs")
+
+
+SPEC = "spec.json"
+"""Of a live run the last file to be there: with it the run is at its end."""
+
+
+_HIDDEN = ".unfinished-"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ``SpecError`` unless a new folder can be written there: nothing is overwritten."""
+    with _refusing(folder, OSError, ValueError):
+        if "\0" in str(folder):
+            raise ValueError("there is a null character in its name")
+        if folder.is_dir() and not any(folder.iterdir()):
+            return
+        if folder.is_symlink() or folder.exists():
+            raise SpecError(
+                "out",
+                str(folder),
+                f"{folder} exists and nothing is overwritten",
+                "Give another folder, or move that one away.",
+            )
+        Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=_existing_parent(folder))).rmdir()
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder to write into, which becomes ``folder`` when the block ends well.
+
+    On any exception, an interrupt included, it is removed with all that is in it. Raises
+    ``SpecError`` where ``folder`` cannot be made or is taken.
+    """
+    check_folder(folder)
+    root = _existing_parent(folder)
+    hidden: Path | None = None
+    try:
+        with _refusing(folder, OSError):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder.parent))
+            hidden.chmod(0o777 & ~_umask())
+            yield hidden
+            check_folder(folder)  # somebody else may have made it meanwhile
+            if folder.is_dir():
+                folder.rmdir()
+            hidden.rename(folder)
+    except BaseException:
+        if hidden is not None:
+            shutil.rmtree(hidden, ignore_errors=True)
+        _remove_empty(folder.parent, root)
+        raise
+
+
+@contextmanager
+def finished_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder to write into, whose files go to ``folder`` when the block ends well.
+
+    ``folder`` is that of a live run, there from the start with its journal. What it holds already
+    stays, but for files of the same name.
+    """
+    with _refusing(folder, OSError):
+        hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder))
+        try:
+            yield hidden
+            for path in sorted(hidden.iterdir(), key=lambda path: path.name == SPEC):
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path, argument: str = "out") -> Iterator[Path]:
+    """Give a hidden path to write to, which becomes ``path`` when the block ends well."""
+    with _refusing(path, OSError, argument=argument):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden = path.with_name(f"{_HIDDEN}{os.getpid()}-{path.name}")
+        try:
+            yield hidden
+            hidden.replace(path)
+        finally:
+            hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def _refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Iterator[None]:
+    """Turn what the system refuses into ``SpecError``."""
+    try:
+        yield
+    except SpecError:
+        raise
+    except kinds as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SpecError(
+            argument,
+            str(path),
+            f"{path} cannot be written ({reason})",
+            "Give a place that you may write to.",
+        ) from error
+
+
+def _existing_parent(folder: Path) -> Path:
+    return next(parent for parent in folder.absolute().parents if parent.exists())
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove the folders that were made on the way, up to ``root``, as far as they are empty."""
+    for parent in (folder.absolute(), *folder.absolute().parents):
+        if parent == root:
+            return
+        with suppress(OSError):
+            parent.rmdir()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

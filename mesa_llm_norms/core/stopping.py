@@ -1,0 +1,206 @@
+"""The last interactions of a run, and whether they are what ends it.
+
+Names are numbers here, their places in the pool, so that compiled loops keep the same window.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.validation import read_whole
+
+FLIPPED_SHARE = 0.95
+"""Share of the names played that must be a committed one for a convention to count as flipped."""
+
+
+class Stop(NamedTuple):
+    """When a full window ends a run: this many matches, or this often one of these names.
+
+    A number of zero asks for nothing.
+    """
+
+    matches: int = 0
+    plays: int = 0
+    names: tuple[int, ...] = ()
+
+
+class Recent:
+    """The last ``size`` interactions, counted as they come, with a pool of ``names`` names.
+
+    ``ring`` holds for each the place of the first name in the high 16 bits and that of the second
+    in the low ones; the next goes to ``place``, and ``filled`` of them are there.
+    """
+
+    def __init__(self, size: int, names: int) -> None:
+        self.size = size
+        self.names = names
+        self.ring = array("I", bytes(4 * size))
+        self.place = self.filled = self.matched = 0
+        self.played = [0] * names
+
+    def add(self, name_a: int, name_b: int) -> None:
+        """Count one more interaction, and forget the one that falls out of the window."""
+        place, played = self.place, self.played
+        if self.filled == self.size:
+            old = self.ring[place]
+            old_a, old_b = old >> 16, old & 0xFFFF
+            played[old_a] -= 1
+            played[old_b] -= 1
+            self.matched -= old_a == old_b
+        else:
+            self.filled += 1
+        self.ring[place] = name_a << 16 | name_b
+        self.place = place + 1 if place + 1 < self.size else 0
+        self.matched += name_a == name_b
+        played[name_a] += 1
+        played[name_b] += 1
+
+    def resized(self, size: int) -> Recent:
+        """Return the same history seen through a window of another size."""
+        if size == self.size:
+            return self
+        other = Recent(size, self.names)
+        kept = self.in_order()[-size:]
+        other.view[: len(kept)] = kept
+        other.filled, other.place = len(kept), len(kept) % size
+        other.recount()
+        return other
+
+    @property
+    def view(self) -> NDArray[np.uint32]:
+        """The ring as an array that writes to it."""
+        return np.frombuffer(self.ring, np.uint32)
+
+    def in_order(self) -> NDArray[np.uint32]:
+        """Return what is in the ring, oldest first."""
+        held = self.view
+        return np.roll(held, -self.place) if self.filled == self.size else held[: self.filled]
+
+    def recount(self) -> None:
+        """Bring the counts in line with the ring after something else wrote to it."""
+        held = self.view[: self.filled].astype(np.int64)
+        first, second = held >> 16, held & 0xFFFF
+        counts = np.bincount(first, minlength=self.names)
+        self.played = (counts + np.bincount(second, minlength=self.names)).tolist()
+        self.matched = int((first == second).sum())
+
+    @property
+    def full(self) -> bool:
+        """Whether ``size`` interactions have been counted."""
+        return self.filled == self.size
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the counted interactions that matched."""
+        return self.matched / self.filled if self.filled else 0.0
+
+    def share(self, name: int) -> float:
+        """Share of the names played in the counted interactions that are ``name``."""
+        return self.played[name] / (2 * self.filled) if self.filled else 0.0
+
+    def leader(self) -> int | None:
+        """The name played most, None if nothing was; of equals, the earlier one in the pool."""
+        return max(range(self.names), key=self.played.__getitem__) if self.filled else None
+
+    def reaches(self, stop: Stop) -> bool:
+        """Whether the window is full and ends the run."""
+        if self.filled < self.size:
+            return False
+        if stop.matches and self.matched >= stop.matches:
+            return True
+        return bool(stop.plays) and any(self.played[name] >= stop.plays for name in stop.names)
+
+
+def converging(size: int, threshold: float) -> Stop:
+    """Return the stop at which at least ``threshold`` of ``size`` interactions matched."""
+    return Stop(matches=max(1, math.ceil(threshold * size)))
+
+
+def flipping(size: int, names: Sequence[int]) -> Stop:
+    """Return the stop at which 95% of the names in ``size`` interactions are one of ``names``."""
+    plays = math.ceil(FLIPPED_SHARE * 2 * size)
+    while (plays - 1) / (2 * size) >= FLIPPED_SHARE:
+        plays -= 1
+    while plays / (2 * size) < FLIPPED_SHARE:
+        plays += 1
+    return Stop(plays=plays, names=tuple(names))
+
+
+def check_stopping(until: str | None, window: float, threshold: float) -> None:
+    """Raise ``SpecError`` unless these say when a run ends."""
+    if until is not None and (not isinstance(until, str) or until not in ("converged", "flipped")):
+        raise SpecError(
+            "until",
+            until,
+            f"{until!r} is no way to end a run",
+            'Use "converged", "flipped" or None.',
+        )
+    for argument, value, high in (("window", window, 1_000), ("threshold", threshold, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= high:
+            raise SpecError(
+                argument, value, f"{value!r} is out of range", f"Use 0 to {high}, not 0."
+            )
+
+
+WINDOW = 3
+
+
+MOST = 10**9
+"""The largest number of rounds, or runs, that may be asked for."""
+
+
+MAX_ROUNDS = 1_000
+"""How many rounds a run may take when only ``until`` says when to stop."""
+
+
+class Goal(NamedTuple):
+    """When a run stops: ``until`` is ``converged``, ``flipped`` or None; see ``Course.reached``."""
+
+    until: str | None = None
+    window: float = WINDOW
+    threshold: float = 1.0
+
+
+class Outcome(NamedTuple):
+    """How a run stands."""
+
+    interactions: int
+    rounds: int
+    converged: bool
+    flipped: bool
+    winner: str | None
+    """The name played most in the last rounds (the window), None before the first interaction."""
+    share: float
+    """The winner's share of the names played in them."""
+    success_rate: float
+    """Share of their interactions that matched."""
+
+
+def check_goal(goal: Goal, committed_names: Sequence[str]) -> None:
+    """Raise ``SpecError`` for a goal that means nothing, or that nothing could reach."""
+    check_stopping(*goal)
+    if goal.until == "flipped" and not committed_names:
+        raise SpecError(
+            "until",
+            goal.until,
+            "nobody is committed, so no convention can be flipped",
+            'Commit somebody, such as committed={"M": 5}, or run until="converged".',
+        )
+
+
+def read_rounds(rounds: int | None, until: str | None) -> int:
+    """Return how many rounds may be played at most; ``SpecError`` if nothing would end the run."""
+    if rounds is None:
+        if until is None:
+            raise SpecError(
+                "rounds", rounds, "nothing says when to stop", "Give rounds= or until=."
+            )
+        return MAX_ROUNDS
+    return read_whole("rounds", rounds, 0, MOST)

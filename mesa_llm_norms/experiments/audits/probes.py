@@ -1,0 +1,415 @@
+"""Comprehension: questions about the rules and the remembered rounds, whose answers are known.
+
+Every question is put in the words of the mind's own prompt, after the situation it is about, and is
+answered by one of a few choices. So a model that cannot read a memory is told from one that reads
+it and has a preference.
+
+Probes of live minds: is a preference one for a name, or for a wording or a place in a list?
+
+``wording``
+    First choices under paraphrases of the prompt that ship. A preference that comes and goes with
+    the words is not one for a name.
+``order``
+    First choices with the names in one fixed order, and in all rotations. Whoever shows them in one
+    order measures places in a list.
+``place``
+    Of the answers under all rotations, how often the name shown first was chosen.
+``nonsense names``
+    First choices among made-up words that no model was trained on. A preference for Q or M that
+    comes from having read about this game cannot be there.
+``comprehension``
+    Questions about rules and remembered rounds with known answers (see ``comprehension``).
+
+A recorded mind and any other that is a function of memory reads no prompt: probes do not apply.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from mesa_llm_norms.analysis.intervals import Estimate, exact_interval, same_test
+from mesa_llm_norms.core.game import Game, Memory, Remembered, score
+from mesa_llm_norms.experiments.audits.individual import Answers, Asked, Interviewer, count
+from mesa_llm_norms.experiments.audits.preference import Preference, counted, equal
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.prompt import PARAPHRASES, Prompt, Template, points, shipped_template
+
+RULES, ROUNDS = "rules", "remembered rounds"
+
+
+MEMORIES = 3
+"""How many memories questions are asked about."""
+
+
+_FORM = """{situation}
+
+This time, do not pick a name. Answer a question about the game and about what is written above:
+{question}
+
+Answer with one of these and nothing else: {choices}"""
+
+
+class ComprehensionQuestion(NamedTuple):
+    """A question with a known answer: what it is about, its words, choices and the right one."""
+
+    about: str
+    text: str
+    choices: tuple[str, ...]
+    answer: str
+    memory: Memory
+
+
+def comprehension_questions(game: Game, seed: int) -> tuple[ComprehensionQuestion, ...]:
+    """Return the questions of an audit: the same for the same game and seed.
+
+    They are about the empty memory and about drawn ones, each with matches and misses in it.
+    """
+    chance = random.Random(seed)
+    found = list(_about_rules(game, chance))
+    drawn: list[Memory] = []
+    while len(drawn) < MEMORIES:
+        memory = _drawn_memory(game, chance)
+        if memory not in drawn:
+            drawn.append(memory)
+            found += _about_rounds(game, memory, chance)
+    return tuple(found)
+
+
+def put_question(template: Template, game: Game, question: ComprehensionQuestion) -> Prompt:
+    """Return the prompt that asks a question, in the mind's own wording of the game."""
+    told = template.fill(game, question.memory, game.pool)
+    user = _FORM.format(
+        situation=told.user, question=question.text, choices=", ".join(question.choices)
+    )
+    return Prompt(told.system, user)
+
+
+def _about_rules(game: Game, chance: random.Random) -> Iterator[ComprehensionQuestion]:
+    first, second = game.pool[:2]
+    worth = {points(game.reward), points(game.penalty), "0"}
+    worth |= {points(-game.reward), points(-game.penalty)} - {"0"}
+    choices = _shuffled(worth, chance)
+    yes = ("yes", "no")
+    yield ComprehensionQuestion(
+        RULES,
+        f"You pick {first} and the other player picks {first}. How many points do you get?",
+        choices,
+        points(game.reward),
+        (),
+    )
+    yield ComprehensionQuestion(
+        RULES,
+        f"You pick {first} and the other player picks {second}. How many points do you get?",
+        choices,
+        points(game.penalty),
+        (),
+    )
+    yield ComprehensionQuestion(
+        RULES,
+        f"You pick {second} and the other player picks {first}. How many points does the other "
+        "player get?",
+        choices,
+        points(game.penalty),
+        (),
+    )
+    yield ComprehensionQuestion(
+        RULES, "Can you see what the other player picks before you pick?", yes, "no", ()
+    )
+    yield ComprehensionQuestion(
+        RULES, "Is the other player the same in every round?", yes, "no", ()
+    )
+
+
+def _about_rounds(
+    game: Game, memory: Memory, chance: random.Random
+) -> Iterator[ComprehensionQuestion]:
+    number = chance.randint(1, len(memory))
+    own, partner = memory[number - 1]
+    names = game.pool
+    matches = sum(one.own == one.partner for one in memory)
+    sums = {
+        points(game.reward * won + game.penalty * (len(memory) - won))
+        for won in range(len(memory) + 1)
+    }
+    yield ComprehensionQuestion(
+        ROUNDS, f"Which name did you pick in round {number}?", names, own, memory
+    )
+    yield ComprehensionQuestion(
+        ROUNDS, f"Which name did the other player pick in round {number}?", names, partner, memory
+    )
+    if game.reward != game.penalty:
+        yield ComprehensionQuestion(
+            ROUNDS,
+            f"How many points did you get in round {number}?",
+            _shuffled({points(game.reward), points(game.penalty)}, chance),
+            points(game.payoff(own, partner)),
+            memory,
+        )
+    yield ComprehensionQuestion(
+        ROUNDS,
+        "In how many of these rounds did you and the other player pick the same name?",
+        tuple(map(str, range(len(memory) + 1))),
+        str(matches),
+        memory,
+    )
+    if len(sums) > 1:
+        yield ComprehensionQuestion(
+            ROUNDS,
+            "How many points did you get in these rounds together?",
+            _shuffled(sums, chance),
+            points(score(memory, game)),
+            memory,
+        )
+
+
+def _drawn_memory(game: Game, chance: random.Random) -> Memory:
+    """Return a full memory of drawn names, in about half of which both picked the same."""
+    memory = []
+    for _ in range(game.memory):
+        own = chance.choice(game.pool)
+        partner = own if chance.random() < 0.5 else chance.choice(game.pool)
+        memory.append(Remembered(own, partner))
+    return tuple(memory)
+
+
+def _shuffled(choices: set[str], chance: random.Random) -> tuple[str, ...]:
+    return tuple(chance.sample(sorted(choices), len(choices)))
+
+
+MASTERED = 0.9
+"""Share of comprehension questions that a mind should answer rightly for its choices to count."""
+
+
+_CONSONANTS, _VOWELS = "bdfgklmnprtvz", "aeiou"
+
+
+class Condition(NamedTuple):
+    """First choices in one condition, in numbers; the names are the condition's own."""
+
+    label: str
+    preference: Preference
+    unusable: int
+
+
+class Probe(NamedTuple):
+    """What came of one probe.
+
+    ``passed`` is None where nothing is shown either way and it only informs. ``p_value`` is that of
+    the test that conditions do not differ (``wording``, ``order``), or that no name or place is
+    preferred (``nonsense names``, ``place``).
+    """
+
+    kind: str
+    conditions: tuple[Condition, ...]
+    p_value: float | None
+    passed: bool | None
+    sentence: str
+
+
+class Asking(NamedTuple):
+    """One comprehension question, and what was answered: None for nothing that could be used."""
+
+    question: ComprehensionQuestion
+    reply: str | None
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is right."""
+        return self.reply == self.question.answer
+
+
+@dataclass(frozen=True)
+class Probes:
+    """All probes of one mind; where there are none, ``why_not`` says why and the rest is empty."""
+
+    why_not: str | None = None
+    probes: tuple[Probe, ...] = ()
+    comprehension: tuple[Asking, ...] = ()
+
+    @property
+    def understood(self) -> Estimate | None:
+        """The share of comprehension questions answered rightly, with its exact 95% interval."""
+        if not self.comprehension:
+            return None
+        right = sum(one.right for one in self.comprehension)
+        low, high = exact_interval(right, len(self.comprehension))
+        return Estimate(right / len(self.comprehension), low, high)
+
+    def as_object(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        understood = self.understood
+        return {
+            "applicable": self.why_not is None,
+            "why_not": self.why_not,
+            "probes": [
+                {
+                    "probe": one.kind,
+                    "conditions": [
+                        {
+                            "label": it.label,
+                            "unusable": it.unusable,
+                            **it.preference.as_object(),
+                        }
+                        for it in one.conditions
+                    ],
+                    "p_value": one.p_value,
+                    "passed": one.passed,
+                    "sentence": one.sentence,
+                }
+                for one in self.probes
+            ],
+            "comprehension": {
+                "right": understood._asdict() if understood is not None else None,
+                "questions": [
+                    {
+                        "about": one.question.about,
+                        "question": one.question.text,
+                        "memory": [list(pair) for pair in one.question.memory],
+                        "answer": one.question.answer,
+                        "reply": one.reply,
+                        "right": one.right,
+                    }
+                    for one in self.comprehension
+                ],
+            },
+        }
+
+
+def wordings(mind: LiveMind) -> tuple[Template, ...]:
+    """Return the mind's own wording, and the paraphrases that differ from it."""
+    shipped = (shipped_template(name) for name in PARAPHRASES)
+    return (mind.template, *(it for it in shipped if it.version != mind.template.version))
+
+
+def nonsense(number: int, seed: int) -> tuple[str, ...]:
+    """Return so many different made-up words of four letters."""
+    chance = random.Random(seed)
+    made: dict[str, None] = {}
+    while len(made) < number:
+        made["".join(chance.choice(kind) for kind in (_CONSONANTS, _VOWELS) * 2)] = None
+    return tuple(made)
+
+
+def probe_questions(
+    mind: LiveMind, game: Game, interviewer: Interviewer, times: int, seed: int
+) -> tuple[list[tuple[str, list[Asked]]], tuple[ComprehensionQuestion, ...]]:
+    """Return all there is to ask: first choices by condition, then comprehension questions."""
+    series = [
+        (
+            f"wording {template.version}",
+            interviewer.balanced(LiveMind(mind.server, template), game, (), times),
+        )
+        for template in wordings(mind)
+    ]
+    fixed = interviewer.with_order(mind, game.pool)
+    series.append(("fixed order", [Asked(fixed, game)] * times))
+    made_up = replace(game, pool=nonsense(len(game.pool), seed))
+    series.append(("nonsense names", interviewer.balanced(mind, made_up, (), times)))
+    return series, comprehension_questions(game, seed)
+
+
+def probe(
+    mind: LiveMind, game: Game, interviewer: Interviewer, times: int, seed: int, level: float
+) -> Probes:
+    """Ask all of it, ``times`` per condition, and return what it shows.
+
+    Raises ``CallError`` and ``BudgetError`` as a live run does.
+    """
+    series, questions = probe_questions(mind, game, interviewer, times, seed)
+    replies = {label: interviewer.ask(asked) for label, asked in series}
+    answers = interviewer.ask(
+        Asked(
+            interviewer.with_words(mind, put_question(mind.template, game, one)),
+            replace(game, pool=one.choices),
+        )
+        for one in questions
+    )
+    made_up = nonsense(len(game.pool), seed)
+    found = tuple(_read(replies, game.pool, made_up, level))
+    return Probes(None, found, tuple(map(Asking, questions, answers)))
+
+
+def comprehension_sentence(probes: Probes) -> str:
+    """Return how well questions were answered, in words."""
+    understood = probes.understood
+    assert understood is not None
+    parts = []
+    for about in dict.fromkeys(one.question.about for one in probes.comprehension):
+        some = [one for one in probes.comprehension if one.question.about == about]
+        what = "the rules" if about == RULES else "remembered rounds"
+        parts.append(f"{sum(one.right for one in some)} of {len(some)} about {what}")
+    enough = understood.value >= MASTERED
+    rest = "" if enough else "; its choices may show that it does not follow, not what it prefers"
+    return f"It answered {' and '.join(parts)} rightly{rest}."
+
+
+def _read(
+    replies: dict[str, list[str | None]],
+    pool: Sequence[str],
+    made_up: Sequence[str],
+    level: float,
+) -> Iterator[Probe]:
+    words = {label: it for label, it in replies.items() if label.startswith("wording ")}
+    own = next(iter(words.values()))
+    conditions = tuple(
+        _condition(label.removeprefix("wording "), count(it), pool, level)
+        for label, it in words.items()
+    )
+    yield _compared("wording", conditions, level, "the wording")
+    fixed = _condition("fixed order", count(replies["fixed order"]), pool, level)
+    rotated = _condition("all rotations", count(own), pool, level)
+    yield _compared("order", (rotated, fixed), level, "whether the order of names is fixed")
+    yield _place(own, pool, level)
+    strange = _condition("nonsense names", count(replies["nonsense names"]), made_up, level)
+    yield _nonsense(strange, level)
+
+
+def _condition(label: str, found: Answers, pool: Sequence[str], level: float) -> Condition:
+    preference = counted(pool, found.counts(pool), equal(pool), 1 - level)
+    return Condition(label, preference, found.unusable)
+
+
+def _compared(kind: str, conditions: tuple[Condition, ...], level: float, what: str) -> Probe:
+    p_value = same_test([one.preference.counts for one in conditions])
+    passed = p_value >= level
+    shown = "are not shown to depend" if passed else "depend"
+    return Probe(kind, conditions, p_value, passed, f"First choices {shown} on {what}.")
+
+
+def _place(replies: Sequence[str | None], pool: Sequence[str], level: float) -> Probe:
+    """Return how often the name in each place of the list was chosen, names themselves aside."""
+    size = len(pool)
+    places = [
+        (pool.index(reply) - turn) % size
+        for turn, reply in enumerate(replies)
+        if reply is not None and reply in pool
+    ]
+    labels = tuple(f"place {number}" for number in range(1, size + 1))
+    counts = [places.count(number) for number in range(size)]
+    preference = counted(labels, counts, equal(labels), 1 - level)
+    p_value = preference.p_value
+    passed = p_value is None or p_value >= level
+    favourite = preference.favourite
+    sentence = (
+        "No place in the list is shown to be preferred."
+        if passed
+        else f"What stands in {favourite.name} of the list is chosen {favourite.share.value:.0%} "
+        "of the time, whatever it is: names have to be shown in drawn orders."
+    )
+    condition = Condition("by place", preference, len(replies) - len(places))
+    return Probe("place", (condition,), p_value, passed, sentence)
+
+
+def _nonsense(condition: Condition, level: float) -> Probe:
+    p_value = condition.preference.p_value
+    favourite = condition.preference.favourite
+    biased = p_value is not None and p_value < level
+    sentence = (
+        f"Among made-up words it prefers {favourite.name}: preferences do not need names it knows."
+        if biased
+        else "Among made-up words no preference is shown."
+    )
+    return Probe("nonsense names", (condition,), p_value, None, sentence)

@@ -1,0 +1,358 @@
+"""The axes of a grid: an argument, the values it takes, and what each is called in a table.
+
+A sweep before it is played: what is fixed, what varies, how many runs; as read from TOML.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from mesa_llm_norms.core.files import read_text
+from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.errors import FileFormatError, SpecError
+from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, MindsGame, describe
+from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.graph_files import names_file, read_graph
+from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks.registry import fill, is_open
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
+from mesa_llm_norms.validation import read_seed, read_whole
+
+SPEC = (
+    *("graph", "names", "mind", "pairing", "memory", "reward", "penalty", "incumbent"),
+    "committed",
+)
+"""Arguments of ``run_ensemble`` that a spec is made of."""
+
+
+GOAL = ("until", "window", "threshold")
+
+
+ARGUMENTS = (*SPEC, *GOAL, "rounds", "size")
+"""What may be an axis."""
+
+
+NOBODY = "nobody"
+
+
+Label = str | int | float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An argument and its values, with a label for each.
+
+    ``column`` is what it is called in tables: as the argument, but for ``rounds``, which is
+    ``rounds_limit`` beside the rounds that were played. ``numbers`` says the same in numbers where
+    the values are some; ``unit`` is what these count.
+    """
+
+    argument: str
+    values: tuple[Any, ...]
+    labels: tuple[Label, ...]
+    numbers: tuple[float, ...] | None = None
+    unit: str = ""
+
+    @property
+    def column(self) -> str:
+        """What it is called in tables."""
+        return column_of(self.argument)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def column_of(argument: str) -> str:
+    """Return what an argument is called in tables."""
+    return "rounds_limit" if argument == "rounds" else argument
+
+
+def read_axis(argument: str, given: Any) -> Axis:
+    """Return an axis from a list of values, or from a mapping of labels to values."""
+    if isinstance(given, Mapping):
+        labels: tuple[Label, ...] = tuple(map(str, given))
+        values = tuple(given.values())
+    elif isinstance(given, Sequence) and not isinstance(given, (str, bytes)):
+        values = tuple(given)
+        labels = tuple(label(argument, value) for value in values)
+    elif hasattr(given, "tolist"):
+        return read_axis(argument, given.tolist())
+    else:
+        raise SpecError(
+            argument, given, f"{given!r} is no list of values", "Write a list, if only of one."
+        )
+    if not values:
+        raise SpecError(argument, given, "there is no value in the list", "Give one, or leave it.")
+    twice = [one for place, one in enumerate(labels) if one in labels[:place]]
+    if twice:
+        raise SpecError(
+            argument,
+            given,
+            f"two values are called {twice[0]!r}",
+            'Leave one out, or give each a label: {"label": value, ...}.',
+        )
+    numbers, unit = _numbers(argument, values)
+    return Axis(argument, values, labels, numbers, unit)
+
+
+def label(argument: str, value: Any) -> Label:
+    """Return what a value is called: itself if it is a number or a text."""
+    if argument == "committed":
+        return ", ".join(f"{name}={_amount(it)}" for name, it in (value or {}).items()) or NOBODY
+    if value is None:
+        return NOBODY if argument == "incumbent" else "none"
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if isinstance(value, Real):
+        return value.item() if hasattr(value, "item") else value  # type: ignore[return-value]
+    if argument == "names":
+        return ",".join(map(str, value))
+    if isinstance(value, Path):
+        return value.stem
+    if argument == "mind" and isinstance(value, Mapping):
+        if all(isinstance(share, Real) for share in value.values()):
+            return ", ".join(f"{label(argument, key)} {it:g}" for key, it in value.items())
+        return f"{len(set(map(str, value.values())))} minds by node"
+    if argument == "graph":
+        import random
+
+        return "{} nodes, {} edges".format(*size(read_graph(value, random.Random(0))))
+    return str(getattr(value, "label", value))
+
+
+def _amount(where: Any) -> str:
+    if isinstance(where, tuple) and len(where) == 2 and isinstance(where[1], str):
+        return f"{where[0]}:{where[1]}"
+    if isinstance(where, Real):
+        return str(where)
+    return "[" + ",".join(map(str, where)) + "]" if isinstance(where, Sequence) else str(where)
+
+
+def _numbers(argument: str, values: Sequence[Any]) -> tuple[tuple[float, ...] | None, str]:
+    """Return the values as numbers, and what they count, or None."""
+    if argument != "committed":
+        if all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
+            return tuple(float(value) for value in values), argument
+        return None, ""
+    read = [_one_amount(value or {}) for value in values]
+    if None in read:
+        return None, ""
+    kinds = {(name, where, share) for name, where, share, _ in read if name}  # type: ignore[misc]
+    if len(kinds) != 1:
+        return None, ""
+    ((name, where, share),) = kinds
+    unit = f"{'share' if share else 'number'} committed to {name}"
+    unit += f", {where}" if where else ""
+    return tuple(amount for *_, amount in read), unit  # type: ignore[misc]
+
+
+def _one_amount(committed: Mapping[str, Any]) -> tuple[str, str, bool, float] | None:
+    """Return the name, where, whether it is a share, and how much; None for what is no amount."""
+    if not committed:
+        return "", "", False, 0.0
+    if len(committed) > 1:
+        return None
+    ((name, amount),) = committed.items()
+    where = ""
+    if isinstance(amount, tuple) and len(amount) == 2 and isinstance(amount[1], str):
+        amount, where = amount
+    if isinstance(amount, bool) or not isinstance(amount, Real):
+        return None
+    return name, where, isinstance(amount, float), float(amount)
+
+
+MOST_CELLS = 100_000
+
+
+ALIASES = {"topology": "graph", "pool": "names", "rng": "seed"}
+
+
+RUN = ("runs", "seed", "keep_rounds")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid over arguments of ``run_ensemble``, and those that are the same in every cell.
+
+    All cells share the ``seed``: run k of each begins with the same draws.
+    """
+
+    axes: tuple[Axis, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    runs: int = 100
+    seed: int = 0
+    keep_rounds: bool = False
+
+    def __post_init__(self) -> None:
+        read_whole("runs", self.runs, 1, MOST)
+        if not isinstance(self.keep_rounds, bool):
+            raise SpecError(
+                "keep_rounds",
+                self.keep_rounds,
+                f"{self.keep_rounds!r} is neither",
+                "Say yes or no.",
+            )
+        count = len(self)
+        if count > MOST_CELLS:
+            raise SpecError(
+                "grid", count, f"{count:,} cells are too many", f"Use {MOST_CELLS:,} at most."
+            )
+
+    def __len__(self) -> int:
+        count = 1
+        for axis in self.axes:
+            count *= len(axis)
+        return count
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield the cells, the last axis running fastest; ``SpecError`` for one that cannot be."""
+        digests = Digests()
+        for places in itertools.product(*(range(len(axis)) for axis in self.axes)):
+            chosen = list(zip(self.axes, places, strict=True))
+            at = {axis.column: axis.labels[place] for axis, place in chosen}
+            given = {axis.argument: axis.values[place] for axis, place in chosen}
+            try:
+                yield _cell(at, {**self.fixed, **given}, self.seed, digests)
+            except SpecError as error:
+                if not at:
+                    raise
+                where = ", ".join(f"{column} {label}" for column, label in at.items())
+                raise SpecError(
+                    error.argument, error.value, f"{error.problem} (cell: {where})", error.remedy
+                ) from error
+
+
+def make_plan(
+    grid: Mapping[str, Any] | None,
+    fixed: Mapping[str, Any],
+    runs: Any = 100,
+    seed: Any = None,
+    keep_rounds: Any = False,
+) -> Plan:
+    """Return a plan from Python values; ``SpecError`` for an argument that is unknown."""
+    grid = {_known(name, ARGUMENTS): values for name, values in (grid or {}).items()}
+    fixed = {_known(name, ARGUMENTS): value for name, value in fixed.items()}
+    for name in grid:
+        if name in fixed:
+            raise SpecError(name, fixed[name], "it is both fixed and in the grid", "Keep one.")
+    axes = tuple(read_axis(name, values) for name, values in grid.items())
+    return Plan(axes, fixed, runs, read_seed(seed), keep_rounds)
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Return the plan in a TOML file: arguments, ``runs``, ``seed``, and a table ``[grid]``.
+
+    Graph and mind files are looked for beside it. Raises ``FileFormatError`` for what is no TOML,
+    ``SpecError`` for what it asks for and cannot be.
+    """
+    path = Path(path)
+    content = _read_toml(path)
+    grid: Any = content.pop("grid", {})
+    if not isinstance(grid, dict):
+        raise SpecError(
+            "grid", grid, "it is no table", 'Write [grid], then lines like mind = ["a"].'
+        )
+    run: dict[str, Any] = {}
+    for name in list(content):
+        known = _known(name, (*RUN, *ARGUMENTS))
+        if known in RUN:
+            run[known] = content.pop(name)
+    for name in grid:
+        if _alias(name) in RUN:
+            raise SpecError(name, grid[name], "it cannot vary", "Write it above all tables.")
+    near = path.parent
+    fixed = {name: _plain(_alias(name), value, near) for name, value in content.items()}
+    read = {it: _plain_axis(_alias(it), grid[it], near) for it in grid}
+    return make_plan(
+        read,
+        fixed,
+        run.get("runs", 100),
+        run.get("seed", 0),
+        run.get("keep_rounds", False),
+    )
+
+
+def _cell(at: Mapping[str, Any], arguments: Mapping[str, Any], seed: int, digests: Digests) -> Cell:
+    graph = arguments.get("graph", DEFAULT_GRAPH)
+    if "size" in arguments or is_open(graph):
+        graph = fill(graph, arguments.get("size"))
+    given = {name: arguments[name] for name in SPEC if name in arguments}
+    spec = Spec(**{**given, "graph": graph}, seed=seed)
+    if spec.live:
+        raise SpecError(
+            "mind",
+            spec.mind_label,
+            "a sweep has no budget, and plays in other processes, so it has no live minds",
+            "Play each cell with run_ensemble(..., calls=...), or sweep over recorded minds.",
+        )
+    goal = Goal("converged", WINDOW, 1.0)._replace(
+        **{name: arguments[name] for name in GOAL if name in arguments}
+    )
+    check_goal(goal, spec.committed_names)
+    most = read_rounds(arguments.get("rounds"), goal.until)
+    return Cell(at, describe(spec, goal, most, digests), MindsGame(spec, goal, most))
+
+
+def _alias(name: str) -> str:
+    """Return the argument that is also called so."""
+    return ALIASES.get(name, name)
+
+
+def _known(name: str, known: tuple[str, ...]) -> str:
+    """Return the argument that a key stands for."""
+    name = _alias(name)
+    if name in known:
+        return name
+    close = difflib.get_close_matches(str(name), [*known, *ALIASES], n=1)
+    raise SpecError(
+        str(name),
+        name,
+        f"a sweep has no {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+        f"Known are {', '.join(known)}, and in a file [grid].",
+    )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    remedy = "The page docs/sweeps.md shows what a sweep file looks like."
+    try:
+        return tomllib.loads(read_text(path, remedy))
+    except FileFormatError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(path, f"it is not TOML ({error})", remedy) from error
+
+
+def _plain_axis(argument: str, given: Any, near: Path) -> Any:
+    if isinstance(given, dict):
+        return {label: _plain(argument, value, near) for label, value in given.items()}
+    if isinstance(given, list):
+        return [_plain(argument, value, near) for value in given]
+    return given  # read_axis says what is wrong
+
+
+def _plain(argument: str, value: Any, near: Path) -> Any:
+    """Return a value of TOML as Python has it: files by their place, no one and nothing as None."""
+    if argument in ("incumbent", "until") and value == "none":
+        return None
+    if argument == "committed" and isinstance(value, dict):
+        return {name: _plan_amount(where) for name, where in value.items()} or None
+    if argument == "graph" and isinstance(value, str) and not is_open(value):
+        beside = near / value
+        return beside if names_file(value) or names_file(str(beside)) else value
+    if argument == "mind" and isinstance(value, str) and value.endswith((".json", ".csv")):
+        return near / value
+    return value
+
+
+def _plan_amount(where: Any) -> Any:
+    """Return a list of an amount and a placement as a pair, and of nodes as it is."""
+    if isinstance(where, list) and len(where) == 2 and where[1] in PLACEMENTS:
+        return tuple(where)
+    return where

@@ -1,0 +1,524 @@
+"""How a server is told that a reply may be a name of the pool and nothing else.
+
+``grammar``  llama.cpp: a grammar in its notation, GBNF
+``choice``   vLLM: the texts a reply may consist of
+``schema``   many, Ollama among them: a JSON schema
+``none``     the server takes nothing of the kind; only the prompt asks for a name
+
+The strongest comes first. Where a server samples, it is told to do so by temperature alone: top-p,
+top-k and their like are set to change nothing, where they would otherwise have another default.
+
+What a server of chat completions sends back, in the words of this package.
+
+Many programs speak this protocol, each a little differently, and the SDK checks nothing of what it
+reads. So what is used is read here from the JSON itself, and ``ValueError`` raised for what is not
+the protocol's.
+
+The probability of each name, from those of the tokens that a reply could have begun with.
+
+A model writes tokens, and several can stand for one name: the whole of it, or any beginning of it
+that no other name shares. Where the server holds the reply to the pool, the first token then
+settles the name, and a name has the sum of what its tokens have. Where nothing holds the reply,
+only a token that is a whole name counts, and the names together must have most of the probability:
+a model that was about to say something else has not chosen.
+
+What is returned is right to within ``MOST_DOUBT``, or nothing is returned. In doubt is what a token
+has that more than one name begins with, and what a name may have that the server left out: servers
+list the likeliest tokens only, so each name could have one more, no likelier than the least listed.
+
+What a server of chat completions can do, found out by asking.
+
+Nothing is assumed, for several servers take every field of a request and silently pass over those
+they do not know. Each question is one that no model would answer with one of two made-up names. So
+where a reply is one of them, the server held it to them. Whether the probabilities that come with
+it are those that were sampled from, or the model's own, shows when it is asked again, colder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from mesa_llm_norms.errors import CallError
+from mesa_llm_norms.llm.prompt import Prompt, name_schema, read_json, read_plain
+from mesa_llm_norms.llm.provider import Usage
+from mesa_llm_norms.llm.retry import kind_of, plain, retry_after
+
+if TYPE_CHECKING:
+    from openai import OpenAIError
+
+
+Constraint: TypeAlias = Literal["grammar", "choice", "schema", "none"]
+
+
+LISTED = 20
+"""Of how many tokens probabilities are asked: no more, most servers refuse."""
+
+
+LISTED_AT_MOST = 1_000
+"""Likewise of llama.cpp, which has no limit of its own."""
+
+
+def constrained(constraint: Constraint, pool: Sequence[str]) -> dict[str, Any]:
+    """Return the fields by which a request holds the reply to ``pool``."""
+    match constraint:
+        case "grammar":
+            return {
+                "grammar": grammar(pool),
+                "samplers": ["temperature"],
+                # For servers built on llama.cpp that know grammars but not this list:
+                "top_p": 1.0,
+                "top_k": 0,
+                "min_p": 0.0,
+                "repeat_penalty": 1.0,
+            }
+        case "choice":
+            return {
+                "structured_outputs": {"choice": list(pool)},
+                "top_p": 1.0,
+                "top_k": -1,
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+            }
+        case "schema":
+            schema = {"name": "choice", "strict": True, "schema": name_schema(pool)}
+            return {
+                "response_format": {"type": "json_schema", "json_schema": schema},
+                "top_p": 1.0,
+            }
+        case "none":
+            return {"top_p": 1.0}
+
+
+def listed(constraint: Constraint, pool: Sequence[str]) -> dict[str, Any]:
+    """Return the fields by which a request asks for the probabilities of tokens.
+
+    The number asked for is in ``top_logprobs``. A name can begin with several tokens, so llama.cpp
+    is asked for enough to have them all.
+    """
+    if constraint != "grammar":
+        return {"logprobs": True, "top_logprobs": LISTED}
+    number = min(LISTED + 8 * len(pool), LISTED_AT_MOST)
+    return {"logprobs": True, "top_logprobs": number, "post_sampling_probs": True}
+
+
+def grammar(pool: Sequence[str]) -> str:
+    """Return the GBNF grammar of the names of ``pool``."""
+    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in pool)
+    return "root ::= " + " | ".join(f'"{name}"' for name in names)
+
+
+def read(constraint: Constraint, text: str, pool: Sequence[str]) -> str | None:
+    """Return the name that a reply under a constraint gives, or None."""
+    return read_json(text, pool) if constraint == "schema" else read_plain(text, pool)
+
+
+STOPS = {
+    "length": "it was cut off at max_tokens",
+    "content_filter": "the server's filter stopped it",
+    "tool_calls": "it called a tool, and there is none",
+    "function_call": "it called a function, and there is none",
+}
+"""Why a reply that did not end of itself is unusable."""
+
+
+class Answer(NamedTuple):
+    """A chat completion: ``position`` is what the server says of the first token, where it does."""
+
+    text: str
+    stop: str | None
+    refusal: str | None
+    position: Position | None
+    usage: Usage
+    model: str | None
+
+    @property
+    def problem(self) -> str | None:
+        """Why no name can be read from it, or None."""
+        if self.refusal:
+            return "the model refused to answer"
+        if self.stop is None:
+            return "it does not say why it ended"
+        if self.stop == "stop":
+            return None
+        return STOPS.get(self.stop, f"it ended in a way unknown here: {self.stop}")
+
+
+def read_answer(content: object, asked: int) -> Answer:
+    """Return the completion that came back; probabilities were asked of that many tokens."""
+    content = _mapping(content)
+    choices = content.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise ValueError("no choices")
+    choice = _mapping(choices[0])
+    message = _mapping(choice.get("message"))
+    return Answer(
+        text=_text(message, "content") or "",
+        stop=_text(choice, "finish_reason"),
+        refusal=_text(message, "refusal"),
+        position=read_position(choice, asked) if asked else None,
+        usage=read_usage(content.get("usage")),
+        model=_text(content, "model"),
+    )
+
+
+def read_usage(usage: object) -> Usage:
+    """Return what a completion used, nothing where the server does not say."""
+    if usage is None:
+        return Usage()
+    counts = _mapping(usage)
+    return Usage(
+        input_tokens=_count(counts, "prompt_tokens"),
+        output_tokens=_count(counts, "completion_tokens"),
+        thinking_tokens=_count(counts.get("completion_tokens_details"), "reasoning_tokens"),
+        cached_tokens=_count(counts.get("prompt_tokens_details"), "cached_tokens"),
+    )
+
+
+def read_models(content: object) -> list[str]:
+    """Return the ids of the models a server lists."""
+    listed = _mapping(content).get("data") or []
+    if not isinstance(listed, list):
+        raise ValueError("no list of models")
+    return [str(_mapping(model)["id"]) for model in listed if "id" in _mapping(model)]
+
+
+def call_error(server: str, error: OpenAIError, secrets: Iterable[str]) -> CallError:
+    """Return the ``CallError`` of ``server`` for an error of the SDK, with ``secrets`` cut out."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        said = _said(error.body) or error.response.reason_phrase or "no reason given"
+        after = retry_after(error.response.headers)
+        status = error.status_code
+        return CallError(server, kind_of(status), plain(said, secrets), status, after)
+    if isinstance(error, openai.APITimeoutError):
+        return CallError(server, "timeout", "the network timed out")
+    if isinstance(error, openai.APIConnectionError):
+        # Only the name: the text may quote a header.
+        cause = type(error.__cause__ or error).__name__
+        return CallError(server, "connection", f"the connection failed ({cause})")
+    return CallError(server, "garbled", plain(str(error), secrets))
+
+
+def _said(body: object) -> str | None:
+    """Return the words in the body of an error; servers put them in different places."""
+    if isinstance(body, Mapping):
+        body = body.get("message") or body.get("detail") or body.get("error")
+    return str(body).strip() if body else None
+
+
+def _mapping(thing: object) -> Mapping[str, Any]:
+    if not isinstance(thing, Mapping):
+        raise ValueError("no object where there should be one")
+    return thing
+
+
+def _text(thing: Mapping[str, Any], key: str) -> str | None:
+    text = thing.get(key)
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"{key} is no text")
+    return text
+
+
+def _count(thing: object, key: str) -> int:
+    number = _mapping(thing).get(key) if thing is not None else None
+    if number is None:
+        return 0
+    if not isinstance(number, int) or number < 0:
+        raise ValueError(f"no number of {key}")
+    return number
+
+
+MOST_DOUBT = 0.001
+"""The most that may be in doubt, as a share of what the names have."""
+
+
+LEAST_SHARE = 0.5
+"""The least the names must have together where nothing holds the reply to them."""
+
+
+SEVERAL = -1
+"""Stands for a name in a table where there is more than one."""
+
+
+MARKERS = "▁Ġ \n"
+"""What a token of a word begins with in some vocabularies, beside the word."""
+
+
+class Position(NamedTuple):
+    """What a server says of one place in its reply.
+
+    ``written`` is the token that came to stand there, ``tokens`` the likeliest ones with their
+    probabilities, none of them zero, and ``complete`` whether there are no others.
+    """
+
+    written: bytes
+    tokens: tuple[tuple[bytes, float], ...]
+    complete: bool
+
+    def share(self, pool: tuple[str, ...]) -> float:
+        """Return the part of what is listed that is with beginnings of names of ``pool``."""
+        known = beginnings(pool)
+        named = math.fsum(chance for text, chance in self.tokens if text in known)
+        return named / math.fsum(chance for _, chance in self.tokens)
+
+
+def read_position(choice: Mapping[str, Any], asked: int) -> Position | None:
+    """Return what a choice of a chat completion says of its first token, ``asked`` for that many.
+
+    None where it says nothing, or what cannot be probabilities. llama.cpp gives probabilities after
+    sampling by other words than log-probabilities.
+    """
+    try:
+        first = choice["logprobs"]["content"][0]
+        rows = first["top_probs"] if "top_probs" in first else first["top_logprobs"]
+        found = tuple((_token_text(row), _chance(row)) for row in rows)
+        written = _token_text(first)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    tokens = tuple((text, chance) for text, chance in found if chance > 0)
+    if not tokens or math.fsum(chance for _, chance in tokens) > 1 + MOST_DOUBT:
+        return None
+    return Position(written, tokens, complete=len(tokens) < asked)
+
+
+def name_chances(
+    position: Position, pool: tuple[str, ...], temperature: float, constrained: bool
+) -> tuple[float, ...] | None:
+    """Return the probability of each name of ``pool``, in its order, or None where in doubt.
+
+    The probabilities of tokens are raised to 1 / ``temperature``: 1 leaves them as they are, and 0
+    leaves the likeliest name alone. ``constrained`` tells whether the server holds the reply to the
+    pool.
+    """
+    known, whole = beginnings(pool), {name.encode(): place for place, name in enumerate(pool)}
+    named: list[tuple[int, float]] = []
+    other: list[float] = []
+    for text, chance in position.tokens:
+        place = known.get(text) if constrained else _place_of_word(text, known, whole)
+        if place is None:
+            other.append(chance)
+        else:
+            named.append((place, chance))
+    rivals = [chance for _, chance in named] + ([] if constrained else other)
+    if not rivals:
+        return None
+    highest, least = max(rivals), min(chance for _, chance in position.tokens)
+    weights = [0.0] * len(pool)
+    doubt = 0.0 if position.complete else len(pool) * _heated(least / highest, temperature)
+    for place, chance in named:
+        weight = _heated(chance / highest, temperature)
+        if place == SEVERAL:
+            doubt += weight
+        else:
+            weights[place] += weight
+    total = math.fsum(weights)
+    if not total or doubt > MOST_DOUBT * total:
+        return None
+    if not constrained:
+        rest = math.fsum(_heated(chance / highest, temperature) for chance in other)
+        if total < LEAST_SHARE * (total + rest):
+            return None
+    if temperature == 0:
+        likeliest = weights.index(max(weights))
+        return tuple(float(place == likeliest) for place in range(len(pool)))
+    return tuple(weight / total for weight in weights)
+
+
+@lru_cache(64)
+def beginnings(pool: tuple[str, ...]) -> dict[bytes, int]:
+    """Return, for every beginning of a name, which name of the pool it is of, or ``SEVERAL``."""
+    found: dict[bytes, int] = {}
+    for place, name in enumerate(pool):
+        text = name.encode()
+        for end in range(1, len(text) + 1):
+            start = text[:end]
+            found[start] = SEVERAL if start in found else place
+    return found
+
+
+def _place_of_word(
+    text: bytes, known: Mapping[bytes, int], whole: Mapping[bytes, int]
+) -> int | None:
+    """Return which name a token begins where anything may follow; only a whole name is sure."""
+    bare = text if text in whole else text.decode(errors="replace").lstrip(MARKERS).encode()
+    if text and not bare:
+        return SEVERAL
+    return known[bare] if bare in whole else SEVERAL if bare in known else None
+
+
+def _heated(ratio: float, temperature: float) -> float:
+    if temperature == 0:
+        return float(ratio >= 1)
+    return float(ratio ** (1 / temperature))
+
+
+def _token_text(row: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a token; its text may lack some, for it can end inside a letter."""
+    given = row.get("bytes")
+    return bytes(given) if given else str(row["token"]).encode()
+
+
+def _chance(row: Mapping[str, Any]) -> float:
+    chance = float(row["prob"]) if "prob" in row else math.exp(float(row["logprob"]))
+    if not 0 <= chance <= 1 + MOST_DOUBT:
+        raise ValueError(chance)
+    return chance
+
+
+MADE_UP = ("Zuqta", "Wibbo")
+
+
+QUESTION = Prompt("Answer in one word.", "Write the name of any city.")
+"""Many answers are right, so that the temperature shows in their probabilities."""
+
+
+Probabilities: TypeAlias = Literal["none", "before", "after"]
+
+
+Ask: TypeAlias = Callable[[Prompt, Mapping[str, Any]], Awaitable[Answer]]
+"""Makes one call with a prompt and these fields of the request."""
+
+
+COLDER = 0.5
+"""The temperature of the second of two questions, of which the first has 1: it doubles differences
+of log-probabilities where these are after sampling."""
+
+
+_ALL = 0.99
+"""The share of all probability that is with two names, if no other can be."""
+
+
+_HOLDING: tuple[Constraint, ...] = ("grammar", "choice")
+"""The constraints under which a single token may decide."""
+
+
+FAR_DOWN = 5
+"""Which of the likeliest tokens the likeliest is compared with: the two should differ enough."""
+
+
+NOT_TAKEN = ("refused", "failed")
+"""How servers answer to a field they will not have; some with a status of their own failure."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """``constraint`` is the strongest that the server keeps a sampled reply to.
+
+    ``probabilities`` tells whether it says how likely each token was: not at all, as they were
+    before sampling, or after it. With the constraints ``grammar`` and ``choice`` they come with a
+    constrained reply, otherwise with one that nothing holds.
+    """
+
+    constraint: Constraint
+    probabilities: Probabilities
+
+    @property
+    def distributions(self) -> bool:
+        """Whether a call can give the probability of every name."""
+        return self.probabilities != "none"
+
+    @property
+    def drawing(self) -> Constraint:
+        """The constraint of the calls that give probabilities."""
+        return self.constraint if self.constraint in _HOLDING else "none"
+
+    def as_json(self) -> dict[str, str]:
+        """Return both, by name."""
+        return asdict(self)
+
+
+async def find_abilities(ask: Ask) -> Abilities:
+    """Return what the server behind ``ask`` can do, in one call to ten.
+
+    Raises ``CallError`` where it cannot be asked at all.
+    """
+    for constraint in _HOLDING:
+        if answer := await _held(constraint, ask):
+            return Abilities(constraint, await _told(constraint, answer, ask))
+    held = await _held("schema", ask)
+    return Abilities("schema" if held else "none", await _told_freely(ask))
+
+
+async def _held(constraint: Constraint, ask: Ask, temperature: float = 1.0) -> Answer | None:
+    """Return the answer to a question under a constraint, if the server kept to it."""
+    fields = {**constrained(constraint, MADE_UP), "temperature": temperature}
+    if constraint != "schema":
+        fields |= listed(constraint, MADE_UP)
+    answer = await _taken(fields, ask)
+    if answer is None or answer.problem or read(constraint, answer.text, MADE_UP) is None:
+        return None
+    return answer
+
+
+async def _taken(fields: Mapping[str, Any], ask: Ask) -> Answer | None:
+    """Return the answer to a request with these fields, or None if the server will not have them.
+
+    A failure of the server's own counts only when it comes again: it may have had another reason.
+    """
+    for last in (False, True):
+        try:
+            return await ask(QUESTION, fields)
+        except CallError as error:
+            if error.kind not in NOT_TAKEN:
+                raise
+            if error.kind == "refused" or last:
+                break
+    return None
+
+
+async def _told(constraint: Constraint, answer: Answer, ask: Ask) -> Probabilities:
+    """Return whether the probabilities with a constrained answer are those after sampling.
+
+    Some servers list them after the constraint and before the temperature, so that alone which of
+    the two names they are with does not tell.
+    """
+    if answer.position is None:
+        return "none"
+    if answer.position.share(MADE_UP) <= _ALL:
+        return "before"
+    colder = await _held(constraint, ask, COLDER)
+    if colder is None or colder.position is None:
+        return "none"
+    odds = []
+    for position in (answer.position, colder.position):
+        chances = name_chances(position, MADE_UP, 1.0, constrained=True)
+        if chances is None or not all(chances):
+            return "none"
+        odds.append(abs(math.log(chances[0] / chances[1])))
+    return _shown(*odds)
+
+
+async def _told_freely(ask: Ask) -> Probabilities:
+    """Return the same where nothing holds a reply: after sampling, the temperature shows.
+
+    Halving it doubles the difference of two log-probabilities. Where it does neither that nor
+    nothing, or there is too little to tell by, no use can be made of them.
+    """
+    lists = []
+    for temperature in (1.0, COLDER):
+        fields = {**constrained("none", MADE_UP), **listed("none", MADE_UP)}
+        answer = await _taken({**fields, "temperature": temperature}, ask)
+        if answer is None:
+            # Without what it would not take, so that an error of any other cause is raised.
+            await ask(QUESTION, {**constrained("none", MADE_UP), "temperature": temperature})
+            return "none"
+        if answer.position is None:
+            return "none"
+        lists.append(sorted((chance for _, chance in answer.position.tokens), reverse=True))
+    rank = min(FAR_DOWN, *map(len, lists)) - 1
+    warm, cold = (math.log(chances[0] / chances[rank]) for chances in lists)
+    return _shown(warm, cold)
+
+
+def _shown(warm: float, cold: float) -> Probabilities:
+    """Return what two differences of log-probabilities tell, at both temperatures of the test."""
+    if warm < 0.1:
+        return "none"
+    if abs(cold / warm - 1) < 0.1:
+        return "before"
+    return "after" if abs(cold / warm - 1 / COLDER) < 0.2 else "none"

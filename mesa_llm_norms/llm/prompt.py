@@ -1,0 +1,257 @@
+"""What an agent is told: a template filled with the game and its own memory.
+
+A template is a text file of four parts, each under its heading on a line of its own::
+
+    [system]   the rules; may hold $reward and $penalty
+    [user]     the situation; must hold $names, $memory and $score, and may hold $length
+    [round]    one remembered interaction: $number, $own, $partner, $points
+    [none]     what stands for the memory of an agent that has not met anyone
+
+Everything an agent may know must be in it somewhere: ``Template`` refuses one that leaves a part
+out. What is filled in is data: it is put in once and never read as a template again.
+
+Reading a name out of a reply: it is there to the letter, or there is none.
+
+Nothing is guessed, put into another case, or looked for inside a sentence. What is not exactly a
+name of the pool is unusable, and whoever asked decides what becomes of that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from string import Template as Text
+from typing import Any, NamedTuple
+
+from mesa_llm_norms.core.files import read_text
+from mesa_llm_norms.core.game import Game, Memory, score
+from mesa_llm_norms.errors import FileFormatError, PoolError, some
+
+DEFAULT = "naming-1"
+"""The template that ships. Its wording never changes under this name: a new one gets a new name."""
+
+
+PARAPHRASES = ("naming-2", "naming-3")
+"""The same game in other words, to see what hangs on the wording."""
+
+
+LONGEST_NAME = 24
+
+
+HEADINGS = ("system", "user", "round", "none")
+
+
+_REQUIRED = {
+    "system and user": ("reward", "penalty", "names", "memory", "score"),
+    "round": ("own", "partner", "points"),
+}
+
+
+_ALLOWED = {
+    "system": ("reward", "penalty", "length"),
+    "user": ("reward", "penalty", "length", "names", "memory", "score"),
+    "round": ("number", "own", "partner", "points"),
+    "none": (),
+}
+
+
+_REMEDY = "See docs/live.md for what a template holds; start from a copy of the one that ships."
+
+
+class Prompt(NamedTuple):
+    """The two texts of one question, exactly as they are sent."""
+
+    system: str
+    user: str
+
+
+class Template:
+    """The wording of a prompt; ``version`` names it and no other wording."""
+
+    def __init__(self, text: str, name: str = "template") -> None:
+        self.text = text
+        self.name = name
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        self.version = name if name == DEFAULT else f"{name}-{digest}"
+        self._parts = _read_parts(text, name)
+        self._known: tuple[Game, Mapping[str, str]] | None = None
+
+    def fill(self, game: Game, memory: Memory, order: Sequence[str]) -> Prompt:
+        """Return what an agent with this memory is told, the names in this order."""
+        rules = self._rules_of(game)
+        worth = {True: rules["reward"], False: rules["penalty"]}
+        line = self._parts["round"]
+        rounds = [
+            line % {"number": number, "own": own, "partner": other, "points": worth[own == other]}
+            for number, (own, other) in enumerate(memory, start=1)
+        ]
+        situation = {
+            **rules,
+            "names": ", ".join(order),
+            "memory": "\n".join(rounds) or self._parts["none"] % (),
+            "score": points(score(memory, game)),
+        }
+        return Prompt(rules["system"], self._parts["user"] % situation)
+
+    def _rules_of(self, game: Game) -> Mapping[str, str]:
+        """Return what is the same in every prompt of a game."""
+        if self._known is None or self._known[0] != game:
+            rules = {
+                "reward": points(game.reward),
+                "penalty": points(game.penalty),
+                "length": str(game.memory),
+            }
+            rules["system"] = self._parts["system"] % rules
+            self._known = game, rules
+        return self._known[1]
+
+
+def default_template() -> Template:
+    """Return the template that minds have where none is given."""
+    return shipped_template(DEFAULT)
+
+
+@cache
+def shipped_template(name: str) -> Template:
+    """Return a template that ships: ``DEFAULT`` or one of ``PARAPHRASES``."""
+    file = resources.files(__package__).joinpath("prompts", f"{name}.txt")
+    return Template(file.read_text(encoding="utf-8"), name)
+
+
+def read_template(path: str | Path) -> Template:
+    """Return the template in a file; ``FileFormatError`` says what it lacks."""
+    return Template(read_text(Path(path), _REMEDY), Path(path).stem)
+
+
+def points(value: float) -> str:
+    """Return a number of points with its sign: ``+100``, ``-50``, ``0``."""
+    return f"{value:+.15g}" if value else "0"
+
+
+def check_names(pool: Sequence[str]) -> None:
+    """Raise ``PoolError`` for a name that a model could take for more than a name.
+
+    In a prompt a name stands among sentences. One may have letters, digits, symbols (emoji too),
+    hyphens, apostrophes, dots and low lines, 24 characters at most: no spaces, quotes or brackets.
+    """
+    bad = [name for name in pool if not _is_plain(name)]
+    if bad:
+        raise PoolError(
+            "names",
+            tuple(pool),
+            f"not to be put into a prompt: {some(bad)}",
+            f"For live minds use at most {LONGEST_NAME} letters, digits or symbols without spaces.",
+        )
+
+
+def _is_plain(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and all(
+        unicodedata.category(letter)[0] in "LMN"
+        or unicodedata.category(letter) in ("So", "Sk")
+        or letter in "-_'."
+        for letter in name
+    )
+
+
+def _read_parts(text: str, name: str) -> Mapping[str, str]:
+    """Return the parts of a template, as texts to be filled by ``%`` with a mapping of fields."""
+    pieces = re.split(r"^\[(\w+)\][ \t]*$", text, flags=re.MULTILINE)
+    found = dict(zip(pieces[1::2], (piece.strip() for piece in pieces[2::2]), strict=True))
+    if pieces[0].strip() or sorted(pieces[1::2]) != sorted(HEADINGS):
+        headings = ", ".join(f"[{heading}]" for heading in HEADINGS)
+        raise FileFormatError(name, f"its parts are not {headings}, once each", _REMEDY)
+    parts = {heading: Text(found[heading]) for heading in HEADINGS}
+    for heading, part in parts.items():
+        if not part.is_valid():
+            raise FileFormatError(
+                name, f"[{heading}] holds a $ that names nothing", "Write $$ for a dollar sign."
+            )
+        unknown = [
+            f"${field}" for field in part.get_identifiers() if field not in _ALLOWED[heading]
+        ]
+        if unknown:
+            known = " ".join(f"${field}" for field in _ALLOWED[heading]) or "no field"
+            raise FileFormatError(
+                name, f"[{heading}] holds {', '.join(unknown)}", f"It may hold {known}."
+            )
+    for where, fields in _REQUIRED.items():
+        given = {
+            field for heading in where.split(" and ") for field in parts[heading].get_identifiers()
+        }
+        missing = [f"${field}" for field in fields if field not in given]
+        if missing:
+            raise FileFormatError(name, f"it never mentions {', '.join(missing)}", _REMEDY)
+    if not found["none"]:
+        raise FileFormatError(name, "[none] is empty", "Say there what an empty memory looks like.")
+    return {heading: _for_percent(part) for heading, part in parts.items()}
+
+
+def _for_percent(part: Text) -> str:
+    """Return a text with ``$field`` as one with ``%(field)s``, which is filled far faster."""
+
+    def field(found: re.Match[str]) -> str:
+        return "$" if found["escaped"] else f"%({found['named'] or found['braced']})s"
+
+    return part.pattern.sub(field, part.template.replace("%", "%%"))
+
+
+QUOTES = ('""', "''", "“”", "‘’", "«»", "``")  # noqa: RUF001  (these are meant)
+"""The marks a model may put around a name: the opening one and the closing one."""
+
+
+def name_schema(pool: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON schema of an object with one property, ``name``, out of ``pool``.
+
+    The names stand in the order of the pool, whatever order a prompt shows them in: servers compile
+    a schema and keep it, so each order would cost a compilation of its own.
+    """
+    return {
+        "type": "object",
+        "properties": {"name": {"type": "string", "enum": list(pool)}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+
+
+def read_json(text: str, pool: Sequence[str]) -> str | None:
+    """Return the name in a JSON object that holds ``name`` and nothing else, or None."""
+    try:
+        # As tuples of pairs, which no array becomes and in which a key given twice is seen.
+        content = json.loads(text, object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
+        return None
+    return next((name for name in pool if content == (("name", name),)), None)
+
+
+def read_plain(text: str, pool: Sequence[str]) -> str | None:
+    """Return the name that a reply in words consists of, or None.
+
+    Space around it does not count. Nor do a pair of quotation marks and one full stop at the end,
+    unless the name itself has them, or different names would remain.
+    """
+    bare = text.strip()
+    if bare in pool:
+        return bare
+    rests = {
+        _unquoted(bare),
+        _unstopped(bare),
+        _unquoted(_unstopped(bare)),
+        _unstopped(_unquoted(bare)),
+    }
+    named = [name for name in pool if name in rests]
+    return named[0] if len(named) == 1 else None
+
+
+def _unstopped(text: str) -> str:
+    return text.removesuffix(".")
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) >= 2 and text[0] + text[-1] in QUOTES
+    return text[1:-1] if quoted else text

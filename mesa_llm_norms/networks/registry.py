@@ -1,0 +1,473 @@
+"""How a string such as ``"ring(n=12)"`` is read: a name, and numbers in parentheses.
+
+No string is ever evaluated; what is not of this form is refused.
+
+Topologies by name: what one is, how to add one, and how a string comes to be a graph.
+
+Topologies with the number of agents left open: ``ring(n={size})``, filled in for each cell.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import networkx as nx
+
+from mesa_llm_norms.errors import SpecError, TopologyError
+from mesa_llm_norms.networks.adjacency import Graph, is_connected, is_sparse, read_adjacency, size
+from mesa_llm_norms.validation import read_whole
+
+MAX_TEXT = 500
+
+
+_ARGUMENT = re.compile(
+    r"\s*(?:([^\W\d]\w*)\s*=\s*)?(\[[^][()=]*\]|\([^][()=]*\)|[^\s,=()[\]]+)\s*(?:,|$)"
+)
+
+
+class Call(NamedTuple):
+    """A topology string taken apart: a name, the values without and with a parameter's name."""
+
+    name: str
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+
+def parse(text: str) -> Call:
+    """Return the name and the numbers of a topology string; whether it is known is not looked at.
+
+    Values are whole numbers, decimal numbers, and lists of whole numbers in brackets or
+    parentheses.
+    """
+    if len(text) > MAX_TEXT:
+        raise _unreadable(text, f"a text of {len(text)} characters is no topology")
+    name, opened, rest = (part.strip() for part in text.partition("("))
+    if opened and not rest.endswith(")"):
+        raise _unreadable(text, f"no closing parenthesis in {shown(text)}")
+    args: list[object] = []
+    kwargs: dict[str, object] = {}
+    inside, position = rest[:-1], 0
+    while inside[position:].strip():
+        found = _ARGUMENT.match(inside, position)
+        if not found:
+            raise _unreadable(text, f"cannot read {shown(inside[position:].strip())}")
+        key, value = found[1], _literal(text, found[2])
+        if key in kwargs:
+            raise _unreadable(text, f"{key} is given twice")
+        if kwargs and not key:
+            raise _unreadable(text, f"{shown(value)} without a name comes after a named value")
+        if key:
+            kwargs[key] = value
+        else:
+            args.append(value)
+        position = found.end()
+    return Call(name, tuple(args), kwargs)
+
+
+def shown(value: object) -> str:
+    """Return ``value`` as it would be written, cut short for a message."""
+    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _literal(text: str, value: str) -> object:
+    try:
+        if value[0] in "[(":
+            items = value[1:-1].split(",")
+            return tuple(int(item) for item in (items if items[-1].strip() else items[:-1]))
+        return int(value)
+    except ValueError:
+        pass
+    try:
+        return float(value)
+    except ValueError:
+        raise _unreadable(text, f"{shown(value)} is not a number") from None
+
+
+def _unreadable(text: str, problem: str) -> TopologyError:
+    return TopologyError(
+        "graph", text, problem, 'Write a name and numbers: "watts_strogatz(n=24, k=4, p=0.1)".'
+    )
+
+
+MAX_NODES = 100_000
+
+
+MAX_EDGES = 5_000_000
+
+
+MAX_SPARSE_NODES = 10_000_000
+
+
+MAX_SPARSE_EDGES = 100_000_000
+
+
+MAX_LIST = 100
+
+
+MAX_DRAWS = 100
+
+
+_MAX_DRAWN = 5_000_000
+
+
+_MAX_SPARSE_DRAWN = 200_000_000
+
+
+Value: TypeAlias = int | float | tuple[int, ...]
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One number of a topology; the type of ``default`` (int, float, tuple of ints) is its type.
+
+    Every value, or every item of a tuple, is finite and from ``low`` to ``high`` inclusive.
+    """
+
+    name: str
+    default: Value
+    low: float
+    high: float
+
+    @property
+    def type(self) -> type[Value]:
+        """The type of its values: ``int``, ``float`` or ``tuple`` (of whole numbers)."""
+        return type(self.default)
+
+    @property
+    def allowed(self) -> str:
+        """What it may be, in words."""
+        return f"{_KINDS[self.type]}{_between(self.low, self.high)}"
+
+    def read(self, value: object) -> Value:
+        """Return ``value`` as the type of this parameter, or raise ``ValueError``."""
+        items: tuple[Any, ...] = (value,)
+        if isinstance(self.default, tuple):
+            items = tuple(value) if isinstance(value, (list, tuple)) else ()
+        whole = not isinstance(self.default, float)
+        if not 1 <= len(items) <= MAX_LIST or not all(
+            _is_number(item, whole) and self.low <= item <= self.high for item in items
+        ):
+            raise ValueError(f"{self.name}={shown(value)} is not {self.allowed}")
+        if isinstance(self.default, tuple):
+            return items
+        return int(items[0]) if whole else float(items[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A graph that goes by a name: a ``summary`` in one line, its ``parameters`` in order.
+
+    ``function`` makes the graph from the parameters, and from ``rng`` when ``takes_rng``. A random
+    topology with ``connect_by`` is drawn again until the graph is connected; that text names what
+    to raise when it never is. ``example`` is a string that works.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Parameter] = field(hash=False)
+    example: str
+    function: Callable[..., Graph]
+    takes_rng: bool
+    connect_by: str
+
+    @property
+    def signature(self) -> str:
+        """The string that gives the same graph as the bare name: all defaults written out."""
+        return _written(self.name, (), {name: it.default for name, it in self.parameters.items()})
+
+    def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> Graph:
+        """Return the graph for these parameters, in declared order or by name.
+
+        Draws from ``rng`` only if the topology is random. Raises ``TopologyError`` for a parameter
+        that is unknown, of the wrong type or out of range, and when ``MAX_DRAWS`` draws (fewer for
+        graphs of millions of edges) give no connected graph.
+        """
+        try:
+            values = self.read(args, kwargs)
+            call = partial(self.function, **values)
+            return self._draw(partial(call, rng=rng) if self.takes_rng else call)
+        except TopologyError:
+            raise
+        except (ValueError, nx.NetworkXException) as error:
+            raise TopologyError(
+                "graph",
+                _written(self.name, args, kwargs),
+                f"{self.name}: {error}",
+                f'For example "{self.example}".',
+            ) from error
+
+    def read(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, Value]:
+        """Return every parameter's value; raise ``ValueError`` naming one that does not fit."""
+        names = list(self.parameters)
+        if len(args) > len(names):
+            raise ValueError(f"{len(args)} values for {len(names)} parameters ({_listed(names)})")
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self.parameters:
+                raise ValueError(f"no parameter {name!r}; it has {_listed(names)}")
+            if name in given:
+                raise ValueError(f"two values for {name}")
+            given[name] = value
+        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
+        return {
+            name: self.parameters[name].read(value) for name, value in {**defaults, **given}.items()
+        }
+
+    def _draw(self, call: Callable[[], Any]) -> Graph:
+        draws = drawn = 0
+        most = _MAX_DRAWN
+        while draws < MAX_DRAWS and drawn < most:
+            made = call()
+            if not isinstance(made, nx.Graph) and not is_sparse(made):
+                raise ValueError(
+                    f"it made a {type(made).__name__}, not a networkx graph or a scipy sparse array"
+                )
+            graph: Graph = made if isinstance(made, nx.Graph) else read_adjacency(made)
+            most = _MAX_DRAWN if isinstance(graph, nx.Graph) else _MAX_SPARSE_DRAWN
+            if not self.connect_by or is_connected(graph):
+                return graph
+            draws += 1
+            drawn += sum(size(graph))
+        raise ValueError(f"no connected graph in {draws} draws; raise {self.connect_by}")
+
+
+_TOPOLOGIES: dict[str, Topology] = {}
+
+
+def topologies() -> tuple[Topology, ...]:
+    """Return every known topology, in the order they were added."""
+    return tuple(_TOPOLOGIES.values())
+
+
+def topology(
+    example: str, /, *, connect_by: str = "", **ranges: tuple[float, float]
+) -> Callable[[Function], Function]:
+    """Make a function that returns a graph usable by name: ``graph="my_name(n=10)"``.
+
+    It returns a networkx graph, or a scipy sparse array as ``read_adjacency`` takes it.
+
+    The function's name is the topology's, the first line of its docstring the summary, and its
+    parameters, each with a default, the parameters. Types come from the defaults: an int, a float,
+    or a tuple of ints. ``ranges`` bounds them, as in ``p=(0, 1)``; without, ints go from 0 to
+    ``MAX_NODES``. A parameter called ``rng`` is given a ``random.Random``. Inside, raise
+    ``ValueError`` for parameters that make no graph, and call ``check_size`` where nodes or edges
+    grow faster than the parameters. ``connect_by``, if given, has disconnected draws drawn again.
+
+    Running the definition again replaces it; a name taken by another module raises
+    ``TopologyError``, as does an example that does not fit.
+    """
+
+    def register(function: Function) -> Function:
+        made = _described(function, example, connect_by, ranges)
+        taken = _TOPOLOGIES.get(made.name)
+        if taken and taken.function.__module__ != function.__module__:
+            raise TopologyError(
+                "topology", made.name, f"{made.name!r} is taken", "Call the function otherwise."
+            )
+        _TOPOLOGIES[made.name] = made
+        return function
+
+    return register
+
+
+def check_size(nodes: float, edges: float = 0, *, sparse: bool = False) -> None:
+    """Raise ``ValueError`` for more nodes or edges than allowed; an estimate will do.
+
+    ``MAX_NODES`` and ``MAX_EDGES`` go for a networkx graph, ``MAX_SPARSE_NODES`` and
+    ``MAX_SPARSE_EDGES`` for a ``sparse`` array.
+    """
+    most = (MAX_SPARSE_NODES, MAX_SPARSE_EDGES) if sparse else (MAX_NODES, MAX_EDGES)
+    if nodes > most[0] or edges > most[1]:
+        raise ValueError(
+            f"{nodes:,.0f} nodes and about {edges:,.0f} edges are too many; the most are "
+            f"{most[0]:,} and {most[1]:,}"
+        )
+
+
+def find_topology(text: str) -> Topology | None:
+    """Return the topology that ``text`` starts with the name of, whatever is in parentheses."""
+    return _TOPOLOGIES.get(text.partition("(")[0].strip())
+
+
+def read_topology(text: str, rng: random.Random) -> Graph:
+    """Return the graph that a string such as ``"watts_strogatz(n=24, k=4, p=0.1)"`` stands for.
+
+    Never touches a file. The same string and the same state of ``rng`` give the same graph. Raises
+    ``TopologyError`` for anything that is not a known name with fitting numbers.
+    """
+    call = parse(text)
+    if call.name not in _TOPOLOGIES:
+        close = difflib.get_close_matches(call.name.lower().replace("-", "_"), _TOPOLOGIES, n=1)
+        suggestion = f"Did you mean {_TOPOLOGIES[close[0]].signature}? " if close else ""
+        raise TopologyError(
+            "graph",
+            text,
+            f"no topology is called {shown(call.name)}",
+            f"{suggestion}Known are {_listed(sorted(_TOPOLOGIES))}, and the paths of graph files.",
+        )
+    return _TOPOLOGIES[call.name].make(rng, *call.args, **call.kwargs)
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    tuple: f"a list of at most {MAX_LIST} whole numbers",
+}
+
+
+def _described(
+    function: Callable[..., Any],
+    example: str,
+    connect_by: str,
+    ranges: Mapping[str, tuple[float, float]],
+) -> Topology:
+    name = function.__name__
+    signature = inspect.signature(function).parameters
+    numbers = {key: it.default for key, it in signature.items() if key != "rng"}
+    try:
+        if ranges.keys() - numbers.keys():
+            raise ValueError(f"it has no {_listed(sorted(ranges.keys() - numbers.keys()))}")
+        parameters = {
+            key: _parameter(key, default, ranges.get(key)) for key, default in numbers.items()
+        }
+        made = Topology(
+            name=name,
+            summary=(inspect.getdoc(function) or "").partition("\n")[0],
+            parameters=MappingProxyType(parameters),
+            example=example,
+            function=function,
+            takes_rng="rng" in signature,
+            connect_by=connect_by,
+        )
+        call = parse(example)
+        if call.name != name or not name.isidentifier():
+            raise ValueError(f"its example is {example!r}")
+        made.read(call.args, call.kwargs)
+    except ValueError as error:
+        raise TopologyError(
+            "topology",
+            function,
+            f"{name!r} cannot be used by name: {error}",
+            "Give an example, and every parameter a default: an int, a float or a tuple of ints.",
+        ) from error
+    return made
+
+
+def _parameter(name: str, default: object, bounds: tuple[float, float] | None) -> Parameter:
+    default = tuple(default) if isinstance(default, list) else default
+    if isinstance(default, bool) or not isinstance(default, (int, float, tuple)):
+        raise ValueError(f"no number is the default of {name}")
+    unbounded = (-math.inf, math.inf) if isinstance(default, float) else (0, MAX_NODES)
+    parameter = Parameter(name, default, *(bounds or unbounded))
+    parameter.read(default)
+    return parameter
+
+
+def _is_number(item: object, whole: bool) -> bool:
+    if isinstance(item, bool) or not isinstance(item, int if whole else (int, float)):
+        return False
+    return not isinstance(item, float) or math.isfinite(item)
+
+
+def _between(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return ""
+    return f" from {low:,} to {high:,}"
+
+
+def _written(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
+    given = [*map(shown, args), *(f"{key}={shown(value)}" for key, value in kwargs.items())]
+    return f"{name}({', '.join(given)})"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+MOST = 10_000_000
+
+
+STRETCHED = 4
+"""How many times longer than wide a grid may be."""
+
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+_FORM = re.compile(r"\s*(size|rows|columns)\s*(?:([-+*/])\s*(\d{1,9})\s*)?")
+
+
+_REMEDY = "Write {size}, {rows} or {columns}, alone or with one sum, such as {size / 2}."
+
+
+def is_open(graph: Any) -> bool:
+    """Whether a ``graph=`` argument is a topology with something to be filled in."""
+    return isinstance(graph, str) and "{" in graph
+
+
+def fill(graph: Any, size: Any) -> str:
+    """Return a topology with ``size`` agents filled in.
+
+    ``{rows}`` and ``{columns}`` are the sides of the grid of that many places that is nearest to a
+    square. Raises ``SpecError`` for a size that makes no whole number, or no grid.
+    """
+    if not is_open(graph):
+        raise SpecError(
+            "size",
+            size,
+            f"nothing is to be filled in where the graph is {graph!r}",
+            'Write "ring(n={size})" or the like, or leave size out.',
+        )
+    if size is None:
+        raise SpecError("size", size, f"{graph!r} asks for one", "Give size, or write a number.")
+    number = read_whole("size", size, 2, MOST)
+    return _PLACE.sub(lambda found: str(_value(found[1], number)), graph)
+
+
+def sides(size: int) -> tuple[int, int]:
+    """Return rows and columns of the grid of ``size`` places that is nearest to a square."""
+    rows = next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
+    if size > STRETCHED * rows * rows:
+        near = [other for other in range(max(4, size - 6), size + 7) if _is_grid(other)]
+        raise SpecError(
+            "size",
+            size,
+            f"{size} places make no grid but {rows} by {size // rows}",
+            f"Use {', '.join(map(str, near))} or the like.",
+        )
+    return rows, size // rows
+
+
+def _is_grid(size: int) -> bool:
+    rows = next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
+    return size <= STRETCHED * rows * rows
+
+
+def _value(form: str, size: int) -> int:
+    found = _FORM.fullmatch(form)
+    if found is None:
+        raise SpecError("graph", f"{{{form}}}", f"cannot read {{{form}}}", _REMEDY)
+    value = size if found[1] == "size" else sides(size)[found[1] == "columns"]
+    if found[2] is None:
+        return value
+    other = int(found[3])
+    if found[2] == "/":
+        if not other or value % other:
+            raise SpecError(
+                "size", size, f"{{{form}}} is no whole number for {size}", "Use another size."
+            )
+        return value // other
+    return {"+": value + other, "-": value - other, "*": value * other}[found[2]]

@@ -1,0 +1,390 @@
+"""Runs with live minds, many at once in threads that mostly wait for replies.
+
+Many runs of one spec: no Mesa agents, any number of worker processes, the same results.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mesa_llm_norms.analysis.agreement import Edges, local_agreement, name_clusters
+from mesa_llm_norms.core.compiled import load
+from mesa_llm_norms.core.game import Memory, remember
+from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.registry import DEFAULT_MIND
+from mesa_llm_norms.networks.graph_files import names_file, read_file
+from mesa_llm_norms.simulation.engine import Engine
+from mesa_llm_norms.simulation.kernel import (
+    Kernel,
+    ask_anew,
+    can_play,
+    check_engine,
+    refusal,
+    worthwhile,
+)
+from mesa_llm_norms.simulation.run import Course, Played, interaction_table, run_table, tally_table
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
+from mesa_llm_norms.simulation.workers import Shared, answers
+from mesa_llm_norms.validation import read_seed, read_whole
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.journal.tables import Totals
+
+
+AT_ONCE = 64
+"""Runs with live minds that are played at once, at most."""
+
+
+T = TypeVar("T")
+
+
+def side_by_side(
+    play: Callable[..., T], calls: Iterable[tuple[Any, ...]], runs: int, session: Session
+) -> Generator[T, None, None]:
+    """Yield what ``play`` returns for each of ``runs`` runs, as they end; close it when done.
+
+    Where one of them fails, or on an interrupt, the others begin no more calls of ``session``, and
+    what they have is on record.
+    """
+    with ThreadPoolExecutor(min(runs, AT_ONCE)) as threads:
+        try:
+            with closing(answers(play, calls, executor=threads)) as found:
+                for answer in found:
+                    yield answer.result
+        except BaseException:
+            session.stop()
+            raise
+
+
+def check_here(executor: Executor | None, engine: str) -> None:
+    """Raise ``SpecError`` if runs with live minds are to be played elsewhere, or compiled."""
+    if executor is not None or engine == "kernel":
+        raise SpecError(
+            "executor" if executor is not None else "engine",
+            executor or engine,
+            "live minds are called from this process, in plain Python",
+            "Leave it out: their runs are played side by side as they are.",
+        )
+
+
+Progress = Callable[[int, int], None]
+"""Called with the runs done and the runs in all."""
+
+
+How: TypeAlias = tuple[Goal, int, bool, str]
+"""How runs are played: the goal, the most rounds, whether interactions are kept, the engine."""
+
+
+TYPICAL = 10
+"""Population rounds a run usually takes at least."""
+
+
+BATCH = 50
+"""Runs that go to a worker at once, at most."""
+
+
+BATCH_AGENTS = 50_000
+"""Agents in them, at most, if they are of more than one run."""
+
+
+class Seat:
+    """A player without Mesa: what an ensemble puts in the place of an agent."""
+
+    __slots__ = ("length", "memory", "mind", "name")
+    foreseeable = True
+
+    def __init__(self, mind: Mind, memory: Memory, length: int) -> None:
+        self.mind = mind
+        self.memory = memory
+        self.length = length
+        self.name: str | None = None
+
+    def remember(self, own: str, partner: str) -> None:
+        """Take in one interaction."""
+        self.name = own
+        self.memory = remember(self.memory, own, partner, self.length)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The runs of one spec.
+
+    ``runs``: one row per run with the columns run, interactions, rounds, converged, winner, share,
+    flipped, local_agreement, clusters, largest_cluster. The winner is the name played most in the
+    last ``window`` rounds and ``share`` its share there, whether or not the run converged. The last
+    three say how the names held at the end lie on the network: the share of edges whose ends hold
+    one name, the number of connected clusters of agents that do, and the largest one's share of the
+    agents (see ``mesa_llm_norms.statistics``).
+
+    ``rounds``: one row per run and population round with run, round, interactions, success_rate,
+    distinct_names, entropy, and ``share_NAME`` for each name of the pool.
+
+    ``interactions``: one row per interaction, if ``keep_interactions`` was asked for, else None.
+
+    ``held``: for each run, the place in the pool of the name each node played last, -1 for none.
+
+    ``usage``: what the calls to live minds came to, None where there was none to call.
+    ``discarded``: interactions that were begun beyond the ends of runs, and are in no result;
+    ``voided``: those in which a mind gave no name, and which are in none either.
+    """
+
+    spec: Spec
+    runs: pd.DataFrame
+    rounds: pd.DataFrame
+    interactions: pd.DataFrame | None
+    held: tuple[NDArray[np.int16], ...]
+    usage: Totals | None = None
+    discarded: int = 0
+    voided: int = 0
+
+
+def run_ensemble(
+    graph: Any = DEFAULT_GRAPH,
+    names: Any = DEFAULT_NAMES,
+    mind: Any = DEFAULT_MIND,
+    pairing: Any = "node",
+    memory: int = 5,
+    reward: float = 100,
+    penalty: float = -50,
+    incumbent: str | None = None,
+    committed: Mapping[str, Any] | None = None,
+    rng: Any = None,
+    runs: int = 100,
+    rounds: int | None = None,
+    until: str | None = "converged",
+    window: float = WINDOW,
+    threshold: float = 1.0,
+    workers: int | None = 1,
+    executor: Executor | None = None,
+    keep_interactions: bool = False,
+    engine: str = "auto",
+    progress: Progress | None = None,
+    calls: Calls | None = None,
+) -> Ensemble:
+    """Play ``runs`` independent runs and return them as tables.
+
+    The first arguments are those of ``NamingGame``; ``rounds``, ``until``, ``window`` and
+    ``threshold`` those of its ``run``. A random topology is drawn anew for every run, as are the
+    places of committed agents and of minds given by share.
+
+    ``workers`` is the number of processes (None: one per processor), or ``executor`` any
+    ``concurrent.futures.Executor``. ``engine`` is ``"python"``, ``"kernel"`` (compiled;
+    ``SpecError`` where ``kernel.can_play`` says no) or ``"auto"``, which is compiled where it can
+    be and pays. The results are the same for every choice.
+
+    With live minds all runs are played side by side in this process, and share the places, the
+    budget and the journal of ``calls``.
+    """
+    spec = Spec(
+        graph=graph,
+        names=names,
+        mind=mind,
+        pairing=pairing,
+        memory=memory,
+        reward=reward,
+        penalty=penalty,
+        incumbent=incumbent,
+        committed=committed,
+        seed=read_seed(rng),
+    )
+    return play_ensemble(
+        spec,
+        runs=runs,
+        goal=Goal(until, window, threshold),
+        rounds=rounds,
+        workers=workers,
+        executor=executor,
+        keep_interactions=keep_interactions,
+        engine=engine,
+        progress=progress,
+        calls=calls,
+    )
+
+
+def play_ensemble(
+    spec: Spec,
+    *,
+    runs: int,
+    goal: Goal,
+    rounds: int | None = None,
+    workers: int | None = 1,
+    executor: Executor | None = None,
+    keep_interactions: bool = False,
+    engine: str = "auto",
+    progress: Progress | None = None,
+    calls: Calls | None = None,
+    content: Mapping[str, Any] | None = None,
+) -> Ensemble:
+    """Play runs of a spec that is already read; see ``run_ensemble``.
+
+    ``content`` goes into the journal of live minds beside the spec.
+    """
+    most = read_rounds(rounds, goal.until)
+    runs = read_whole("runs", runs, 1, MOST)
+    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
+    check_goal(goal, spec.committed_names)
+    played: list[Played] = []
+    if spec.live:
+        check_here(executor, engine)
+        check_engine(engine)
+        how = goal, most, keep_interactions
+        return _play_live(spec, runs, how, calls, content or {}, progress)
+    loaded = replace(spec, graph=load_graph(spec.graph))
+    seating = loaded.seat()
+    agents = len(seating.contacts)
+    ask_anew()
+    engine = settle(engine, runs * agents * (most if goal.until is None else min(most, TYPICAL)))
+    if executor is not None or processes > 1:
+        load_kernel(engine, seating)
+    compiled = goal, most, keep_interactions, engine
+    with closing(_batches(loaded, runs, agents, compiled, processes, executor)) as batches:
+        for some in batches:
+            played += some
+            if progress is not None:
+                progress(len(played), runs)
+    played.sort(key=lambda one: one.run)
+    return _tables(spec, played, keep_interactions)
+
+
+def play_run(
+    spec: Spec,
+    run: int,
+    goal: Goal,
+    rounds: int,
+    keep: bool = False,
+    engine: str = "python",
+    session: Session | None = None,
+) -> Played:
+    """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says.
+
+    Calls to live minds are made by ``session``.
+    """
+    seating = spec.seat(run)
+    course = start_course(spec, seating, engine, session)
+    course.aim(goal)
+    tally = course.play(rounds, keep)
+    held, edges = course.engine.names_held, Edges.of_contacts(seating.contacts)
+    clusters = name_clusters(edges, held)
+    return Played(
+        run,
+        course.outcome,
+        local_agreement(edges, held),
+        len(clusters.sizes),
+        clusters.largest_share,
+        tally,
+        held,
+        course.rows,
+        course.engine.discarded,
+        course.engine.voided,
+    )
+
+
+def start_course(
+    spec: Spec, seating: Seating, engine: str = "python", session: Session | None = None
+) -> Course:
+    """Return a course for a run made ready, compiled where ``engine`` says so and it can be.
+
+    Calls to live minds are made by ``session``, which is told of every interaction.
+    """
+    if session is not None:
+        seating = seating._replace(roster=session.attend(seating.roster))
+    if engine != "python":
+        verdict = can_play(seating.roster, seating.pairing)
+        if verdict:
+            return Course(Kernel.of_seating(seating), spec.committed_names)
+        if engine == "kernel":
+            raise refusal(verdict)
+    length, start = seating.game.memory, seating.start
+    seats = [Seat(mind, start, length) for mind in seating.minds.values()]
+    players = Engine(seating.game, seating.contacts, seats, seating.pairing, seating.draws, session)
+    return Course(players, spec.committed_names)
+
+
+def settle(engine: str, interactions: int) -> str:
+    """Return the engine for so many interactions; ``auto`` is python where they are few."""
+    check_engine(engine)
+    return "python" if engine == "auto" and not worthwhile(interactions) else engine
+
+
+def load_kernel(engine: str, seating: Seating) -> None:
+    """Load the kernel if it will be used, so that workers find it compiled."""
+    if engine != "python" and can_play(seating.roster, seating.pairing):
+        load("interactions")
+
+
+def load_graph(graph: Any) -> Any:
+    """Return a ``graph=`` argument whose file is read, once and not in every run."""
+    return read_file(Path(graph)) if names_file(graph) else graph
+
+
+def batch_size(runs: int, agents: int, workers: int) -> int:
+    """Return how many runs go to a worker at once, so that none is idle and none waits long."""
+    return max(1, min(BATCH, math.ceil(runs / (4 * workers)), BATCH_AGENTS // agents))
+
+
+def play_batch(spec: Shared[Spec], runs: range, how: How) -> list[Played]:
+    """Play some runs of a spec, in this process or another."""
+    return [play_run(spec.value, run, *how) for run in runs]
+
+
+def _batches(
+    spec: Spec, runs: int, agents: int, how: How, processes: int, executor: Executor | None
+) -> Generator[list[Played], None, None]:
+    shared = Shared(spec)
+    alone = executor is None and processes == 1
+    size = 1 if alone else batch_size(runs, agents, processes)
+    calls = ((shared, range(first, min(first + size, runs)), how) for first in range(0, runs, size))
+    with closing(answers(play_batch, calls, processes, executor)) as found:
+        for answer in found:
+            yield answer.result
+
+
+def _play_live(
+    spec: Spec,
+    runs: int,
+    how: tuple[Goal, int, bool],
+    calls: Calls | None,
+    content: Mapping[str, Any],
+    progress: Progress | None,
+) -> Ensemble:
+    """Play runs with live minds, side by side."""
+    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.simulation.serialization import save
+
+    played: list[Played] = []
+    kept = calls is not None and calls.folder is not None
+    session = Session(calls, {"spec": save(spec), "runs": runs, **content} if kept else {})
+    every = ((spec, run, *how, "python", session) for run in range(runs))
+    with closing(session), closing(side_by_side(play_run, every, runs, session)) as found:
+        for one in found:
+            played.append(one)
+            if progress is not None:
+                progress(len(played), runs)
+    played.sort(key=lambda one: one.run)
+    return replace(_tables(spec, played, how[2]), usage=session.usage)
+
+
+def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
+    rounds = tally_table([(one.run, one.tally) for one in played])
+    rows = interaction_table(row for one in played for row in one.rows) if keep else None
+    held = tuple(one.held for one in played)
+    discarded, voided = (
+        sum(one.discarded for one in played),
+        sum(one.voided for one in played),
+    )
+    return Ensemble(spec, run_table(played), rounds, rows, held, discarded=discarded, voided=voided)

@@ -1,0 +1,474 @@
+"""Agents as a finite automaton: what an agent remembers is a state, numbered when first met.
+
+A mind that is a function of memory chooses by its state, and what it plays and sees takes it to the
+next one. Nothing is enumerated: states, thresholds and transitions are worked out as they are asked
+for, so that ten names and a memory of five cost what is met of their 10**10 memories.
+
+The same game, compiled: exactly the interactions of ``execution.Engine``, and far faster.
+
+A mind that is a function of memory makes its agents a finite automaton, whose tables drive a
+compiled loop over the arrays of the contacts. Draws, order of names and stopping rules are those of
+the plain engine, and so is every row; tests compare the two row by row.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core.compiled import is_loaded, load
+from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
+from mesa_llm_norms.core.metrics import Tally
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.stopping import Recent, Stop
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.simulation.engine import is_plain_policy, steps_of
+from mesa_llm_norms.simulation.pairing import PAIRINGS, EdgePairing, MatchingPairing, Pairing
+from mesa_llm_norms.simulation.spec import Seating
+
+DENSE = 10
+"""Up to so many names, transitions are a table; with more they are looked up by key."""
+
+
+BUDGET = 1 << 28
+"""Bytes of tables after which states that nobody is in are forgotten."""
+
+
+class State(NamedTuple):
+    """A mind's place in the roster, a memory, and the place of the name played last, or -1."""
+
+    seat: int
+    memory: Memory
+    last: int
+
+
+class Automaton:
+    """The states of agents with the minds of ``roster``, playing ``game``.
+
+    The tables are those of ``compiled.game.Tables``; they grow, so read them anew after every call.
+    """
+
+    def __init__(self, game: Game, roster: Sequence[Mind]) -> None:
+        self.game = game
+        self.roster = tuple(roster)
+        self.names = len(game.pool)
+        self._dense = self.names <= DENSE
+        self._places = {name: place for place, name in enumerate(game.pool)}
+        self._most = BUDGET // (8 * self.names + 4 * self.names**2 * self._dense + 400)
+        self._known: list[State] = []
+        self._numbers: dict[State, int] = {}
+        self.steps = np.full((64, self.names - 1), -1, np.int64)
+        self.nexts = np.full((64, self.names**2 if self._dense else 0), -1, np.int32)
+        self.keys = np.full(0 if self._dense else 128, -1, np.int64)
+        self.values = np.full(len(self.keys), -1, np.int32)
+        self._stored = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def state(self, seat: int, memory: Memory, name: str | None = None) -> int:
+        """Return the state of an agent that has played ``name`` last, None if it has not played."""
+        return self._number(State(seat, memory, -1 if name is None else self._places[name]))
+
+    def memory(self, state: int) -> Memory:
+        """Return what an agent in this state remembers."""
+        return self._known[state].memory
+
+    def last_names(self, states: NDArray[np.uint32]) -> NDArray[np.int16]:
+        """Return the place of the name played last in each of these states, -1 for none."""
+        known = self._known
+        return np.array([known[state].last for state in states.tolist()], np.int16)
+
+    def learn(self, state: int) -> None:
+        """Work out how the choice in this state is made; ``MindError`` if the mind gives none."""
+        seat, memory, _ = self._known[state]
+        self.steps[state] = steps_of(self.roster[seat], memory, self.game)[:-1]
+
+    def connect(self, state: int, own: int, partner: int) -> None:
+        """Work out what this state becomes by playing and seeing these names."""
+        pool = self.game.pool
+        seat, memory, _ = self._known[state]
+        memory = remember(memory, pool[own], pool[partner], self.game.memory)
+        became = self._number(State(seat, memory, own))
+        seen = own * self.names + partner
+        if self._dense:
+            self.nexts[state, seen] = became
+        else:
+            key = state * self.names**2 + seen
+            if 2 * (self._stored + 1) > len(self.keys):
+                self._rehash()
+            self._store([key], [became])
+
+    def recast(self, roster: Sequence[Mind]) -> None:
+        """Go on with other minds in the same seats, as a new run may have them."""
+        changed = [new is not old for new, old in zip(roster, self.roster, strict=True)]
+        self.roster = tuple(roster)
+        if any(changed):
+            here = [state for state, known in enumerate(self._known) if changed[known.seat]]
+            self.steps[here, 0] = -1
+
+    def relearn(self) -> None:
+        """Ask all minds anew how they choose."""
+        self.steps[:, 0] = -1
+
+    @property
+    def overgrown(self) -> bool:
+        """Whether the tables are over budget, so that it is time to go on ``only`` with a part."""
+        return len(self) > self._most
+
+    def only(self, states: NDArray[np.uint32]) -> tuple[Automaton, NDArray[np.uint32]]:
+        """Return an automaton that knows these states alone, and their numbers in it."""
+        kept, numbers = np.unique(states, return_inverse=True)
+        other = Automaton(self.game, self.roster)
+        other._most = max(self._most, 2 * len(kept))
+        for old in kept.tolist():
+            other._number(self._known[old])
+        return other, numbers.astype(np.uint32)
+
+    def _number(self, state: State) -> int:
+        found = self._numbers.get(state)
+        if found is None:
+            if len(self._known) == len(self.steps):
+                self._grow()
+            found = len(self._known)
+            self._known.append(state)
+            self._numbers[state] = found
+        return found
+
+    def _grow(self) -> None:
+        for name in ("steps", "nexts"):
+            table: NDArray[Any] = getattr(self, name)
+            setattr(self, name, np.concatenate([table, np.full_like(table, -1)]))
+
+    def _rehash(self) -> None:
+        used = self.keys >= 0
+        keys, values = self.keys[used], self.values[used]
+        self.keys = np.full(2 * len(self.keys), -1, np.int64)
+        self.values = np.full(len(self.keys), -1, np.int32)
+        self._stored = 0
+        self._store(keys, values)
+
+    def _store(self, keys: Any, values: Any) -> None:
+        load("interactions").store(
+            self.keys, self.values, np.asarray(keys, np.int64), np.asarray(values, np.int32)
+        )
+        self._stored += len(keys)
+
+
+ENGINES = ("auto", "python", "kernel")
+
+
+ENOUGH = 20_000
+"""So many interactions in plain Python take about as long as loading the kernel."""
+
+
+LINES = 4_096
+"""Rounds times names, and one more, that are counted in one go, at most."""
+
+
+AT_ONCE = 1 << 23
+"""How many interactions are played in one go, at most, if a round is not longer: an interrupt waits
+for no more."""
+
+
+ROWS = 1 << 18
+"""How many of them where each is kept."""
+
+
+AUTOMATA = 4
+"""How many automata a thread keeps for the runs to come."""
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+_kept = threading.local()
+
+
+_epoch = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the kernel can play something; false, with reasons, where it cannot."""
+
+    reasons: tuple[str, ...]
+    """The classes and methods that the kernel would have to bypass."""
+
+    def __bool__(self) -> bool:
+        return not self.reasons
+
+
+def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
+    """Return whether the kernel can play these minds under this rule."""
+    different = {type(mind): mind for mind in minds}.values()
+    reasons = [f"{_called(type(mind))}.decide" for mind in different if not is_plain_policy(mind)]
+    if type(pairing) not in PAIRINGS.values():
+        reasons.append(f"{_called(type(pairing))}.pairs")
+    return Verdict(tuple(reasons))
+
+
+def check_engine(engine: Any) -> None:
+    """Raise ``SpecError`` unless this names an engine."""
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise SpecError(
+            "engine", engine, f"there is no engine {engine!r}", "Use auto, python or kernel."
+        )
+
+
+def refusal(verdict: Verdict) -> SpecError:
+    """Return the error that says why the kernel cannot play."""
+    return SpecError(
+        "engine",
+        "kernel",
+        "the kernel would bypass " + "; ".join(verdict.reasons),
+        'Use engine="python", or "auto" to have the kernel where it can play.',
+    )
+
+
+def worthwhile(interactions: int) -> bool:
+    """Whether so many interactions, or the kernel being there already, make up for loading it."""
+    return interactions >= ENOUGH or is_loaded("interactions")
+
+
+class Kernel:
+    """Plays rounds on arrays: an agent is a state of ``automaton``.
+
+    ``states`` has one for every node of ``contacts``. ``interactions`` and ``rounds`` count what
+    has been played and begun.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        contacts: Contacts,
+        pairing: Pairing,
+        draws: Draws,
+        automaton: Automaton,
+        states: NDArray[np.uint32],
+    ) -> None:
+        self.game = game
+        self.contacts = contacts
+        self.pairing = pairing
+        self.draws = draws
+        self.automaton = automaton
+        self.states = states
+        self.interactions = self.voided = self.discarded = 0
+        self.rounds = 0
+        self.cut: tuple[int, int] | None = None
+        """The round in which a mind failed, and its first interaction."""
+        self._roster = automaton.roster
+        self._loops = load("interactions")
+
+    @classmethod
+    def of_seating(cls, seating: Seating) -> Kernel:
+        """Return a kernel for a run that is made ready."""
+        automaton = automaton_for(seating.game, seating.roster)
+        starts = [automaton.state(seat, seating.start) for seat in range(len(seating.roster))]
+        states = np.array(starts, np.uint32)[seating.seats]
+        return cls(
+            seating.game, seating.contacts, seating.pairing, seating.draws, automaton, states
+        )
+
+    @property
+    def names_held(self) -> NDArray[np.int16]:
+        """For each node the place in the pool of the name played last, -1 for none."""
+        return self.automaton.last_names(self.states)
+
+    def play(
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+    ) -> None:
+        """Play population rounds until ``recent`` reaches ``stop``, as ``Engine.play`` does."""
+        self.automaton.recast(self._roster)
+        planned = isinstance(self.pairing, MatchingPairing)
+        fitting = (AT_ONCE if rows is None else ROWS) // len(self.contacts)
+        patience = 4
+        while rounds > 0:
+            lines = patience if planned else LINES // (1 + len(self.game.pool))
+            most = max(1, min(rounds, lines, fitting))
+            patience = min(64, 2 * patience)
+            if self._play_some(most, recent, stop, tally, rows):
+                return
+            rounds -= most
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round to be played next."""
+        return self.rounds
+
+    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nobody waits here, so nothing is begun ahead."""
+        return nullcontext()
+
+    def _play_some(
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+    ) -> bool:
+        """Play a number of rounds at once; return whether the stop was reached."""
+        loops = self._loops
+        pairs, sizes = self._plan(rounds)
+        counts = np.zeros((rounds, 2 + len(self.game.pool)), np.int64)
+        kept = np.zeros((0 if rows is None else int(sizes.sum()), 4), np.int32)
+        window = loops.Window(recent.view, np.array(recent.played, np.int64))
+        ending = loops.Ending(stop.matches, stop.plays, np.array(stop.names, np.int64))
+        cursor = np.zeros(11, np.int64)
+        cursor[[loops.T, loops.START]] = self.interactions
+        cursor[[loops.PLACE, loops.FILLED, loops.MATCHED]] = (
+            recent.place,
+            recent.filled,
+            recent.matched,
+        )
+        key = np.uint64(self.draws.key)
+        status = loops.UNKNOWN
+        try:
+            while status == loops.UNKNOWN:
+                status = loops.play(
+                    key,
+                    pairs,
+                    sizes,
+                    self._tables(),
+                    self.states,
+                    window,
+                    ending,
+                    counts,
+                    kept,
+                    cursor,
+                )
+                if status == loops.UNKNOWN:
+                    self._find_out(cursor)
+        finally:
+            begun = int(cursor[loops.LINE]) + (status != loops.DONE)
+            tally.extend(counts[:begun])
+            if rows is not None:
+                rows += self._interactions(
+                    kept[: int(cursor[loops.T]) - self.interactions], counts[:begun, 0]
+                )
+            self.rounds += begun
+            self.interactions = int(cursor[loops.T])
+            if status == loops.UNKNOWN:
+                self.cut = self.rounds - 1, self.interactions - int(counts[begun - 1, 0])
+            recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
+            recent.recount()
+        return bool(status == loops.REACHED)
+
+    def _plan(self, rounds: int) -> tuple[Any, NDArray[np.int64]]:
+        """Return where the next rounds' pairs come from, and how many each has."""
+        loops, contacts = self._loops, self.contacts
+        unsigned = np.zeros(0, np.uint32)
+        starts, indptr, indices = unsigned, np.zeros(0, np.uint64), unsigned
+        near = edge_steps = _NONE
+        tails = heads = unsigned
+        sizes = np.full(rounds, len(contacts), np.int64)
+        mode = loops.NODE
+        if isinstance(self.pairing, MatchingPairing):
+            mode = loops.PLANNED
+            tails, heads, sizes = self._matchings(rounds)
+        elif isinstance(self.pairing, EdgePairing):
+            mode = loops.EDGE
+            tails, heads = contacts.tails.view(np.uint32), contacts.heads.view(np.uint32)
+            edge_steps = contacts.edge_thresholds
+        else:
+            starts, indices = contacts.starts.view(np.uint32), contacts.indices.view(np.uint32)
+            indptr = contacts.indptr.view(np.uint64)
+            near = contacts.neighbour_thresholds
+        directed = contacts.directed
+        return (
+            loops.Pairs(mode, directed, starts, indptr, indices, near, tails, heads, edge_steps),
+            sizes,
+        )
+
+    def _matchings(
+        self, rounds: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64]]:
+        size = len(self.contacts)
+        tails = np.zeros(rounds * (size // 2), np.uint32)
+        heads = np.zeros_like(tails)
+        sizes = np.zeros(rounds, np.int64)
+        end = 0
+        for line in range(rounds):
+            order, first_ends, second_ends = MatchingPairing.arrivals(
+                self.contacts, self.rounds + line, self.draws
+            )
+            sizes[line] = self._loops.match(
+                order,
+                first_ends.view(np.uint32),
+                second_ends.view(np.uint32),
+                size,
+                tails[end:],
+                heads[end:],
+            )
+            end += int(sizes[line])
+        return tails[:end], heads[:end], sizes
+
+    def _tables(self) -> Any:
+        it = self.automaton
+        return self._loops.Tables(it.names, it.steps, it.nexts, it.keys, it.values)
+
+    def _find_out(self, cursor: NDArray[np.int64]) -> None:
+        """Work out what the interaction at the cursor needs to know."""
+        loops, automaton = self._loops, self.automaton
+        state_a, state_b, name_a, name_b = cursor[
+            [loops.STATE_A, loops.STATE_B, loops.NAME_A, loops.NAME_B]
+        ].tolist()
+        if name_a < 0:
+            for state in (state_a, state_b):
+                if automaton.steps[state, 0] < 0:
+                    automaton.learn(state)
+            return
+        automaton.connect(state_a, name_a, name_b)
+        automaton.connect(state_b, name_b, name_a)
+        if automaton.overgrown:
+            self.automaton, self.states[:] = automaton.only(self.states)
+
+    def _interactions(
+        self, kept: NDArray[np.int32], per_round: NDArray[np.int64]
+    ) -> Iterator[Interaction]:
+        game, nodes, run = self.game, self.contacts.nodes, self.draws.run
+        rounds = np.repeat(np.arange(len(per_round)) + self.rounds, per_round).tolist()
+        for number, (round_, (a, b, own, partner)) in enumerate(
+            zip(rounds, kept.tolist(), strict=True), start=self.interactions
+        ):
+            name_a, name_b = game.pool[own], game.pool[partner]
+            payoff = game.payoff(name_a, name_b)
+            yield Interaction(run, number, round_, nodes[a], nodes[b], name_a, name_b, payoff)
+
+
+def ask_anew() -> None:
+    """Have minds asked anew how they choose, which is called when runs begin that belong together.
+
+    A mind is not to change while it plays; between ensembles it may have been changed in place.
+    """
+    global _epoch
+    _epoch += 1
+
+
+def automaton_for(game: Game, roster: Sequence[Mind]) -> Automaton:
+    """Return an automaton for these minds; one that this thread has, if they were there before."""
+    if not hasattr(_kept, "automata"):
+        _kept.automata = OrderedDict()
+    automata: OrderedDict[Any, Automaton] = _kept.automata
+    key = game.pool, game.memory, tuple(mind.label for mind in roster)
+    automaton = automata.pop(key, None)
+    if automaton is None or automaton.overgrown:
+        automaton = Automaton(game, roster)
+    if _epoch != getattr(_kept, "epoch", 0):
+        _kept.epoch = _epoch
+        for each in (automaton, *automata.values()):
+            each.relearn()
+    automata[key] = automaton
+    while len(automata) > AUTOMATA:
+        automata.popitem(last=False)
+    automaton.recast(roster)
+    return automaton
+
+
+def _called(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

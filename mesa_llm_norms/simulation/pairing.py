@@ -1,0 +1,186 @@
+"""Who meets whom: the rules that draw pairs from a graph.
+
+A rule *plans*: it draws pairs before anyone chooses, from the graph and the run's draws alone, and
+never looks at what was played. ``node`` is the study's rule. A rule of your own is an object with
+a ``pairs`` method; ``mesa_llm_norms.testing.check_pairing`` tells whether it keeps the contract.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core.randomness import Draws, index_of, mix_array
+from mesa_llm_norms.errors import PairingError
+from mesa_llm_norms.networks.adjacency import Contacts, Pair
+
+
+class Pairing(ABC):
+    """A rule that draws the pairs of one population round."""
+
+    label: str
+    """How the rule is called in specs and results."""
+
+    @abstractmethod
+    def pairs(
+        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+    ) -> Iterator[Pair]:
+        """Yield the pairs of a round as indices into ``contacts.nodes``, the one drawn first first.
+
+        ``round_number`` counts from 0 and ``first`` is the number of the round's first interaction.
+        All chance comes from ``draws``, so that the same arguments give the same pairs.
+        """
+
+
+class NodePairing(Pairing):
+    """A node drawn uniformly, then one of its neighbours: the study's rule. N pairs a round.
+
+    With weights, the neighbour is drawn in proportion to the weight of the edge. In a directed
+    graph the first node is drawn among those with an outgoing edge.
+    """
+
+    label = "node"
+
+    def pairs(
+        self,
+        contacts: Contacts,
+        round_number: int,  # noqa: ARG002
+        first: int,
+        draws: Draws,
+    ) -> Iterator[Pair]:
+        """Yield N pairs, each a function of its interaction's number alone."""
+        initiators, neighbours = contacts.initiators, contacts.neighbours
+        shares = contacts.shares
+        for number in range(first, first + len(contacts)):
+            drawn = draws.interaction(number)
+            a = initiators[index_of(drawn.node, len(initiators))]
+            others = neighbours[a]
+            if shares:
+                yield a, others[bisect_right(shares[a], drawn.neighbour)]
+            else:
+                yield a, others[index_of(drawn.neighbour, len(others))]
+
+
+class EdgePairing(Pairing):
+    """An edge drawn uniformly, or by weight; which end comes first is drawn too. N pairs a round.
+
+    Nodes therefore play in proportion to their degree. In a directed graph the tail comes first.
+    """
+
+    label = "edge"
+
+    def pairs(
+        self,
+        contacts: Contacts,
+        round_number: int,  # noqa: ARG002
+        first: int,
+        draws: Draws,
+    ) -> Iterator[Pair]:
+        """Yield N pairs, each a function of its interaction's number alone."""
+        edges = contacts.edges
+        weighted = contacts.strengths is not None
+        for number in range(first, first + len(contacts)):
+            drawn = draws.interaction(number)
+            place = (
+                bisect_right(contacts.edge_shares, drawn.node)
+                if weighted
+                else index_of(drawn.node, len(edges))
+            )
+            a, b = edges[place]
+            yield (a, b) if contacts.directed or drawn.neighbour >> 31 else (b, a)
+
+
+class MatchingPairing(Pairing):
+    """Everyone meets at most once a round: edges come in random order, taken if both ends are free.
+
+    The matching is maximal, not always perfect: whoever is left over sits the round out. With
+    weights, heavier edges tend to come earlier (exponential race).
+    """
+
+    label = "matching"
+
+    def pairs(
+        self,
+        contacts: Contacts,
+        round_number: int,
+        first: int,  # noqa: ARG002
+        draws: Draws,
+    ) -> Iterator[Pair]:
+        """Yield the pairs of one matching, a function of the round's number."""
+        order, first_ends, second_ends = (
+            column.tolist() for column in self.arrivals(contacts, round_number, draws)
+        )
+        busy = [False] * len(contacts)
+        for place in order:
+            a, b = first_ends[place], second_ends[place]
+            if not (busy[a] or busy[b]):
+                busy[a] = busy[b] = True
+                yield a, b
+
+    @staticmethod
+    def arrivals(
+        contacts: Contacts, round_number: int, draws: Draws
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        """Return the order in which the edges come, and which end of each would play first."""
+        hashed = mix_array(draws.of("matching", round_number), len(contacts.tails))
+        arrival = -np.log((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54)
+        if contacts.edge_strengths is not None:
+            arrival /= contacts.edge_strengths
+        order = np.argsort(arrival, kind="stable")
+        if contacts.directed:
+            return order, contacts.tails, contacts.heads
+        kept = (hashed & np.uint64(1)).astype(bool)
+        return (
+            order,
+            np.where(kept, contacts.tails, contacts.heads),
+            np.where(kept, contacts.heads, contacts.tails),
+        )
+
+
+PAIRINGS: dict[str, type[Pairing]] = {
+    rule.label: rule for rule in (NodePairing, EdgePairing, MatchingPairing)
+}
+
+
+def read_pairing(pairing: Any) -> Pairing:
+    """Return the rule that ``pairing`` stands for: ``node``, ``edge``, ``matching``, or an object.
+
+    Raises ``PairingError`` for anything else.
+    """
+    if isinstance(pairing, str) and pairing in PAIRINGS:
+        return PAIRINGS[pairing]()
+    if isinstance(pairing, Pairing):
+        return pairing
+    close = difflib.get_close_matches(str(pairing), PAIRINGS, n=1)
+    raise PairingError(
+        "pairing",
+        pairing,
+        f"there is no pairing rule {pairing!r}"
+        + (f" (did you mean {close[0]!r}?)" if close else ""),
+        "Choose node, edge or matching, or give an object derived from pairing.Pairing.",
+    )
+
+
+def checked_pairs(
+    pairing: Pairing, contacts: Contacts, round_number: int, first: int, draws: Draws
+) -> Iterator[Pair]:
+    """Yield the pairs a rule draws; ``PairingError`` where one of the caller's own is no edge."""
+    planned = pairing.pairs(contacts, round_number, first, draws)
+    if type(pairing) in PAIRINGS.values():
+        yield from planned
+        return
+    for pair in planned:
+        if not contacts.joins(pair):
+            raise PairingError(
+                "pairing",
+                pair,
+                f"{pairing!r} drew the pair {pair!r}, which is not an edge",
+                "Draw pairs from contacts.neighbours.",
+            )
+        yield pair

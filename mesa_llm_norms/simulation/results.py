@@ -1,0 +1,146 @@
+"""The folder a run leaves behind: its spec, its interactions and rounds, and room for figures.
+
+A folder appears whole or not at all: it is written beside its place, hidden, and renamed at the
+end. What is in it::
+
+    spec.json              the spec, how it was run, the versions, and how it ended
+    rounds.parquet         one row per population round
+    interactions.parquet   one row per interaction, where they were kept
+    runs.parquet           one row per run, for an ensemble
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mesa_llm_norms.core.files import RUNS, SPEC
+from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.metrics import Round
+from mesa_llm_norms.core.stopping import Goal, Outcome
+from mesa_llm_norms.networks.graph_files import names_file
+from mesa_llm_norms.simulation.ensemble import Ensemble
+from mesa_llm_norms.simulation.run import interaction_table, round_table
+from mesa_llm_norms.simulation.spec import Spec
+
+_NODES = ("node_a", "node_b")
+
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def default_folder(spec: Spec, agents: int, runs: int | None = None, within: Path = RUNS) -> Path:
+    """Return a free folder that tells what is in it, ``runs/claude-3.5-sonnet-ring-24-seed1``.
+
+    Where that is taken, ``-2``, ``-3`` and so on is appended. ``runs`` is the size of an ensemble.
+    """
+    mind = spec.mind_label if "," not in spec.mind_label else "mixed"
+    parts = [mind, _graph_word(spec), str(agents), f"seed{spec.seed}"]
+    parts += [f"{runs}runs"] if runs is not None else []
+    name = re.sub(r"[^\w.]+", "-", "-".join(parts), flags=re.ASCII).strip("-.")[:100]
+    free = (within / (name if n == 1 else f"{name}-{n}") for n in itertools.count(1))
+    return next(folder for folder in free if not folder.exists())
+
+
+def write_run(
+    folder: Path,
+    spec: Spec,
+    *,
+    goal: Goal,
+    most: int | None,
+    rounds: Sequence[Round],
+    rows: Sequence[Interaction] | None,
+    outcome: Outcome,
+) -> None:
+    """Write the spec and the tables of one run, number 0 of its seed; rows if they were kept."""
+    _write_spec(folder, spec, goal, most, None, outcome._asdict())
+    _write_table(
+        round_table(spec.game.pool, ((0, one) for one in rounds)), folder / "rounds.parquet"
+    )
+    if rows is not None:
+        _write_table(interaction_table(rows), folder / "interactions.parquet")
+
+
+def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | None) -> None:
+    """Write the spec and the tables of an ensemble."""
+    runs = ensemble.runs
+    outcome = {
+        "runs": len(runs),
+        "converged": int(runs["converged"].sum()),
+        "flipped": int(runs["flipped"].sum()),
+        "interactions_median": float(runs["interactions"].median()),
+    }
+    _write_spec(folder, ensemble.spec, goal, most, len(runs), outcome)
+    _write_table(runs, folder / "runs.parquet")
+    _write_table(ensemble.rounds, folder / "rounds.parquet")
+    if ensemble.interactions is not None:
+        _write_table(ensemble.interactions, folder / "interactions.parquet")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that results depend on, None for what is not an installed package."""
+    names = {"mesa_llm_norms": "mesa-llm-norms"} | {n: n for n in ("mesa", "networkx", "numpy")}
+    found: dict[str, str | None] = {}
+    for name, distribution in names.items():
+        try:
+            found[name] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _write_spec(
+    folder: Path,
+    spec: Spec,
+    goal: Goal,
+    most: int | None,
+    runs: int | None,
+    outcome: Mapping[str, Any],
+) -> None:
+    described = spec.describe()
+    if names_file(spec.graph):
+        described["graph"] = Path(spec.graph).name
+    content = {
+        "spec": described,
+        "run": {"rounds": most, **goal._asdict(), "runs": runs},
+        "versions": versions(),
+        "outcome": {key: _finite(value) for key, value in outcome.items()},
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / SPEC).write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table; node ids stay whole numbers if all are, and become text if not."""
+    nodes = [column for column in _NODES if column in table]
+    whole = all(
+        type(node) is int and node in _INT64 for column in nodes for node in table[column].tolist()
+    )
+    kinds: dict[Any, Any] = dict.fromkeys(nodes, "int64")
+    if not whole:
+        table = table.assign(**{column: [_written(n) for n in table[column]] for column in nodes})
+        kinds = {}
+    table.astype(kinds).to_parquet(path, index=False)
+
+
+def _written(node: Any) -> str:
+    """Return a node id as text that can be encoded."""
+    return str(node).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _graph_word(spec: Spec) -> str:
+    if names_file(spec.graph):
+        return Path(spec.graph).stem
+    return spec.graph.partition("(")[0].strip() if isinstance(spec.graph, str) else "graph"

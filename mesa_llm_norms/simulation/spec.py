@@ -1,0 +1,282 @@
+"""Everything that defines a run, and how it is read: one spec, one run number, one seating."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core.game import Game, Memory, filled
+from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.errors import MindError, SpecError, some
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.policies import CommittedMind
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
+from mesa_llm_norms.networks.adjacency import Contacts, Graph, size
+from mesa_llm_norms.networks.graph_files import is_random, read_graph
+from mesa_llm_norms.networks.placement import describe_committed, place_committed, read_committed
+from mesa_llm_norms.networks.validation import check_graph
+from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
+from mesa_llm_norms.validation import read_whole
+
+DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
+
+
+STUDY_GRAPH = "complete(n=24)"
+
+
+DEFAULT_NAMES = "QMXYFJPRCD"
+
+
+MAX_SHARE = 1e9
+
+
+MOST_RUNS = 2**53
+
+
+class Seating(NamedTuple):
+    """One run made ready: who sits where, with what mind, remembering what.
+
+    ``roster`` is the different minds, ``seats`` the place in it of the mind on each node of
+    ``contacts.nodes``, ``uncommitted`` the same as if nobody were committed, and ``start`` what
+    everybody remembers.
+    """
+
+    game: Game
+    graph: Graph
+    contacts: Contacts
+    roster: tuple[Mind, ...]
+    seats: NDArray[np.int32]
+    uncommitted: NDArray[np.int32]
+    start: Memory
+    pairing: Pairing
+    draws: Draws
+
+    @property
+    def minds(self) -> dict[Hashable, Mind]:
+        """The mind on every node."""
+        return self.minds_at(self.seats)
+
+    def minds_at(self, seats: NDArray[np.int32]) -> dict[Hashable, Mind]:
+        """Return the mind on every node, for ``seats`` or for ``uncommitted``."""
+        nodes = self.contacts.nodes
+        return {node: self.roster[seat] for node, seat in zip(nodes, seats.tolist(), strict=True)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The arguments of ``NamingGame`` and ``run_ensemble``, read and checked on construction.
+
+    ``seed`` and a run's number fix everything that is left to chance: the graph where the topology
+    is random, who is committed, who has which mind, and every draw of the game. A graph that is
+    given is read once, and must not change while the spec is used.
+    """
+
+    graph: Any = DEFAULT_GRAPH
+    names: Any = DEFAULT_NAMES
+    mind: Any = DEFAULT_MIND
+    pairing: Any = "node"
+    memory: int = 5
+    reward: float = 100
+    penalty: float = -50
+    incumbent: str | None = None
+    committed: Mapping[str, Any] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.incumbent is not None and (
+            not isinstance(self.incumbent, str) or self.incumbent not in self.game.pool
+        ):
+            raise SpecError(
+                "incumbent",
+                self.incumbent,
+                f"{self.incumbent!r} is not in the pool",
+                f"Use one of {some(self.game.pool, 26)}.",
+            )
+        for name in read_committed(self.committed):
+            CommittedMind(name).check(self.game)
+        for mind in self._minds.values():
+            mind.check(self.game)
+        read_pairing(self.pairing)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel light: what was read from the arguments is read again where it is needed."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def game(self) -> Game:
+        """The rules."""
+        return Game(self.names, self.reward, self.penalty, self.memory)
+
+    @property
+    def committed_names(self) -> tuple[str, ...]:
+        """The names somebody is committed to."""
+        return tuple(self.committed or ())
+
+    @property
+    def minds(self) -> tuple[Mind, ...]:
+        """The minds that play, committed agents apart."""
+        return tuple(self._minds.values())
+
+    @property
+    def live(self) -> bool:
+        """Whether a mind that plays has to be called."""
+        return any(isinstance(mind, LiveMind) for mind in self.minds)
+
+    def seat(self, run: int = 0) -> Seating:
+        """Return run number ``run`` made ready, the graph checked."""
+        draws = Draws(self.seed, read_whole("run", run, 0, MOST_RUNS))
+        graph, contacts = (
+            self._read_graph(draws.generator("graph"))
+            if is_random(self.graph)
+            else self._fixed_graph
+        )
+        roster, seats = self._assign_minds(contacts.nodes, draws.generator("minds"))
+        this_run = {id(mind): mind.for_run(self.game, draws) for mind in roster}
+        roster = [this_run[id(mind)] for mind in roster]
+        uncommitted = seats.copy() if self.committed else seats
+        taken = place_committed(self.committed or {}, contacts, draws.generator("committed"))
+        for name, mind in self._committed_minds.items():
+            seats[[place for place, its_name in taken.items() if its_name == name]] = len(roster)
+            roster.append(mind)
+        start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
+        pairing = read_pairing(self.pairing)
+        return Seating(
+            self.game, graph, contacts, tuple(roster), seats, uncommitted, start, pairing, draws
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the spec as plain data, for a file: graphs and minds by what they are called."""
+        return {
+            "graph": self.topology,
+            "names": list(self.game.pool),
+            "mind": self._describe_minds(),
+            "pairing": read_pairing(self.pairing).label,
+            "memory": self.memory,
+            "reward": self.reward,
+            "penalty": self.penalty,
+            "incumbent": self.incumbent,
+            "committed": describe_committed(self.committed or {}),
+            "seed": self.seed,
+        }
+
+    @property
+    def topology(self) -> str:
+        """The graph in words: what was given, or how large it is."""
+        if isinstance(self.graph, (str, Path)):
+            return str(self.graph)
+        nodes, edges = size(read_graph(self.graph, random.Random()))
+        return f"{nodes} nodes, {edges} edges"
+
+    @property
+    def mind_label(self) -> str:
+        """The minds in words, with their shares where they are given."""
+        if isinstance(self.mind, Mapping) and by_share(self.mind):
+            total = sum(self.mind.values())
+            return ", ".join(
+                f"{self._minds[key].label} {share / total:.0%}" for key, share in self.mind.items()
+            )
+        return ", ".join(dict.fromkeys(mind.label for mind in self._minds.values()))
+
+    def _describe_minds(self) -> str | dict[str, Any]:
+        if not isinstance(self.mind, Mapping):
+            return self._minds[None].label
+        if by_share(self.mind):
+            return {self._minds[key].label: share for key, share in self.mind.items()}
+        return {str(node): self._minds[_key(mind)].label for node, mind in self.mind.items()}
+
+    @cached_property
+    def _minds(self) -> dict[Any, Mind]:
+        """The minds by key of the ``mind`` argument; one mind for all has the key None."""
+        if not isinstance(self.mind, Mapping):
+            return {None: load_mind(self.mind)}
+        if not self.mind:
+            raise MindError("mind", self.mind, "no mind is given", "Name at least one.")
+        if by_share(self.mind):
+            return {key: load_mind(key) for key in self.mind}
+        known: dict[Any, Mind] = {}
+        for mind in self.mind.values():
+            if _key(mind) not in known:
+                known[_key(mind)] = load_mind(mind)
+        return known
+
+    @cached_property
+    def _committed_minds(self) -> dict[str, Mind]:
+        return {name: CommittedMind(name) for name in self.committed_names}
+
+    def _read_graph(self, chance: random.Random) -> tuple[Graph, Contacts]:
+        graph = read_graph(self.graph, chance)
+        check_graph(graph)
+        return graph, Contacts(graph)
+
+    @cached_property
+    def _fixed_graph(self) -> tuple[Graph, Contacts]:
+        """The graph of every run, where it is no random one."""
+        return self._read_graph(random.Random(0))
+
+    def _assign_minds(
+        self, nodes: Sequence[Hashable], chance: random.Random
+    ) -> tuple[list[Mind], NDArray[np.int32]]:
+        """Return the different minds, and the place among them of the mind on each node."""
+        keys, roster = list(self._minds), list(self._minds.values())
+        if not isinstance(self.mind, Mapping):
+            return roster, np.zeros(len(nodes), np.int32)
+        if by_share(self.mind):
+            order = list(range(len(nodes)))
+            chance.shuffle(order)
+            seats = np.zeros(len(nodes), np.int32)
+            counts = _apportion(list(self.mind.values()), len(order))
+            seats[order] = np.repeat(np.arange(len(roster)), counts)
+            return roster, seats
+        missing = [node for node in nodes if node not in self.mind]
+        there = set(nodes)
+        unknown = [node for node in self.mind if node not in there]
+        if missing or unknown:
+            problem = f"no mind for node {some(missing)}" if missing else f"no node {some(unknown)}"
+            raise MindError(
+                "mind",
+                self.mind,
+                problem,
+                'Give every node a mind, or shares such as {"claude-3.5-sonnet": 0.5, ...}.',
+            )
+        place = {key: place for place, key in enumerate(keys)}
+        return roster, np.array([place[_key(self.mind[node])] for node in nodes], np.int32)
+
+
+def by_share(mind: Mapping[Any, Any]) -> bool:
+    """Whether a ``mind=`` mapping gives shares and not nodes; ``MindError`` where neither."""
+    numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in mind.values()]
+    if not any(numbers):
+        return False
+    if (
+        not all(numbers)
+        or not all(0 <= share <= MAX_SHARE for share in mind.values())
+        or not sum(mind.values())
+    ):
+        raise MindError(
+            "mind", mind, "the shares are not numbers from 0 up", "Give each mind its share."
+        )
+    return True
+
+
+def _key(mind: Any) -> Any:
+    return mind if isinstance(mind, str) else id(mind)
+
+
+def _apportion(shares: Sequence[float], seats: int) -> list[int]:
+    """Return whole numbers in proportion to ``shares``, by largest remainder."""
+    total = sum(shares)
+    exact = [share / total * seats for share in shares]
+    counts = [int(share) for share in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda i: counts[i] - exact[i])
+    for place in by_remainder[: seats - sum(counts)]:
+        counts[place] += 1
+    return counts

@@ -1,0 +1,373 @@
+"""Processes to play in, and calls spread over them or over any executor.
+
+The processes are spawned afresh. They leave Ctrl-C to the process that started them, which ends
+them, and they end by themselves when it is gone, however it went.
+
+A Dask cluster as an executor, by the address of its scheduler.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import signal
+import threading
+import warnings
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
+
+AHEAD = 2_000
+"""How many calls are with an executor at once, at most."""
+
+
+TRIES = 4
+"""How often a call is made, at most, when the worker that has it is lost."""
+
+
+AWAKE = 0.2
+"""Seconds after which an interrupt has its effect at the latest."""
+
+
+PATIENCE = 5.0
+"""Seconds that an ended pool's own thread is given to notice."""
+
+
+KEPT = 8
+"""How many shared values a process keeps for the calls to come."""
+
+
+T = TypeVar("T")
+
+
+Call = tuple[Any, ...]
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Spawned processes, ended at once when the ``with`` block around their use fails.
+
+    The block may fail by Ctrl-C: nothing is printed then, neither by the processes nor by the
+    threads of the pool.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._context = _Context()
+        super().__init__(workers, mp_context=self._context, initializer=prepare_worker)
+
+    def abort(self) -> None:
+        """End the processes now, whatever they are doing; what was submitted is lost."""
+        with interrupts_held():
+            manager = getattr(self, "_executor_manager_thread", None)
+            self.shutdown(wait=False, cancel_futures=True)
+            started = [worker for worker in self._context.started if worker.pid is not None]
+            for worker in started:
+                worker.kill()
+            for worker in started:
+                worker.join()
+            # A process that was ended while it wrote leaves half a result, and whoever reads it
+            # waits for the rest as long as somebody could still write it: this process.
+            for queue in self._context.queues:
+                with suppress(OSError, AttributeError):
+                    queue._writer.close()
+            if manager is not None:
+                manager.join(PATIENCE)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """Wait for all calls to be done, or after an exception, an interrupt too, ``abort``."""
+        if kind is None:
+            return super().__exit__(kind, error, trace)
+        self.abort()
+        return None
+
+
+class _Context(SpawnContext):
+    """Makes the processes and queues of a pool, and remembers them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+        self.queues: list[Any] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        worker = _Worker(*args, **kwargs)
+        # Kept: a process whose handle is thrown away takes this one for gone.
+        self.started.append(worker)
+        return worker
+
+    def SimpleQueue(self) -> Any:  # noqa: N802
+        queue = super().SimpleQueue()
+        self.queues.append(queue)
+        return queue
+
+
+class _Worker(SpawnProcess):
+    """A process that never sees Ctrl-C, not even while it is starting."""
+
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):
+            super().start()
+            return
+        # A new process inherits what is blocked. The tracker of shared resources has to be there
+        # already, because starting it would end the blocking.
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def prepare_worker() -> None:
+    """In a worker process: leave interrupts and warnings to the parent, and end when it is gone."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore", GraphWarning)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let an interrupt take effect only after the block, which it would leave half done."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    held: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *given: held.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if held:
+            usual(*held[0])
+
+
+class Shared(Generic[T]):
+    """A value that many calls take along: a process it is sent to unpacks it once."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+        self._token = secrets.token_hex(16)
+        self._packed: bytes | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._packed is None:
+            self._packed = pickle.dumps(self.value, pickle.HIGHEST_PROTOCOL)
+        return _unpack, (self._token, self._packed)
+
+
+_unpacked: OrderedDict[str, Shared[Any]] = OrderedDict()
+
+
+_unpacking = threading.Lock()
+
+
+def _unpack(token: str, packed: bytes) -> Shared[Any]:
+    with _unpacking:
+        shared = _unpacked.pop(token, None)
+        if shared is None:
+            shared = Shared(pickle.loads(packed))
+            shared._token, shared._packed = token, packed
+        _unpacked[token] = shared
+        while len(_unpacked) > KEPT:
+            _unpacked.popitem(last=False)
+        return shared
+
+
+class Answer(NamedTuple):
+    """What came of a call: its number, what it returned."""
+
+    number: int
+    result: Any
+
+
+def answers(
+    function: Callable[..., Any],
+    calls: Iterable[Call],
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> Generator[Answer, None, None]:
+    """Yield what ``function`` returns for every call, in the order in which they get done.
+
+    Calls are made here if there is one worker, else in so many processes, or by ``executor``. A
+    call whose worker is lost is made again, ``TRIES`` times in all; then, or where an executor
+    that is not ours is broken, ``WorkerError`` is raised. What a call raises is raised. Close the
+    iterator, as ``contextlib.closing`` does, to be rid of what is under way.
+    """
+    if executor is None and workers == 1:
+        for number, call in enumerate(calls):
+            yield Answer(number, function(*call))
+        return
+    todo = _Todo(function, calls)
+    if executor is not None:
+        try:
+            yield from todo.work(executor)
+        except BrokenExecutor as error:
+            raise WorkerError("the executor is broken") from error
+        return
+    while not todo.done:
+        # suppress is outside, so that the pool is ended as broken, and another takes its place.
+        with suppress(BrokenExecutor), WorkerPool(workers) as pool:
+            try:
+                yield from todo.work(pool)
+            except BrokenExecutor as error:
+                todo.put_back(workers, error)
+                raise
+
+
+class _Todo:
+    """Calls still to be made, and those that an executor has."""
+
+    def __init__(self, function: Callable[..., Any], calls: Iterable[Call]) -> None:
+        self.function = function
+        self.calls = enumerate(calls)
+        self.again: deque[tuple[int, Call]] = deque()
+        self.lost: dict[int, int] = {}
+        self.out: dict[Future[Any], tuple[int, Call]] = {}
+        self.done = False
+
+    def work(self, pool: Executor) -> Iterator[Answer]:
+        """Have the calls made by one executor; BrokenExecutor where it breaks.
+
+        An interrupt only comes through while nothing is done here but waiting. Anywhere else it
+        could leave the lock of a future taken, for which a thread of the pool would wait for ever.
+        """
+        finished: SimpleQueue[Future[Any]] = SimpleQueue()
+        self.out = {}
+        try:
+            while True:
+                with interrupts_held():
+                    self._submit(pool, finished)
+                if not self.out:
+                    self.done = True
+                    return
+                future = self._wait(finished)
+                with interrupts_held():
+                    answer = self._take(future)
+                if answer is not None:
+                    yield answer
+        finally:
+            if not isinstance(pool, WorkerPool):
+                with interrupts_held():
+                    for future in self.out:
+                        future.cancel()
+
+    @staticmethod
+    def _wait(finished: SimpleQueue[Future[Any]]) -> Future[Any]:
+        """Return the next call that is done, waking up now and then.
+
+        A signal that another thread was given does not wake this one, where it takes effect.
+        """
+        while True:
+            with suppress(Empty):
+                return finished.get(timeout=AWAKE)
+
+    def _submit(self, pool: Executor, finished: SimpleQueue[Future[Any]]) -> None:
+        while len(self.out) < AHEAD:
+            one = self.again.popleft() if self.again else next(self.calls, None)
+            if one is None:
+                return
+            self.again.appendleft(one)  # not lost, should submitting fail
+            future = pool.submit(_attempt, self.function, one[1])
+            self.again.popleft()
+            self.out[future] = one
+            future.add_done_callback(finished.put)
+
+    def _take(self, future: Future[Any]) -> Answer | None:
+        """Return what came of a call, or None where it has to be made again."""
+        try:
+            result, error = future.result()
+        except BrokenExecutor:
+            raise
+        except (Exception, CancelledError) as trouble:  # of the executor, for calls answer theirs
+            one = self.out.pop(future)
+            self._count(one, trouble)
+            self.again.append(one)
+            return None
+        number, _ = self.out.pop(future)
+        if error is not None:
+            raise error
+        return Answer(number, result)
+
+    def put_back(self, workers: int, trouble: BaseException) -> None:
+        """Have the calls that were lost with an executor made again.
+
+        Those it was given first, one for each worker, may be the ones that broke it.
+        """
+        lost = list(self.out.values())
+        for one in lost[:workers]:
+            self._count(one, trouble)
+        self.again = deque(sorted([*lost, *self.again], key=lambda one: one[0]))
+        self.out = {}
+
+    def _count(self, one: tuple[int, Call], trouble: BaseException) -> None:
+        """Count a loss; raise where there were too many."""
+        self.lost[one[0]] = self.lost.get(one[0], 0) + 1
+        if self.lost[one[0]] >= TRIES:
+            raise WorkerError(f"{TRIES} workers were lost over the same runs") from trouble
+
+
+def _attempt(function: Callable[..., Any], call: Call) -> tuple[Any, Exception | None]:
+    """Return what a call returns or raises, so that its errors are told from a lost worker."""
+    try:
+        return function(*call), None
+    except Exception as error:
+        return None, error
+
+
+CONNECT_TIMEOUT = 10
+"""Seconds in which a scheduler has to answer."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Executor]:
+    """Give an executor that has calls made by the workers of a Dask cluster.
+
+    Calls of a worker that is lost are made by another. Raises ``SpecError`` where Dask is not
+    installed or no scheduler answers.
+    """
+    try:
+        distributed = import_module("distributed")
+    except ImportError as error:
+        raise SpecError(
+            "scheduler",
+            address,
+            "Dask is not installed",
+            'Run pip install "mesa-llm-norms[dask]".',
+        ) from error
+    try:
+        client = distributed.Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            "scheduler",
+            address,
+            f"no scheduler answers at {address}",
+            "Start one with dask scheduler, and give the tcp:// address that it prints.",
+        ) from error
+    try:
+        yield client.get_executor()
+    finally:
+        client.close()

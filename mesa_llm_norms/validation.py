@@ -1,0 +1,63 @@
+""""""
+
+from __future__ import annotations
+
+import difflib
+import random
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mesa_llm_norms.core.randomness import MASK
+from mesa_llm_norms.errors import SpecError, some
+
+
+def read_seed(rng: Any) -> int:
+    """Return the 64-bit seed that an ``rng=`` argument stands for.
+
+    An integer from 0 to 2**64 - 1 is itself, a numpy or standard generator gives one draw, and None
+    takes fresh entropy.
+    """
+    if rng is None:
+        return secrets.randbits(63)
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(0, MASK, dtype=np.uint64, endpoint=True))
+    if isinstance(rng, random.Random):
+        return rng.getrandbits(64)
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and 0 <= int(rng) <= MASK:
+        return int(rng)
+    raise SpecError(
+        "rng",
+        rng,
+        f"{rng!r} is no seed",
+        "Give a whole number from 0 to 2**64 - 1, or a numpy or random generator.",
+    )
+
+
+def read_whole(argument: str, value: Any, low: int, high: int) -> int:
+    """Return ``value``, of any kind of integer but a truth value, as an int from low to high.
+
+    Raises ``SpecError`` naming the argument.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not low <= int(value) <= high:
+        raise SpecError(
+            argument, value, f"{value!r} is not a whole number in range", f"Use {low} to {high:,}."
+        )
+    return int(value)
+
+
+def choose(argument: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return those of ``known`` that are wanted, each once, and all where none is named."""
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            raise SpecError(
+                argument,
+                name,
+                f"there is no {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+                f"Known are {some(known, 20)}.",
+            )
+    return tuple(dict.fromkeys(wanted)) or tuple(known)
