@@ -48,7 +48,7 @@ test-slow: $(VENV)/.dev ## The tests that take minutes
 	@$(bin) $(pytest) -m slow $(ARGS)
 
 test-llama: $(VENV)/.dev ## The tests against a real llama.cpp server, built once (some minutes)
-	@$(bin) tests/llama_server/build.py
+	@$(bin) tests/support/llama_server/build.py
 	@$(bin) -m pytest -m llama $(ARGS)
 
 test-browser: $(VENV)/.browser ## The page in a real Chromium, where there is one

@@ -37,10 +37,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mesa_llm_norms.llm.client import Session
+from mesa_llm_norms.llm.client import LLMClient
 from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.simulation.ensemble import start_course
 from mesa_llm_norms.simulation.pipeline import plan_rounds
@@ -65,7 +65,7 @@ class Patient(Mind):
         return Decision(situation.game.pool[situation.draw % len(situation.game.pool)])
 
 
-class Waiting(Server):
+class Waiting(Provider):
     """Answers after ``LATENCY`` seconds with a name that follows from the question's seed."""
 
     label = "waiting:model"
@@ -87,8 +87,8 @@ class Waiting(Server):
 def longest_chain(spec: Spec, rounds: int) -> int:
     """Return the length of the longest chain of interactions that share agents."""
     seating = spec.seat()
-    depth = [0] * len(seating.contacts)
-    planned = plan_rounds(seating.pairing, seating.contacts, seating.draws, 0, 0, rounds)
+    depth = [0] * len(seating.neighbors)
+    planned = plan_rounds(seating.pairing, seating.neighbors, seating.draws, 0, 0, rounds)
     for _, _, a, b, _ in planned:
         depth[a] = depth[b] = max(depth[a], depth[b]) + 1
     return max(depth)
@@ -97,14 +97,14 @@ def longest_chain(spec: Spec, rounds: int) -> int:
 def play(spec: Spec, rounds: int, at_once: int) -> tuple[int, float, float]:
     """Play so many rounds; return the interactions, the seconds, and those of the processor."""
     with tempfile.TemporaryDirectory() as folder:
-        calls = Calls(folder=Path(folder) / "run", max_concurrency=at_once)
-        session = Session(calls) if spec.live else None
-        course = start_course(spec, spec.seat(), "python", session)
+        calls = LLMSettings(folder=Path(folder) / "run", max_concurrency=at_once)
+        client = LLMClient(calls) if spec.live else None
+        course = start_course(spec, spec.seat(), "python", client)
         cpu, start = time.process_time(), time.perf_counter()
         course.play(rounds, keep=False)
         taken, used = time.perf_counter() - start, time.process_time() - cpu
-        if session is not None:
-            session.close()
+        if client is not None:
+            client.close()
     return course.interactions, taken, used
 
 

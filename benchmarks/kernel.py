@@ -79,20 +79,20 @@ def compiled(folder: Path) -> Any:
 def of_c(loop: Any, seating: Seating, rounds: int, counter: bool) -> tuple[float, Any]:
     """Play the same in C, with draws by counter or not; return the same two."""
     kernel = Kernel.of_seating(seating)
-    contacts, automaton = seating.contacts, kernel.automaton
-    size = 3 * len(contacts)
+    neighbors, automaton = seating.neighbors, kernel.automaton
+    size = 3 * len(neighbors)
     states, ring = kernel.states, np.zeros(size, np.uint8)
     counts = np.zeros((rounds, 2), np.int64)
     arrays = [
         np.ascontiguousarray(array)
-        for array in (contacts.indptr, contacts.indices, states, automaton.steps, automaton.nexts)
+        for array in (neighbors.indptr, neighbors.indices, states, automaton.steps, automaton.nexts)
     ]
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, counts, ring)]
     start = time.perf_counter()
     played = loop(
         ctypes.c_uint64(seating.draws.key),
         int(counter),
-        ctypes.c_int64(len(contacts)),
+        ctypes.c_int64(len(neighbors)),
         *pointers[:5],
         ctypes.c_int64(rounds),
         *pointers[5:],

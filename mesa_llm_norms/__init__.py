@@ -29,9 +29,9 @@ from mesa_llm_norms.errors import (
     NormsError,
     PairingError,
     PoolError,
+    SkippedError,
     SpecError,
     TopologyError,
-    VoidError,
     WorkerError,
 )
 from mesa_llm_norms.minds import (
@@ -43,12 +43,12 @@ from mesa_llm_norms.minds import (
     ScriptedMind,
     Situation,
     TableMind,
-    UnbiasedMind,
+    UniformMind,
     load_mind,
     mind_names,
 )
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.ensemble import Ensemble, run_ensemble
 from mesa_llm_norms.simulation.pairing import Pairing
 
@@ -80,7 +80,7 @@ __all__ = [
     "ClassicalOutcome",
     "CommittedMind",
     "Comparison",
-    "Contacts",
+    "Neighbors",
     "Decision",
     "DecisionError",
     "Ensemble",
@@ -112,8 +112,8 @@ __all__ = [
     "TableMind",
     "Tipping",
     "TopologyError",
-    "UnbiasedMind",
-    "VoidError",
+    "UniformMind",
+    "SkippedError",
     "WorkerError",
     "audit",
     "compare_interventions",

@@ -16,7 +16,7 @@ from mesa_llm_norms.core.stopping import Recent, Stop
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.network_model import NodeAgent
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import Kernel, Verdict, automaton_for, can_play
 from mesa_llm_norms.simulation.pairing import Pairing
@@ -133,9 +133,9 @@ class AgentsKernel:
         return self.engine.game
 
     @property
-    def contacts(self) -> Contacts:
+    def neighbors(self) -> Neighbors:
         """Who may meet whom."""
-        return self.engine.contacts
+        return self.engine.neighbors
 
     @property
     def interactions(self) -> int:
@@ -143,9 +143,9 @@ class AgentsKernel:
         return self.engine.interactions
 
     @property
-    def voided(self) -> int:
+    def skipped(self) -> int:
         """How many of them came to nothing."""
-        return self.engine.voided
+        return self.engine.skipped
 
     @property
     def discarded(self) -> int:
@@ -189,7 +189,7 @@ class AgentsKernel:
             np.uint32,
         )
         kernel = Kernel(
-            engine.game, engine.contacts, engine.pairing, engine.draws, automaton, states
+            engine.game, engine.neighbors, engine.pairing, engine.draws, automaton, states
         )
         kernel.interactions, kernel.rounds = engine.interactions, engine.rounds
         try:

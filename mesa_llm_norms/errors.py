@@ -12,7 +12,7 @@
     ├── FileFormatError      a file that cannot be read as what it should be (also a ValueError)
     │   └── JournalError     the journal of a run that cannot be gone on with
     ├── DecisionError        a mind that gave no usable decision
-    │   └── VoidError        the same, where the interaction is not to be played and the run goes on
+    │   └── SkippedError     the same, where the interaction is skipped and the run goes on
     ├── CallError            a call to a model's server that brought no reply
     ├── BudgetError          the next call would pass a budget
     ├── WorkerError          processes that play runs are lost time and again
@@ -106,7 +106,7 @@ class DecisionError(NormsError):
         return type(self), (self.mind, self.problem)
 
 
-class VoidError(DecisionError):
+class SkippedError(DecisionError):
     """A mind gave no decision, and by the caller's choice the run goes on without one.
 
     The interaction is void: it keeps its number, nobody remembers it, and no name is played.

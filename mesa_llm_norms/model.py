@@ -16,19 +16,19 @@ from mesa_llm_norms.core.game import Game, Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, Outcome, read_rounds
 from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
-from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.engine import Engine
-from mesa_llm_norms.simulation.kernel import ask_anew, check_engine, refusal, worthwhile
+from mesa_llm_norms.simulation.kernel import check_engine, invalidate_caches, refusal, worthwhile
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.run import Course
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
 
 
 class NamingGame(NetworkModel[NamingAgent]):
@@ -58,7 +58,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
     calls
         How calls to live minds are made: budgets, concurrency, the folder of the journal; see
-        ``Calls``. Without live minds it has no effect.
+        ``LLMSettings``. Without live minds it has no effect.
 
     The graph is copied; ``model.network.G`` is the model's own. Between steps agents may be removed
     or put on empty nodes, and the network rewired (through ``model.network`` or on its graph). Only
@@ -80,7 +80,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         committed: Mapping[str, Any] | None = None,
         rng: Any = None,
         run: int = 0,
-        calls: Calls | None = None,
+        llm: LLMSettings | None = None,
     ) -> None:
         seed = read_seed(rng)
         super().__init__(seed)
@@ -99,25 +99,25 @@ class NamingGame(NetworkModel[NamingAgent]):
         seating = self.spec.seat(run)
         self.game: Game = seating.game
         self.lay_out(to_networkx(seating.graph))
-        self.session: Session | None = None
+        self.client: LLMClient | None = None
         if self.spec.live:
-            from mesa_llm_norms.llm.client import Session
+            from mesa_llm_norms.llm.client import LLMClient
             from mesa_llm_norms.simulation.serialization import save
 
-            kept = calls is not None and calls.folder is not None
+            kept = llm is not None and llm.folder is not None
             content = {"spec": save(self.spec), "run": run} if kept else {}
-            self.session = Session(calls, content)
+            self.client = LLMClient(llm, content)
             try:
-                seating = seating._replace(roster=self.session.attend(seating.roster))
+                seating = seating._replace(roster=self.client.attend(seating.roster))
             except MindError:
-                self.session.close()
+                self.client.close()
                 raise
         minds, uncommitted = seating.minds, seating.minds_at(seating.uncommitted)
         for cell in self.network:
             agent = self.player_type(self, cell, minds[cell.coordinate], seating.start)
             agent.uncommitted = uncommitted[cell.coordinate]
         self._engine = Engine(
-            seating.game, *self.read_seats(), seating.pairing, seating.draws, self.session
+            seating.game, *self.read_seats(), seating.pairing, seating.draws, self.client
         )
         self._course = Course(self._engine, self.spec.committed_names)
         self.datacollector = mesa.DataCollector(
@@ -132,7 +132,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         )
 
     @classmethod
-    def resume(cls, folder: str | Path, calls: Calls | None = None, **given: Any) -> Self:
+    def resume(cls, folder: str | Path, llm: LLMSettings | None = None, **given: Any) -> Self:
         """Return the model whose journal is in ``folder``, at its start.
 
         Play it as you did: what is on record is played again without a single call, and from where
@@ -150,13 +150,13 @@ class NamingGame(NetworkModel[NamingAgent]):
         if "run" not in content:
             raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
         arguments = restore(content["spec"], path, **given)
-        going_on = replace(calls or Calls(), folder=folder, resume=True)
-        return cls(**arguments, run=content["run"], calls=going_on)
+        going_on = replace(llm or LLMSettings(), folder=folder, resume=True)
+        return cls(**arguments, run=content["run"], llm=going_on)
 
     def close(self) -> None:
         """Let go of the journal and the connections of live minds; without them there are none."""
-        if self.session is not None:
-            self.session.close()
+        if self.client is not None:
+            self.client.close()
 
     def step(self) -> None:
         """Play one population round and collect its data.
@@ -189,13 +189,13 @@ class NamingGame(NetworkModel[NamingAgent]):
         if engine == "kernel" and not (verdict := can_run(self)):
             raise refusal(verdict)
         course, start = self._current(), self.interactions
-        self._engine.ask_anew()
-        ask_anew()
+        self._engine.invalidate_caches()
+        invalidate_caches()
         course.aim(Goal(until, window, threshold))
         try:
             with self._engine.looking_ahead(most):
                 for _ in range(most):
-                    soon = self.interactions - start + len(course.engine.contacts)
+                    soon = self.interactions - start + len(course.engine.neighbors)
                     if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
                         course.engine = AgentsKernel(self._engine)
                     self.step()
@@ -248,9 +248,9 @@ class NamingGame(NetworkModel[NamingAgent]):
         return self._engine.cut is None
 
     @property
-    def voided(self) -> int:
+    def skipped(self) -> int:
         """How many interactions were void: a mind gave no name, and was allowed to."""
-        return self._engine.voided
+        return self._engine.skipped
 
     @property
     def discarded(self) -> int:

@@ -11,10 +11,10 @@ import networkx as nx
 from mesa.discrete_space import Cell, FixedAgent, Network
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.validation import check_edges
 
-_CACHE = "mesa_llm_norms contacts"
+_CACHE = "mesa_llm_norms neighbors"
 
 
 class NodeAgent(FixedAgent):
@@ -93,7 +93,7 @@ class NetworkModel(mesa.Model, Generic[Player]):
         return cast(Player, agents[0])
 
     def seats_changed(self) -> None:
-        """Say that agents or edges changed; contacts are then read anew before the next round."""
+        """Say that agents or edges changed; neighbors are then read anew before the next round."""
         self.network.G.__networkx_cache__.pop(_CACHE, None)
 
     @property
@@ -102,14 +102,14 @@ class NetworkModel(mesa.Model, Generic[Player]):
         # networkx empties this dictionary whenever nodes or edges change
         return _CACHE in self.network.G.__networkx_cache__
 
-    def read_seats(self) -> tuple[Contacts, tuple[Player, ...]]:
-        """Return who may meet whom, and who sits on each of ``contacts.nodes``."""
+    def read_seats(self) -> tuple[Neighbors, tuple[Player, ...]]:
+        """Return who may meet whom, and who sits on each of ``neighbors.nodes``."""
         graph = self.network.G
         check_edges(graph)
         seated = {player.node: player for player in self.players}
-        contacts = Contacts(graph, absent=[node for node in graph if node not in seated])
+        neighbors = Neighbors(graph, absent=[node for node in graph if node not in seated])
         graph.__networkx_cache__[_CACHE] = True
-        return contacts, tuple(seated[node] for node in contacts.nodes)
+        return neighbors, tuple(seated[node] for node in neighbors.nodes)
 
     def _step_on(self) -> None:
         """Mesa's own step; one that raises does not keep those after it from being played."""

@@ -12,12 +12,12 @@ import networkx as nx
 
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.game import Game, Memory, Remembered, read_pool
-from mesa_llm_norms.core.randomness import UNIT, Draws, thresholds
+from mesa_llm_norms.core.randomness import UNIT, RandomStream, cumulative_weights
 from mesa_llm_norms.errors import MindError, PairingError
-from mesa_llm_norms.llm.client import Session
+from mesa_llm_norms.llm.client import LLMClient
 from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
 
 _CHANCES = (0, 1, UNIT // 3, UNIT // 2, UNIT - 1)
@@ -38,21 +38,23 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
     if not isinstance(getattr(mind, "label", None), str) or not mind.label:
         raise _broken(mind, "it has no label", "Set label to a short text.")
     mind.check(game)
-    if isinstance(mind, LiveMind) and mind.session is None:
-        with closing(Session()) as session:
-            (attended,) = session.attend([mind])
+    if isinstance(mind, LiveMind) and mind.client is None:
+        with closing(LLMClient()) as client:
+            (attended,) = client.attend([mind])
             check_mind(attended, names, memory)
         return
     for place, remembered in enumerate(_memories(game)):
         given = _distribution(mind, remembered, game.pool) if isinstance(mind, Policy) else None
         for seat, draw in enumerate(_CHANCES):
-            situation = Situation(game, remembered, draw, Draws(seat), place, seat % 2)
+            situation = Situation(game, remembered, draw, RandomStream(seat), place, seat % 2)
             decision = wait_for(mind.decide(situation))
             if not isinstance(decision, Decision):
                 raise _broken(mind, f"decide returned {decision!r}", "Return a Decision.")
             if decision.name not in game.pool:
                 raise _broken(mind, f"it chose {decision.name!r}, which is not in {game.pool!r}")
-            drawn = game.pool[bisect_right(thresholds(given), draw)] if given else decision.name
+            drawn = (
+                game.pool[bisect_right(cumulative_weights(given), draw)] if given else decision.name
+            )
             if decision.name != drawn:
                 raise _broken(
                     mind,
@@ -73,11 +75,11 @@ def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: 
         )
     if not isinstance(getattr(pairing, "label", None), str) or not pairing.label:
         raise _misdrawn(pairing, "it has no label", "Set label to a short text.")
-    contacts = Contacts(graph if graph is not None else nx.karate_club_graph())
+    neighbors = Neighbors(graph if graph is not None else nx.karate_club_graph())
     first = 0
     for number in range(rounds):
-        drawn = list(pairing.pairs(contacts, number, first, Draws(1)))
-        again = list(pairing.pairs(contacts, number, first, Draws(1)))
+        drawn = list(pairing.pairs(neighbors, number, first, RandomStream(1)))
+        again = list(pairing.pairs(neighbors, number, first, RandomStream(1)))
         if drawn != again:
             raise _misdrawn(
                 pairing, f"round {number} differs when drawn again", "Take all chance from draws."
@@ -85,9 +87,9 @@ def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: 
         if not drawn:
             raise _misdrawn(pairing, f"it drew no pair in round {number}", "Draw at least one.")
         for pair in drawn:
-            if not contacts.joins(pair):
+            if not neighbors.joins(pair):
                 raise _misdrawn(
-                    pairing, f"it drew {pair!r}, which is not an edge", "Use contacts.neighbours."
+                    pairing, f"it drew {pair!r}, which is not an edge", "Use neighbors.neighbours."
                 )
         first += len(drawn)
 

@@ -37,7 +37,7 @@ LAYERS: Sequence[Sequence[str]] = [
     ["minds"],
     ["minds.mind"],
     ["statistics"],
-    ["pairing", "contacts", "topologies", "metrics", "placement"],
+    ["pairing", "neighbors", "topologies", "metrics", "placement"],
     ["background", "compiled", "errand", "journal", "window", "workers"],
     ["game", "memory", "draws", "palette", "places", "text_files"],
     ["errors"],

@@ -22,8 +22,8 @@ from scipy import stats
 
 from mesa_llm_norms import (
     CommittedMind,
-    Contacts,
     Intervention,
+    Neighbors,
     NormsError,
     Policy,
     ScriptedMind,
@@ -31,10 +31,10 @@ from mesa_llm_norms import (
 )
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.game import Memory
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.networks.adjacency import size
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.simulation.pairing import NodePairing
@@ -283,15 +283,15 @@ class Follower(Policy):
 
 def test_nobody_crosses_the_bridge_before_it_opens_and_then_the_rule_is_that_of_the_study() -> None:
     graph = mixed.two_groups(4, 2)
-    contacts, draws = Contacts(graph), Draws(7)
+    neighbors, draws = Neighbors(graph), RandomStream(7)
     rule = mixed.LateBridge(size=4, apart=10)
     check_pairing(rule, graph)
     crossed = []
     for number in range(40):
-        pairs = list(rule.pairs(contacts, number, 8 * number, draws))
+        pairs = list(rule.pairs(neighbors, number, 8 * number, draws))
         assert len(pairs) == 8
         if number >= 10:
-            assert pairs == list(NodePairing().pairs(contacts, number, 8 * number, draws))
+            assert pairs == list(NodePairing().pairs(neighbors, number, 8 * number, draws))
         crossed += [number for a, b in pairs if (a < 4) != (b < 4)]
     assert crossed
     assert min(crossed) >= 10
@@ -343,7 +343,7 @@ def test_groups_that_cannot_be_joined_are_refused() -> None:
             mixed.two_groups(*wrong)
 
 
-class Agreeable(Server):
+class Agreeable(Provider):
     """A live model in this process: it answers with the name its partner played last, or with Q."""
 
     label = "agreeable:model"
@@ -363,13 +363,13 @@ class Agreeable(Server):
 
 
 def test_a_live_mind_can_be_one_side_of_it() -> None:
-    calls = Calls(max_concurrency=8)
+    calls = LLMSettings(max_concurrency=8)
     minds = LiveMind(Agreeable()), CommittedMind("M")
-    found = mixed.meet(*minds, names="QM", runs=3, setting=SMALL, calls=calls)
+    found = mixed.meet(*minds, names="QM", runs=3, setting=SMALL, llm=calls)
     assert (found.met, found.right_won) == (3, 3)
     assert found.usage is not None
     assert 0 < found.usage.calls < 3 * 2 * 8 * 70
-    assert mixed.remaining(Calls(budget_calls=10_000), found.usage) == Calls(
+    assert mixed.remaining(LLMSettings(budget_calls=10_000), found.usage) == LLMSettings(
         budget_calls=10_000 - found.usage.calls
     )
 

@@ -11,21 +11,21 @@ import pytest
 from chances import FixedPolicy
 
 from mesa_llm_norms import (
-    Contacts,
     Decision,
     DecisionError,
     Mind,
     MindError,
+    Neighbors,
     Pairing,
     PairingError,
     Policy,
     PoolError,
     ScriptedMind,
     Situation,
-    UnbiasedMind,
+    UniformMind,
 )
 from mesa_llm_norms.core.game import Memory
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.testing import check_mind, check_pairing
 
@@ -45,7 +45,7 @@ class Answering(Unlabelled):
         return self.answer  # type: ignore[no-any-return]
 
 
-class Moody(UnbiasedMind):
+class Moody(UniformMind):
     label = "moody"
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
@@ -53,21 +53,21 @@ class Moody(UnbiasedMind):
         return [first, 1 - first]
 
 
-class InItsOwnOrder(UnbiasedMind):
+class InItsOwnOrder(UniformMind):
     label = "in its own order"
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
         return [0.9, 0.1]
 
 
-class Contrary(UnbiasedMind):
+class Contrary(UniformMind):
     label = "contrary"
 
     async def decide(self, situation: Situation) -> Decision:
         return Decision(situation.game.pool[situation.draw < 2**31])
 
 
-class OnlyOnceFull(UnbiasedMind):
+class OnlyOnceFull(UniformMind):
     """Breaks only when it remembers three interactions that did not match."""
 
     label = "late"
@@ -87,7 +87,7 @@ class OnlyTwo(Policy):
 
 BROKEN: list[tuple[Any, str]] = [
     (object(), "not derived"),
-    (UnbiasedMind, "not derived"),
+    (UniformMind, "not derived"),
     (Unlabelled(), "no label"),
     (FixedPolicy(0.5, 0.5, label=""), "no label"),
     (FixedPolicy(0.5, 0.5, label=3), "no label"),  # type: ignore[arg-type]
@@ -121,12 +121,12 @@ def test_a_mind_is_checked_on_the_pool_and_memory_that_are_asked_for() -> None:
     with pytest.raises(MindError):
         check_mind(OnlyTwo(), "QMX")
     with pytest.raises(PoolError):
-        check_mind(UnbiasedMind(), "Q")
-    check_mind(UnbiasedMind(), "Q M")
+        check_mind(UniformMind(), "Q")
+    check_mind(UniformMind(), "Q M")
 
 
 def test_a_mind_that_cannot_play_the_pool_says_so_itself() -> None:
-    class Choosy(UnbiasedMind):
+    class Choosy(UniformMind):
         def check(self, game: Any) -> None:
             raise MindError("mind", self.label, "not with these", f"Not {game.pool}.")
 
@@ -140,7 +140,7 @@ def test_a_mind_that_does_not_decide_breaks_no_contract_but_cannot_be_checked() 
 
 
 class Rule(Pairing):
-    """Draws what it is told to."""
+    """RandomStream what it is told to."""
 
     label = "rule"
 
@@ -150,27 +150,27 @@ class Rule(Pairing):
 
     def pairs(
         self,
-        contacts: Contacts,  # noqa: ARG002
+        neighbors: Neighbors,  # noqa: ARG002
         round_number: int,  # noqa: ARG002
         first: int,  # noqa: ARG002
-        draws: Draws,  # noqa: ARG002
+        draws: RandomStream,  # noqa: ARG002
     ) -> Iterator[Pair]:
         yield from self.told
 
 
 class Restless(Rule):
     def pairs(
-        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
     ) -> Iterator[Pair]:
-        random.shuffle(edges := list(contacts.edges))
+        random.shuffle(edges := list(neighbors.edges))
         yield from edges[: 1 + 0 * (round_number + first + draws.run)]
 
 
 class TiredOut(Rule):
     def pairs(
-        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
     ) -> Iterator[Pair]:
-        yield from contacts.edges[: 19 - round_number + 0 * (first + draws.run)]
+        yield from neighbors.edges[: 19 - round_number + 0 * (first + draws.run)]
 
 
 BROKEN_RULES: list[tuple[Any, str]] = [

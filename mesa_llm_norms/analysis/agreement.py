@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mesa_llm_norms.errors import SpecError, some
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 
 Indices = NDArray[np.intp]
 
@@ -87,11 +87,11 @@ class Edges:
         )
 
     @classmethod
-    def of_contacts(cls, contacts: Contacts) -> Edges:
-        """Return the edges of a graph that is already read as contacts."""
-        first, second = contacts.tails.astype(np.intp), contacts.heads.astype(np.intp)
-        unique = not contacts.directed
-        return cls(contacts.nodes, *_once(first, second, len(contacts), known_unique=unique))
+    def of_contacts(cls, neighbors: Neighbors) -> Edges:
+        """Return the edges of a graph that is already read as neighbors."""
+        first, second = neighbors.tails.astype(np.intp), neighbors.heads.astype(np.intp)
+        unique = not neighbors.directed
+        return cls(neighbors.nodes, *_once(first, second, len(neighbors), known_unique=unique))
 
     def hold(self, names: Any) -> Held:
         """Return what each node holds, from ``{node: name or None}`` or an array of codes.

@@ -35,11 +35,11 @@ from mesa_llm_norms.classical.game import (
     invention,
 )
 from mesa_llm_norms.core.compiled import is_loaded, load
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import MOST, read_rounds
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.network_model import NodeAgent
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.ensemble import Progress, batch_size, load_graph
 from mesa_llm_norms.simulation.kernel import check_engine
 from mesa_llm_norms.simulation.workers import Shared, answers
@@ -127,18 +127,18 @@ class Tally:
 
 
 class PlainEngine:
-    """Plays rounds among ``players``, who sit on ``contacts.nodes`` in this order."""
+    """Plays rounds among ``players``, who sit on ``neighbors.nodes`` in this order."""
 
     def __init__(
         self,
         rules: Rules,
-        contacts: Contacts,
+        neighbors: Neighbors,
         players: Sequence[Talker],
-        draws: Draws,
+        draws: RandomStream,
         tally: Tally,
     ) -> None:
         self.rules = rules
-        self.contacts = contacts
+        self.neighbors = neighbors
         self.players = players
         self.draws = draws
         self.tally = tally
@@ -151,11 +151,11 @@ class PlainEngine:
         Returns the round in numbers, None if nothing was played.
         """
         rules, players, tally, draws = self.rules, self.players, self.tally, self.draws
-        nodes, number = self.contacts.nodes, tally.rounds
+        nodes, number = self.neighbors.nodes, tally.rounds
         held = words_held(players)
         tally.count(held)
         self.rows = []
-        for a, b in rules.pairs(self.contacts, tally.interactions, draws):
+        for a, b in rules.pairs(self.neighbors, tally.interactions, draws):
             if to_consensus and is_consensus(held, len(players)):
                 break
             speaker, hearer = players[a], players[b]
@@ -288,7 +288,7 @@ class Packed:
 
 def pack_seating(seating: ClassicalSeating) -> Packed:
     """Return the agents of a run before its first interaction."""
-    size = len(seating.contacts)
+    size = len(seating.neighbors)
     vocabulary = seating.vocabulary()
     packed = Packed(size, vocabulary, np.arange(size, dtype=np.int32))
     number = {word: place for place, word in enumerate(vocabulary)} if seating.committed else {}
@@ -326,31 +326,31 @@ class KernelEngine:
     """Plays rounds on packed agents, the same as ``PlainEngine`` would."""
 
     def __init__(
-        self, rules: Rules, contacts: Contacts, packed: Packed, draws: Draws, tally: Tally
+        self, rules: Rules, neighbors: Neighbors, packed: Packed, draws: RandomStream, tally: Tally
     ) -> None:
         self._loop = load("inventories")
-        self.contacts = contacts
+        self.neighbors = neighbors
         self.packed = packed
         self.draws = draws
         self.tally = tally
-        size = len(contacts)
-        everybody = contacts.is_complete and contacts.strengths is None
+        size = len(neighbors)
+        everybody = neighbors.is_complete and neighbors.strengths is None
         edges = rules.pairing == "neutral"
         whole, small = np.zeros(0, np.int64), np.zeros(0, np.int32)
         listed = not everybody and not edges
         self._fixed: tuple[Any, ...] = (
             np.uint64(draws.key),
             PAIRINGS.index(rules.pairing),
-            contacts.directed,
+            neighbors.directed,
             size,
             everybody,
-            contacts.indptr if listed else whole,
-            contacts.indices if listed else small,
-            contacts.starts if listed else small,
-            contacts.neighbour_thresholds if listed else whole,
-            contacts.tails if edges else small,
-            contacts.heads if edges else small,
-            contacts.edge_thresholds if edges else whole,
+            neighbors.indptr if listed else whole,
+            neighbors.indices if listed else small,
+            neighbors.starts if listed else small,
+            neighbors.neighbor_weights if listed else whole,
+            neighbors.tails if edges else small,
+            neighbors.heads if edges else small,
+            neighbors.edge_weights if edges else whole,
             packed.committed,
             packed.inventions,
             len(rules.pool or ()),
@@ -368,7 +368,7 @@ class KernelEngine:
     @property
     def rows(self) -> list[Utterance]:
         """The interactions of the last round that ``play_round`` played."""
-        nodes, words, run = self.contacts.nodes, self.packed.vocabulary, self.draws.run
+        nodes, words, run = self.neighbors.nodes, self.packed.vocabulary, self.draws.run
         number = self.tally.rounds - 1
         return [
             Utterance(run, self._first + n, number, nodes[a], nodes[b], words[word], bool(matched))
@@ -378,7 +378,7 @@ class KernelEngine:
     def play_round(self, to_consensus: bool) -> ClassicalRound | None:
         """Play N interactions, fewer ``to_consensus``, and none where that is there already."""
         if not len(self._written):
-            self._written = np.zeros((len(self.contacts), 4), np.int32)
+            self._written = np.zeros((len(self.neighbors), 4), np.int32)
         self._first = self.tally.interactions
         played = self._play(1, to_consensus, self._written)
         self._filled = self.tally.interactions - self._first
@@ -389,7 +389,7 @@ class KernelEngine:
 
         A row holds interactions played so far, words in all, different words, and matches.
         """
-        size = len(self.contacts)
+        size = len(self.neighbors)
         at_once = max(1, min(_ROUNDS_AT_ONCE, MOST_AT_ONCE // size))
         found = [np.zeros((0, 4), np.int64)]
         none = np.zeros((0, 4), np.int32)
@@ -518,9 +518,9 @@ def play_classical(
     """Play one run ``to_consensus``, or for ``rounds`` rounds, keeping all of them or the last."""
     seating = spec.seat(run)
     tally, packed = Tally(), pack_seating(seating)
-    engine = KernelEngine(seating.rules, seating.contacts, packed, seating.draws, tally)
+    engine = KernelEngine(seating.rules, seating.neighbors, packed, seating.draws, tally)
     played = engine.play(rounds, to_consensus, keep)
-    size = len(seating.contacts)
+    size = len(seating.neighbors)
     leader = int(engine.counts.argmax())
     holders = int(engine.counts[leader])
     last_size = tally.interactions - size * (tally.rounds - 1)

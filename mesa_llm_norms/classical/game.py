@@ -35,9 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.game import MAX_NAME_LENGTH, is_name, read_pool
-from mesa_llm_norms.core.randomness import Draws, index_of
+from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, some
-from mesa_llm_norms.networks.adjacency import Contacts, Pair
+from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 from mesa_llm_norms.networks.graph_files import is_random, read_graph
 from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.registry import find_topology, parse
@@ -141,12 +141,12 @@ class Rules:
                 "Choose direct, reverse or neutral.",
             )
 
-    def pairs(self, contacts: Contacts, first: int, draws: Draws) -> Iterator[Pair]:
+    def pairs(self, neighbors: Neighbors, first: int, draws: RandomStream) -> Iterator[Pair]:
         """Yield speaker and hearer of the round from interaction ``first`` on, as places."""
         if self.pairing == "neutral":
-            yield from EdgePairing().pairs(contacts, 0, first, draws)
+            yield from EdgePairing().pairs(neighbors, 0, first, draws)
             return
-        for one, other in NodePairing().pairs(contacts, 0, first, draws):
+        for one, other in NodePairing().pairs(neighbors, 0, first, draws):
             yield (one, other) if self.pairing == "direct" else (other, one)
 
     def invented(self, speaker: Talker, draw: int) -> str:
@@ -192,8 +192,8 @@ DEFAULT_GRAPH = "complete(n=24)"
 MOST_RUNS = 2**53
 
 
-class WellMixed(Contacts):
-    """Everybody's neighbours are all the others: n agents without a list of n (n - 1) contacts."""
+class WellMixed(Neighbors):
+    """Everybody's neighbours are all the others: n agents without a list of n (n - 1) neighbors."""
 
     directed = False
     strengths = None
@@ -219,11 +219,11 @@ class ClassicalSeating(NamedTuple):
     """One run made ready: who may meet whom, and who is committed to what."""
 
     rules: Rules
-    contacts: Contacts
+    neighbors: Neighbors
     committed: dict[int, str]
-    """By place in ``contacts.nodes``."""
+    """By place in ``neighbors.nodes``."""
     incumbent: str | None
-    draws: Draws
+    draws: RandomStream
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -237,7 +237,7 @@ class ClassicalSeating(NamedTuple):
         """Return every word there can be: the pool, or all inventions, then what was given."""
         if self.rules.pool is not None:
             return self.rules.pool
-        return [*map(invention, range(len(self.contacts))), *self.given]
+        return [*map(invention, range(len(self.neighbors))), *self.given]
 
     def start(self, place: int) -> tuple[tuple[str, ...], str | None]:
         """Return what an agent holds before the first interaction, and what it is committed to."""
@@ -247,7 +247,7 @@ class ClassicalSeating(NamedTuple):
 
     def players(self) -> list[Talker]:
         """Return an agent for every node, without Mesa."""
-        return [Seat(place, *self.start(place)) for place in range(len(self.contacts))]
+        return [Seat(place, *self.start(place)) for place in range(len(self.neighbors))]
 
 
 class Seat(Talker):
@@ -288,11 +288,11 @@ class ClassicalSpec:
         """The rules."""
         return Rules(self.names, self.pairing)
 
-    def draws(self, run: int) -> Draws:
+    def draws(self, run: int) -> RandomStream:
         """Return the draws of run number ``run``."""
-        return Draws(self.seed, read_whole("run", run, 0, MOST_RUNS))
+        return RandomStream(self.seed, read_whole("run", run, 0, MOST_RUNS))
 
-    def read_graph(self, draws: Draws) -> Any:
+    def read_graph(self, draws: RandomStream) -> Any:
         """Return this run's graph, checked: of networkx, or a scipy sparse array."""
         graph = read_graph(self.graph, draws.generator("graph"))
         check_graph(graph)
@@ -301,17 +301,17 @@ class ClassicalSpec:
     def seat(self, run: int = 0) -> ClassicalSeating:
         """Return run number ``run`` made ready; a graph that is not random is read only once."""
         draws = self.draws(run)
-        return self.seat_on(self._contacts or Contacts(self.read_graph(draws)), draws)
+        return self.seat_on(self._contacts or Neighbors(self.read_graph(draws)), draws)
 
-    def seat_on(self, contacts: Contacts, draws: Draws) -> ClassicalSeating:
-        """Return a run made ready on contacts that have been read."""
+    def seat_on(self, neighbors: Neighbors, draws: RandomStream) -> ClassicalSeating:
+        """Return a run made ready on neighbors that have been read."""
         chance = draws.generator("committed")
-        committed = place_committed(read_committed(self.committed), contacts, chance)
-        return ClassicalSeating(self.rules, contacts, committed, self.incumbent, draws)
+        committed = place_committed(read_committed(self.committed), neighbors, chance)
+        return ClassicalSeating(self.rules, neighbors, committed, self.incumbent, draws)
 
     @cached_property
-    def _contacts(self) -> Contacts | None:
-        """The contacts of every run, None where each run draws its own graph."""
+    def _contacts(self) -> Neighbors | None:
+        """The neighbors of every run, None where each run draws its own graph."""
         if is_random(self.graph):
             return None
         kind = find_topology(self.graph) if isinstance(self.graph, str) else None
@@ -321,7 +321,7 @@ class ClassicalSpec:
                 return WellMixed(cast(int, kind.read(call.args, call.kwargs)["n"]))
             except ValueError:
                 pass  # what is wrong with it, reading it says
-        return Contacts(self.read_graph(self.draws(0)))
+        return Neighbors(self.read_graph(self.draws(0)))
 
 
 class ClassicalOutcome(NamedTuple):

@@ -30,7 +30,7 @@ from mesa_llm_norms.classical.game import (
 )
 from mesa_llm_norms.core.stopping import read_rounds
 from mesa_llm_norms.network_model import NetworkModel
-from mesa_llm_norms.networks.adjacency import Contacts, to_networkx
+from mesa_llm_norms.networks.adjacency import Neighbors, to_networkx
 from mesa_llm_norms.validation import read_seed
 
 
@@ -86,7 +86,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         self.rules: Rules = self.spec.rules
         self._draws = self.spec.draws(run)
         graph = to_networkx(self.spec.read_graph(self._draws))
-        seating = self.spec.seat_on(Contacts(graph), self._draws)
+        seating = self.spec.seat_on(Neighbors(graph), self._draws)
         self.lay_out(graph)
         self._tally = Tally()
         self._round: ClassicalRound | None = None
@@ -207,13 +207,13 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
     def _kernel_engine(self) -> KernelEngine:
         """The compiled loop with the agents in it, packed anew where seats have changed."""
         if self._kernel is None or not self.seats_known:
-            contacts, players = self._current()
+            neighbors, players = self._current()
             packed = pack_players(self.rules, players)
-            self._kernel = KernelEngine(self.rules, contacts, packed, self._draws, self._tally)
+            self._kernel = KernelEngine(self.rules, neighbors, packed, self._draws, self._tally)
         return self._kernel
 
-    def _current(self) -> tuple[Contacts, tuple[ClassicalAgent, ...]]:
-        """The contacts and who sits on them, read anew if the graph or the agents changed."""
+    def _current(self) -> tuple[Neighbors, tuple[ClassicalAgent, ...]]:
+        """The neighbors and who sits on them, read anew if the graph or the agents changed."""
         if not self.seats_known:
             self.settle()
             self._seats = self.read_seats()

@@ -18,7 +18,7 @@ from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import finished_folder, new_folder
 from mesa_llm_norms.core.stopping import WINDOW
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.simulation.serialization import read_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits.verdict import Audit
 
 
-def tell_forecast(plan: Plan, calls: Calls, as_json: bool, alone: bool) -> None:
+def tell_forecast(plan: Plan, llm: LLMSettings, as_json: bool, alone: bool) -> None:
     """Print what a live audit will take: as the result where it is all that is asked for."""
     from mesa_llm_norms.experiments.audits.audit import forecast_audit
 
     with output.stderr().status("playing with recorded minds ..."):
-        found = forecast_audit(plan, calls)
+        found = forecast_audit(plan, llm)
     if as_json:
         typer.echo(json.dumps(found.as_object(), ensure_ascii=False))
         return
@@ -240,7 +240,7 @@ def audit(
     if live.forecast:
         return
     with output.progress("asking") as report:
-        found = make_audit(plan, workers=workers, progress=report, calls=calls)
+        found = make_audit(plan, workers=workers, progress=report, llm=calls)
     if out is not None:
         _write(found, out)
     if as_json:

@@ -14,13 +14,13 @@ from rich.text import Text
 
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import new_file
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import load_mind, mind_names
-from mesa_llm_norms.networks.adjacency import Contacts, Graph, is_directed, size, to_networkx
+from mesa_llm_norms.networks.adjacency import Graph, Neighbors, is_directed, size, to_networkx
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.networks.registry import topologies as known_topologies
 from mesa_llm_norms.networks.validation import check_graph, parts
@@ -182,7 +182,7 @@ def topologies(
             raise typer.BadParameter("--draw needs a topology to draw.")
         _list_topologies(as_json)
         return
-    graph = read_graph(topology, Draws(read_seed(seed)).generator("graph"))
+    graph = read_graph(topology, RandomStream(read_seed(seed)).generator("graph"))
     check_graph(graph)
     measured = measure(graph)
     if draw is not None:
@@ -206,7 +206,7 @@ def measure(graph: Graph) -> dict[str, Any]:
     The diameter is that of the largest part, edge directions ignored.
     """
     nodes, edges = size(graph)
-    degrees = Contacts(graph).degrees
+    degrees = Neighbors(graph).degrees
     separate = parts(graph)
     plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _EXACT else None
     return {

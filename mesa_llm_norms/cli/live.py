@@ -25,7 +25,7 @@ from mesa_llm_norms.cli.playing import Plan
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.game import Memory, filled, remember
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import CallError, MindError, SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import (
     Forecast,
@@ -38,7 +38,7 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
 )
 from mesa_llm_norms.llm.mind import LIVE, LiveMind, live_mind
 from mesa_llm_norms.llm.prompt import read_template
-from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Situation
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -191,13 +191,13 @@ class CallOptions:
 
     @property
     def given(self) -> dict[str, Any]:
-        """Those that were typed, as ``Calls`` takes them."""
+        """Those that were typed, as ``LLMSettings`` takes them."""
         options = {field.name: getattr(self, field.name) for field in fields(CallOptions)}
         return {name: value for name, value in options.items() if value is not None}
 
-    def calls(self, folder: Path | None = None, *, resume: bool = False) -> Calls:
+    def calls(self, folder: Path | None = None, *, resume: bool = False) -> LLMSettings:
         """Return how calls are made, on record in a folder."""
-        return Calls(folder=folder, resume=resume, **self.given)
+        return LLMSettings(folder=folder, resume=resume, **self.given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,15 +271,15 @@ def read_seed(seed: int | None, out: Path | None, *, resume: bool) -> int:
     return secrets.randbelow(1_000_000) if seed is None else seed
 
 
-def check_budget(calls: Calls, minds: Iterable[Mind]) -> None:
+def check_budget(llm: LLMSettings, minds: Iterable[Mind]) -> None:
     """Raise ``SpecError`` where minds cost something and nothing says how much they may."""
     if any(isinstance(mind, LiveMind) and not mind.server.free for mind in minds):
-        require_budget(calls, "all these runs")
+        require_budget(llm, "all these runs")
 
 
-def require_budget(calls: Calls, what: str) -> None:
+def require_budget(llm: LLMSettings, what: str) -> None:
     """Raise ``SpecError`` where nothing says how much may be spent on ``what``."""
-    if not calls.bounded:
+    if not llm.bounded:
         raise SpecError(
             "budget",
             None,
@@ -296,7 +296,7 @@ def print_prompts(spec: Spec) -> None:
     start = filled(spec.incumbent, spec.game.memory) if spec.incumbent is not None else ()
     for mind in {mind.template.version: mind for mind in minds}.values():
         for seat, memory in enumerate((start, _some_memory(spec))):
-            situation = Situation(spec.game, memory, 0, Draws(spec.seed), 0, seat)
+            situation = Situation(spec.game, memory, 0, RandomStream(spec.seed), 0, seat)
             prompt = mind.prompt(situation)
             when = "at the start" if not seat else "after some interactions"
             _heading(f"{mind.label}, template {mind.template.version}, {when}: system")
@@ -314,7 +314,7 @@ def print_forecast(plan: Plan) -> None:
         raise _no_live_mind()
     _ask_what_models_can_do(plan.spec)
     with output.stderr().status("playing with recorded minds ..."):
-        found = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, plan.calls)
+        found = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, plan.llm)
     if plan.as_json:
         typer.echo(json.dumps(found.as_object(), ensure_ascii=False))
         return

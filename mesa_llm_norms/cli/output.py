@@ -128,13 +128,13 @@ class Run(NamedTuple):
     """What calls to live minds came to, None where there was none to call."""
     discarded: int = 0
     """How many interactions were begun beyond the end; they are in no result."""
-    voided: int = 0
+    skipped: int = 0
     """How many were void: a mind gave no name, and was allowed to."""
 
     @property
     def agents(self) -> int:
         """How many agents there are."""
-        return len(self.seating.contacts)
+        return len(self.seating.neighbors)
 
 
 def run_object(run: Run, out: Path | None) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def run_object(run: Run, out: Path | None) -> dict[str, Any]:
         "success_rate": run.outcome.success_rate,
         "shares": run.shares,
         "out": str(out) if out is not None else None,
-        **_use(run.usage, run.discarded, run.voided),
+        **_use(run.usage, run.discarded, run.skipped),
     }
 
 
@@ -184,10 +184,10 @@ def run_sentence(run: Run) -> str:
     )
 
 
-def used(usage: Totals | None, discarded: int = 0, voided: int = 0) -> str | None:
+def used(usage: Totals | None, discarded: int = 0, skipped: int = 0) -> str | None:
     """Return what calls came to, in one line; None where nobody was called.
 
-    ``discarded`` interactions were begun beyond the end, ``voided`` ones were void.
+    ``discarded`` interactions were begun beyond the end, ``skipped`` ones were void.
     """
     if usage is None:
         return None
@@ -205,18 +205,18 @@ def used(usage: Totals | None, discarded: int = 0, voided: int = 0) -> str | Non
         f"${usage.cost:,.4f}",
     ]
     notes = {
-        "interactions were void, and are in no result": voided,
+        "interactions were void, and are in no result": skipped,
         "interactions were begun beyond the end, and are in no result": discarded,
     }
     told = [f"{count:,} {what}" for what, count in notes.items() if count]
     return "; ".join([", ".join(parts), *told])
 
 
-def _use(usage: Totals | None, discarded: int, voided: int) -> dict[str, Any]:
+def _use(usage: Totals | None, discarded: int, skipped: int) -> dict[str, Any]:
     """Return what an object has of calls to live minds, nothing where nobody was called."""
     if usage is None:
         return {}
-    return {"voided": voided, "discarded": discarded, "usage": usage._asdict()}
+    return {"voided": skipped, "discarded": discarded, "usage": usage._asdict()}
 
 
 def counted(ensemble: Ensemble, goal: Goal) -> Any:
@@ -235,7 +235,7 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
         "converged": int(ensemble.runs["converged"].sum()),
         "interactions_median": float(done["interactions"].median()) if len(done) else None,
         "winners": _winners(done, ensemble.spec.game.pool),
-        **_use(ensemble.usage, ensemble.discarded, ensemble.voided),
+        **_use(ensemble.usage, ensemble.discarded, ensemble.skipped),
     }
 
 

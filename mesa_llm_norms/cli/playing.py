@@ -34,7 +34,7 @@ from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble, start_course
@@ -45,7 +45,7 @@ from mesa_llm_norms.simulation.serialization import save
 from mesa_llm_norms.simulation.spec import Seating, Spec
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
 
 
 class Plan(NamedTuple):
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     folder: Path | None
     as_json: bool
     talk: bool
-    calls: Calls
+    llm: LLMSettings
     runs: int | None
     """How many runs; None is one that is shown."""
     keep: bool
@@ -82,10 +82,10 @@ class Plan(NamedTuple):
     @property
     def journalled(self) -> dict[str, Any]:
         """What a journal holds beside the spec, for ``resume`` to play the same."""
-        kept = asdict(self.calls)
+        kept = asdict(self.llm)
         for name in ("folder", "resume"):
             del kept[name]
-        prices = self.calls.prices
+        prices = self.llm.prices
         return {
             "goal": list(self.goal),
             "rounds": self.rounds,
@@ -99,7 +99,7 @@ def introduce(plan: Plan) -> None:
     spec, runs = plan.spec, plan.runs
     many = f"{runs:,} runs of " if runs is not None else ""
     text = (
-        f"{many}{len(plan.seating.contacts):,} agents with {spec.mind_label} on {spec.topology}, "
+        f"{many}{len(plan.seating.neighbors):,} agents with {spec.mind_label} on {spec.topology}, "
         f"names {' '.join(spec.game.pool[:26])}{' ...' if len(spec.game.pool) > 26 else ''}, "
         f"seed {spec.seed}"
     )
@@ -216,12 +216,12 @@ def run_one(plan: Plan) -> None:
     """Play one run, show its rounds, write its folder, and print how it ended."""
     spec, goal = plan.spec, plan.goal
     if spec.live:
-        from mesa_llm_norms.llm.client import Session
+        from mesa_llm_norms.llm.client import LLMClient
 
-        kept = plan.calls.folder is not None
+        kept = plan.llm.folder is not None
         content = {"spec": save(spec), "run": 0, **plan.journalled} if kept else {}
-        with closing(Session(plan.calls, content)) as session:
-            played = _play(plan, session)
+        with closing(LLMClient(plan.llm, content)) as client:
+            played = _play(plan, client)
     else:
         played = _play(plan)
     if plan.folder is not None:
@@ -242,24 +242,24 @@ def run_one(plan: Plan) -> None:
         conclude(
             output.run_sentence(played),
             plan.folder,
-            output.used(played.usage, played.discarded, played.voided),
+            output.used(played.usage, played.discarded, played.skipped),
         )
 
 
-def _play(plan: Plan, session: Session | None = None) -> output.Run:
+def _play(plan: Plan, client: LLMClient | None = None) -> output.Run:
     spec, seating, goal = plan.spec, plan.seating, plan.goal
-    agents = len(seating.contacts)
+    agents = len(seating.neighbors)
     keep = agents <= MOST_KEPT
     if not keep and plan.folder is not None:
         output.complain(
             "note", f"interactions are not written, there are over {MOST_KEPT:,} agents"
         )
     most = read_rounds(plan.rounds, goal.until)
-    course = start_course(spec, seating, "auto" if worthwhile(agents) else "python", session)
+    course = start_course(spec, seating, "auto" if worthwhile(agents) else "python", client)
     course.aim(goal)
     rounds: list[Round] = []
     rows: list[Interaction] = []
-    now = (lambda: output.used(session.usage)) if session is not None else None
+    now = (lambda: output.used(client.usage)) if client is not None else None
     with watching(plan.talk, now) as watcher, course.engine.looking_ahead(most):
         for _ in range(most):
             last = course.play(1, keep).last
@@ -278,9 +278,9 @@ def _play(plan: Plan, session: Session | None = None) -> output.Run:
         course.outcome,
         course.shares,
         course.names_held,
-        session.usage if session is not None else None,
+        client.usage if client is not None else None,
         course.engine.discarded,
-        course.engine.voided,
+        course.engine.skipped,
     )
 
 
@@ -318,7 +318,7 @@ def _play_ensemble(plan: Plan, runs: int) -> Ensemble:
             workers=plan.workers,
             keep_interactions=plan.keep,
             progress=report,
-            calls=plan.calls,
+            llm=plan.llm,
             content=plan.journalled,
         )
 
@@ -342,7 +342,7 @@ def _finish(plan: Plan, ensemble: Ensemble) -> None:
         return
     if plan.talk:
         output.stdout().print(output.ensemble_table(ensemble, goal))
-    used = output.used(ensemble.usage, ensemble.discarded, ensemble.voided)
+    used = output.used(ensemble.usage, ensemble.discarded, ensemble.skipped)
     conclude(output.ensemble_sentence(ensemble, goal), folder, used)
 
 
@@ -385,7 +385,7 @@ def _telling_how_to_go_on(plan: Plan) -> Iterator[None]:
     try:
         yield
     except (NormsError, KeyboardInterrupt):
-        if plan.calls.folder is not None and plan.journal.exists():
+        if plan.llm.folder is not None and plan.journal.exists():
             command = f"mesa-llm-norms resume {shlex.quote(str(plan.folder))}"
             output.complain("note", f"every reply so far is kept; go on with: {command}")
         raise

@@ -23,7 +23,7 @@ from mesa_llm_norms.cli.live import print_parts, require_budget
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.llm.mind import LIVE
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import load_mind, recorded_names
 from mesa_llm_norms.reports.reproduction import Reproduction, write_report
 from mesa_llm_norms.reproduction import people as with_people
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
 
 def forecast_live(
-    minds: Sequence[Any], runs: int, seed: int, calls: Calls, *, people: bool, as_json: bool
+    minds: Sequence[Any], runs: int, seed: int, llm: LLMSettings, *, people: bool, as_json: bool
 ) -> None:
     """Print what everything will take, experiment by experiment and together, and play nothing."""
     with output.stderr().status("playing with recorded minds ..."):
-        found = foresee(minds, _experiments(runs, people), seed, calls)
+        found = foresee(minds, _experiments(runs, people), seed, llm)
     print_parts(found, as_json)
 
 
@@ -56,7 +56,7 @@ def reproduce_live(
     minds: Sequence[Any],
     runs: int,
     seed: int,
-    calls: Calls,
+    llm: LLMSettings,
     recorded: Recorded,
     folder: Path | None,
     *,
@@ -66,7 +66,7 @@ def reproduce_live(
     """Play the protocol live, write its folder, and return how it compares."""
     from mesa_llm_norms.experiments.cost_forecast.result import nearest
 
-    require_budget(calls, "the whole protocol")
+    require_budget(llm, "the whole protocol")
     if folder is None:
         raise SpecError(
             "out", None, "live replies need a folder to be kept in", "Give --out FOLDER."
@@ -74,7 +74,7 @@ def reproduce_live(
     if not (folder / JOURNALS).is_dir():
         check_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
-    played, used = play_live(minds, _experiments(runs, people), seed, calls, folder, report)
+    played, used = play_live(minds, _experiments(runs, people), seed, llm, folder, report)
     against = {mind.label: nearest(mind.server.model).name for mind in minds}
     if people:
         rows = with_people.compare(played)

@@ -21,7 +21,7 @@ from mesa_llm_norms.core.randomness import MASK
 from mesa_llm_norms.core.stopping import WINDOW, Goal
 from mesa_llm_norms.errors import JournalError, SpecError
 from mesa_llm_norms.llm.journal.journal import Journal
-from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.serialization import read_spec, restore
@@ -228,7 +228,7 @@ def run(
         return
     seating = spec.seat()
     goal = Goal(None if until.lower() == "none" else until, window, threshold)
-    folder = None if no_files else out or default_folder(spec, len(seating.contacts), runs)
+    folder = None if no_files else out or default_folder(spec, len(seating.neighbors), runs)
     calls = live.calls(folder if spec.live else None)
     plan = Plan(
         spec,
@@ -238,7 +238,7 @@ def run(
         folder,
         as_json,
         talk=not as_json and not quiet,
-        calls=calls,
+        llm=calls,
         runs=runs,
         keep=keep_interactions,
         workers=workers,
@@ -313,7 +313,7 @@ def _plan(
     try:
         arguments = restore(content["spec"], path)
         spec = Spec(seed=arguments.pop("rng"), **arguments)
-        calls = Calls(**content["calls"])
+        calls = LLMSettings(**content["calls"])
     except (KeyError, TypeError) as error:
         raise JournalError(
             path, f"what it says of its run is incomplete ({error})", "It cannot be gone on with."
@@ -326,7 +326,7 @@ def _plan(
         folder,
         as_json,
         talk=not as_json and not quiet,
-        calls=replace(calls, folder=folder, resume=True, **changed),
+        llm=replace(calls, folder=folder, resume=True, **changed),
         runs=content.get("runs"),
         keep=content["keep"],
         workers=1,

@@ -201,7 +201,7 @@ def tip(
             plan,
             workers=workers,
             progress=lambda done, total: report("runs", done, total),
-            calls=calls,
+            llm=calls,
         )
     if out is not None:
         from mesa_llm_norms.reports.tipping import write_tipping
@@ -342,7 +342,7 @@ def intervene(
             trials,
             workers=workers,
             progress=lambda done, total: report("runs", done, total),
-            calls=calls,
+            llm=calls,
         )
     if out is not None:
         from mesa_llm_norms.reports.tipping import write_comparison

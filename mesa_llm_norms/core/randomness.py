@@ -32,7 +32,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 
 UNIT = 1 << 32
-"""Draws are whole numbers from 0 to ``UNIT`` - 1."""
+"""RandomStream are whole numbers from 0 to ``UNIT`` - 1."""
 
 
 _BLOCK = 1_024
@@ -64,7 +64,7 @@ def index_of(draw: int, size: int) -> int:
     return (draw * size) >> 32
 
 
-def thresholds(weights: Any) -> list[int]:
+def cumulative_weights(weights: Any) -> list[int]:
     """Return the integer thresholds that turn a 32-bit draw into an index with these weights.
 
     The index is that of the first threshold above the draw; the last threshold is always 2**32, and
@@ -79,7 +79,7 @@ def thresholds(weights: Any) -> list[int]:
     return [round(part / sums[-1] * UNIT) for part in sums[:last]] + [UNIT] * (len(sums) - last)
 
 
-class Draws:
+class RandomStream:
     """The draws of one run: a pure function of ``(seed, run)`` and of what each draw is for."""
 
     __slots__ = ("_blocks", "key", "run", "seed")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar
 
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
-from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage, read_address
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage, read_address
 from mesa_llm_norms.llm.retry import kind_of, plain, retry_after, secrets_of
 from mesa_llm_norms.validation import read_whole
 
@@ -206,7 +206,7 @@ Content = TypeVar("Content")
 Read = TypeVar("Read")
 
 
-class ClaudeServer(Server):
+class AnthropicProvider(Provider):
     """A Claude model behind the Messages API, or behind a gateway that speaks it at ``base_url``.
 
     ``timeout`` is the seconds a whole call may last. ``temperature`` (0 to 1) and ``max_tokens``

@@ -19,14 +19,14 @@ from typing import Any
 
 from mesa_llm_norms.core.event_loop import loop, wait_for
 from mesa_llm_norms.core.game import Interaction
-from mesa_llm_norms.core.randomness import UNIT, thresholds
+from mesa_llm_norms.core.randomness import UNIT, cumulative_weights
 from mesa_llm_norms.errors import (
     CallError,
     DecisionError,
     JournalError,
     NormsError,
+    SkippedError,
     SpecError,
-    VoidError,
 )
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
 from mesa_llm_norms.llm.concurrency import Desk, Limiter, Result, Where
@@ -42,7 +42,7 @@ from mesa_llm_norms.llm.journal.tables import (
 from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import Question, Reply
-from mesa_llm_norms.llm.settings import JOURNAL, Calls
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 
 OVER = DecisionError("a live mind", "its session has ended")
@@ -53,18 +53,20 @@ TOLD = 64
 """How many interactions are handed to the journal at once."""
 
 
-class Session:
+class LLMClient:
     """Makes the calls of live minds, for one spec and any number of its runs.
 
     All runs share its places, its budget and its journal. ``decide`` is for the event loop of
     ``background``; the rest may be called from anywhere.
     """
 
-    def __init__(self, calls: Calls | None = None, spec: Mapping[str, Any] | None = None) -> None:
-        self.calls = calls or Calls()
-        limit = read_limit(self.calls.budget_calls, self.calls.budget_tokens, self.calls.budget_usd)
-        self._prices = read_prices(self.calls.prices)
-        self.journal, self._folders_made = _open_journal(self.calls, spec or {})
+    def __init__(
+        self, llm: LLMSettings | None = None, spec: Mapping[str, Any] | None = None
+    ) -> None:
+        self.llm = llm or LLMSettings()
+        limit = read_limit(self.llm.budget_calls, self.llm.budget_tokens, self.llm.budget_usd)
+        self._prices = read_prices(self.llm.prices)
+        self.journal, self._folders_made = _open_journal(self.llm, spec or {})
         self.budget = Budget(limit, _used(self.journal.usage()))
         self._desks: dict[int, Desk] = {}
         self._places: dict[str, Limiter] = {}
@@ -117,13 +119,13 @@ class Session:
         wait_for(self._hang_up())
         self.flush()
         self.journal.close()
-        if not self.usage.calls and not self.calls.resume and self.journal.path is not None:
+        if not self.usage.calls and not self.llm.resume and self.journal.path is not None:
             _remove(self.journal.path, self._folders_made)
 
     async def decide(self, mind: LiveMind, situation: Situation) -> Decision:
         """Return what a mind chooses: as on record, or by as many calls as it takes.
 
-        Raises ``DecisionError`` (``VoidError``, by choice) where it gives no name, ``CallError``
+        Raises ``DecisionError`` (``SkippedError``, by choice) where it gives no name, ``CallError``
         where the server gives no reply, ``BudgetError`` where the next call could pass a budget.
         """
         prompt = mind.prompt(situation)
@@ -187,7 +189,7 @@ class Session:
             return recorded
         if self.journal.interaction(run, number) is not None:
             raise JournalError(
-                self.calls.folder or "the journal",
+                self.llm.folder or "the journal",
                 f"the prompt of interaction {number} in run {run} was another when it was played",
                 "Go on with the version of the package that began the run.",
             )
@@ -196,7 +198,7 @@ class Session:
     def _refuse_what_is_over(self, mind: LiveMind, situation: Situation) -> None:
         before = self.journal.interaction(situation.draws.run, situation.interaction)
         if isinstance(before, Voided):
-            raise VoidError(mind.label, before.reason)
+            raise SkippedError(mind.label, before.reason)
         if self._stopped:
             raise OVER
 
@@ -239,7 +241,7 @@ class Session:
         digest: str,
         key: str | None = None,
     ) -> Recorded:
-        """Ask until a reply can be used, or as often as it may be; see ``Calls``."""
+        """Ask until a reply can be used, or as often as it may be; see ``LLMSettings``."""
         where = _where(situation)
 
         def conclude(reply: Reply, attempt: int) -> Result:
@@ -251,7 +253,7 @@ class Session:
 
         unusable = self.journal.tries(*where, digest)
         problem = "its replies on record give no name"
-        while unusable <= self.calls.ask_again:
+        while unusable <= self.llm.ask_again:
             seed = situation.draws.of("reply", *where[1:], unusable) % UNIT
             question = Question(prompt, situation.game.pool, seed)
             answer = await desk.ask(where, mind.label, question, conclude)
@@ -259,7 +261,7 @@ class Session:
                 return answer
             problem = answer
             unusable += 1
-        error = VoidError if self.calls.on_unusable == "void" else DecisionError
+        error = SkippedError if self.llm.on_unusable == "void" else DecisionError
         raise error(mind.label, f"{problem} (asked {unusable} times)")
 
     def _turn_away(self) -> None:
@@ -275,20 +277,20 @@ class Session:
         """Return the desk of a mind's server; those of one label share their places."""
         server = mind.server
         if id(server) not in self._desks:
-            places = self._places.setdefault(server.label, Limiter(self.calls.max_concurrency))
+            places = self._places.setdefault(server.label, Limiter(self.llm.max_concurrency))
             price = self._prices.of(server.model)
             self._desks[id(server)] = Desk(
-                server, places, self.calls, self.budget, self.journal, price
+                server, places, self.llm, self.budget, self.journal, price
             )
         return self._desks[id(server)]
 
 
-def _open_journal(calls: Calls, spec: Mapping[str, Any]) -> tuple[Journal, list[Path]]:
+def _open_journal(llm: LLMSettings, spec: Mapping[str, Any]) -> tuple[Journal, list[Path]]:
     """Return the journal, and the folders that were made for it, the innermost first."""
-    if calls.folder is None:
+    if llm.folder is None:
         return Journal.memory(spec), []
-    folder = Path(calls.folder)
-    if calls.resume:
+    folder = Path(llm.folder)
+    if llm.resume:
         return Journal.open(folder / JOURNAL), []
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -337,7 +339,7 @@ def _drawn(
     situation: Situation, digest: str, distribution: Sequence[float], attempt: int | None
 ) -> Recorded:
     """Return the decision that the situation's own draw picks from a distribution."""
-    place = bisect_right(thresholds(distribution), situation.draw)
+    place = bisect_right(cumulative_weights(distribution), situation.draw)
     name = situation.game.pool[place]
     return Recorded(digest, name, distribution[place], attempt)
 
@@ -346,17 +348,17 @@ def _digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-class Accounts:
+class SharedBudget:
     """Gives every part what is left to spend, and adds up what was used.
 
     Parts follow one another: what one may spend is known once those before it were added.
     """
 
-    def __init__(self, calls: Calls | None) -> None:
-        self._calls = calls or Calls()
+    def __init__(self, llm: LLMSettings | None) -> None:
+        self._calls = llm or LLMSettings()
         self.used: Totals | None = None
 
-    def calls_for(self, part: str) -> Calls:
+    def calls_for(self, part: str) -> LLMSettings:
         """Return how the calls of a part are made; its journal is in a folder of its name."""
         calls, used = self._calls, self.used
         folder = Path(calls.folder) / part if calls.folder is not None else None
@@ -371,25 +373,25 @@ class Accounts:
             budget_usd=_rest(calls.budget_usd, used.cost),
         )
 
-    def session(self, part: str, asked: Mapping[str, Any]) -> Session:
+    def client(self, part: str, asked: Mapping[str, Any]) -> LLMClient:
         """Return a session for the calls of a part; what is ``asked`` goes into its journal.
 
         Raises ``JournalError`` where it is gone on with and something else was asked at first.
         """
 
         calls = self.calls_for(part)
-        session = Session(calls, asked)
+        client = LLMClient(calls, asked)
         if calls.resume:
-            before, now = session.journal.spec, json.loads(json.dumps(asked))
+            before, now = client.journal.spec, json.loads(json.dumps(asked))
             other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
             if other:
-                session.close()
+                client.close()
                 raise JournalError(
                     str(calls.folder),
                     "; ".join(f"{key} was {before.get(key)}, not {now.get(key)}" for key in other),
                     "Go on with what it was begun with, or begin elsewhere.",
                 )
-        return session
+        return client
 
     def add(self, usage: Totals | None) -> None:
         """Add what a part used."""

@@ -23,9 +23,9 @@ from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.tables import Call, Distribution, Ended, Recorded
-from mesa_llm_norms.llm.provider import Question, Reply, Server
+from mesa_llm_norms.llm.provider import Provider, Question, Reply
 from mesa_llm_norms.llm.retry import Patience
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 
 
 class Place(NamedTuple):
@@ -168,16 +168,16 @@ class Desk:
 
     def __init__(
         self,
-        server: Server,
+        server: Provider,
         limiter: Limiter,
-        calls: Calls,
+        llm: LLMSettings,
         budget: Budget,
         journal: Journal,
         price: Price | None,
     ) -> None:
         if price is None and server.free:
             price = FREE
-        if price is None and calls.budget_usd is not None:
+        if price is None and llm.budget_usd is not None:
             raise MindError(
                 "mind",
                 server.label,
@@ -189,8 +189,8 @@ class Desk:
         self._budget = budget
         self._journal = journal
         self._price = price
-        self._calls = calls
-        self._patience = Patience(calls)
+        self._calls = llm
+        self._patience = Patience(llm)
         self._per_byte = 0.0
         self._stopped: Exception | None = None
         self._sleeping: set[asyncio.Future[None]] = set()

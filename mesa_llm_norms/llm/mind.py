@@ -11,12 +11,12 @@ from typing import Any, NoReturn, Protocol
 from mesa_llm_norms.core.game import Game
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.llm.prompt import Prompt, Template, check_names, default_template
-from mesa_llm_norms.llm.provider import UNSEEN, Server
+from mesa_llm_norms.llm.provider import UNSEEN, Provider
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 
 
 class Caller(Protocol):
-    """Who makes the calls of live minds: a ``Session``."""
+    """Who makes the calls of live minds: a ``LLMClient``."""
 
     async def decide(self, mind: LiveMind, situation: Situation) -> Decision:
         """Return what a mind chooses."""
@@ -30,16 +30,16 @@ class LiveMind(Mind):
     """
 
     def __init__(
-        self, server: Server, template: Template | None = None, session: Caller | None = None
+        self, server: Provider, template: Template | None = None, client: Caller | None = None
     ) -> None:
         self.server = server
         self.template = template or default_template()
         self.label = server.label
-        self.session = session
+        self.client = client
 
-    def within(self, session: Caller) -> LiveMind:
-        """Return the same mind, its calls made by ``session``."""
-        return LiveMind(self.server, self.template, session)
+    def within(self, client: Caller) -> LiveMind:
+        """Return the same mind, its calls made by ``client``."""
+        return LiveMind(self.server, self.template, client)
 
     def check(self, game: Game) -> None:
         """Raise ``PoolError`` for names that cannot be put into a prompt."""
@@ -55,14 +55,14 @@ class LiveMind(Mind):
 
     async def decide(self, situation: Situation) -> Decision:
         """Return what the model chose; ``DecisionError`` where it gave no name of the pool."""
-        if self.session is None:
+        if self.client is None:
             raise MindError(
                 "mind",
                 self.label,
                 "nobody makes its calls",
                 "Play it in NamingGame or run_ensemble, or have Session().attend([mind]) do so.",
             )
-        return await self.session.decide(self, situation)
+        return await self.client.decide(self, situation)
 
     def __reduce__(self) -> NoReturn:
         raise MindError(
@@ -89,17 +89,17 @@ def live_mind(name: str, template: Template | None = None, **options: Any) -> Li
     return LiveMind(_server(name, options), template)
 
 
-def _server(name: str, options: dict[str, Any]) -> Server:
+def _server(name: str, options: dict[str, Any]) -> Provider:
     kind, _, rest = name.partition(":")
     if kind == "claude" and rest:
-        from mesa_llm_norms.llm.anthropic import ClaudeServer
+        from mesa_llm_norms.llm.anthropic import AnthropicProvider
 
-        return ClaudeServer(rest, **options)
+        return AnthropicProvider(rest, **options)
     url, _, model = rest.partition("#")
     if kind == "llama" and url and model:
-        from mesa_llm_norms.llm.openai_compatible import LlamaServer
+        from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 
-        return LlamaServer(url, model, **options)
+        return OpenAICompatibleProvider(url, model, **options)
     shown = UNSEEN if "@" in name or "?" in name else name
     raise MindError(
         "mind",

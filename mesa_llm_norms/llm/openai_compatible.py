@@ -41,7 +41,7 @@ from mesa_llm_norms.llm.chat_completions import (
     read_models,
 )
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.llm.provider import Question, Reply, Server, Usage, read_address
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage, read_address
 from mesa_llm_norms.llm.retry import secrets_of
 from mesa_llm_norms.validation import read_whole
 
@@ -169,7 +169,7 @@ MAX_TOKENS = 128
 TEST = "Reply with one of these names, and with nothing else."
 
 
-class LlamaServer(Server):
+class OpenAICompatibleProvider(Provider):
     """A model called ``model`` by the server at ``url``, which ends in ``/v1`` nearly always.
 
     ``temperature`` is that of the probabilities a name is drawn from, by the server or here.

@@ -1,7 +1,7 @@
 """What a live mind asks of a server: one call at a time, told apart from everything around it.
 
 A server knows one model and its protocol. It does not retry, wait for a place, mind the budget or
-keep records: a ``Session`` does that, for all servers alike. A server of your own is a class with
+keep records: a ``LLMClient`` does that, for all servers alike. A server of your own is a class with
 one method, ``ask``.
 
 Where a server is, as it may be written down anywhere: without a secret in it.
@@ -71,7 +71,7 @@ class Reply(NamedTuple):
         return self.name is not None or self.distribution is not None
 
 
-class Server(ABC):
+class Provider(ABC):
     """A model behind a protocol: asked one question at a time, any number at once."""
 
     label: str

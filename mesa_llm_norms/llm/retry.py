@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from mesa_llm_norms.errors import CallError
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 
 LONGEST = 300
 """How many characters of what a server says go into a message."""
@@ -104,8 +104,8 @@ class _Series(NamedTuple):
 class Patience:
     """Counts the failures of one server and says how long to wait after each."""
 
-    def __init__(self, calls: Calls) -> None:
-        self.calls = calls
+    def __init__(self, llm: LLMSettings) -> None:
+        self.llm = llm
         self._series: _Series | None = None
 
     def succeeded(self) -> None:
@@ -125,12 +125,12 @@ class Patience:
             raise error
         if self._count(error, begun, now) >= IDENTICAL:
             raise _for_good(error, f"the same {IDENTICAL} times in a row")
-        if failures > self.calls.retries:
+        if failures > self.llm.retries:
             raise _for_good(error, f"after {failures} tries")
-        if error.retry_after is not None and error.retry_after > self.calls.longest_wait:
+        if error.retry_after is not None and error.retry_after > self.llm.longest_wait:
             asked = f"it asks to wait {error.retry_after:,.0f} seconds"
-            raise _for_good(error, f"{asked}, {self.calls.longest_wait:,.0f} is the limit")
-        growing = min(LONGEST_PAUSE, self.calls.wait * 2.0 ** min(failures - 1, 30))
+            raise _for_good(error, f"{asked}, {self.llm.longest_wait:,.0f} is the limit")
+        growing = min(LONGEST_PAUSE, self.llm.wait * 2.0 ** min(failures - 1, 30))
         return max(error.retry_after or 0.0, growing * random.uniform(0.5, 1.0))
 
     def _count(self, error: CallError, begun: float, now: float) -> int:

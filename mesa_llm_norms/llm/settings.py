@@ -18,7 +18,7 @@ ON_UNUSABLE = ("stop", "void")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calls:
+class LLMSettings:
     """What live minds may do, the same for all runs of an ensemble together.
 
     ``folder`` keeps the journal, ``journal.sqlite``: every call with its prompt, reply and use. It

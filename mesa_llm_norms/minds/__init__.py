@@ -1,7 +1,7 @@
 """Minds: what turns what an agent sees into a name. One seam, one file per kind of mind."""
 
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.minds.policies import CommittedMind, ScriptedMind, TableMind, UnbiasedMind
+from mesa_llm_norms.minds.policies import CommittedMind, ScriptedMind, TableMind, UniformMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import (
     DEFAULT_MIND,
@@ -22,7 +22,7 @@ __all__ = [
     "ScriptedMind",
     "Situation",
     "TableMind",
-    "UnbiasedMind",
+    "UniformMind",
     "load_mind",
     "mind_names",
     "read_mind",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mesa_llm_norms.core.game import Game, Memory
-from mesa_llm_norms.core.randomness import Draws, thresholds
+from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 
 
 class Situation(NamedTuple):
@@ -21,7 +21,7 @@ class Situation(NamedTuple):
     game: Game
     memory: Memory
     draw: int
-    draws: Draws
+    draws: RandomStream
     interaction: int
     seat: int
 
@@ -44,7 +44,7 @@ class Mind(ABC):
     label: str
     """How the mind is called in results and messages."""
 
-    def for_run(self, game: Game, draws: Draws) -> Mind:  # noqa: ARG002
+    def for_run(self, game: Game, draws: RandomStream) -> Mind:  # noqa: ARG002
         """Return the mind as it is throughout one run; nearly always that is the mind itself.
 
         A served model may differ from run to run. A mind that knows how much takes what it is in
@@ -75,5 +75,5 @@ class Policy(Mind):
         """Return the name that the situation's draw picks from the distribution."""
         pool = situation.game.pool
         probabilities = self.distribution(situation.memory, pool)
-        chosen = bisect_right(thresholds(probabilities), situation.draw)
+        chosen = bisect_right(cumulative_weights(probabilities), situation.draw)
         return Decision(pool[chosen], float(probabilities[chosen]))

@@ -77,7 +77,7 @@ def write_memory(memory: Memory) -> str:
     return " ".join(f"{own}/{partner}" for own, partner in memory)
 
 
-class UnbiasedMind(Policy):
+class UniformMind(Policy):
     """Plays every name of the pool with equal probability, always."""
 
     label = "unbiased"

@@ -40,7 +40,7 @@ from statistics import NormalDist
 from typing import Any, TypeAlias
 
 from mesa_llm_norms.core.game import Game, Memory
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.minds.mind import Policy
 
 DEPTH = 5
@@ -133,7 +133,7 @@ class RecordedMind(Policy):
             ]
         return probabilities
 
-    def for_run(self, game: Game, draws: Draws) -> RecordedMind:
+    def for_run(self, game: Game, draws: RandomStream) -> RecordedMind:
         """Return the mind with the sharpness of this run, where its pool was found to drift."""
         if pool_key(game.pool) not in self.drift:
             return self

@@ -37,7 +37,7 @@ from mesa_llm_norms.core.game import Memory, Remembered, read_pool
 from mesa_llm_norms.errors import FileFormatError, MindError, NormsError, PoolError, some
 from mesa_llm_norms.llm.mind import LIVE, live_mind
 from mesa_llm_norms.minds.mind import Mind, Policy
-from mesa_llm_norms.minds.policies import TableMind, UnbiasedMind, write_memory
+from mesa_llm_norms.minds.policies import TableMind, UniformMind, write_memory
 from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
 
 FORMAT = "mesa_llm_norms recorded mind"
@@ -240,7 +240,7 @@ DEFAULT_MIND = "claude-3.5-sonnet"
 
 def mind_names() -> tuple[str, ...]:
     """Return the names that ``load_mind`` knows, recorded minds first."""
-    return (*recorded_names(), UnbiasedMind.label)
+    return (*recorded_names(), UniformMind.label)
 
 
 def recorded_names() -> tuple[str, ...]:
@@ -268,8 +268,8 @@ def load_mind(mind: Any) -> Mind:
         raise MindError(
             "mind", mind, f"{mind!r} is no mind", "Give a Mind, the name of one, or a mind file."
         )
-    if mind == UnbiasedMind.label:
-        return UnbiasedMind()
+    if mind == UniformMind.label:
+        return UniformMind()
     if mind in recorded_names():
         return _shipped(mind)
     if mind.partition(":")[0] in LIVE:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mesa_llm_norms.core.randomness import thresholds
+from mesa_llm_norms.core.randomness import cumulative_weights
 from mesa_llm_norms.errors import GraphError
 
 Adjacency: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
@@ -141,7 +141,7 @@ def _is_read(matrix: Any) -> bool:
 Pair = tuple[int, int]
 
 
-class Contacts:
+class Neighbors:
     """A graph compiled for drawing: nodes by index, and each one's neighbours.
 
     ``nodes[i]`` is the id of node i. Those it may meet when it is drawn first (its successors, if
@@ -228,20 +228,20 @@ class Contacts:
         return None if self.strengths is None else self.strengths[self.entries]
 
     @cached_property
-    def neighbour_thresholds(self) -> NDArray[np.int64]:
+    def neighbor_weights(self) -> NDArray[np.int64]:
         """For a weighted graph, each node's thresholds over its neighbours, along ``indices``."""
         found = np.zeros(0 if self.strengths is None else len(self.indices), np.int64)
         if self.strengths is not None:
             for first, end in pairwise(self.indptr.tolist()):
                 if end > first:
-                    found[first:end] = thresholds(self.strengths[first:end])
+                    found[first:end] = cumulative_weights(self.strengths[first:end])
         return found
 
     @cached_property
-    def edge_thresholds(self) -> NDArray[np.int64]:
+    def edge_weights(self) -> NDArray[np.int64]:
         """For a weighted graph, the thresholds over the edges in ``entries``."""
         given = self.edge_strengths
-        return np.array([] if given is None else thresholds(given), np.int64)
+        return np.array([] if given is None else cumulative_weights(given), np.int64)
 
     @cached_property
     def index(self) -> dict[Hashable, int]:
@@ -271,12 +271,12 @@ class Contacts:
     @cached_property
     def shares(self) -> tuple[tuple[int, ...], ...]:
         """For a weighted graph, each node's thresholds over its neighbours."""
-        return () if self.strengths is None else self._by_node(self.neighbour_thresholds)
+        return () if self.strengths is None else self._by_node(self.neighbor_weights)
 
     @cached_property
     def edge_shares(self) -> list[int]:
         """For a weighted graph, the thresholds over ``edges``."""
-        shares: list[int] = self.edge_thresholds.tolist()
+        shares: list[int] = self.edge_weights.tolist()
         return shares
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mesa_llm_norms.errors import SpecError, some
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 
 PLACEMENTS = ("random", "hubs", "periphery", "cluster")
 
@@ -25,9 +25,9 @@ def read_committed(committed: Any) -> dict[str, Any]:
 
 
 def place_committed(
-    committed: Mapping[str, Any], contacts: Contacts, chance: random.Random
+    committed: Mapping[str, Any], neighbors: Neighbors, chance: random.Random
 ) -> dict[int, str]:
-    """Return the places of committed agents in ``contacts.nodes``, and the name of each.
+    """Return the places of committed agents in ``neighbors.nodes``, and the name of each.
 
     ``committed`` gives for a name a count, a share of all agents (a number with a decimal point,
     from 0.0 to 1.0), either of them with a placement, such as ``(5, "hubs")``, or the nodes. Nodes
@@ -40,9 +40,9 @@ def place_committed(
     shares = 0.0
     for name, where in sorted(committed.items(), key=lambda item: _is_amount(item[1])):
         before, shares = shares, shares + _share(where)
-        for place in _places(where, contacts, taken, chance, (before, shares)):
+        for place in _places(where, neighbors, taken, chance, (before, shares)):
             if place in taken:
-                node = contacts.nodes[place]
+                node = neighbors.nodes[place]
                 raise SpecError(
                     "committed",
                     node,
@@ -60,7 +60,7 @@ def describe_committed(committed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _places(
     where: Any,
-    contacts: Contacts,
+    neighbors: Neighbors,
     taken: Mapping[int, str],
     chance: random.Random,
     shares: tuple[float, float],
@@ -68,10 +68,10 @@ def _places(
     if isinstance(where, np.ndarray):
         where = where.tolist()
     if not _is_amount(where):
-        return _named(where, contacts)
+        return _named(where, neighbors)
     amount, placement = where if isinstance(where, tuple) else (where, "random")
-    free = [place for place in range(len(contacts)) if place not in taken]
-    size = len(contacts)
+    free = [place for place in range(len(neighbors)) if place not in taken]
+    size = len(neighbors)
     if not _is_share(amount):
         count = amount
     elif 0 <= amount <= 1:
@@ -88,9 +88,9 @@ def _places(
         )
     chance.shuffle(free)
     if placement == "cluster":
-        return _cluster(contacts, free, count)
+        return _cluster(neighbors, free, count)
     if placement != "random":
-        degrees = contacts.degrees.tolist()
+        degrees = neighbors.degrees.tolist()
         free.sort(key=lambda place: degrees[place], reverse=placement == "hubs")
     return free[:count]
 
@@ -101,14 +101,14 @@ def _share(where: Any) -> float:
     return float(amount) if _is_share(amount) and 0 <= amount <= 1 else 0.0
 
 
-def _named(where: Any, contacts: Contacts) -> list[int]:
+def _named(where: Any, neighbors: Neighbors) -> list[int]:
     if (
         isinstance(where, (str, bytes))
         or not isinstance(where, Sequence | set | frozenset)
-        or (isinstance(where, tuple) and _names_a_placement(where, contacts))
+        or (isinstance(where, tuple) and _names_a_placement(where, neighbors))
     ):
         raise _bad(where)
-    strangers = [node for node in where if not _is_node(node, contacts)]
+    strangers = [node for node in where if not _is_node(node, neighbors)]
     if strangers:
         raise SpecError(
             "committed",
@@ -116,19 +116,19 @@ def _named(where: Any, contacts: Contacts) -> list[int]:
             f"no node {some(strangers)} in the graph",
             "Name nodes of the graph.",
         )
-    return sorted({contacts.index[node] for node in where})
+    return sorted({neighbors.index[node] for node in where})
 
 
-def _is_node(node: Any, contacts: Contacts) -> bool:
+def _is_node(node: Any, neighbors: Neighbors) -> bool:
     try:
-        return node in contacts.index
+        return node in neighbors.index
     except TypeError:  # not hashable
         return False
 
 
-def _names_a_placement(where: tuple[Any, ...], contacts: Contacts) -> bool:
+def _names_a_placement(where: tuple[Any, ...], neighbors: Neighbors) -> bool:
     """Whether ``where`` looks like a count and a placement, though the placement is unknown."""
-    return len(where) == 2 and isinstance(where[1], str) and where[1] not in contacts.index
+    return len(where) == 2 and isinstance(where[1], str) and where[1] not in neighbors.index
 
 
 def _is_amount(where: Any) -> bool:
@@ -148,16 +148,16 @@ def _is_share(amount: Hashable) -> bool:
     return isinstance(amount, (float, np.floating))
 
 
-def _cluster(contacts: Contacts, free: Sequence[int], count: int) -> list[int]:
+def _cluster(neighbors: Neighbors, free: Sequence[int], count: int) -> list[int]:
     """Return ``count`` free places, nearest to the first first; elsewhere when no more are near."""
-    if contacts.is_complete:
+    if neighbors.is_complete:
         return list(free[:count])
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order
 
-    size = len(contacts)
-    ones = np.ones(len(contacts.indices), np.int8)
-    graph = csr_array((ones, contacts.indices, contacts.indptr), shape=(size, size))
+    size = len(neighbors)
+    ones = np.ones(len(neighbors.indices), np.int8)
+    graph = csr_array((ones, neighbors.indices, neighbors.indptr), shape=(size, size))
     allowed, found = set(free), dict[int, None]()
     for start in free:
         if len(found) >= count:

@@ -23,9 +23,9 @@ from mesa_llm_norms.core.randomness import mix
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.experiments.cost_forecast.estimate import forecast
 from mesa_llm_norms.experiments.cost_forecast.result import Part
-from mesa_llm_norms.llm.client import Accounts
+from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.reproduction.recorded import LASTING, ROUNDS, Names, Recorded
@@ -157,7 +157,7 @@ def live_experiments(runs: int) -> list[Experiment]:
 
 
 def play(
-    experiment: Experiment, mind: Mind, seed: int, calls: Calls | None = None
+    experiment: Experiment, mind: Mind, seed: int, llm: LLMSettings | None = None
 ) -> tuple[Played, Ensemble]:
     """Play an experiment with a mind; a live one makes its calls as ``calls`` says."""
     spec = experiment.spec(mind, seed)
@@ -167,7 +167,7 @@ def play(
         goal=experiment.goal,
         rounds=experiment.rounds,
         keep_interactions=spec.live,
-        calls=calls,
+        llm=llm,
     )
     return read_played(experiment, mind.label, ensemble), ensemble
 
@@ -361,14 +361,14 @@ JOURNALS = "journals"
 
 
 def foresee(
-    minds: Sequence[LiveMind], experiments: Sequence[Experiment], seed: int, calls: Calls
+    minds: Sequence[LiveMind], experiments: Sequence[Experiment], seed: int, llm: LLMSettings
 ) -> list[Part]:
     """Return what each experiment with each mind will take; nothing is asked of a server."""
     return [
         Part(
             f"{mind.label}, {one.key}",
             one.runs,
-            (forecast(one.spec(mind, seed), one.goal, one.rounds, one.runs, calls),),
+            (forecast(one.spec(mind, seed), one.goal, one.rounds, one.runs, llm),),
         )
         for mind in minds
         for one in experiments
@@ -379,7 +379,7 @@ def play_live(
     minds: Sequence[LiveMind],
     experiments: Sequence[Experiment],
     seed: int,
-    calls: Calls,
+    llm: LLMSettings,
     folder: Path,
     report: Callable[[str, int, int], None] = lambda *_: None,
 ) -> tuple[list[Played], Totals | None]:
@@ -392,7 +392,7 @@ def play_live(
     record, and whatever else play with live minds raises.
     """
     played: list[Played] = []
-    accounts = Accounts(replace(calls, folder=folder / JOURNALS, resume=True))
+    accounts = SharedBudget(replace(llm, folder=folder / JOURNALS, resume=True))
     todo = [(mind, one) for mind in minds for one in experiments]
     for number, (mind, one) in enumerate(todo):
         report(f"{mind.label}, {one.key}", number, len(todo))

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.game import Game, Interaction, Memory
 from mesa_llm_norms.core.metrics import Tally, count
-from mesa_llm_norms.core.randomness import Draws, thresholds
+from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 from mesa_llm_norms.core.stopping import Recent, Stop
-from mesa_llm_norms.errors import DecisionError, MindError, VoidError
+from mesa_llm_norms.errors import DecisionError, MindError, SkippedError
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.pipeline import Lookahead, Names, Planned, plan_rounds
 
@@ -32,7 +32,7 @@ ROUNDING = 1e-6
 """How far the chances of a policy may be from summing to one."""
 
 
-VOIDS = 20
+MAX_SKIPPED = 20
 """So many void interactions in a row end a run: nothing is going to come of the next either."""
 
 
@@ -76,9 +76,9 @@ class Log(Protocol):
 
 
 class Engine:
-    """Plays a game among ``players``, who sit on ``contacts.nodes`` in this order.
+    """Plays a game among ``players``, who sit on ``neighbors.nodes`` in this order.
 
-    ``interactions`` and ``rounds`` count those begun so far; ``voided`` of the interactions came to
+    ``interactions`` and ``rounds`` count those begun so far; ``skipped`` of them came to
     nothing. ``discarded`` were begun ahead of their turn, beyond the end of what was played, and
     are in no result.
     """
@@ -86,17 +86,17 @@ class Engine:
     def __init__(
         self,
         game: Game,
-        contacts: Contacts,
+        neighbors: Neighbors,
         players: Sequence[Player],
         pairing: Pairing,
-        draws: Draws,
+        draws: RandomStream,
         log: Log | None = None,
     ) -> None:
         self.game = game
         self.pairing = pairing
         self.draws = draws
         self.log = log
-        self.interactions = self.voided = self.discarded = 0
+        self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
         self._voids = 0
         self._ahead: Lookahead | None = None
@@ -106,16 +106,16 @@ class Engine:
         self._left: list[tuple[Mind, Memory]] = []
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
         self._tables: dict[int, tuple[Mind, dict[Memory, list[int]]]] = {}
-        self.seat(contacts, players)
+        self.seat(neighbors, players)
 
-    def seat(self, contacts: Contacts, players: Sequence[Player]) -> None:
-        """Go on with these players on these contacts; a round that was cut is then over."""
+    def seat(self, neighbors: Neighbors, players: Sequence[Player]) -> None:
+        """Go on with these players on these neighbors; a round that was cut is then over."""
         self._look_no_more()
         self.cut = None
-        self.contacts = contacts
+        self.neighbors = neighbors
         self.players = tuple(players)
 
-    def ask_anew(self) -> None:
+    def invalidate_caches(self) -> None:
         """Forget how minds chose: they may have been changed in place."""
         self._tables.clear()
 
@@ -192,7 +192,7 @@ class Engine:
             ahead.interrupt()
 
     def _round_in_turn(self, number: int, first: int) -> Iterator[Interaction]:
-        plan = plan_rounds(self.pairing, self.contacts, self.draws, number, first, 1)
+        plan = plan_rounds(self.pairing, self.neighbors, self.draws, number, first, 1)
         for planned in islice(plan, self.interactions - first, None):
             row = self._play(planned)
             if planned.last:
@@ -232,7 +232,7 @@ class Engine:
         self._left = self._seen()
         minds = [mind for mind, _ in self._left]
         rounds = self._horizon - number if self._horizon is not None else 1
-        every = plan_rounds(self.pairing, self.contacts, self.draws, number, first, rounds)
+        every = plan_rounds(self.pairing, self.neighbors, self.draws, number, first, rounds)
         plan = islice(every, self.interactions - first, None)
 
         async def ask(planned: Planned, memory_a: Memory, memory_b: Memory) -> Names:
@@ -260,14 +260,14 @@ class Engine:
         seats = ((first.mind, first.memory), (second.mind, second.memory))
         try:
             names = wait_for(self._choices(self.interactions, *seats))
-        except VoidError as reason:
+        except SkippedError as reason:
             return self._commit(planned, None, reason)
         return self._commit(planned, names)
 
     def _commit(
-        self, planned: Planned, names: Names | None, void: VoidError | None = None
+        self, planned: Planned, names: Names | None, void: SkippedError | None = None
     ) -> Interaction | None:
-        run, nodes, (number, t, a, b, _) = self.draws.run, self.contacts.nodes, planned
+        run, nodes, (number, t, a, b, _) = self.draws.run, self.neighbors.nodes, planned
         if names is None:
             assert void is not None
             self._void(planned, void)
@@ -282,13 +282,15 @@ class Engine:
         self._voids = 0
         return row
 
-    def _void(self, planned: Planned, reason: VoidError) -> None:
+    def _void(self, planned: Planned, reason: SkippedError) -> None:
         self._voids += 1
-        if self._voids >= VOIDS:
-            problem = f"{VOIDS} interactions in a row are void, this one because {reason.problem}"
+        if self._voids >= MAX_SKIPPED:
+            problem = (
+                f"{MAX_SKIPPED} interactions in a row are void, this one because {reason.problem}"
+            )
             raise DecisionError(reason.mind, problem) from reason
         if self.log is not None:
-            nodes = self.contacts.nodes[planned.a], self.contacts.nodes[planned.b]
+            nodes = self.neighbors.nodes[planned.a], self.neighbors.nodes[planned.b]
             self.log.void(
                 self.draws.run,
                 planned.number,
@@ -297,7 +299,7 @@ class Engine:
                 f"{reason.mind}: {reason.problem}",
             )
         self.interactions = planned.number + 1
-        self.voided += 1
+        self.skipped += 1
 
     def _choose(self, mind: Mind, memory: Memory, draw: int) -> str | None:
         """Return the name a policy gives on this draw, or None for a mind that must be asked."""
@@ -325,7 +327,7 @@ class Engine:
             return_exceptions=True,
         )
         failures = [name for name in names if isinstance(name, BaseException)]
-        for failure in sorted(failures, key=lambda failure: isinstance(failure, VoidError)):
+        for failure in sorted(failures, key=lambda failure: isinstance(failure, SkippedError)):
             raise failure
         return Names(*(name for name in names if isinstance(name, str)))
 
@@ -348,7 +350,7 @@ def is_plain_policy(mind: Mind) -> bool:
 
 def steps_of(mind: Mind, memory: Memory, game: Game) -> list[int]:
     """Return the thresholds of a policy's distribution; ``MindError`` if it is none."""
-    return thresholds(chances_of(mind, memory, game))
+    return cumulative_weights(chances_of(mind, memory, game))
 
 
 def chances_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:

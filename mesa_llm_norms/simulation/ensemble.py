@@ -23,16 +23,16 @@ from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Memory, remember
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.graph_files import names_file, read_file
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import (
     Kernel,
-    ask_anew,
     can_play,
     check_engine,
+    invalidate_caches,
     refusal,
     worthwhile,
 )
@@ -42,7 +42,7 @@ from mesa_llm_norms.simulation.workers import Shared, answers
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.llm.journal.tables import Totals
 
 
@@ -54,11 +54,11 @@ T = TypeVar("T")
 
 
 def side_by_side(
-    play: Callable[..., T], calls: Iterable[tuple[Any, ...]], runs: int, session: Session
+    play: Callable[..., T], calls: Iterable[tuple[Any, ...]], runs: int, client: LLMClient
 ) -> Generator[T, None, None]:
     """Yield what ``play`` returns for each of ``runs`` runs, as they end; close it when done.
 
-    Where one of them fails, or on an interrupt, the others begin no more calls of ``session``, and
+    Where one of them fails, or on an interrupt, the others begin no more calls of ``client``, and
     what they have is on record.
     """
     with ThreadPoolExecutor(min(runs, AT_ONCE)) as threads:
@@ -67,7 +67,7 @@ def side_by_side(
                 for answer in found:
                     yield answer.result
         except BaseException:
-            session.stop()
+            client.stop()
             raise
 
 
@@ -140,7 +140,7 @@ class Ensemble:
 
     ``usage``: what the calls to live minds came to, None where there was none to call.
     ``discarded``: interactions that were begun beyond the ends of runs, and are in no result;
-    ``voided``: those in which a mind gave no name, and which are in none either.
+    ``skipped``: those in which a mind gave no name, and which are in none either.
     """
 
     spec: Spec
@@ -150,7 +150,7 @@ class Ensemble:
     held: tuple[NDArray[np.int16], ...]
     usage: Totals | None = None
     discarded: int = 0
-    voided: int = 0
+    skipped: int = 0
 
 
 def run_ensemble(
@@ -174,7 +174,7 @@ def run_ensemble(
     keep_interactions: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
 ) -> Ensemble:
     """Play ``runs`` independent runs and return them as tables.
 
@@ -212,7 +212,7 @@ def run_ensemble(
         keep_interactions=keep_interactions,
         engine=engine,
         progress=progress,
-        calls=calls,
+        llm=llm,
     )
 
 
@@ -227,7 +227,7 @@ def play_ensemble(
     keep_interactions: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
     content: Mapping[str, Any] | None = None,
 ) -> Ensemble:
     """Play runs of a spec that is already read; see ``run_ensemble``.
@@ -243,11 +243,11 @@ def play_ensemble(
         check_here(executor, engine)
         check_engine(engine)
         how = goal, most, keep_interactions
-        return _play_live(spec, runs, how, calls, content or {}, progress)
+        return _play_live(spec, runs, how, llm, content or {}, progress)
     loaded = replace(spec, graph=load_graph(spec.graph))
     seating = loaded.seat()
-    agents = len(seating.contacts)
-    ask_anew()
+    agents = len(seating.neighbors)
+    invalidate_caches()
     engine = settle(engine, runs * agents * (most if goal.until is None else min(most, TYPICAL)))
     if executor is not None or processes > 1:
         load_kernel(engine, seating)
@@ -268,17 +268,17 @@ def play_run(
     rounds: int,
     keep: bool = False,
     engine: str = "python",
-    session: Session | None = None,
+    client: LLMClient | None = None,
 ) -> Played:
     """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says.
 
-    Calls to live minds are made by ``session``.
+    Calls to live minds are made by ``client``.
     """
     seating = spec.seat(run)
-    course = start_course(spec, seating, engine, session)
+    course = start_course(spec, seating, engine, client)
     course.aim(goal)
     tally = course.play(rounds, keep)
-    held, edges = course.engine.names_held, Edges.of_contacts(seating.contacts)
+    held, edges = course.engine.names_held, Edges.of_contacts(seating.neighbors)
     clusters = name_clusters(edges, held)
     return Played(
         run,
@@ -290,19 +290,19 @@ def play_run(
         held,
         course.rows,
         course.engine.discarded,
-        course.engine.voided,
+        course.engine.skipped,
     )
 
 
 def start_course(
-    spec: Spec, seating: Seating, engine: str = "python", session: Session | None = None
+    spec: Spec, seating: Seating, engine: str = "python", client: LLMClient | None = None
 ) -> Course:
     """Return a course for a run made ready, compiled where ``engine`` says so and it can be.
 
-    Calls to live minds are made by ``session``, which is told of every interaction.
+    Calls to live minds are made by ``client``, which is told of every interaction.
     """
-    if session is not None:
-        seating = seating._replace(roster=session.attend(seating.roster))
+    if client is not None:
+        seating = seating._replace(roster=client.attend(seating.roster))
     if engine != "python":
         verdict = can_play(seating.roster, seating.pairing)
         if verdict:
@@ -311,7 +311,7 @@ def start_course(
             raise refusal(verdict)
     length, start = seating.game.memory, seating.start
     seats = [Seat(mind, start, length) for mind in seating.minds.values()]
-    players = Engine(seating.game, seating.contacts, seats, seating.pairing, seating.draws, session)
+    players = Engine(seating.game, seating.neighbors, seats, seating.pairing, seating.draws, client)
     return Course(players, spec.committed_names)
 
 
@@ -358,33 +358,35 @@ def _play_live(
     spec: Spec,
     runs: int,
     how: tuple[Goal, int, bool],
-    calls: Calls | None,
+    llm: LLMSettings | None,
     content: Mapping[str, Any],
     progress: Progress | None,
 ) -> Ensemble:
     """Play runs with live minds, side by side."""
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.simulation.serialization import save
 
     played: list[Played] = []
-    kept = calls is not None and calls.folder is not None
-    session = Session(calls, {"spec": save(spec), "runs": runs, **content} if kept else {})
-    every = ((spec, run, *how, "python", session) for run in range(runs))
-    with closing(session), closing(side_by_side(play_run, every, runs, session)) as found:
+    kept = llm is not None and llm.folder is not None
+    client = LLMClient(llm, {"spec": save(spec), "runs": runs, **content} if kept else {})
+    every = ((spec, run, *how, "python", client) for run in range(runs))
+    with closing(client), closing(side_by_side(play_run, every, runs, client)) as found:
         for one in found:
             played.append(one)
             if progress is not None:
                 progress(len(played), runs)
     played.sort(key=lambda one: one.run)
-    return replace(_tables(spec, played, how[2]), usage=session.usage)
+    return replace(_tables(spec, played, how[2]), usage=client.usage)
 
 
 def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
     rounds = tally_table([(one.run, one.tally) for one in played])
     rows = interaction_table(row for one in played for row in one.rows) if keep else None
     held = tuple(one.held for one in played)
-    discarded, voided = (
+    discarded, skipped = (
         sum(one.discarded for one in played),
-        sum(one.voided for one in played),
+        sum(one.skipped for one in played),
     )
-    return Ensemble(spec, run_table(played), rounds, rows, held, discarded=discarded, voided=voided)
+    return Ensemble(
+        spec, run_table(played), rounds, rows, held, discarded=discarded, skipped=skipped
+    )

@@ -7,8 +7,8 @@ for, so that ten names and a memory of five cost what is met of their 10**10 mem
 The same game, compiled: exactly the interactions of ``execution.Engine``, and far faster.
 
 A mind that is a function of memory makes its agents a finite automaton, whose tables drive a
-compiled loop over the arrays of the contacts. Draws, order of names and stopping rules are those of
-the plain engine, and so is every row; tests compare the two row by row.
+compiled loop over the arrays of the neighbors. Draws, order of names and stopping rules are those
+of the plain engine, and so is every row; tests compare the two row by row.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from mesa_llm_norms.core.compiled import is_loaded, load
 from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
 from mesa_llm_norms.core.metrics import Tally
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Recent, Stop
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import is_plain_policy, steps_of
 from mesa_llm_norms.simulation.pairing import PAIRINGS, EdgePairing, MatchingPairing, Pairing
 from mesa_llm_norms.simulation.spec import Seating
@@ -243,26 +243,26 @@ def worthwhile(interactions: int) -> bool:
 class Kernel:
     """Plays rounds on arrays: an agent is a state of ``automaton``.
 
-    ``states`` has one for every node of ``contacts``. ``interactions`` and ``rounds`` count what
+    ``states`` has one for every node of ``neighbors``. ``interactions`` and ``rounds`` count what
     has been played and begun.
     """
 
     def __init__(
         self,
         game: Game,
-        contacts: Contacts,
+        neighbors: Neighbors,
         pairing: Pairing,
-        draws: Draws,
+        draws: RandomStream,
         automaton: Automaton,
         states: NDArray[np.uint32],
     ) -> None:
         self.game = game
-        self.contacts = contacts
+        self.neighbors = neighbors
         self.pairing = pairing
         self.draws = draws
         self.automaton = automaton
         self.states = states
-        self.interactions = self.voided = self.discarded = 0
+        self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
         self.cut: tuple[int, int] | None = None
         """The round in which a mind failed, and its first interaction."""
@@ -276,7 +276,7 @@ class Kernel:
         starts = [automaton.state(seat, seating.start) for seat in range(len(seating.roster))]
         states = np.array(starts, np.uint32)[seating.seats]
         return cls(
-            seating.game, seating.contacts, seating.pairing, seating.draws, automaton, states
+            seating.game, seating.neighbors, seating.pairing, seating.draws, automaton, states
         )
 
     @property
@@ -290,7 +290,7 @@ class Kernel:
         """Play population rounds until ``recent`` reaches ``stop``, as ``Engine.play`` does."""
         self.automaton.recast(self._roster)
         planned = isinstance(self.pairing, MatchingPairing)
-        fitting = (AT_ONCE if rows is None else ROWS) // len(self.contacts)
+        fitting = (AT_ONCE if rows is None else ROWS) // len(self.neighbors)
         patience = 4
         while rounds > 0:
             lines = patience if planned else LINES // (1 + len(self.game.pool))
@@ -361,25 +361,25 @@ class Kernel:
 
     def _plan(self, rounds: int) -> tuple[Any, NDArray[np.int64]]:
         """Return where the next rounds' pairs come from, and how many each has."""
-        loops, contacts = self._loops, self.contacts
+        loops, neighbors = self._loops, self.neighbors
         unsigned = np.zeros(0, np.uint32)
         starts, indptr, indices = unsigned, np.zeros(0, np.uint64), unsigned
         near = edge_steps = _NONE
         tails = heads = unsigned
-        sizes = np.full(rounds, len(contacts), np.int64)
+        sizes = np.full(rounds, len(neighbors), np.int64)
         mode = loops.NODE
         if isinstance(self.pairing, MatchingPairing):
             mode = loops.PLANNED
             tails, heads, sizes = self._matchings(rounds)
         elif isinstance(self.pairing, EdgePairing):
             mode = loops.EDGE
-            tails, heads = contacts.tails.view(np.uint32), contacts.heads.view(np.uint32)
-            edge_steps = contacts.edge_thresholds
+            tails, heads = neighbors.tails.view(np.uint32), neighbors.heads.view(np.uint32)
+            edge_steps = neighbors.edge_weights
         else:
-            starts, indices = contacts.starts.view(np.uint32), contacts.indices.view(np.uint32)
-            indptr = contacts.indptr.view(np.uint64)
-            near = contacts.neighbour_thresholds
-        directed = contacts.directed
+            starts, indices = neighbors.starts.view(np.uint32), neighbors.indices.view(np.uint32)
+            indptr = neighbors.indptr.view(np.uint64)
+            near = neighbors.neighbor_weights
+        directed = neighbors.directed
         return (
             loops.Pairs(mode, directed, starts, indptr, indices, near, tails, heads, edge_steps),
             sizes,
@@ -388,14 +388,14 @@ class Kernel:
     def _matchings(
         self, rounds: int
     ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64]]:
-        size = len(self.contacts)
+        size = len(self.neighbors)
         tails = np.zeros(rounds * (size // 2), np.uint32)
         heads = np.zeros_like(tails)
         sizes = np.zeros(rounds, np.int64)
         end = 0
         for line in range(rounds):
             order, first_ends, second_ends = MatchingPairing.arrivals(
-                self.contacts, self.rounds + line, self.draws
+                self.neighbors, self.rounds + line, self.draws
             )
             sizes[line] = self._loops.match(
                 order,
@@ -431,7 +431,7 @@ class Kernel:
     def _interactions(
         self, kept: NDArray[np.int32], per_round: NDArray[np.int64]
     ) -> Iterator[Interaction]:
-        game, nodes, run = self.game, self.contacts.nodes, self.draws.run
+        game, nodes, run = self.game, self.neighbors.nodes, self.draws.run
         rounds = np.repeat(np.arange(len(per_round)) + self.rounds, per_round).tolist()
         for number, (round_, (a, b, own, partner)) in enumerate(
             zip(rounds, kept.tolist(), strict=True), start=self.interactions
@@ -441,7 +441,7 @@ class Kernel:
             yield Interaction(run, number, round_, nodes[a], nodes[b], name_a, name_b, payoff)
 
 
-def ask_anew() -> None:
+def invalidate_caches() -> None:
     """Have minds asked anew how they choose, which is called when runs begin that belong together.
 
     A mind is not to change while it plays; between ensembles it may have been changed in place.

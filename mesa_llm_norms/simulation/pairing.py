@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.randomness import Draws, index_of, mix_array
+from mesa_llm_norms.core.randomness import RandomStream, index_of, mix_array
 from mesa_llm_norms.errors import PairingError
-from mesa_llm_norms.networks.adjacency import Contacts, Pair
+from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 
 
 class Pairing(ABC):
@@ -29,9 +29,9 @@ class Pairing(ABC):
 
     @abstractmethod
     def pairs(
-        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
     ) -> Iterator[Pair]:
-        """Yield the pairs of a round as indices into ``contacts.nodes``, the one drawn first first.
+        """Yield the pairs of a round as indices into ``neighbors.nodes``, first drawn first.
 
         ``round_number`` counts from 0 and ``first`` is the number of the round's first interaction.
         All chance comes from ``draws``, so that the same arguments give the same pairs.
@@ -49,15 +49,15 @@ class NodePairing(Pairing):
 
     def pairs(
         self,
-        contacts: Contacts,
+        neighbors: Neighbors,
         round_number: int,  # noqa: ARG002
         first: int,
-        draws: Draws,
+        draws: RandomStream,
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
-        initiators, neighbours = contacts.initiators, contacts.neighbours
-        shares = contacts.shares
-        for number in range(first, first + len(contacts)):
+        initiators, neighbours = neighbors.initiators, neighbors.neighbours
+        shares = neighbors.shares
+        for number in range(first, first + len(neighbors)):
             drawn = draws.interaction(number)
             a = initiators[index_of(drawn.node, len(initiators))]
             others = neighbours[a]
@@ -77,23 +77,23 @@ class EdgePairing(Pairing):
 
     def pairs(
         self,
-        contacts: Contacts,
+        neighbors: Neighbors,
         round_number: int,  # noqa: ARG002
         first: int,
-        draws: Draws,
+        draws: RandomStream,
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
-        edges = contacts.edges
-        weighted = contacts.strengths is not None
-        for number in range(first, first + len(contacts)):
+        edges = neighbors.edges
+        weighted = neighbors.strengths is not None
+        for number in range(first, first + len(neighbors)):
             drawn = draws.interaction(number)
             place = (
-                bisect_right(contacts.edge_shares, drawn.node)
+                bisect_right(neighbors.edge_shares, drawn.node)
                 if weighted
                 else index_of(drawn.node, len(edges))
             )
             a, b = edges[place]
-            yield (a, b) if contacts.directed or drawn.neighbour >> 31 else (b, a)
+            yield (a, b) if neighbors.directed or drawn.neighbour >> 31 else (b, a)
 
 
 class MatchingPairing(Pairing):
@@ -107,16 +107,16 @@ class MatchingPairing(Pairing):
 
     def pairs(
         self,
-        contacts: Contacts,
+        neighbors: Neighbors,
         round_number: int,
         first: int,  # noqa: ARG002
-        draws: Draws,
+        draws: RandomStream,
     ) -> Iterator[Pair]:
         """Yield the pairs of one matching, a function of the round's number."""
         order, first_ends, second_ends = (
-            column.tolist() for column in self.arrivals(contacts, round_number, draws)
+            column.tolist() for column in self.arrivals(neighbors, round_number, draws)
         )
-        busy = [False] * len(contacts)
+        busy = [False] * len(neighbors)
         for place in order:
             a, b = first_ends[place], second_ends[place]
             if not (busy[a] or busy[b]):
@@ -125,21 +125,21 @@ class MatchingPairing(Pairing):
 
     @staticmethod
     def arrivals(
-        contacts: Contacts, round_number: int, draws: Draws
+        neighbors: Neighbors, round_number: int, draws: RandomStream
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
         """Return the order in which the edges come, and which end of each would play first."""
-        hashed = mix_array(draws.of("matching", round_number), len(contacts.tails))
+        hashed = mix_array(draws.of("matching", round_number), len(neighbors.tails))
         arrival = -np.log((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54)
-        if contacts.edge_strengths is not None:
-            arrival /= contacts.edge_strengths
+        if neighbors.edge_strengths is not None:
+            arrival /= neighbors.edge_strengths
         order = np.argsort(arrival, kind="stable")
-        if contacts.directed:
-            return order, contacts.tails, contacts.heads
+        if neighbors.directed:
+            return order, neighbors.tails, neighbors.heads
         kept = (hashed & np.uint64(1)).astype(bool)
         return (
             order,
-            np.where(kept, contacts.tails, contacts.heads),
-            np.where(kept, contacts.heads, contacts.tails),
+            np.where(kept, neighbors.tails, neighbors.heads),
+            np.where(kept, neighbors.heads, neighbors.tails),
         )
 
 
@@ -168,19 +168,19 @@ def read_pairing(pairing: Any) -> Pairing:
 
 
 def checked_pairs(
-    pairing: Pairing, contacts: Contacts, round_number: int, first: int, draws: Draws
+    pairing: Pairing, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
 ) -> Iterator[Pair]:
     """Yield the pairs a rule draws; ``PairingError`` where one of the caller's own is no edge."""
-    planned = pairing.pairs(contacts, round_number, first, draws)
+    planned = pairing.pairs(neighbors, round_number, first, draws)
     if type(pairing) in PAIRINGS.values():
         yield from planned
         return
     for pair in planned:
-        if not contacts.joins(pair):
+        if not neighbors.joins(pair):
             raise PairingError(
                 "pairing",
                 pair,
                 f"{pairing!r} drew the pair {pair!r}, which is not an edge",
-                "Draw pairs from contacts.neighbours.",
+                "Draw pairs from neighbors.neighbours.",
             )
         yield pair

@@ -18,9 +18,14 @@ from typing import NamedTuple
 
 from mesa_llm_norms.core.event_loop import AWAKE, GRACE, Errand, loop, result_of, set_out, start
 from mesa_llm_norms.core.game import Memory, remember
-from mesa_llm_norms.core.randomness import Draws
-from mesa_llm_norms.errors import DecisionError, InterruptionError, PairingError, VoidError
-from mesa_llm_norms.networks.adjacency import Contacts, Pair
+from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import (
+    DecisionError,
+    InterruptionError,
+    PairingError,
+    SkippedError,
+)
+from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 from mesa_llm_norms.simulation.pairing import Pairing, checked_pairs
 
 WINDOW = 2
@@ -53,17 +58,17 @@ class Decided(NamedTuple):
 
     planned: Planned
     names: Names | None
-    void: VoidError | None
+    void: SkippedError | None
 
 
 Ask = Callable[[Planned, Memory, Memory], Awaitable[Names]]
-"""Has both minds of an interaction choose from these memories; ``VoidError`` makes it void."""
+"""Has both minds of an interaction choose from these memories; ``SkippedError`` makes it void."""
 
 
 def plan_rounds(
     pairing: Pairing,
-    contacts: Contacts,
-    draws: Draws,
+    neighbors: Neighbors,
+    draws: RandomStream,
     first_round: int,
     first: int,
     rounds: int,
@@ -73,7 +78,7 @@ def plan_rounds(
     for round_ in range(first_round, first_round + rounds):
         held: Pair | None = None
         try:
-            for pair in checked_pairs(pairing, contacts, round_, number, draws):
+            for pair in checked_pairs(pairing, neighbors, round_, number, draws):
                 if held is not None:
                     yield Planned(round_, number, *held, last=False)
                     number += 1
@@ -197,7 +202,7 @@ class Lookahead:
         a, b = planned.a, planned.b
         try:
             names = await self._ask(planned, self._memories[a], self._memories[b])
-        except VoidError as reason:
+        except SkippedError as reason:
             return Decided(planned, None, reason)
         self._memories[a] = remember(self._memories[a], names.a, names.b, self._length)
         self._memories[b] = remember(self._memories[b], names.b, names.a, self._length)

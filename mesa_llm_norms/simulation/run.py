@@ -24,7 +24,7 @@ from mesa_llm_norms.core.stopping import (
     converging,
     flipping,
 )
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 
 
 class RoundEngine(Protocol):
@@ -35,7 +35,7 @@ class RoundEngine(Protocol):
         """The rules."""
 
     @property
-    def contacts(self) -> Contacts:
+    def neighbors(self) -> Neighbors:
         """Who may meet whom."""
 
     @property
@@ -43,7 +43,7 @@ class RoundEngine(Protocol):
         """How many have been played, void ones included."""
 
     @property
-    def voided(self) -> int:
+    def skipped(self) -> int:
         """How many of them came to nothing."""
 
     @property
@@ -91,7 +91,7 @@ class Course:
         self.resize()
 
     def resize(self) -> None:
-        """Fit the window to the contacts, after they changed."""
+        """Fit the window to the neighbors, after they changed."""
         self._recent = self._recent.resized(self._size())
 
     def play(self, rounds: int, keep: bool = True) -> Tally:
@@ -126,7 +126,7 @@ class Course:
     @property
     def interactions(self) -> int:
         """How many interactions have been played; void ones were not."""
-        return self.engine.interactions - self.engine.voided
+        return self.engine.interactions - self.engine.skipped
 
     @property
     def reached(self) -> bool:
@@ -170,7 +170,7 @@ class Course:
     @property
     def names_held(self) -> dict[Hashable, str | None]:
         """The name each node's agent played last, None where it has not played."""
-        pool, nodes = self.engine.game.pool, self.engine.contacts.nodes
+        pool, nodes = self.engine.game.pool, self.engine.neighbors.nodes
         held = self.engine.names_held.tolist()
         return {
             node: pool[name] if name >= 0 else None for node, name in zip(nodes, held, strict=True)
@@ -185,7 +185,7 @@ class Course:
         return Stop()
 
     def _size(self) -> int:
-        return max(1, round(self.goal.window * len(self.engine.contacts)))
+        return max(1, round(self.goal.window * len(self.engine.neighbors)))
 
 
 class Played(NamedTuple):
@@ -203,7 +203,7 @@ class Played(NamedTuple):
     """Every interaction, where they were asked for."""
     discarded: int
     """How many were begun beyond the end, and are nowhere here."""
-    voided: int
+    skipped: int
     """How many were void, and are nowhere here either."""
 
     @property

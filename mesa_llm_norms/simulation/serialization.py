@@ -16,13 +16,13 @@ from typing import Any
 import networkx as nx
 
 from mesa_llm_norms.core.files import read_json
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import FileFormatError, JournalError, MindError, SpecError
 from mesa_llm_norms.llm.journal.tables import node_text, read_node
 from mesa_llm_norms.llm.mind import LIVE, LiveMind, live_mind
 from mesa_llm_norms.llm.prompt import Template
 from mesa_llm_norms.minds.mind import Mind
-from mesa_llm_norms.minds.policies import UnbiasedMind
+from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind, mind_names
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.graph_files import names_file, read_graph
@@ -175,7 +175,7 @@ def _is_of_the_catalogue(mind: Mind) -> bool:
     if mind.label not in mind_names():
         return False
     known = load_mind(mind.label)
-    return known is mind or (type(mind) is UnbiasedMind and type(known) is UnbiasedMind)
+    return known is mind or (type(mind) is UniformMind and type(known) is UniformMind)
 
 
 def _restore_minds(saved: Mapping[str, Any]) -> Any:
@@ -234,7 +234,7 @@ def read_spec(
     """
 
     def nodes() -> Mapping[str, Hashable]:
-        graph = read_graph(topology, Draws(seed, 0).generator("graph"))
+        graph = read_graph(topology, RandomStream(seed, 0).generator("graph"))
         return {str(node): node for node in graph}
 
     if minds_by_node is not None and mind:

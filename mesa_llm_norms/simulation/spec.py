@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.game import Game, Memory, filled
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
-from mesa_llm_norms.networks.adjacency import Contacts, Graph, size
+from mesa_llm_norms.networks.adjacency import Graph, Neighbors, size
 from mesa_llm_norms.networks.graph_files import is_random, read_graph
 from mesa_llm_norms.networks.placement import describe_committed, place_committed, read_committed
 from mesa_llm_norms.networks.validation import check_graph
@@ -46,19 +46,19 @@ class Seating(NamedTuple):
     """One run made ready: who sits where, with what mind, remembering what.
 
     ``roster`` is the different minds, ``seats`` the place in it of the mind on each node of
-    ``contacts.nodes``, ``uncommitted`` the same as if nobody were committed, and ``start`` what
+    ``neighbors.nodes``, ``uncommitted`` the same as if nobody were committed, and ``start`` what
     everybody remembers.
     """
 
     game: Game
     graph: Graph
-    contacts: Contacts
+    neighbors: Neighbors
     roster: tuple[Mind, ...]
     seats: NDArray[np.int32]
     uncommitted: NDArray[np.int32]
     start: Memory
     pairing: Pairing
-    draws: Draws
+    draws: RandomStream
 
     @property
     def minds(self) -> dict[Hashable, Mind]:
@@ -67,7 +67,7 @@ class Seating(NamedTuple):
 
     def minds_at(self, seats: NDArray[np.int32]) -> dict[Hashable, Mind]:
         """Return the mind on every node, for ``seats`` or for ``uncommitted``."""
-        nodes = self.contacts.nodes
+        nodes = self.neighbors.nodes
         return {node: self.roster[seat] for node, seat in zip(nodes, seats.tolist(), strict=True)}
 
 
@@ -133,24 +133,24 @@ class Spec:
 
     def seat(self, run: int = 0) -> Seating:
         """Return run number ``run`` made ready, the graph checked."""
-        draws = Draws(self.seed, read_whole("run", run, 0, MOST_RUNS))
-        graph, contacts = (
+        draws = RandomStream(self.seed, read_whole("run", run, 0, MOST_RUNS))
+        graph, neighbors = (
             self._read_graph(draws.generator("graph"))
             if is_random(self.graph)
             else self._fixed_graph
         )
-        roster, seats = self._assign_minds(contacts.nodes, draws.generator("minds"))
+        roster, seats = self._assign_minds(neighbors.nodes, draws.generator("minds"))
         this_run = {id(mind): mind.for_run(self.game, draws) for mind in roster}
         roster = [this_run[id(mind)] for mind in roster]
         uncommitted = seats.copy() if self.committed else seats
-        taken = place_committed(self.committed or {}, contacts, draws.generator("committed"))
+        taken = place_committed(self.committed or {}, neighbors, draws.generator("committed"))
         for name, mind in self._committed_minds.items():
             seats[[place for place, its_name in taken.items() if its_name == name]] = len(roster)
             roster.append(mind)
         start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
         pairing = read_pairing(self.pairing)
         return Seating(
-            self.game, graph, contacts, tuple(roster), seats, uncommitted, start, pairing, draws
+            self.game, graph, neighbors, tuple(roster), seats, uncommitted, start, pairing, draws
         )
 
     def describe(self) -> dict[str, Any]:
@@ -212,13 +212,13 @@ class Spec:
     def _committed_minds(self) -> dict[str, Mind]:
         return {name: CommittedMind(name) for name in self.committed_names}
 
-    def _read_graph(self, chance: random.Random) -> tuple[Graph, Contacts]:
+    def _read_graph(self, chance: random.Random) -> tuple[Graph, Neighbors]:
         graph = read_graph(self.graph, chance)
         check_graph(graph)
-        return graph, Contacts(graph)
+        return graph, Neighbors(graph)
 
     @cached_property
-    def _fixed_graph(self) -> tuple[Graph, Contacts]:
+    def _fixed_graph(self) -> tuple[Graph, Neighbors]:
         """The graph of every run, where it is no random one."""
         return self._read_graph(random.Random(0))
 

@@ -18,11 +18,11 @@ import networkx as nx
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Interaction
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.journal.tables import Attempt
 from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Policy, Situation
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.model import NamingGame
@@ -112,7 +112,7 @@ class ModelSource:
     def __init__(self, setting: Setting, model_type: type[NamingGame] = NamingGame) -> None:
         spec, agents = check_setting(setting)
         arguments = {field.name: getattr(spec, field.name) for field in fields(spec)}
-        self.model = model_type(rng=arguments.pop("seed"), calls=_calls(spec, agents), **arguments)
+        self.model = model_type(rng=arguments.pop("seed"), llm=_calls(spec, agents), **arguments)
         self.rounds = setting.rounds or (LIVE_ROUNDS if spec.live else FREE_ROUNDS)
         self.nodes: tuple[Hashable, ...] = tuple(self.model.network.G)
         self._place = {node: place for place, node in enumerate(self.nodes)}
@@ -142,7 +142,7 @@ class ModelSource:
     @property
     def free(self) -> bool:
         """Whether play costs nothing, so that a link may have it played."""
-        return self.model.session is None
+        return self.model.client is None
 
     @property
     def between_rounds(self) -> bool:
@@ -152,9 +152,9 @@ class ModelSource:
     @property
     def usage(self) -> Usage | None:
         """What calls came to, where there are live minds."""
-        if self.model.session is None:
+        if self.model.client is None:
             return None
-        total = self.model.session.usage
+        total = self.model.client.usage
         return Usage(total.calls, total.input_tokens + total.output_tokens, total.cost)
 
     @property
@@ -252,15 +252,15 @@ class ModelSource:
     def _asked(self, agent: NamingAgent) -> str:
         """Return the prompt the agent would get now; the order of names is drawn for each."""
         assert isinstance(agent.mind, LiveMind)
-        draws = Draws(self.model.spec.seed, 0)
+        draws = RandomStream(self.model.spec.seed, 0)
         situation = Situation(self.model.game, agent.memory, 0, draws, self.model.interactions, 0)
         return "\n\n".join(agent.mind.prompt(situation))
 
     def _exchange(self, agent: NamingAgent) -> Exchange | None:
-        session, last = self.model.session, self._last.get(agent.node)
-        if session is None or last is None:
+        client, last = self.model.client, self._last.get(agent.node)
+        if client is None or last is None:
             return None
-        calls = [call for call in session.journal.attempts_of(0, last[0]) if call.seat == last[1]]
+        calls = [call for call in client.journal.attempts_of(0, last[0]) if call.seat == last[1]]
         return exchange(calls[-1]) if calls else None
 
 
@@ -273,7 +273,7 @@ def check_setting(setting: Setting) -> tuple[Spec, int]:
     spec = setting.spec()
     agents = _agents_at_least(setting.topology)
     if agents <= MOST_AGENTS:
-        agents = len(spec.seat().contacts)
+        agents = len(spec.seat().neighbors)
     if agents > MOST_AGENTS:
         raise SpecError(
             "topology",
@@ -307,10 +307,10 @@ def exchange(call: Attempt) -> Exchange:
     )
 
 
-def _calls(spec: Spec, agents: int) -> Calls | None:
+def _calls(spec: Spec, agents: int) -> LLMSettings | None:
     if not spec.live:
         return None
-    return Calls(
+    return LLMSettings(
         folder=default_folder(spec, agents, within=hosting().folder),
         budget_calls=hosting().budget_calls,
         budget_usd=hosting().budget_usd,

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from mesa_llm_norms.core.files import SPEC, read_json
 from mesa_llm_norms.core.game import Game, Interaction, Memory, filled, remember, score
-from mesa_llm_norms.core.randomness import MASK, Draws
+from mesa_llm_norms.core.randomness import MASK, RandomStream
 from mesa_llm_norms.core.stopping import MOST, Goal, Recent, check_stopping, converging
 from mesa_llm_norms.errors import DecisionError, FileFormatError, SpecError
 from mesa_llm_norms.llm.journal.journal import Journal
@@ -98,7 +98,7 @@ class RecordedSpec:
         """Return a run made ready on the graph that is held; ``FileFormatError`` where it fails."""
         with understanding(self.path):
             spec = replace(self.plain, graph=self.graph)
-            known = known_as(spec.seat(run).contacts.nodes)
+            known = known_as(spec.seat(run).neighbors.nodes)
             minds = self.minds
             if isinstance(minds, Mapping) and not by_share(minds):
                 minds = {find(node, known): mind for node, mind in minds.items()}
@@ -114,7 +114,7 @@ class RecordedSpec:
             usual = AbsentMind(self.mind_label)
             if not by_share(self.minds):
                 given = {find(node, known): mind for node, mind in self.minds.items()}
-        draws = Draws(self.plain.seed, run)
+        draws = RandomStream(self.plain.seed, run)
         every = {
             id(mind): mind.for_run(self.plain.game, draws) for mind in (*given.values(), usual)
         }
@@ -507,7 +507,7 @@ def _network_held(spec: RecordedSpec, run: int, met: Iterable[Hashable]) -> _Net
     if spec.graph is None:
         return None
     seating = spec.seat(run)
-    _check_size(spec.path.parent, len(seating.contacts))
+    _check_size(spec.path.parent, len(seating.neighbors))
     graph = to_networkx(seating.graph).copy()
     known = known_as(graph)
     if any(find(node, known) not in graph for node in met):

@@ -12,15 +12,15 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from mesa_llm_norms import (
-    Contacts,
     Intervention,
     NamingGame,
+    Neighbors,
     NormsError,
     SpecError,
     compare_interventions,
     load_mind,
 )
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.placement import place_committed
 
@@ -72,7 +72,7 @@ class InterventionModel(NamingGame):
         )
         self.alternative = alternative
         self.done: list[Done] = []
-        self._draws = Draws(self.spec.seed, run)
+        self._draws = RandomStream(self.spec.seed, run)
 
     def intervene(self, what: Intervention) -> None:
         """Move edges, hand out another mind and commit agents, as ``what`` says, here and now.
@@ -117,10 +117,10 @@ class InterventionModel(NamingGame):
     ) -> list[Hashable]:
         """Return the nodes of so many free agents, placed as on ``graph``."""
         seated = {agent.node: agent.committed for agent in self.players}
-        contacts = Contacts(graph, absent=[node for node in graph if node not in seated])
+        neighbors = Neighbors(graph, absent=[node for node in graph if node not in seated])
         there = [node for node, name in seated.items() if name is not None]
-        places = place_committed({"there": there, "joining": (count, placement)}, contacts, chance)
-        return [contacts.nodes[place] for place, which in places.items() if which == "joining"]
+        places = place_committed({"there": there, "joining": (count, placement)}, neighbors, chance)
+        return [neighbors.nodes[place] for place, which in places.items() if which == "joining"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

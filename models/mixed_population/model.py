@@ -19,10 +19,10 @@ import networkx as nx
 import pandas as pd
 from scipy import stats
 
-from mesa_llm_norms import Contacts, Mind, NormsError, Pairing, load_mind, run_ensemble
+from mesa_llm_norms import Mind, Neighbors, NormsError, Pairing, load_mind, run_ensemble
 from mesa_llm_norms.analysis import Estimate, wilson_interval
-from mesa_llm_norms.core.randomness import Draws, index_of
-from mesa_llm_norms.llm import Calls
+from mesa_llm_norms.core.randomness import RandomStream, index_of
+from mesa_llm_norms.llm import LLMSettings
 from mesa_llm_norms.llm.journal import Totals
 from mesa_llm_norms.llm.settings import JOURNAL
 from mesa_llm_norms.networks.adjacency import Pair
@@ -61,14 +61,14 @@ class LateBridge(Pairing):
         self.apart = apart
 
     def pairs(
-        self, contacts: Contacts, round_number: int, first: int, draws: Draws
+        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number and the round alone."""
         closed = round_number < self.apart
-        for number in range(first, first + len(contacts)):
+        for number in range(first, first + len(neighbors)):
             drawn = draws.interaction(number)
-            a = index_of(drawn.node, len(contacts))
-            others: Sequence[int] = contacts.neighbours[a]
+            a = index_of(drawn.node, len(neighbors))
+            others: Sequence[int] = neighbors.neighbours[a]
             if closed:
                 others = [b for b in others if (a < self.size) == (b < self.size)]
             yield a, others[index_of(drawn.neighbour, len(others))]
@@ -149,7 +149,7 @@ def meet(
     runs: int = 100,
     rng: Any = 1,
     setting: Setting = STANDARD,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
 ) -> Meetings:
     """Play so many meetings and count who won them; ``calls`` is how live minds are called."""
     arguments = population(left, right, setting)
@@ -161,7 +161,7 @@ def meet(
         rounds=setting.apart + setting.together,
         until=None,
         keep_interactions=True,
-        calls=calls,
+        llm=llm,
     )
     assert result.interactions is not None
     size = setting.size
@@ -207,15 +207,15 @@ def convention(held: Sequence[str | None]) -> str | None:
     return name if count >= HELD * len(held) else None
 
 
-def remaining(calls: Calls, used: Totals | None) -> Calls:
+def remaining(llm: LLMSettings, used: Totals | None) -> LLMSettings:
     """Return ``calls`` with what is left of the budgets."""
     if used is None:
-        return calls
+        return llm
     tokens = used.input_tokens + used.output_tokens
     spent = {"budget_calls": used.calls, "budget_tokens": tokens, "budget_usd": used.cost}
-    limits = {budget: getattr(calls, budget) for budget in spent}
+    limits = {budget: getattr(llm, budget) for budget in spent}
     left = {it: max(0, limit - spent[it]) for it, limit in limits.items() if limit is not None}
-    return replace(calls, **left)
+    return replace(llm, **left)
 
 
 def tell(meetings: Sequence[Meetings]) -> pd.DataFrame:
@@ -295,7 +295,7 @@ def play_all(given: argparse.Namespace) -> list[Meetings]:
     setting = Setting(given.size, given.bridges, given.apart, given.together)
     if setting.apart < 1 or setting.together < 1:
         raise ValueError("--apart and --together: use 1 round or more")
-    calls = Calls(
+    calls = LLMSettings(
         max_concurrency=given.max_concurrency,
         budget_usd=given.budget_usd,
         budget_calls=given.budget_calls,
@@ -311,7 +311,7 @@ def play_all(given: argparse.Namespace) -> list[Meetings]:
         folder = given.folder and given.folder / label
         mine = replace(calls, folder=folder, resume=bool(folder and (folder / JOURNAL).exists()))
         chances = {"runs": given.runs, "rng": given.seed}
-        it = meet(one, other, names=given.names, setting=setting, calls=mine, **chances)
+        it = meet(one, other, names=given.names, setting=setting, llm=mine, **chances)
         calls = remaining(calls, it.usage)
         found.append(it)
     return found

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.experiments.audits.individual import (
@@ -58,11 +58,11 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
     tokens_of,
 )
 from mesa_llm_norms.llm.budget import FREE, read_prices
-from mesa_llm_norms.llm.client import Accounts
+from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import Usage
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Policy, Situation
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.registry import fill, is_open
@@ -200,7 +200,7 @@ def audit(
     *,
     workers: int | None = 1,
     progress: Report | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
     **others: Any,
 ) -> Audit:
     """Measure the individual and the collective bias of one mind, and hold them against each other.
@@ -224,7 +224,7 @@ def audit(
     The same arguments give the same audit, live minds aside.
     """
     plan = read_plan(mind, names, graph, **others)
-    return make_audit(plan, workers=workers, progress=progress, calls=calls)
+    return make_audit(plan, workers=workers, progress=progress, llm=llm)
 
 
 def make_audit(
@@ -232,11 +232,11 @@ def make_audit(
     *,
     workers: int | None = 1,
     progress: Report | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
 ) -> Audit:
     """Make an audit that is planned already; see ``audit``."""
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
-    accounts = Accounts(calls)
+    accounts = SharedBudget(llm)
     with ExitStack() as held:
         executor = None
         if processes > 1 and plan.live is None:
@@ -275,7 +275,7 @@ def _make(plan: Plan, play: Play) -> Audit:
     )
 
 
-def _listen(plan: Plan, accounts: Accounts) -> tuple[IndividualBias, Probes]:
+def _listen(plan: Plan, accounts: SharedBudget) -> tuple[IndividualBias, Probes]:
     """Return what the mind prefers by itself, and the probes of a live one."""
     mind, game, seed = plan.mind, plan.spec.game, plan.spec.seed
     if isinstance(mind, Policy):
@@ -285,14 +285,14 @@ def _listen(plan: Plan, accounts: Accounts) -> tuple[IndividualBias, Probes]:
         interviewer = Interviewer(seed)
         heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
         return heard, Probes(NOT_LIVE)
-    session = accounts.session("asked", plan.describe())
-    with closing(session):
-        interviewer = Interviewer(seed, session)
+    client = accounts.client("asked", plan.describe())
+    with closing(client):
+        interviewer = Interviewer(seed, client)
         heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
         probes = Probes("they were not asked for")
         if plan.probes:
             probes = probe(live, game, interviewer, plan.times, seed, plan.level)
-        accounts.add(session.usage)
+        accounts.add(client.usage)
     return heard, probes
 
 
@@ -341,19 +341,19 @@ class AuditForecast(NamedTuple):
         }
 
 
-def forecast_audit(plan: Plan, calls: Calls | None = None) -> AuditForecast:
+def forecast_audit(plan: Plan, llm: LLMSettings | None = None) -> AuditForecast:
     """Return what a live audit will take; nothing is asked of a server.
 
     Populations of other sizes are not in it. Raises ``MindError`` where the mind is not live.
     """
-    calls = calls or Calls()
+    llm = llm or LLMSettings()
     live = plan.live
     if live is None:
         raise MindError("mind", plan.mind.label, "it is not live", "Its audit costs nothing.")
     sizes = [sum(len(text.encode()) for text in prompt) for prompt in _prompts(plan)]
     read = tokens_of(float(np.mean(sizes))).times(len(sizes))
     written = assumed(live.server, once=False).written.times(len(sizes))
-    price = read_prices(calls.prices).of(live.server.model)
+    price = read_prices(llm.prices).of(live.server.model)
     if price is None and live.server.free:
         price = FREE
     usd = None
@@ -362,7 +362,7 @@ def forecast_audit(plan: Plan, calls: Calls | None = None) -> AuditForecast:
         usd = Range(*map(price.cost, used))
     populations = None
     if plan.runs:
-        populations = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, calls)
+        populations = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, llm)
     return AuditForecast(len(sizes), read, written, usd, populations)
 
 
@@ -386,4 +386,4 @@ def _prompts(plan: Plan) -> list[Prompt]:
 
 def _prompt(question: Asked) -> Prompt:
     assert isinstance(question.mind, Fixed)
-    return question.mind.prompt(Situation(question.game, question.memory, 0, Draws(0), 0, 0))
+    return question.mind.prompt(Situation(question.game, question.memory, 0, RandomStream(0), 0, 0))

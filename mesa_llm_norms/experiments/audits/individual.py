@@ -27,7 +27,7 @@ import numpy as np
 from mesa_llm_norms.analysis.intervals import holm, same_test, total_variation
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.game import Game, Memory, Remembered
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import DecisionError
 from mesa_llm_norms.experiments.audits.preference import (
     MeasuredSymmetric,
@@ -104,9 +104,9 @@ class Fixed(LiveMind):
     """A live mind that is told what ``words`` makes of a situation, and nothing else."""
 
     def __init__(
-        self, mind: LiveMind, words: Callable[[Situation], Prompt], session: Caller | None
+        self, mind: LiveMind, words: Callable[[Situation], Prompt], client: Caller | None
     ) -> None:
-        super().__init__(mind.server, mind.template, session)
+        super().__init__(mind.server, mind.template, client)
         self._words = words
 
     def prompt(self, situation: Situation) -> Prompt:
@@ -117,12 +117,12 @@ class Fixed(LiveMind):
 class Interviewer:
     """Asks minds, one series of questions after another; each question is numbered and asked once.
 
-    ``session`` makes the calls of live minds.
+    ``client`` makes the calls of live minds.
     """
 
-    def __init__(self, seed: int, session: Caller | None = None) -> None:
-        self._draws = Draws(seed)
-        self._session = session
+    def __init__(self, seed: int, client: Caller | None = None) -> None:
+        self._draws = RandomStream(seed)
+        self._session = client
         self._next = 0
 
     def with_order(self, mind: Mind, order: Sequence[str]) -> Mind:
@@ -274,7 +274,7 @@ class IndividualBias:
 def read_policy(mind: Policy, game: Game, seed: int) -> IndividualBias:
     """Return the bias of a mind whose probabilities are known, averaged over runs if it drifts."""
     pool = game.pool
-    runs = [mind.for_run(game, Draws(seed, run)) for run in range(MOST_RUNS)]
+    runs = [mind.for_run(game, RandomStream(seed, run)) for run in range(MOST_RUNS)]
     policies = [one for one in runs if isinstance(one, Policy)]
     if all(one is policies[0] for one in policies):
         policies = policies[:1]

@@ -48,7 +48,7 @@ from mesa_llm_norms.analysis.intervals import (
 )
 from mesa_llm_norms.classical.engine import KernelEngine, Tally, pack_seating
 from mesa_llm_norms.classical.game import ClassicalSpec
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal, read_rounds
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.audits.individual import IndividualBias
@@ -59,7 +59,7 @@ from mesa_llm_norms.experiments.audits.preference import (
     counted,
     equal,
 )
-from mesa_llm_norms.llm.client import Accounts
+from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.ensemble import play_ensemble
@@ -86,7 +86,7 @@ class Play(NamedTuple):
     rounds: int | None
     executor: Executor | None
     report: Report | None
-    accounts: Accounts
+    accounts: SharedBudget
     """What calls to live minds are made from."""
 
 
@@ -130,7 +130,7 @@ def play_populations(label: str, spec: Spec, play: Play) -> Populations:
         rounds=play.rounds,
         executor=None if spec.live else play.executor,
         progress=None if play.report is None else _telling(play.report, label),
-        calls=play.accounts.calls_for(label.replace(" ", "-")) if spec.live else None,
+        llm=play.accounts.calls_for(label.replace(" ", "-")) if spec.live else None,
     )
     play.accounts.add(found.usage)
     won = found.runs[_won(found.runs)]
@@ -314,12 +314,12 @@ def _play_one(
     packed, tally = pack_seating(seating), Tally()
     sums = list(accumulate(first))
     chance = seating.draws.generator("first words")
-    agents = len(seating.contacts)
+    agents = len(seating.neighbors)
     packed.rows[:, 0] = 1
     packed.rows[:, 2] = np.minimum(
         [bisect_right(sums, chance.random() * sums[-1]) for _ in range(agents)], len(first) - 1
     )
-    engine = KernelEngine(seating.rules, seating.contacts, packed, seating.draws, tally)
+    engine = KernelEngine(seating.rules, seating.neighbors, packed, seating.draws, tally)
     engine.play(rounds, True, False)
     agreed = (tally.distinct_words, tally.total_words) == (1, agents)
     return (
@@ -415,4 +415,4 @@ def collective(found: Populations, level: float) -> Preference:
 
 def _apart(spec: Spec, null: str, mind: Policy) -> Spec:
     """Return the same spec for another mind, its draws independent of what it is compared with."""
-    return replace(spec, mind=mind, seed=Draws(spec.seed).of(f"null: {null}"))
+    return replace(spec, mind=mind, seed=RandomStream(spec.seed).of(f"null: {null}"))

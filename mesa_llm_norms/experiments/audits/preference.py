@@ -34,7 +34,7 @@ from mesa_llm_norms.analysis.intervals import (
     variation_from,
 )
 from mesa_llm_norms.core.game import Game, Memory, Remembered
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind, sharpen
 
@@ -254,7 +254,7 @@ class SymmetricMind(Symmetric):
         shares = super().distribution(memory, pool)
         return sharpen(shares, self.sharpness) if self.sharpness != 1 else shares
 
-    def for_run(self, game: Game, draws: Draws) -> SymmetricMind:
+    def for_run(self, game: Game, draws: RandomStream) -> SymmetricMind:
         """Return the same of the mind as it is in this run."""
         mind = self.mind.for_run(game, draws)
         if mind is self.mind or not isinstance(mind, Policy):
@@ -313,7 +313,7 @@ class FirstChoices(Policy):
         """Return the probability of each name of ``pool``, in its order."""
         return self.rest.distribution(memory, pool) if memory else [self.first[n] for n in pool]
 
-    def for_run(self, game: Game, draws: Draws) -> FirstChoices:
+    def for_run(self, game: Game, draws: RandomStream) -> FirstChoices:
         """Return the same with the other mind as it is in this run."""
         rest = self.rest.for_run(game, draws)
         if rest is self.rest or not isinstance(rest, Policy):

@@ -42,9 +42,9 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
 from mesa_llm_norms.experiments.cost_forecast.simulation import Simulation, simulate
 from mesa_llm_norms.llm.budget import FREE, Price, read_prices
 from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.openai_compatible import LlamaServer
-from mesa_llm_norms.llm.provider import Server, Usage
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
+from mesa_llm_norms.llm.provider import Provider, Usage
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.ensemble import AT_ONCE
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.validation import read_whole
@@ -175,12 +175,12 @@ def _from(tokens: Range) -> str:
     return f"{tokens.low:.0f} to {tokens.high:,.0f}"
 
 
-def warnings(found: Forecast, calls: Calls) -> Iterator[str]:
+def warnings(found: Forecast, llm: LLMSettings) -> Iterator[str]:
     """Yield why the runs may not come to their end, a sentence each."""
     needs: tuple[tuple[str, float | None, Range | None], ...] = (
-        ("calls", calls.budget_calls, found.calls),
-        ("tokens", calls.budget_tokens, found.read.plus(found.written)),
-        ("US dollars", calls.budget_usd, found.usd),
+        ("calls", llm.budget_calls, found.calls),
+        ("tokens", llm.budget_tokens, found.read.plus(found.written)),
+        ("US dollars", llm.budget_usd, found.usd),
     )
     for unit, budget, need in needs:
         if budget is None:
@@ -209,7 +209,7 @@ def forecast(
     goal: Goal,
     rounds: int | None = None,
     runs: int | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
 ) -> Forecast:
     """Return what it takes to play a spec to its goal: one run, or as many as ``runs`` says.
 
@@ -219,11 +219,11 @@ def forecast(
 
     Raises ``SpecError`` where the runs themselves would, ``FileFormatError`` for a file of prices.
     """
-    calls = calls or Calls()
+    llm = llm or LLMSettings()
     most = read_rounds(rounds, goal.until)
     number = 1 if runs is None else read_whole("runs", runs, 1, MOST)
     check_goal(goal, spec.committed_names)
-    prices = read_prices(calls.prices)
+    prices = read_prices(llm.prices)
     minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
     servers = list({mind.server.label: mind.server for mind in minds}.values())
     once = {it.label: _answers_once(it, spec.game.pool) for it in servers}
@@ -257,19 +257,19 @@ def forecast(
         written=sum_up(part.written for part in parts),
         thinking=sum_up(part.thinking for part in parts),
         usd=_dollars(parts),
-        seconds=_seconds(simulation, parts, number, calls.max_concurrency),
+        seconds=_seconds(simulation, parts, number, llm.max_concurrency),
         servers=parts,
     )
     return replace(
         found,
         assumptions=tuple(assumptions(found, prices.as_of)),
-        warnings=tuple(warnings(found, calls)),
+        warnings=tuple(warnings(found, llm)),
     )
 
 
-def _answers_once(server: Server, pool: Sequence[str]) -> bool | None:
+def _answers_once(server: Provider, pool: Sequence[str]) -> bool | None:
     """Return whether a server answers equal prompts once, None where that is to be found out."""
-    if isinstance(server, LlamaServer) and server.abilities is None:
+    if isinstance(server, OpenAICompatibleProvider) and server.abilities is None:
         return None
     return server.gives_distributions(pool)
 

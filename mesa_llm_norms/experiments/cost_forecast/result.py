@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.provider import Server
+from mesa_llm_norms.llm.provider import Provider
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.simulation.spec import Seating
@@ -233,7 +233,7 @@ class PerCall(NamedTuple):
         return self.answer.plus(self.thinking).at_most(self.max_tokens)
 
 
-def assumed(server: Server, once: bool) -> PerCall:
+def assumed(server: Provider, once: bool) -> PerCall:
     """Return what a call to a server takes; ``once`` if its replies are distributions."""
     answer = FIRST_TOKEN if once else ANSWER
     thinking = NOTHING if once else _thinking(server)
@@ -254,7 +254,7 @@ def tokens_of(size: float) -> Range:
     return Range(least, middle, most).plus(ADDED)
 
 
-def _thinking(server: Server) -> Range:
+def _thinking(server: Provider) -> Range:
     parameters = _parameters(server)
     if parameters.get("thinking") in OFF or nearest(server.model).is_llama:
         return NOTHING
@@ -265,7 +265,7 @@ def _thinking(server: Server) -> Range:
     return Range(0.0, middle, THINKING.high)
 
 
-def _parameters(server: Server) -> Mapping[str, Any]:
+def _parameters(server: Provider) -> Mapping[str, Any]:
     """Return what a server would send along, nothing where it cannot tell without a key."""
     try:
         return server.parameters

@@ -19,7 +19,7 @@ from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.simulation.ensemble import start_course
-from mesa_llm_norms.simulation.kernel import ask_anew, can_play
+from mesa_llm_norms.simulation.kernel import can_play, invalidate_caches
 from mesa_llm_norms.simulation.pipeline import WINDOW, Planned, plan_rounds
 from mesa_llm_norms.simulation.run import Course
 from mesa_llm_norms.simulation.spec import Seating, Spec
@@ -87,9 +87,9 @@ class Replayer:
         ``rounds`` is how many could be played at most, and ``ended`` whether the last of the rows
         is where the goal was reached.
         """
-        nodes = len(seating.contacts)
+        nodes = len(seating.neighbors)
         beyond = WINDOW * nodes if ended else 0
-        plan = plan_rounds(seating.pairing, seating.contacts, seating.draws, 0, 0, rounds)
+        plan = plan_rounds(seating.pairing, seating.neighbors, seating.draws, 0, 0, rounds)
         planned = list(islice(plan, len(rows) + beyond))
         before = len(self._numbers)
         asked, waiting = self._ask(seating, rows, planned)
@@ -276,7 +276,7 @@ def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str
     ``once`` are the servers that answer each prompt only once, ``counted`` those whose different
     prompts are to be counted. How many runs are played depends on the spec alone, on no clock.
     """
-    ask_anew()
+    invalidate_caches()
     room = REPLAYED[bool(counted)]
     replayer, replays = Replayer(once, counted, room), list[Replay]()
     lengths: list[tuple[int, int]] = []
@@ -308,7 +308,7 @@ def _play(
     course.aim(goal)
     rows = None
     if keep:
-        kept = min(most, max(1, KEPT // len(seating.contacts)))
+        kept = min(most, max(1, KEPT // len(seating.neighbors)))
         course.play(kept)
         rows, most = course.rows, most - kept
     if most > 0 and not course.reached:

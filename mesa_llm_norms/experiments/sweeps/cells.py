@@ -40,7 +40,7 @@ from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
-from mesa_llm_norms.networks.adjacency import Contacts
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.graph_files import names_file, read_graph
 from mesa_llm_norms.networks.placement import read_committed
 from mesa_llm_norms.networks.registry import find_topology
@@ -161,12 +161,12 @@ def _digest(thing: Any) -> str:
         return _hash(_pickled(thing))
     import random
 
-    contacts = Contacts(read_graph(thing, random.Random(0)))
-    strengths = b"" if contacts.strengths is None else contacts.strengths.tobytes()
-    names = contacts.nodes
+    neighbors = Neighbors(read_graph(thing, random.Random(0)))
+    strengths = b"" if neighbors.strengths is None else neighbors.strengths.tobytes()
+    names = neighbors.nodes
     nodes = repr(names) if isinstance(names, range) else "\n".join(map(repr, names))
-    arrays = contacts.indptr.tobytes() + contacts.indices.tobytes() + strengths
-    return _hash(nodes.encode("utf-8", "backslashreplace") + bytes([contacts.directed]) + arrays)
+    arrays = neighbors.indptr.tobytes() + neighbors.indices.tobytes() + strengths
+    return _hash(nodes.encode("utf-8", "backslashreplace") + bytes([neighbors.directed]) + arrays)
 
 
 def _pickled(thing: Any) -> bytes:
@@ -286,7 +286,7 @@ class MindsGame:
     def _ready(self) -> tuple[int, bool]:
         """The number of agents, and whether the kernel can play them; the graph is not kept."""
         seating = replace(self.spec, graph=load_graph(self.spec.graph)).seat()
-        return len(seating.contacts), bool(can_play(seating.roster, seating.pairing))
+        return len(seating.neighbors), bool(can_play(seating.roster, seating.pairing))
 
     def prepare(self) -> int:
         """Make run 0 ready, and return the number of agents."""

@@ -24,7 +24,7 @@ from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Folder, Memory, Runner, Tables, versions
 from mesa_llm_norms.experiments.sweeps.grid import Plan, column_of, make_plan
 from mesa_llm_norms.simulation.ensemble import Progress, batch_size
-from mesa_llm_norms.simulation.kernel import ask_anew
+from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.workers import Shared, answers, connected, interrupts_held
 from mesa_llm_norms.validation import read_whole
 
@@ -63,7 +63,7 @@ def play_missing(
 
     What there is of the others is kept too, where this ends early in whatever way leaves time.
     """
-    ask_anew()
+    invalidate_caches()
     total = sum(plan.runs - one.have for one in missing)
     done = 0
     parts = [_Part(plan, one) for one in missing]

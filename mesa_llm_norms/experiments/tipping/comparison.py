@@ -27,9 +27,9 @@ from mesa_llm_norms.experiments.tipping.interventions import (
 )
 from mesa_llm_norms.experiments.tipping.question import Legs, Plan, TwoLegs, play_seated
 from mesa_llm_norms.experiments.tipping.tip import RESAMPLES, Progress, explore, tell
-from mesa_llm_norms.llm.client import Accounts
-from mesa_llm_norms.llm.settings import Calls
-from mesa_llm_norms.simulation.kernel import ask_anew
+from mesa_llm_norms.llm.client import SharedBudget
+from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.validation import read_whole
 
@@ -95,7 +95,7 @@ def compare_interventions(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
     **others: Any,
 ) -> Comparison:
     """Play every intervention, and nothing, ``runs`` times each, and compare them.
@@ -114,7 +114,7 @@ def compare_interventions(
     Raises ``SpecError`` for what means nothing, and what calls to live minds raise.
     """
     trials = read_trials(convention, alternative, interventions, **others)
-    return compare(trials, workers=workers, executor=executor, progress=progress, calls=calls)
+    return compare(trials, workers=workers, executor=executor, progress=progress, llm=llm)
 
 
 def compare(
@@ -123,10 +123,10 @@ def compare(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
 ) -> Comparison:
     """Play and compare what is read already; see ``compare_interventions``."""
-    accounts = Accounts(calls)
+    accounts = SharedBudget(llm)
     workers = read_whole("workers", workers, 1, 1_000)
     found = play_trials(trials, accounts, workers, executor, progress)
     goal, convention = trials.goal, trials.convention
@@ -182,7 +182,7 @@ def _row(
     known = table["lasts"].dropna()
     lasts = tell(int(known.astype(bool).sum()), len(known), level).estimate
     cost = one.cost(base)
-    agents = len(base.seat().contacts)
+    agents = len(base.seat().neighbors)
     return {
         "intervention": one.label,
         "runs": runs,
@@ -205,7 +205,7 @@ def _row(
     }
 
 
-def forecast_tipping(plan: Plan, calls: Calls) -> list[Part]:
+def forecast_tipping(plan: Plan, llm: LLMSettings) -> list[Part]:
     """Return what every condition will take; nothing is asked of a server.
 
     Recorded minds stand in for live ones, in choosing how many agents are committed too. Raises
@@ -213,23 +213,23 @@ def forecast_tipping(plan: Plan, calls: Calls) -> list[Part]:
     """
     if not plan.base.live:
         raise _nothing_live(plan.base)
-    ask_anew()
+    invalidate_caches()
     parts = []
     for question in plan.questions:
         played = explore(question, plan.most, plan.budget, _stand_ins)
         counts = Counter(count for count, _ in played)
         found = [
-            _first_leg(question.spec(count), question.legs, runs, calls)
+            _first_leg(question.spec(count), question.legs, runs, llm)
             for count, runs in sorted(counts.items())
         ]
         flipped = sum(one.flipped for _, one in played)
-        found += _second_leg(question.base, question.legs, flipped, calls)
+        found += _second_leg(question.base, question.legs, flipped, llm)
         label = f"{question.direction}, {question.topology}, {question.placement}"
         parts.append(Part(label, plan.budget, tuple(found)))
     return parts
 
 
-def forecast_trials(trials: Trials, calls: Calls) -> list[Part]:
+def forecast_trials(trials: Trials, llm: LLMSettings) -> list[Part]:
     """Return what every intervention with live minds will take; see ``forecast_tipping``."""
     live = [
         (one, spec)
@@ -240,23 +240,23 @@ def forecast_trials(trials: Trials, calls: Calls) -> list[Part]:
         raise _nothing_live(trials.base)
     parts = []
     for one, spec in live:
-        first = _first_leg(spec, trials.legs, trials.runs, calls)
+        first = _first_leg(spec, trials.legs, trials.runs, llm)
         flipped = round(trials.runs * (1 - first.missed))
-        second = _second_leg(spec, trials.legs, flipped, calls)
+        second = _second_leg(spec, trials.legs, flipped, llm)
         parts.append(Part(one.label, trials.runs, (first, *second)))
     return parts
 
 
-def _first_leg(spec: Spec, legs: Legs, runs: int, calls: Calls) -> Forecast:
-    return forecast(spec, Goal("flipped", WINDOW), legs.rounds, runs, calls)
+def _first_leg(spec: Spec, legs: Legs, runs: int, llm: LLMSettings) -> Forecast:
+    return forecast(spec, Goal("flipped", WINDOW), legs.rounds, runs, llm)
 
 
-def _second_leg(spec: Spec, legs: Legs, flipped: int, calls: Calls) -> list[Forecast]:
+def _second_leg(spec: Spec, legs: Legs, flipped: int, llm: LLMSettings) -> list[Forecast]:
     """Return what runs take that have flipped: everybody remembers the new name."""
     if not flipped or not legs.after:
         return []
     after = replace(spec, incumbent=legs.name, committed=None)
-    return [forecast(after, Goal(None, WINDOW), legs.after, flipped, calls)]
+    return [forecast(after, Goal(None, WINDOW), legs.after, flipped, llm)]
 
 
 def _stand_ins(spec: Spec, runs: range, legs: Legs) -> list[TwoLegs]:

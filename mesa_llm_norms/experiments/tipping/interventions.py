@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mesa_llm_norms.analysis.intervals import LEVEL, read_level
-from mesa_llm_norms.core.randomness import Draws
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import MOST
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.tipping.question import (
@@ -24,20 +24,20 @@ from mesa_llm_norms.experiments.tipping.question import (
     read_legs,
 )
 from mesa_llm_norms.experiments.tipping.tip import OnProgress, Progress, adding_up
-from mesa_llm_norms.llm.client import Accounts
+from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.adjacency import size
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.simulation.ensemble import check_here, load_graph, side_by_side
-from mesa_llm_norms.simulation.kernel import ask_anew
+from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.simulation.workers import answers
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
 
 
 class Cost(NamedTuple):
@@ -120,13 +120,13 @@ class Intervention:
         """Return the spec for one run, its edges rewired if that is part of it."""
         if not self.rewired:
             return spec
-        draws = Draws(spec.seed, run)
+        draws = RandomStream(spec.seed, run)
         graph = read_graph(spec.graph, draws.generator("graph"))
         return replace(spec, graph=rewire(graph, self.rewired, draws.generator("rewired"))[0])
 
     def cost(self, spec: Spec) -> Cost:
         """Return what it costs in a population of this spec, as before the intervention."""
-        agents, edges = size(read_graph(spec.graph, Draws(spec.seed).generator("graph")))
+        agents, edges = size(read_graph(spec.graph, RandomStream(spec.seed).generator("graph")))
         everybody = self.memory is not None and self.memory != spec.memory
         others = round(self.other_share * agents)
         touched = agents if everybody else min(agents, self.committed + others)
@@ -237,7 +237,7 @@ def read_trials(
 
 def play_trials(
     trials: Trials,
-    accounts: Accounts,
+    accounts: SharedBudget,
     workers: int,
     executor: Executor | None,
     progress: Progress | None,
@@ -249,7 +249,7 @@ def play_trials(
     """
     if trials.live:
         check_here(executor, trials.legs.engine)
-    ask_anew()
+    invalidate_caches()
     found: dict[int, list[TwoLegs]] = {}
     told = adding_up(trials.runs * len(trials.interventions), progress)
     offline = []
@@ -270,30 +270,30 @@ def _play(one: Intervention, spec: Spec, runs: int, legs: Legs) -> list[TwoLegs]
 
 
 def _play_run(
-    one: Intervention, spec: Spec, run: int, legs: Legs, session: Session | None = None
+    one: Intervention, spec: Spec, run: int, legs: Legs, client: LLMClient | None = None
 ) -> TwoLegs:
-    return play_legs(one.for_run(spec, run), run, legs, session)
+    return play_legs(one.for_run(spec, run), run, legs, client)
 
 
 def _play_live(
     one: Intervention,
     spec: Spec,
     trials: Trials,
-    accounts: Accounts,
+    accounts: SharedBudget,
     part: str,
     told: OnProgress,
 ) -> list[TwoLegs]:
-    session = accounts.session(part, trials.describe(one, spec))
-    calls = ((one, spec, run, trials.legs, session) for run in range(trials.runs))
+    client = accounts.client(part, trials.describe(one, spec))
+    calls = ((one, spec, run, trials.legs, client) for run in range(trials.runs))
     played = []
     with (
-        closing(session),
-        closing(side_by_side(_play_run, calls, trials.runs, session)) as found,
+        closing(client),
+        closing(side_by_side(_play_run, calls, trials.runs, client)) as found,
     ):
         for two in found:
             played.append(two)
             told(1)
-    accounts.add(session.usage)
+    accounts.add(client.usage)
     return sorted(played)
 
 

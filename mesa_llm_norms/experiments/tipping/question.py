@@ -34,7 +34,7 @@ from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Seating, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
 
 
 class Legs(NamedTuple):
@@ -75,19 +75,19 @@ class TwoLegs(NamedTuple):
     lasts: bool | None
 
 
-def play_legs(spec: Spec, run: int, legs: Legs, session: Session | None = None) -> TwoLegs:
-    """Play one run of a spec; calls to live minds are made by ``session``."""
+def play_legs(spec: Spec, run: int, legs: Legs, client: LLMClient | None = None) -> TwoLegs:
+    """Play one run of a spec; calls to live minds are made by ``client``."""
     seating = spec.seat(run)
-    if session is not None:
-        seating = seating._replace(roster=session.attend(seating.roster))
-    return play_seated(spec, seating, run, legs, session)
+    if client is not None:
+        seating = seating._replace(roster=client.attend(seating.roster))
+    return play_seated(spec, seating, run, legs, client)
 
 
 def play_seated(
-    spec: Spec, seating: Seating, run: int, legs: Legs, session: Session | None = None
+    spec: Spec, seating: Seating, run: int, legs: Legs, client: LLMClient | None = None
 ) -> TwoLegs:
     """Play a run that is made ready."""
-    engine = start_course(spec, seating, legs.engine, session).engine
+    engine = start_course(spec, seating, legs.engine, client).engine
     course = Course(engine, (legs.name,))
     course.aim(Goal("flipped", WINDOW))
     course.play(legs.rounds, keep=False)
@@ -144,7 +144,7 @@ class Question:
     @cached_property
     def agents(self) -> int:
         """How many agents there are, committed ones among them."""
-        return len(self.base.seat().contacts)
+        return len(self.base.seat().neighbors)
 
     def spec(self, committed: int) -> Spec:
         """Return the spec with so many committed agents."""

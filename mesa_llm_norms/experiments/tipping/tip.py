@@ -38,17 +38,17 @@ from mesa_llm_norms.experiments.tipping.question import (
     play_legs,
     read_plan,
 )
-from mesa_llm_norms.llm.client import Accounts
-from mesa_llm_norms.llm.settings import Calls
+from mesa_llm_norms.llm.client import SharedBudget
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.simulation.ensemble import check_here, side_by_side
-from mesa_llm_norms.simulation.kernel import ask_anew
+from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.simulation.workers import answers
 from mesa_llm_norms.validation import read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import Session
+    from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.llm.journal.tables import Totals
 
 
@@ -249,8 +249,8 @@ class LiveRuns:
     journal knows runs by their numbers, and no two may have the same.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, client: LLMClient) -> None:
+        self._session = client
         self._begun = 0
 
     def __call__(self, spec: Spec, runs: range, legs: Legs) -> list[TwoLegs]:
@@ -393,7 +393,7 @@ def tip(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
     **others: Any,
 ) -> Tipping:
     """Return how many committed agents overturn a convention.
@@ -420,7 +420,7 @@ def tip(
     minds raise.
     """
     plan = read_plan(graph, names, mind, pairing, memory, **others)
-    return find_tipping(plan, workers=workers, executor=executor, progress=progress, calls=calls)
+    return find_tipping(plan, workers=workers, executor=executor, progress=progress, llm=llm)
 
 
 def find_tipping(
@@ -429,7 +429,7 @@ def find_tipping(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
-    calls: Calls | None = None,
+    llm: LLMSettings | None = None,
 ) -> Tipping:
     """Answer questions that are read already; see ``tip``."""
     told = adding_up(plan.runs, progress)
@@ -437,13 +437,13 @@ def find_tipping(
     usage = None
     if plan.base.live:
         check_here(executor, plan.questions[0].legs.engine)
-        session = Accounts(calls).session("runs", plan.describe())
-        with closing(session):
-            live = LiveRuns(session)
+        client = SharedBudget(llm).client("runs", plan.describe())
+        with closing(client):
+            live = LiveRuns(client)
             found = [explore(one, plan.most, plan.budget, live, told) for one in plan.questions]
-            usage = session.usage
+            usage = client.usage
     else:
-        ask_anew()
+        invalidate_caches()
         found = explore_all(plan.questions, plan.most, plan.budget, told, workers, executor)
     points = (
         conclude(one, runs, plan.level) for one, runs in zip(plan.questions, found, strict=True)

@@ -84,7 +84,7 @@ def play_setting(
         seating = spec.seat(run)
         if seating.graph is not graph:
             graph, groups = seating.graph, communities(to_networkx(seating.graph))
-        nodes, pool = seating.contacts.nodes, seating.game.pool
+        nodes, pool = seating.neighbors.nodes, seating.game.pool
         names = [pool[code] if code >= 0 else None for code in held.tolist()]
         minds = seating.minds.items()
         yield read_result(

@@ -220,7 +220,9 @@ def foresee(setting: Setting) -> tuple[Possible, bool]:
         said = f"{argument}: {problem}" if argument else problem
         raise SpecError("setting", setting, f"it cannot be played: {said}", remedy) from error
     groups = communities(to_networkx(seating.graph))
-    known = Possible(seating.game.pool, len(seating.contacts), spec.committed_names, setting.rounds)
+    known = Possible(
+        seating.game.pool, len(seating.neighbors), spec.committed_names, setting.rounds
+    )
     return known, len(groups) > 1
 
 

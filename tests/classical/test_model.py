@@ -1,0 +1,252 @@
+"""The classical game as a Mesa model, and many runs of it."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from classical_cases import players
+from mesa.batchrunner import batch_run
+from scipy import sparse
+
+from mesa_llm_norms.classical.engine import ClassicalAgent, run_classical
+from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.errors import GraphError, SpecError
+from mesa_llm_norms.networks.graph_files import read_graph
+
+# The model
+
+
+def test_a_step_is_a_round_of_as_many_interactions_as_agents_and_is_collected() -> None:
+    model = ClassicalGame(graph="ring(n=30)", rng=1)
+    assert (model.round, model.interactions, model.converged) == (None, 0, False)
+    model.step()
+    model.step()
+    assert model.interactions == 60
+    assert [row.interaction for row in model.rows] == list(range(30, 60))
+    assert {row.round for row in model.rows} == {1}
+    table = model.datacollector.get_model_vars_dataframe()
+    assert list(table) == ["interactions", "success_rate", "total_words", "distinct_words"]
+    assert table["interactions"].tolist() == [30, 60]
+    last = table.iloc[-1]
+    matches = sum(row.matched for row in model.rows)
+    assert last["success_rate"] == pytest.approx(matches / 30)
+    assert last["total_words"] == sum(len(agent.inventory) for agent in players(model))
+
+
+def test_a_run_stops_at_consensus_within_a_round() -> None:
+    model = ClassicalGame(rng=1)
+    outcome = model.run(rounds=500)
+    assert outcome.converged
+    assert outcome.interactions == model.interactions == model.rows[-1].interaction + 1
+    assert outcome.interactions % 24 > 0
+    assert {agent.inventory for agent in players(model)} == {(outcome.winner,)}
+    assert model.rows[-1].matched
+    assert model.steps == outcome.rounds == len(model.datacollector.model_vars["interactions"])
+
+
+def test_names_held_are_the_words_last_uttered_or_agreed_on() -> None:
+    model = ClassicalGame(graph="star(n=9)", rng=2)
+    assert set(model.names_held.values()) == {None}
+    held: dict[Any, str | None] = dict.fromkeys(range(9))
+    for _ in range(5):
+        model.step()
+        for row in model.rows:
+            held[row.speaker] = row.word
+            if row.matched:
+                held[row.hearer] = row.word
+    assert model.names_held == held
+
+
+def test_any_node_ids_weights_and_directions_will_do() -> None:
+    graph = nx.DiGraph([("Ann", ("Bob", 1)), (("Bob", 1), 3.5)])
+    graph.edges["Ann", ("Bob", 1)]["weight"] = 2
+    model = ClassicalGame(graph=graph, names=["yes", "no"], rng=1)
+    model.run(rounds=20)
+    assert {(row.speaker, row.hearer) for row in model.rows} <= set(graph.edges)
+    assert model.agent_on(3.5).inventory
+    assert all(row.word in ("yes", "no") for row in model.rows)
+    with pytest.raises(KeyError):
+        model.agent_on("nobody")
+
+
+def test_incumbents_and_committed_agents_start_out_with_their_words() -> None:
+    model = ClassicalGame(
+        names="QM", incumbent="Q", committed={"M": (3, "hubs")}, graph="star(n=10)", rng=1
+    )
+    assert model.agent_on(0).committed == "M"
+    held = [agent.inventory for agent in players(model)]
+    assert (held.count(("M",)), held.count(("Q",))) == (3, 7)
+    outcome = model.run(rounds=500)
+    assert (outcome.converged, outcome.winner) == (True, "M")
+
+
+def test_a_share_of_the_agents_can_be_committed() -> None:
+    model = ClassicalGame(committed={"M": 0.25}, rng=1)
+    assert [agent.committed for agent in players(model)].count("M") == 6
+
+
+def test_agents_can_be_put_on_empty_nodes_only_and_words_are_checked() -> None:
+    model = ClassicalGame(names="QM", rng=1)
+    cell = next(iter(model.network))
+    with pytest.raises(SpecError, match="is taken"):
+        ClassicalAgent(model, cell)
+    model.agent_on(cell.coordinate).remove()
+    with pytest.raises(SpecError, match="not in the pool"):
+        ClassicalAgent(model, cell, committed="Z")
+    ClassicalAgent(model, cell, committed="M")
+    model.step()
+    assert model.agent_on(cell.coordinate).inventory == ("M",)
+
+
+def test_agents_and_models_are_for_subclassing() -> None:
+    class Forgetful(ClassicalAgent):
+        def agree(self, word: str) -> None:
+            super().agree(word)
+            if self.model.interactions % 2:
+                self.update((), self.name)
+
+    class Watched(ClassicalGame):
+        seen = 0
+
+        def step(self) -> None:
+            super().step()
+            self.seen += len(self.rows)
+
+    model = Watched(graph="complete(n=10)", rng=1)
+    cell = next(iter(model.network))
+    model.agent_on(cell.coordinate).remove()
+    Forgetful(model, cell)
+    for engine in ("python", "auto"):
+        model.run(rounds=5, until=None, engine=engine)
+    assert model.seen == model.interactions == 100
+
+
+def test_a_batch_run_varies_it() -> None:
+    parameters: dict[str, Any] = {"graph": ["ring(n=8)", "complete(n=8)"], "names": "QM"}
+    options: dict[str, Any] = {"max_steps": 10, "display_progress": False}
+    # Mesa 3.5 takes the seed apart from the parameters, and overwrites it there.
+    takes_seed = "rng" in inspect.signature(batch_run).parameters
+    (options if takes_seed else parameters)["rng"] = 1
+    rows = batch_run(ClassicalGame, parameters, **options)
+    assert {row["graph"] for row in rows} == {"ring(n=8)", "complete(n=8)"}
+    for row in rows:
+        rounds = row["interactions"] // 8
+        assert rounds in (10, 11)  # Mesa 3.3 counts max_steps from 0
+        expected = ClassicalGame(graph=row["graph"], names="QM", rng=1)
+        expected.run(rounds=rounds, until=None)
+        assert expected.round is not None
+        assert row["total_words"] == expected.round.total_words
+
+
+def test_a_sparse_array_is_a_graph_too() -> None:
+    listed = nx.circulant_graph(12, [1, 2])
+    array = sparse.csr_array(nx.to_scipy_sparse_array(listed, format="csr"))
+    expected = run_classical(graph=listed, runs=3, rng=1).runs
+    assert run_classical(graph=array, runs=3, rng=1).runs.equals(expected)
+    model = ClassicalGame(graph=array, rng=1, run=2)
+    assert model.run().interactions == expected["interactions"].iloc[2]
+    assert not model.network.G.is_directed()
+    with pytest.raises(GraphError):
+        run_classical(graph=sparse.csr_array((3, 4)), runs=1)
+
+
+# Many runs
+
+
+def test_an_ensemble_has_a_row_per_run_and_one_per_round() -> None:
+    result = run_classical(graph="ring(n=12)", runs=6, rng=3)
+    assert list(result.runs) == [
+        *("run", "interactions", "rounds", "converged", "winner", "share", "success_rate"),
+        *("peak_words", "peak_time"),
+    ]
+    assert result.runs["run"].tolist() == list(range(6))
+    last = result.rounds.groupby("run").last()
+    assert last["interactions"].tolist() == result.runs["interactions"].tolist()
+    assert last["success_rate"].tolist() == result.runs["success_rate"].tolist()
+    assert (last["total_words"] == 12).all()
+    assert (last["distinct_words"] == 1).all()
+    counts = result.rounds.groupby("run")["round"].agg(["count", "max"])
+    assert (counts["count"] == result.runs["rounds"].to_numpy()).all()
+    assert (counts["max"] == counts["count"] - 1).all()
+    peaks = result.rounds.groupby("run")["total_words"].max().to_numpy()
+    assert (result.runs["peak_words"].to_numpy() >= peaks).all()
+    assert (result.runs["peak_time"] <= result.runs["interactions"]).all()
+
+
+def test_rounds_need_not_be_kept() -> None:
+    kept = run_classical(runs=4, rng=3)
+    bare = run_classical(runs=4, rng=3, keep_rounds=False)
+    assert bare.runs.equals(kept.runs)
+    assert bare.rounds.empty
+    assert list(bare.rounds) == list(kept.rounds)
+
+
+def test_long_runs_are_pieced_together() -> None:
+    arguments: dict[str, Any] = {"graph": "ring(n=6)", "runs": 1, "rng": 3, "until": None}
+    long = run_classical(**arguments, rounds=10_000)
+    assert long.rounds["interactions"].tolist() == list(range(6, 60_001, 6))
+    bare = run_classical(**arguments, rounds=10_000, keep_rounds=False)
+    assert bare.runs.equals(long.runs)
+
+
+@pytest.mark.slow
+def test_the_results_are_the_same_in_threads_and_processes_and_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    arguments: dict[str, Any] = {"graph": "erdos_renyi(n=30, p=0.2)", "runs": 9, "rng": 5}
+    alone = run_classical(**arguments, progress=lambda done, total: told.append((done, total)))
+    assert told == [(n, 9) for n in range(1, 10)]
+    with ThreadPoolExecutor(2) as pool:
+        threads = run_classical(**arguments, executor=pool)
+    processes = run_classical(**arguments, workers=2)
+    for other in (threads, processes):
+        assert other.runs.equals(alone.runs)
+        assert other.rounds.equals(alone.rounds)
+
+
+def test_random_graphs_are_drawn_for_every_run_and_others_read_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: list[Any] = []
+
+    def watched(graph: Any, rng: random.Random) -> Any:
+        read.append(graph)
+        return read_graph(graph, rng)
+
+    monkeypatch.setattr("mesa_llm_norms.classical.game.read_graph", watched)
+    path = tmp_path / "path.graphml"
+    nx.write_graphml(nx.path_graph(4), path)
+    for graph, times in (
+        ("watts_strogatz(n=10, k=4, p=0.5)", 5),
+        ("ring(n=10)", 1),
+        (nx.cycle_graph(5), 1),
+        (str(path), 1),
+        ("complete(n=5)", 0),
+    ):
+        read.clear()
+        run_classical(graph=graph, runs=5, rng=1)
+        assert len(read) == times, graph
+
+
+def test_the_winner_of_a_run_without_consensus_is_the_word_most_hold() -> None:
+    model = ClassicalGame(graph="ring(n=40)", rng=1)
+    outcome = model.run(rounds=3, until=None)
+    words = [word for agent in players(model) for word in agent.inventory]
+    most = max(words.count(word) for word in words)
+    best = min((int(word[1:]) for word in words if words.count(word) == most), default=None)
+    assert (outcome.winner, outcome.share) == (f"w{best}", most / 40)
+    assert not outcome.converged
+
+
+def test_runs_differ_and_a_seed_repeats_them() -> None:
+    first, again = (run_classical(runs=20, rng=8).runs for _ in range(2))
+    assert first.equals(again)
+    assert first["interactions"].nunique() > 10
+    assert not run_classical(runs=20, rng=9).runs.equals(first)
+    assert run_classical(runs=2, rng=np.random.default_rng(1)).spec.seed > 0

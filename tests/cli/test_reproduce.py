@@ -1,0 +1,145 @@
+"""``reproduce`` as typed: its report, its folder, its refusals, and live minds within a budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from messages_server import MessagesServer
+from typer.testing import CliRunner, Result
+
+from mesa_llm_norms import cli
+from mesa_llm_norms.reproduction import protocol
+from mesa_llm_norms.reproduction import protocol as offline
+from mesa_llm_norms.reproduction.protocol import TWO, Experiment
+from mesa_llm_norms.reproduction.rows import DIFFERENT, WITHIN
+
+MIND = "claude:claude-test-1"
+FIGURES = {
+    f"reproduction-{name}.{kind}"
+    for name in ("success", "winners", "critical")
+    for kind in ("png", "svg")
+}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
+    with MessagesServer() as running:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-that-nobody-may-see")
+        yield running
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the live protocol be one experiment of six agents and one of four."""
+
+    def experiments(runs: int) -> list[Experiment]:
+        return [
+            Experiment(part="emergence", names=TWO, runs=runs, agents=agents, rounds=2)
+            for agents in (6, 4)
+        ]
+
+    monkeypatch.setattr("mesa_llm_norms.cli.reproduce.live_experiments", experiments)
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli.app, ("reproduce", *arguments), prog_name="mesa-llm-norms")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def refused(*arguments: str) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert not list(Path().iterdir())
+    return result.stderr.splitlines()[-1]
+
+
+def test_the_report_says_of_every_row_whether_it_is_within_sampling_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def few(*_: object) -> list[offline.Task]:
+        experiments = (
+            Experiment(part="emergence", names=TWO, runs=20),
+            *protocol.critical_mass(TWO, (1, 4, 8), 10),
+        )
+        return [offline.Task("claude-3.5-sonnet", experiments)]
+
+    monkeypatch.setattr(offline, "tasks", few)
+    options = ("--mind", "claude-3.5-sonnet", "--quick", "--seed", "3", "--workers", "1")
+    result = invoke(*options, "--out", "out")
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in Path("out").iterdir()} == {
+        "reproduction.md",
+        "reproduction.json",
+        *FIGURES,
+    }
+    page = Path("out/reproduction.md").read_text(encoding="utf-8")
+    assert "--mind claude-3.5-sonnet --quick --seed 3" in page.splitlines()[2]
+    assert page.index("## What does not match") < page.index("## Conventions emerge")
+    held = json.loads(Path("out/reproduction.json").read_text(encoding="utf-8"))
+    assert {row["verdict"] for row in held["rows"]} <= {WITHIN, DIFFERENT}
+    assert page.count(WITHIN) - 1 >= len(held["rows"])
+    printed = json.loads(invoke(*options, "--json").stdout)
+    assert printed == held
+
+
+def test_bad_minds_are_refused_before_anything_is_played() -> None:
+    assert "did you mean 'claude-3.5-sonnet'" in refused("--mind", "claude-3.5-sonet")
+    assert "never recorded" in refused("--mind", "unbiased")
+    assert "recorded and live" in refused("--mind", "claude-3.5-sonnet", "--mind", MIND)
+    assert "no mind is live" in refused("--forecast")
+
+
+@pytest.mark.usefixtures("short")
+def test_a_live_protocol_without_a_budget_or_a_folder_is_refused(server: MessagesServer) -> None:
+    assert "no budget" in refused("--mind", MIND, "--out", "out")
+    assert "need a folder" in refused("--mind", MIND, "--budget-calls", "5")
+    assert not server.answered
+
+
+@pytest.mark.usefixtures("short")
+def test_a_live_forecast_adds_the_experiments_up_and_calls_nobody(server: MessagesServer) -> None:
+    result = invoke("--mind", MIND, "--runs", "2", "--forecast", "--json")
+    found = json.loads(result.stdout)
+    assert len(found["parts"]) == 2
+    together = sum(one["calls"]["expected"] for one in found["parts"])
+    assert found["total"]["calls"]["expected"] == pytest.approx(together)
+    assert not server.answered
+
+
+@pytest.mark.usefixtures("short")
+def test_a_live_protocol_out_of_budget_goes_on_by_the_same_command_and_asks_nothing_twice(
+    server: MessagesServer,
+) -> None:
+    options = ("--mind", MIND, "--runs", "2", "--seed", "1", "--out", "out")
+    result = invoke(*options, "--budget-calls", "60")
+    assert result.exit_code == 2
+    assert len(server.answered) == 60
+    result = invoke(*options, "--budget-calls", "1000")
+    assert result.exit_code == 0, result.stderr
+    assert len(server.answered) == 2 * 2 * 2 * (6 + 4)
+    page = Path("out/reproduction.md").read_text(encoding="utf-8")
+    assert f"{MIND} is held against the recordings of claude-3.5-sonnet." in page
+
+
+@pytest.mark.slow
+def test_the_whole_study_comes_out_but_for_what_the_documentation_says() -> None:
+    result = invoke("--seed", "2", "--json")
+    found = json.loads(result.stdout)
+    wrong = [row for row in found["rows"] if row["verdict"] != WITHIN]
+    classical = [row for row in wrong if row["mind"] == "classical"]
+    assert [row["what"].partition(" committed")[0] for row in classical] == ["3 of 24"]
+    told = [row for row in wrong if not row["note"]]
+    assert {row["mind"] for row in told} <= {"llama-3.1-70b-instruct"}
+    assert len(found["rows"]) > 100

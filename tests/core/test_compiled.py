@@ -1,0 +1,110 @@
+"""Compiled code: told of when it takes a while, kept where it can be, and the draws it makes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import types
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesa_llm_norms.core import compiled
+from mesa_llm_norms.core import randomness as draws
+from mesa_llm_norms.core.compiled import is_loaded, load
+
+numbers = st.integers(0, 2**64 - 1)
+
+
+@given(numbers, st.integers(0, 2**40), st.integers(1, 2**31))
+def test_draws_are_those_of_plain_python(seed: int, number: int, size: int) -> None:
+    ours = draws.RandomStream(seed)
+    found = load("randomness")
+    key = np.uint64(ours.key)
+    four = [
+        half
+        for bits in (found.plan_bits(key, number), found.seat_bits(key, number))
+        for half in (int(bits) >> 32, int(bits) & 0xFFFFFFFF)
+    ]
+    assert four == [int(column[0]) for column in draws.interaction_draws(ours.key, number, 1)]
+    for draw in four:
+        assert int(found.index_of(np.uint64(draw), np.uint64(size))) == draws.index_of(draw, size)
+
+
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=9).filter(any), st.integers(0, 2**32 - 1))
+def test_a_weighted_choice_is_that_of_plain_python(weights: list[float], draw: int) -> None:
+    from bisect import bisect_right
+
+    steps = draws.cumulative_weights(weights)
+    found = load("randomness").first_above(
+        np.array(steps, np.int64), np.uint64(0), np.uint64(len(steps)), np.int64(draw)
+    )
+    assert int(found) == bisect_right(steps, draw)
+
+
+def test_compiling_is_told_of_only_when_it_takes_over_a_second(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compiled, "PATIENCE", 0.05)
+    with compiled._telling("quick"):
+        pass
+    time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+    with compiled._telling("compiling"):
+        time.sleep(0.3)
+    assert capsys.readouterr().err == "compiling\n"
+
+
+def test_a_module_is_loaded_once() -> None:
+    game = load("interactions")
+    assert is_loaded("interactions")
+    assert load("interactions") is game
+
+
+CODE = """
+from numba.core import caching
+cache = getattr(caching, "CacheImpl", None) or caching._CacheImpl
+cache._locator_classes = cache._locator_classes[:1]  # where the user says, and nowhere else
+from mesa_llm_norms import run_ensemble
+import numba
+found = run_ensemble(names="QM", mind="unbiased", runs=1, rounds=2, rng=1, engine="kernel")
+print(found.runs.interactions[0], numba.config.CACHE_DIR)
+"""
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_written_the_kernel_works_all_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True, timeout=300, check=True
+    )
+    interactions, folder = done.stdout.split()
+    assert interactions == "48"
+    assert not Path(folder).exists()
+
+
+def test_threads_that_load_at_the_same_time_all_wait_until_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module that is still being imported is in ``sys.modules`` already, and lacks the rest."""
+    loading = []
+
+    def slowly(name: str) -> types.ModuleType:
+        made = types.ModuleType(name)
+        if name.startswith(compiled.__name__):
+            loading.append(name)
+            monkeypatch.setitem(sys.modules, name, made)
+            time.sleep(0.2)
+            made.whole = True  # type: ignore[attr-defined]
+        return made
+
+    monkeypatch.setattr(compiled, "import_module", slowly)
+    monkeypatch.setattr(compiled, "_loaded", {})
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(load, ["made_up"] * 4))
+    assert all(module.whole for module in found)
+    assert len(loading) == 1

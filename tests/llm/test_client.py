@@ -1,0 +1,517 @@
+"""Calls are made when there is a place and money for them, again where they fail, and on record."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesa_llm_norms import (
+    BudgetError,
+    CallError,
+    DecisionError,
+    JournalError,
+    MindError,
+    NamingGame,
+    NormsError,
+    PoolError,
+    SpecError,
+    run_ensemble,
+)
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+
+Fault = Callable[[Question, int], Reply | CallError | None]
+
+
+class FakeServer(Provider):
+    """Answers by the prompt alone, after some turns of the loop, but for what ``fault`` says.
+
+    ``fault`` gets the question and how often it was asked before.
+    """
+
+    label = "fake:model"
+    model = "model"
+    place = "here"
+    max_tokens = 20
+    free = True
+
+    def __init__(self, fault: Fault | None = None, distributions: bool = False) -> None:
+        self.fault = fault
+        self.distributions = distributions
+        self.asked: list[Question] = []
+        self.seen: dict[tuple[str, str], int] = {}
+        self.prepared = self.under_way = self.most = 0
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {"model": self.model}
+
+    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
+        return self.distributions
+
+    async def prepare(self) -> None:
+        self.prepared += 1
+
+    async def ask(self, question: Question) -> Reply:
+        before = self.seen.get(question.prompt, 0)
+        self.seen[question.prompt] = before + 1
+        self.asked.append(question)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            for _ in range(len(self.asked) % 5):
+                await asyncio.sleep(0)
+            found = self.fault(question, before) if self.fault else None
+        finally:
+            self.under_way -= 1
+        if isinstance(found, CallError):
+            raise found
+        return found or answer(question, self.distributions)
+
+
+def answer(question: Question, distribution: bool = False) -> Reply:
+    """Lean to the name that stands first in the prompt's list."""
+    shown = question.prompt.user.split("order: ")[1].split("\n")[0].split(", ")
+    usage = Usage(40, 5)
+    if not distribution:
+        return Reply(shown[0], usage, name=shown[0], model="model-1", stop="stop")
+    share = [2.0 if name == shown[0] else 1.0 for name in question.pool]
+    return Reply("", usage, distribution=tuple(one / sum(share) for one in share))
+
+
+def fault_of(kind: str, status: int | None = None, wait: float | None = None) -> CallError:
+    return CallError("fake:model", kind, "as told", status, wait)
+
+
+UNUSABLE = Reply("I would rather not", Usage(40, 9), problem="it refuses")
+
+
+def play(server: Provider, rounds: int = 3, memory: int = 5, **calls: Any) -> NamingGame:
+    model = NamingGame(
+        graph="ring(n=8)",
+        names="QM",
+        mind=LiveMind(server),
+        rng=5,
+        memory=memory,
+        llm=LLMSettings(**{"wait": 0.001, **calls}),
+    )
+    try:
+        model.run(rounds=rounds, until=None)
+    finally:
+        model.close()
+    return model
+
+
+EXPECTED = play(FakeServer()).names_held
+
+
+# What goes wrong and passes changes nothing
+
+
+@settings(max_examples=40)
+@given(st.floats(0, 0.45), st.integers(0, 99), st.integers(1, 20), st.booleans())
+def test_faults_that_pass_change_nothing(
+    share: float, seed: int, limit: int, distributions: bool
+) -> None:
+    kinds: list[Reply | CallError] = [
+        fault_of("rate limit", 429, 0.001),
+        fault_of("rate limit", 429),
+        fault_of("overloaded", 529),
+        fault_of("connection"),
+        fault_of("timeout"),
+        fault_of("garbled"),
+        UNUSABLE,
+    ]
+
+    def fault(question: Question, before: int) -> Reply | CallError | None:
+        chance = zlib.crc32(f"{seed} {before} {question.prompt.user}".encode()) / 2**32
+        return kinds[int(chance / share * len(kinds)) % len(kinds)] if chance < share else None
+
+    server = FakeServer(fault, distributions)
+    model = play(server, max_concurrency=limit, ask_again=30, retries=30)
+    assert model.names_held == play(FakeServer(distributions=distributions)).names_held
+    assert server.prepared == 1
+    assert server.most <= limit
+    client = model.client
+    assert client is not None
+    assert client.usage.calls == len(server.asked)
+
+
+def test_a_reply_without_a_name_is_asked_for_again_and_then_stops_the_run() -> None:
+    server = FakeServer(lambda question, _: UNUSABLE if len(question.prompt.user) > 300 else None)
+    with pytest.raises(DecisionError, match=r"it refuses \(asked 4 times\)"):
+        play(server, ask_again=3)
+
+
+def test_or_makes_the_interaction_void_and_that_is_on_record(tmp_path: Path) -> None:
+    def fault(question: Question, _: int) -> Reply | None:
+        return UNUSABLE if "-50 points\n\nPoints" in question.prompt.user else None
+
+    model = play(FakeServer(fault), on_unusable="void", ask_again=0, folder=tmp_path / "run")
+    assert model.skipped > 0
+    assert model.interactions == 24 - model.skipped
+    with Journal.read(tmp_path / "run" / JOURNAL) as journal:
+        rows = [journal.interaction(0, number) for number in range(24)]
+    void = [row for row in rows if getattr(row, "reason", None)]
+    assert len(void) == model.skipped
+    assert "it refuses" in getattr(void[0], "reason", "")
+    again = FakeServer(fault)
+    resumed = NamingGame.resume(
+        tmp_path / "run", LLMSettings(on_unusable="void", ask_again=0), mind=LiveMind(again)
+    )
+    resumed.run(rounds=3, until=None)
+    resumed.close()
+    assert resumed.names_held == model.names_held
+    assert resumed.skipped == model.skipped
+    assert again.asked == []
+
+
+@pytest.mark.parametrize(("kind", "status"), [("failed", 500), ("refused", 400), ("garbled", None)])
+def test_the_same_error_five_times_in_a_row_stops_the_run_with_it(
+    kind: str, status: int | None
+) -> None:
+    server = FakeServer(lambda *_: fault_of(kind, status))
+    with pytest.raises(CallError, match=r"as told \(the same 5 times in a row\)") as caught:
+        play(server, max_concurrency=1)
+    assert (caught.value.kind, caught.value.status) == (kind, status)
+    assert len(server.asked) < 30
+
+
+def test_what_no_other_call_will_be_spared_stops_the_run_at_once() -> None:
+    server = FakeServer(lambda *_: fault_of("denied", 401))
+    with pytest.raises(CallError, match="denied"):
+        play(server, max_concurrency=1)
+    assert len(server.asked) <= 4
+
+
+def test_a_server_that_stays_away_is_given_up_after_so_many_tries() -> None:
+    server = FakeServer(lambda *_: fault_of("connection"))
+    with pytest.raises(CallError, match="after 4 tries"):
+        play(server, max_concurrency=1, retries=3)
+
+
+def test_a_wait_beyond_the_limit_stops_the_run_and_says_how_long_it_would_be() -> None:
+    server = FakeServer(lambda *_: fault_of("rate limit", 429, 3_600.0))
+    with pytest.raises(CallError, match="it asks to wait 3,600 seconds, 5 is the limit"):
+        play(server, longest_wait=5)
+
+
+# Distributions
+
+
+def test_equal_questions_are_asked_once_where_a_reply_is_a_distribution() -> None:
+    server = FakeServer(distributions=True)
+    model = play(server, rounds=40, memory=1)
+    assert len(server.asked) == len(server.seen) <= 2 * 5  # orders of names, memories
+    assert model.interactions == 320
+    again = play(FakeServer(distributions=True), rounds=40, memory=1, max_concurrency=1)
+    assert again.names_held == model.names_held
+
+
+def test_a_sampled_reply_is_never_taken_for_another_decision() -> None:
+    server = FakeServer()
+    model = play(server, rounds=40)
+    assert len(server.asked) == 2 * model.interactions > len(server.seen)
+    assert len({question.seed for question in server.asked}) == len(server.asked)
+
+
+# Budgets
+
+
+@pytest.mark.parametrize("limit", [0, 1, 10, 31])
+def test_a_budget_of_calls_is_never_passed(limit: int) -> None:
+    server = FakeServer()
+    with pytest.raises(BudgetError, match=f"of {limit} calls") as caught:
+        play(server, budget_calls=limit)
+    assert len(server.asked) == limit
+    assert caught.value.budget == "calls"
+
+
+def test_a_budget_of_tokens_is_never_passed_and_nearly_used() -> None:
+    server = FakeServer()
+    with pytest.raises(BudgetError, match="tokens"):
+        play(server, budget_tokens=2_000)
+    used = 45 * len(server.asked)
+    assert 2_000 - 700 < used <= 2_000
+
+
+def test_a_budget_in_dollars_needs_a_price_and_is_never_passed(tmp_path: Path) -> None:
+    server = FakeServer()
+    server.free = False
+    with pytest.raises(MindError, match="no price for 'model'"):
+        play(server, budget_usd=1)
+    prices = tmp_path / "prices.toml"
+    prices.write_text('as_of = "2026-11-24"\n[mod]\ninput = 10\noutput = 100\n', encoding="utf-8")
+    with pytest.raises(BudgetError, match="usd"):
+        play(server, budget_usd=0.02, prices=prices)
+    assert 0.009 < len(server.asked) * (40 * 10 + 5 * 100) / 1e6 <= 0.02
+
+
+def test_a_run_out_of_budget_goes_on_with_a_larger_one_and_pays_for_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    first, second = FakeServer(), FakeServer()
+    with pytest.raises(BudgetError):
+        play(first, budget_calls=17, folder=tmp_path / "run")
+    model = NamingGame.resume(tmp_path / "run", LLMSettings(budget_calls=48), mind=LiveMind(second))
+    model.run(rounds=3, until=None)
+    model.close()
+    assert model.names_held == EXPECTED
+    assert len(first.asked) + len(second.asked) == 48
+
+
+def test_independent_runs_share_one_limit_and_one_budget() -> None:
+    server = FakeServer()
+    arguments: dict[str, Any] = {
+        "graph": "ring(n=8)",
+        "names": "QM",
+        "rng": 5,
+        "runs": 10,
+        "rounds": 3,
+        "until": None,
+    }
+    result = run_ensemble(mind=LiveMind(server), llm=LLMSettings(max_concurrency=7), **arguments)
+    assert server.most <= 7
+    assert result.usage is not None
+    assert result.usage.calls == len(server.asked) == 480
+    alone = NamingGame(graph="ring(n=8)", names="QM", rng=5, run=4, mind=LiveMind(FakeServer()))
+    alone.run(rounds=3, until=None)
+    pool = alone.game.pool
+    assert [pool[place] for place in result.held[4]] == list(alone.names_held.values())
+    with pytest.raises(BudgetError):
+        run_ensemble(mind=LiveMind(server), llm=LLMSettings(budget_calls=100), **arguments)
+    assert len(server.asked) == 580
+
+
+# The journal
+
+
+def test_what_is_on_record_is_played_again_without_a_call_in_steps_and_runs(tmp_path: Path) -> None:
+    play(FakeServer(), folder=tmp_path / "run")
+    server = FakeServer()
+    model = NamingGame.resume(tmp_path / "run", mind=LiveMind(server))
+    for _ in range(3):
+        model.step()
+    assert model.names_held == EXPECTED
+    assert server.prepared == len(server.asked) == 0
+    model.step()
+    assert len(server.asked) == 16
+    model.close()
+
+
+def test_another_wording_cannot_go_on_with_a_run(tmp_path: Path) -> None:
+    from mesa_llm_norms.llm.prompt import Template, default_template
+
+    play(FakeServer(), folder=tmp_path / "run")
+    wording = Template(default_template().text.replace("Pick a name", "Choose a name"), "mine")
+    model = NamingGame.resume(tmp_path / "run", mind=LiveMind(FakeServer(), wording))
+    with pytest.raises(JournalError, match="prompt of interaction 0 in run 0 was another"):
+        model.step()
+    model.close()
+
+
+def test_a_folder_with_a_journal_is_not_begun_again_and_one_without_calls_is_removed(
+    tmp_path: Path,
+) -> None:
+    play(FakeServer(), folder=tmp_path / "run")
+    with pytest.raises(JournalError):
+        play(FakeServer(), folder=tmp_path / "run")
+    with pytest.raises(JournalError):
+        NamingGame.resume(tmp_path / "nowhere")
+    with pytest.raises(BudgetError):
+        play(FakeServer(), folder=tmp_path / "none", budget_calls=0)
+    assert not (tmp_path / "none").exists()
+
+
+def test_use_is_told_for_every_agent() -> None:
+    model = NamingGame(graph="ring(n=8)", names="QM", mind=LiveMind(FakeServer()), rng=5)
+    model.run(rounds=3, until=None)
+    assert model.client is not None
+    by_agent = model.client.usage_by_agent()
+    assert sum(one.calls for one in by_agent) == model.client.usage.calls == 48
+    assert {one.node for one in by_agent} <= set(range(8))
+    model.close()
+
+
+# The same run, on any graph, cut anywhere
+
+
+def again(tmp_path: Path, **arguments: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Return who holds what after a run, and after the same run out of its journal."""
+    server = FakeServer()
+    first = NamingGame(mind=LiveMind(server), llm=LLMSettings(folder=tmp_path / "run"), **arguments)
+    first.run(rounds=3, until=None)
+    first.close()
+    first.close()
+    asked = len(server.asked)
+    second = NamingGame.resume(tmp_path / "run", mind=LiveMind(server))
+    second.run(rounds=3, until=None)
+    second.close()
+    assert len(server.asked) == asked
+    committed = [
+        {agent.node: agent.committed for agent in model.players} for model in (first, second)
+    ]
+    assert committed[0] == committed[1]
+    return first.names_held, second.names_held
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"committed": {"Q": 3, "M": 2}, "graph": "watts_strogatz(n=16, k=4, p=0.2)"},
+        {"committed": {"Q": (0.25, "hubs"), "M": 2}, "graph": "barabasi_albert(n=12, m=2)"},
+        {"committed": {"M": [(0, 0), (2, 1)]}, "graph": nx.grid_2d_graph(3, 3)},
+        {"graph": nx.relabel_nodes(nx.cycle_graph(5), dict(enumerate("edcba")))},
+        {"graph": nx.DiGraph([(0, 1), (1, 2), (2, 0)]), "incumbent": "M"},
+        {"reward": np.int64(7), "penalty": np.float64(-1.5), "pairing": "matching"},
+    ],
+)
+def test_a_run_out_of_its_journal_is_the_same_run(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    one, other = again(tmp_path, **{"graph": "ring(n=8)", "names": "QM", "rng": 5, **arguments})
+    assert one == other
+
+
+def test_any_node_ids_can_be_played_without_a_folder() -> None:
+    graph = nx.relabel_nodes(nx.cycle_graph(4), {0: frozenset("a"), 2: (1, "x"), 3: 2.5})
+    model = NamingGame(graph=graph, names="QM", mind=LiveMind(FakeServer()), rng=1)
+    model.step()
+    assert model.interactions == 4
+    model.close()
+
+
+@pytest.mark.parametrize("pairing", ["node", "matching"])
+def test_a_run_that_was_cut_and_gone_on_with_in_place_can_be_gone_on_with_later(
+    pairing: str, tmp_path: Path
+) -> None:
+    failing = iter([None] * 10 + [fault_of("denied", 401)])
+    server = FakeServer(lambda *_: next(failing, None))
+    arguments: dict[str, Any] = {"graph": "ring(n=12)", "names": "QM", "rng": 5, "pairing": pairing}
+    calls = LLMSettings(folder=tmp_path / "run", max_concurrency=1)
+    model = NamingGame(mind=LiveMind(server), llm=calls, **arguments)
+    with pytest.raises(CallError):
+        model.run(rounds=4, until=None)
+    model.run(rounds=4 - model._engine.next_round, until=None)
+    model.close()
+    whole = NamingGame(mind=LiveMind(FakeServer()), **arguments)
+    whole.run(rounds=4, until=None)
+    whole.close()
+    assert model.names_held == whole.names_held
+    assert model.outcome == whole.outcome
+    resumed = NamingGame.resume(tmp_path / "run", mind=LiveMind(FakeServer()))
+    resumed.run(rounds=4, until=None)
+    resumed.close()
+    assert resumed.names_held == whole.names_held
+
+
+def test_a_wait_beyond_the_limit_keeps_nobody_waiting() -> None:
+    server = FakeServer(lambda *_: fault_of("rate limit", 429, 3_600.0))
+    with pytest.raises(CallError, match="3,600 seconds"):
+        play(server, max_concurrency=1, longest_wait=5)
+
+
+def test_when_one_run_fails_the_others_make_no_more_calls() -> None:
+    """They would wait for two minutes, each, before they tried again."""
+    failing = iter([None] * 40 + [fault_of("denied", 401)])
+    busy = fault_of("overloaded", 529, 100.0)
+
+    def fault(_: Question, before: int) -> CallError | None:
+        found = next(failing, busy)
+        return found if found is not None else busy if before == 0 else None
+
+    server = FakeServer(fault)
+    with pytest.raises(NormsError):
+        run_ensemble(
+            graph="ring(n=8)",
+            names="QM",
+            mind=LiveMind(server),
+            rng=5,
+            runs=10,
+            rounds=3,
+            until=None,
+        )
+    assert len(server.asked) < 100
+
+
+def test_calls_that_wait_for_a_place_are_not_made_once_no_more_are_wanted() -> None:
+    class Quick(FakeServer):
+        async def ask(self, question: Question) -> Reply:
+            await asyncio.sleep(0.02)
+            return await super().ask(question)
+
+    server = Quick()
+    model = NamingGame(
+        graph="complete(n=24)",
+        names="QM",
+        mind=LiveMind(server),
+        rng=5,
+        committed={"M": 22},
+        llm=LLMSettings(max_concurrency=2),
+    )
+    model.run(rounds=5, until="flipped", window=0.1)
+    assert model.client is not None
+    beyond = model.client.usage.calls - 2 * model.interactions
+    assert beyond <= 2
+    model.close()
+
+
+def test_files_that_are_not_the_journals_stay(tmp_path: Path) -> None:
+    (tmp_path / "journal.md").write_text("mine", encoding="utf-8")
+    NamingGame(mind=LiveMind(FakeServer()), llm=LLMSettings(folder=tmp_path)).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.md"]
+
+
+def test_a_server_that_gives_up_by_itself_is_an_error_and_not_a_silence() -> None:
+    class Cancelled(FakeServer):
+        async def ask(self, question: Question) -> Reply:  # noqa: ARG002
+            raise asyncio.CancelledError
+
+    with pytest.raises(DecisionError, match="cancelled"):
+        play(Cancelled())
+
+
+# What live minds cannot do
+
+
+@pytest.mark.parametrize("name", ["two words", 'a"b', "{x}", "x" * 25, "a:b", "<b>"])
+def test_a_name_that_a_model_could_take_for_more_is_refused(name: str) -> None:
+    with pytest.raises(PoolError, match="not to be put into a prompt"):
+        NamingGame(names=["Q", name], mind=LiveMind(FakeServer()))
+
+
+def test_live_minds_stay_in_their_process() -> None:
+    import pickle
+
+    with pytest.raises(MindError, match="stays in its process"):
+        pickle.dumps(LiveMind(FakeServer()))
+    with pytest.raises(SpecError, match="in plain Python"):
+        run_ensemble(mind=LiveMind(FakeServer()), engine="kernel", runs=1, names="QM")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_concurrency": 0},
+        {"on_unusable": "guess"},
+        {"ask_again": -1},
+        {"budget_usd": -1},
+        {"budget_calls": math.nan},
+        {"wait": "long"},
+    ],
+)
+def test_choices_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(SpecError):
+        LLMSettings(**options)

@@ -1,0 +1,826 @@
+"""The Llama adapter through the real SDK, against servers on this machine of several manners."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+import logging
+import math
+import socket
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from chances import assert_frequencies
+from chat_server import (
+    CITIES,
+    DEAF,
+    DEAF_LISTING,
+    DEAF_LISTING_AFTER,
+    LLAMA_CPP_PYTHON,
+    OLLAMA,
+    OLLAMA_LISTING,
+    STRICT,
+    VLLM,
+    VLLM_PROCESSED,
+    VLLM_UNMASKED,
+    Body,
+    ChatServer,
+    Fault,
+    Program,
+    gbnf_names,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesa_llm_norms.core.game import is_name
+from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.llm.chat_completions import (
+    MADE_UP,
+    MOST_DOUBT,
+    QUESTION,
+    Abilities,
+    Position,
+    constrained,
+    grammar,
+    name_chances,
+    read_position,
+)
+from mesa_llm_norms.llm.openai_compatible import TEST, OpenAICompatibleProvider
+from mesa_llm_norms.llm.prompt import Prompt, read_json
+from mesa_llm_norms.llm.provider import Question, Reply, Usage
+from mesa_llm_norms.llm.retry import kind_of, plain, retry_after
+
+KEY = "not-a-key-but-as-long-as-one"
+POOL = ("Q", "M")
+PROMPT = Prompt("These are the rules.", "Pick Q or M.")
+TIMEOUT = 20.0
+
+Result = TypeVar("Result")
+
+NAMES = st.text(min_size=1, max_size=12).filter(is_name)
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep out what this machine says, and its many certificates: reading them takes longest."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    for variable in ("BASE_URL", "ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS", "LOG", "ADMIN_KEY"):
+        monkeypatch.delenv(f"OPENAI_{variable}", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def with_llama(
+    url: str,
+    use: Callable[[OpenAICompatibleProvider], Awaitable[Result]],
+    model: str = "m",
+    **options: Any,
+) -> Result:
+    async def main() -> Result:
+        llama = OpenAICompatibleProvider(url, model, **{"timeout": TIMEOUT, **options})
+        try:
+            await llama.prepare()
+            return await use(llama)
+        finally:
+            await llama.close()
+
+    return asyncio.run(main())
+
+
+def question(pool: Sequence[str] = POOL, seed: int = 7, prompt: Prompt = PROMPT) -> Question:
+    return Question(prompt, tuple(pool), seed)
+
+
+def ask(url: str, pool: Sequence[str] = POOL, seed: int = 7, **options: Any) -> Reply:
+    return with_llama(url, lambda llama: llama.ask(question(pool, seed)), **options)
+
+
+async def abilities_of(llama: OpenAICompatibleProvider) -> Abilities | None:
+    return llama.abilities
+
+
+def game(fault: Fault | None) -> Callable[[Body], Fault | None]:
+    """Return a schedule by which every question of the game meets a fault, and no other call."""
+    return lambda body: fault if body["messages"][-1]["content"] == PROMPT.user else None
+
+
+class TestAbilities:
+    """What a server can do is found out by asking it."""
+
+    @pytest.mark.parametrize(
+        ("program", "expected", "calls"),
+        [
+            pytest.param(VLLM, Abilities("choice", "before"), 3, id="vLLM"),
+            pytest.param(VLLM_UNMASKED, Abilities("choice", "before"), 2, id="vLLM, unmasked"),
+            pytest.param(VLLM_PROCESSED, Abilities("choice", "after"), 3, id="vLLM, processed"),
+            pytest.param(OLLAMA, Abilities("schema", "none"), 4, id="Ollama"),
+            pytest.param(OLLAMA_LISTING, Abilities("schema", "before"), 5, id="Ollama, listing"),
+            pytest.param(DEAF, Abilities("none", "none"), 4, id="ignores everything"),
+            pytest.param(DEAF_LISTING, Abilities("none", "before"), 5, id="ignores constraints"),
+            pytest.param(DEAF_LISTING_AFTER, Abilities("none", "after"), 5, id="lists as sampled"),
+            pytest.param(STRICT, Abilities("schema", "none"), 5, id="answers 400"),
+            pytest.param(LLAMA_CPP_PYTHON, Abilities("none", "none"), 9, id="answers 500"),
+        ],
+    )
+    def test_the_strongest_constraint_that_is_kept_is_found(
+        self, program: Program, expected: Abilities, calls: int
+    ) -> None:
+        with ChatServer(program) as server:
+            assert with_llama(server.url, abilities_of) == expected
+            assert len(server.bodies) == calls
+
+    def test_a_grammar_is_found_where_only_the_grammar_is_known(self) -> None:
+        """As a server does that takes a grammar and passes over how to sample and list."""
+        with ChatServer(Program(frozenset({"grammar"}))) as server:
+            assert with_llama(server.url, abilities_of) == Abilities("grammar", "none")
+            assert ask(server.url).name in POOL
+
+    def test_they_are_recorded_with_what_is_sent(self) -> None:
+        async def parameters(llama: OpenAICompatibleProvider) -> Mapping[str, Any]:
+            return llama.parameters
+
+        with ChatServer(VLLM) as server:
+            found = with_llama(server.url, parameters, temperature=0.7, max_tokens=9)
+        assert json.loads(json.dumps(found)) == {
+            "model": "m",
+            "temperature": 0.7,
+            "top_p": 1.0,
+            "max_tokens": 9,
+            "constraint": "choice",
+            "probabilities": "before",
+        }
+
+    def test_they_are_found_out_once(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            with_llama(server.url, lambda llama: llama.prepare())
+            assert len(server.bodies) == 4
+
+    def test_one_failure_of_the_server_is_not_taken_for_its_manners(self) -> None:
+        failing = iter([Fault("status", 500)])
+        with ChatServer(VLLM, fault=lambda _: next(failing, None)) as server:
+            assert with_llama(server.url, abilities_of) == Abilities("choice", "before")
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
+    def test_an_error_that_says_nothing_about_fields_is_raised(self, status: int) -> None:
+        with (
+            ChatServer(VLLM, fault=lambda _: Fault("status", status)) as server,
+            pytest.raises(CallError),
+        ):
+            with_llama(server.url, abilities_of)
+
+    def test_a_server_that_answers_nothing_at_all_is_an_error(self) -> None:
+        with (
+            ChatServer(DEAF, fault=lambda _: Fault("status", 500)) as server,
+            pytest.raises(CallError, match="failed"),
+        ):
+            with_llama(server.url, abilities_of)
+
+    def test_no_city_is_a_made_up_name(self) -> None:
+        assert not set(MADE_UP) & set(CITIES)
+
+    def test_no_use_is_made_of_probabilities_that_do_not_tell_how_they_were_made(self) -> None:
+        def flatten(choice: Body) -> None:
+            for position in choice.get("logprobs", {"content": []})["content"]:
+                rows = position["top_logprobs"]
+                position["top_logprobs"] = [{**row, "logprob": math.log(0.1)} for row in rows]
+
+        with ChatServer(DEAF_LISTING, alter=flatten) as server:
+            assert with_llama(server.url, abilities_of) == Abilities("none", "none")
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            pytest.param(lambda first: first.update(top_logprobs=None), id="null"),
+            pytest.param(lambda first: first.update(top_logprobs=[{"token": "a"}]), id="no number"),
+            pytest.param(lambda first: first["top_logprobs"][0].update(logprob=2.0), id="above 1"),
+            pytest.param(
+                lambda first: [row.update(logprob=-0.1) for row in first["top_logprobs"]],
+                id="sum above 1",
+            ),
+            pytest.param(lambda first: first.clear(), id="empty"),
+        ],
+    )
+    def test_no_use_is_made_of_what_cannot_be_probabilities(
+        self, spoil: Callable[[Body], object]
+    ) -> None:
+        with ChatServer(VLLM, alter=lambda choice: _spoil(choice, spoil)) as server:
+            assert with_llama(server.url, abilities_of) == Abilities("choice", "none")
+            assert ask(server.url).name in POOL
+
+
+def _spoil(choice: Body, spoil: Callable[[Body], object]) -> None:
+    if "logprobs" in choice:
+        spoil(choice["logprobs"]["content"][0])
+
+
+class TestModels:
+    """The model is looked for among those the server lists, where it lists any."""
+
+    def test_a_model_that_is_not_there_is_refused_with_those_that_are(self) -> None:
+        with (
+            ChatServer(VLLM, models=("one", "two")) as server,
+            pytest.raises(MindError, match=r"no such model\. Those there are: one, two\."),
+        ):
+            with_llama(server.url, abilities_of, model="three")
+        assert not server.bodies
+
+    def test_a_model_without_a_tag_is_the_latest(self) -> None:
+        with ChatServer(OLLAMA, models=("m:latest", "m:70b")) as server:
+            assert ask(server.url).name in POOL
+
+    def test_a_server_that_lists_none_is_asked_all_the_same(self) -> None:
+        with ChatServer(OLLAMA, models=None) as server:
+            assert ask(server.url).name in POOL
+
+    def test_a_server_that_has_none_says_so(self) -> None:
+        with (
+            ChatServer(OLLAMA, models=()) as server,
+            pytest.raises(MindError, match="Those there are: none"),
+        ):
+            with_llama(server.url, abilities_of)
+
+
+class TestDistributions:
+    """Where probabilities come back, a call gives that of each name."""
+
+    @pytest.mark.parametrize("program", [VLLM, VLLM_UNMASKED, VLLM_PROCESSED, OLLAMA_LISTING])
+    @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.6])
+    def test_they_are_what_the_server_samples_from(
+        self, program: Program, temperature: float
+    ) -> None:
+        with ChatServer(program, {"Q": 0.6, "M": 0.35, "I": 0.05}) as server:
+            reply = ask(server.url, temperature=temperature)
+        powers = [0.6 ** (1 / temperature), 0.35 ** (1 / temperature)]
+        expected = tuple(power / sum(powers) for power in powers)
+        assert reply.distribution == pytest.approx(expected, abs=MOST_DOUBT)
+        assert reply.name is None
+        assert reply.usable
+
+    def test_temperature_zero_is_the_likeliest_name_alone(self) -> None:
+        with ChatServer(VLLM, {"Q": 0.3, "M": 0.4, "I": 0.3}) as server:
+            assert ask(server.url, temperature=0).distribution == (0.0, 1.0)
+
+    def test_they_follow_the_order_of_the_pool(self) -> None:
+        with ChatServer(VLLM) as server:
+            one, other = (ask(server.url, pool).distribution for pool in (POOL, POOL[::-1]))
+        assert one is not None
+        assert other is not None
+        assert one == other[::-1]
+
+    def test_tokens_of_one_name_are_added_up(self) -> None:
+        with ChatServer(VLLM, {"App": 0.3, "Apple": 0.2, "Banana": 0.4, "B": 0.1}) as server:
+            reply = ask(server.url, ("Apple", "Banana"), temperature=1.0)
+        assert reply.distribution == pytest.approx((0.5, 0.5))
+
+    def test_they_take_one_token_and_the_same_seed_always(self) -> None:
+        with ChatServer(VLLM) as server:
+            ask(server.url, seed=12345)
+        assert [(body["seed"], body["max_tokens"]) for body in server.asked] == [(0, 1), (0, 1)]
+
+    def test_space_before_a_name_does_not_count_where_nothing_holds_the_reply(self) -> None:
+        with ChatServer(DEAF_LISTING, {"Q": 0.2, " Q": 0.3, "▁M": 0.4, "I": 0.1}) as server:
+            reply = ask(server.url, temperature=1.0)
+        assert reply.distribution == pytest.approx((5 / 9, 4 / 9))
+
+    def test_a_pool_is_tested_once_by_a_question_of_its_own(self) -> None:
+        async def twice(llama: OpenAICompatibleProvider) -> list[bool]:
+            told = [llama.gives_distributions(POOL)]
+            await asyncio.gather(*(llama.ask(question(seed=seed)) for seed in range(8)))
+            return [*told, llama.gives_distributions(POOL)]
+
+        with ChatServer(VLLM) as server:
+            assert with_llama(server.url, twice) == [True, True]
+        tests = [body for body in server.asked if body["messages"][0]["content"] == TEST]
+        assert len(tests) == 1
+        assert len(server.asked) == 9
+
+    @pytest.mark.parametrize(
+        ("program", "chances", "pool"),
+        [
+            pytest.param(VLLM, {"no": 0.9, "yes": 0.1}, ("north", "now"), id="shared token"),
+            pytest.param(VLLM, {"A": 0.5, "AB": 0.5}, ("A", "AB"), id="one begins the other"),
+            pytest.param(
+                VLLM_UNMASKED,
+                {f"w{n}": 1 / 40 for n in range(40)} | {"Q": 1e-4},
+                POOL,
+                id="names not listed",
+            ),
+            pytest.param(DEAF_LISTING, {"Ap": 0.5, "Q": 0.5}, ("Apple", "Q"), id="unsure to go on"),
+            pytest.param(DEAF_LISTING, {" ": 0.5, "Q": 0.3, "M": 0.2}, POOL, id="space first"),
+            pytest.param(
+                DEAF_LISTING, {"I": 0.8, "Q": 0.1, "M": 0.1}, POOL, id="says other things"
+            ),
+        ],
+    )
+    def test_a_pool_in_doubt_is_played_by_sampled_replies(
+        self, program: Program, chances: Mapping[str, float], pool: tuple[str, str]
+    ) -> None:
+        async def play(llama: OpenAICompatibleProvider) -> list[Reply]:
+            replies = [await llama.ask(question(pool, seed)) for seed in range(20)]
+            assert not llama.gives_distributions(pool)
+            return replies
+
+        with ChatServer(program, chances) as server:
+            replies = with_llama(server.url, play, temperature=1.0)
+        assert all(reply.distribution is None for reply in replies)
+        assert {reply.name for reply in replies if reply.usable} <= set(pool)
+        assert [body["seed"] for body in server.asked] == [0, *range(20)]
+        assert not any("logprobs" in body for body in server.asked[1:])
+
+    def test_a_prompt_in_doubt_is_asked_again_for_a_sampled_reply(self) -> None:
+        """And so every time, whatever the seed; the other prompts give distributions."""
+        unsure = Prompt("", "unsure")
+
+        def alter(choice: Body) -> None:
+            if server.bodies[-1]["messages"][-1]["content"] == "unsure" and "logprobs" in choice:
+                rows = choice["logprobs"]["content"][0]["top_logprobs"]
+                rows[:] = [{"token": f"w{n}", "logprob": math.log(0.04)} for n in range(20)]
+
+        async def play(llama: OpenAICompatibleProvider) -> list[Reply]:
+            prompts = [PROMPT, unsure, PROMPT, unsure]
+            return [await llama.ask(question(POOL, 3, prompt)) for prompt in prompts]
+
+        with ChatServer(VLLM, alter=alter) as server:
+            replies = with_llama(server.url, play)
+        assert [reply.distribution is None for reply in replies] == [False, True, False, True]
+        assert replies[1].name == replies[3].name
+        assert replies[1].usage == Usage(20, 4)
+        assert [body["seed"] for body in server.asked] == [0, 0, 0, 3, 0, 0, 3]
+
+    def test_the_first_reply_of_a_pool_counts_the_test_too(self) -> None:
+        async def play(llama: OpenAICompatibleProvider) -> list[Usage]:
+            return [(await llama.ask(question())).usage for _ in range(2)]
+
+        with ChatServer(VLLM) as server:
+            assert with_llama(server.url, play) == [Usage(20, 4), Usage(10, 2)]
+
+    def test_thoughts_are_not_taken_for_a_choice(self) -> None:
+        """Where the tokens that are listed come before the reply, they say nothing about it."""
+
+        def think(choice: Body) -> None:
+            if "logprobs" in choice:
+                choice["logprobs"]["content"][0]["token"] = "<think>"
+                choice["logprobs"]["content"][0]["bytes"] = list(b"<think>")
+
+        with ChatServer(VLLM, alter=think) as server:
+            assert ask(server.url).name in POOL
+
+    def test_the_stand_in_samples_from_what_it_lists(self) -> None:
+        with ChatServer(VLLM, {"Q": 0.6, "M": 0.3, "I": 0.1}) as server:
+
+            async def play(llama: OpenAICompatibleProvider) -> list[str | None]:
+                llama.abilities = Abilities("choice", "none")
+                replies = [await llama.ask(question(seed=seed)) for seed in range(200)]
+                return [reply.name for reply in replies]
+
+            played = with_llama(server.url, play, temperature=1.0)
+        assert_frequencies([played.count(name) for name in POOL], [2 / 3, 1 / 3])
+
+
+class TestChances:
+    """Tokens become names by rules that can be checked without a server."""
+
+    def at(self, *tokens: tuple[str, float], complete: bool = True) -> Position:
+        return Position(b"", tuple((text.encode(), chance) for text, chance in tokens), complete)
+
+    @given(st.lists(NAMES, min_size=2, max_size=8, unique_by=lambda name: name[0]), st.data())
+    def test_they_are_a_distribution_over_the_pool(
+        self, pool: list[str], data: st.DataObject
+    ) -> None:
+        shares = data.draw(
+            st.lists(st.floats(1e-6, 1), min_size=len(pool), max_size=len(pool)), "shares"
+        )
+        temperature = data.draw(st.sampled_from([0.0, 0.2, 0.5, 1.0, 1.5]), "temperature")
+        chances = [share / sum(shares) for share in shares]
+        position = self.at(*zip(pool, chances, strict=True))
+        found = name_chances(position, tuple(pool), temperature, constrained=True)
+        by_first_byte = {name.encode()[0] for name in pool}
+        if found is None:
+            assert len(by_first_byte) < len(pool)
+            return
+        assert math.fsum(found) == pytest.approx(1)
+        for place, other in itertools.combinations(range(len(pool)), 2):
+            if chances[place] < chances[other]:
+                assert found[place] <= found[other]
+
+    def test_a_token_inside_a_letter_is_read_by_its_bytes(self) -> None:
+        """“é” and “è” begin with the same byte, “é” and “Q” do not."""
+        position = Position(b"", ((b"\xc3", 0.4), (b"Q", 0.6)), complete=True)
+        assert name_chances(position, ("é", "Q"), 1.0, constrained=True) == (0.4, 0.6)
+        assert name_chances(position, ("é", "è"), 1.0, constrained=True) is None
+
+    @pytest.mark.parametrize(("least", "sure"), [(0.0004, True), (0.0006, False)])
+    def test_what_was_left_out_may_matter_by_a_thousandth(self, least: float, sure: bool) -> None:
+        position = self.at(("Q", 0.9), ("M", 0.1 - least), ("x", least), complete=False)
+        found = name_chances(position, POOL, 1.0, constrained=True)
+        assert (found is not None) is sure
+
+    def test_a_name_that_was_left_out_and_cannot_matter_has_no_chance(self) -> None:
+        position = self.at(("Q", 0.9999), ("x", 1e-5), complete=False)
+        assert name_chances(position, POOL, 0.5, constrained=True) == (1.0, 0.0)
+
+    def test_nothing_follows_from_tokens_without_any_name(self) -> None:
+        for constrained_ in (True, False):
+            assert name_chances(self.at(("x", 1.0)), POOL, 1.0, constrained_) is None
+
+    def test_at_temperature_zero_a_tie_goes_to_the_first_of_the_pool(self) -> None:
+        position = self.at(("M", 0.5), ("Q", 0.5))
+        assert name_chances(position, POOL, 0.0, constrained=True) == (1.0, 0.0)
+
+    def test_a_list_shorter_than_asked_is_complete(self) -> None:
+        rows = [{"token": "Q", "prob": 0.7}, {"token": "M", "prob": 0.3}, {"token": "x", "prob": 0}]
+        choice = {"logprobs": {"content": [{"token": "Q", "prob": 0.7, "top_probs": rows}]}}
+        position = read_position(choice, asked=3)
+        assert position == Position(b"Q", ((b"Q", 0.7), (b"M", 0.3)), complete=True)
+
+
+class TestConstraints:
+    """Any name gets to the server as it is."""
+
+    @given(st.lists(NAMES, min_size=2, max_size=8, unique=True))
+    def test_a_grammar_allows_exactly_the_names(self, pool: list[str]) -> None:
+        assert gbnf_names(grammar(pool)) == pool
+
+    def test_quotes_and_backslashes_are_escaped(self) -> None:
+        assert grammar(['say "hi"', "back\\slash"]) == r'root ::= "say \"hi\"" | "back\\slash"'
+
+    @given(st.lists(NAMES, min_size=2, max_size=8, unique=True))
+    def test_a_schema_allows_exactly_the_names(self, pool: list[str]) -> None:
+        sent = json.loads(json.dumps(constrained("schema", pool)))
+        schema = sent["response_format"]["json_schema"]["schema"]
+        assert schema["properties"]["name"]["enum"] == pool
+        assert all(read_json(json.dumps({"name": name}), pool) == name for name in pool)
+
+    def test_replies_under_a_schema_are_read_as_json(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            reply = ask(server.url)
+        assert reply.name in POOL
+        assert reply.text == json.dumps({"name": reply.name})
+
+    def test_sampling_is_by_temperature_and_seed_alone(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            ask(server.url, seed=99, temperature=0.25)
+        (body,) = server.asked
+        assert (body["seed"], body["temperature"], body["top_p"]) == (99, 0.25, 1.0)
+
+    def test_seeds_reproduce_replies(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            one, again = ([ask(server.url, seed=seed).name for seed in (1, 2, 3)] for _ in "ab")
+        assert one == again
+
+    def test_the_temperature_is_that_of_the_study_unless_given(self) -> None:
+        assert (
+            OpenAICompatibleProvider("http://127.0.0.1:1/v1", "m").parameters["temperature"] == 0.5
+        )
+
+    def test_an_empty_system_prompt_is_not_sent(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            with_llama(server.url, lambda llama: llama.ask(question(prompt=Prompt("", "Pick."))))
+        assert server.asked[0]["messages"] == [{"role": "user", "content": "Pick."}]
+
+
+class TestReplies:
+    """What comes back is read as it is, and nothing is put in its place."""
+
+    def reply_with(self, program: Program = DEAF, **choice: Any) -> Reply:
+        def alter(whole: Body) -> None:
+            whole.update(choice)
+
+        with ChatServer(program, alter=alter) as server:
+            return ask(server.url)
+
+    @pytest.mark.parametrize(
+        ("stop", "problem"),
+        [
+            ("length", "it was cut off at max_tokens"),
+            ("content_filter", "the server's filter stopped it"),
+            ("tool_calls", "it called a tool, and there is none"),
+            ("function_call", "it called a function, and there is none"),
+            ("eos", "it ended in a way unknown here: eos"),
+            (None, "it does not say why it ended"),
+        ],
+    )
+    def test_a_reply_that_did_not_end_of_itself_is_unusable(
+        self, stop: str | None, problem: str
+    ) -> None:
+        reply = self.reply_with(finish_reason=stop, message={"content": "Q"})
+        assert (reply.usable, reply.problem, reply.stop) == (False, problem, stop)
+        assert reply.text == "Q"
+
+    @pytest.mark.parametrize(
+        ("message", "problem"),
+        [
+            ({"content": "I pick Q"}, "it is no name of the pool"),
+            ({"content": ""}, "it is empty"),
+            ({"content": None}, "it is empty"),
+            ({"content": "Q", "refusal": "I will not"}, "the model refused to answer"),
+        ],
+    )
+    def test_a_reply_without_a_name_is_unusable(self, message: Body, problem: str) -> None:
+        reply = self.reply_with(message=message)
+        assert (reply.usable, reply.problem) == (False, problem)
+
+    def test_a_filtered_reply_is_no_distribution(self) -> None:
+        def alter(choice: Body) -> None:
+            if server.bodies[-1]["messages"][-1]["content"] == PROMPT.user:
+                choice["finish_reason"] = "content_filter"
+
+        with ChatServer(VLLM, alter=alter) as server:
+            assert not ask(server.url).usable
+
+    def test_tokens_are_counted_as_the_server_does(self) -> None:
+        usage = {
+            "prompt_tokens": 100,
+            "completion_tokens": 30,
+            "completion_tokens_details": {"reasoning_tokens": 25},
+            "prompt_tokens_details": {"cached_tokens": 80},
+        }
+        with ChatServer(OLLAMA, usage=usage) as server:
+            assert ask(server.url).usage == Usage(100, 30, 25, 80)
+
+    def test_details_may_be_missing(self) -> None:
+        usage = {"prompt_tokens": 5, "completion_tokens_details": None}
+        with ChatServer(OLLAMA, usage=usage) as server:
+            assert ask(server.url).usage == Usage(5, 0, 0, 0)
+
+    def test_it_says_which_model_answered(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            reply = ask(server.url)
+        assert (reply.model, reply.stop) == ("m", "stop")
+
+
+class TestFailures:
+    """Every failure is a CallError that says of what kind; nothing is sent twice."""
+
+    def error_after(self, fault: Fault, **options: Any) -> CallError:
+        with (
+            ChatServer(OLLAMA, fault=game(fault)) as server,
+            pytest.raises(CallError) as caught,
+        ):
+            ask(server.url, **options)
+        assert len(server.asked) == 1, "sent again"
+        return caught.value
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (400, "refused"),
+            (401, "denied"),
+            (402, "denied"),
+            (403, "denied"),
+            (404, "denied"),
+            (408, "failed"),
+            (413, "refused"),
+            (422, "refused"),
+            (429, "rate limit"),
+            (500, "failed"),
+            (502, "failed"),
+            (503, "overloaded"),
+            (504, "failed"),
+            (529, "overloaded"),
+        ],
+    )
+    def test_a_status_is_of_a_kind(self, status: int, kind: str) -> None:
+        error = self.error_after(Fault("status", status, content={"error": {"message": "Why."}}))
+        assert (error.kind, error.status, error.problem) == (kind, status, "Why.")
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            ({"error": {"message": "as most say it"}}, "as most say it"),
+            ({"object": "error", "message": "as vLLM said it"}, "as vLLM said it"),
+            ({"detail": "as a framework says it"}, "as a framework says it"),
+            ({"error": "in a word"}, "in a word"),
+            ("<html>from\n a proxy</html>", "<html>from a proxy</html>"),
+            ("", "Bad Request"),
+        ],
+    )
+    def test_what_the_server_says_is_passed_on(self, content: Any, problem: str) -> None:
+        assert self.error_after(Fault("status", 400, content=content)).problem == problem
+
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            ({"retry-after": "7"}, 7.0),
+            ({"retry-after-ms": "1500"}, 1.5),
+            (
+                {
+                    "Date": "Wed, 21 Oct 2026 07:28:00 GMT",
+                    "retry-after": "Wed, 21 Oct 2026 07:28:30 GMT",
+                },
+                30.0,
+            ),
+            ({"retry-after": "-1"}, None),
+            ({"retry-after": "soon"}, None),
+            ({}, None),
+        ],
+    )
+    def test_the_wait_a_server_asks_for_is_told(
+        self, headers: Mapping[str, str], seconds: float | None
+    ) -> None:
+        assert retry_after({key.lower(): value for key, value in headers.items()}) == seconds
+
+    def test_the_wait_comes_with_the_error(self) -> None:
+        assert self.error_after(Fault("status", 429, {"retry-after": "9"})).retry_after == 9.0
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "{not JSON",
+            "[]",
+            "{}",
+            '{"choices": []}',
+            '{"choices": [{}]}',
+            '{"choices": [{"message": {"content": 7}}]}',
+            '{"choices": [{"message": {"content": "Q"}, "finish_reason": 1}]}',
+            '{"choices": [{"message": {"content": "Q"}}], "usage": {"prompt_tokens": -1}}',
+            "[" * 100_000,
+        ],
+    )
+    def test_what_is_not_the_protocol_is_garbled(self, content: str) -> None:
+        error = self.error_after(Fault("raw", content=content))
+        assert (error.kind, error.status) == ("garbled", 200)
+
+    def test_a_page_in_place_of_a_reply_is_garbled(self) -> None:
+        fault = Fault("raw", headers={"content-type": "text/html"}, content="<html></html>")
+        assert self.error_after(fault).kind == "garbled"
+
+    def test_a_reset_is_a_connection_error(self) -> None:
+        assert self.error_after(Fault("reset")).kind == "connection"
+
+    @pytest.mark.parametrize("kind", ["hang", "drip"])
+    def test_the_timeout_is_that_of_the_whole_call(self, kind: Any) -> None:
+        error = self.error_after(Fault(kind), timeout=0.5)
+        assert error.kind == "timeout"
+        assert "0.5 seconds" in error.problem
+
+    def test_no_server_is_a_connection_error(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            with pytest.raises(CallError, match="connection"):
+                ask(f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+
+    def test_a_cancelled_call_leaves_nothing_behind(self) -> None:
+        async def cancel(llama: OpenAICompatibleProvider) -> Reply:
+            task = asyncio.create_task(llama.ask(question(prompt=Prompt("", "hang"))))
+            while not server.asked:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return await llama.ask(question())
+
+        def hang(body: Body) -> Fault | None:
+            return Fault("hang") if body["messages"][-1]["content"] == "hang" else None
+
+        with ChatServer(OLLAMA, fault=hang) as server:
+            assert with_llama(server.url, cancel).usable
+
+    @given(st.integers(400, 599))
+    def test_every_error_status_has_a_kind(self, status: int) -> None:
+        assert kind_of(status) in {"rate limit", "overloaded", "failed", "refused", "denied"}
+
+
+class TestSecrets:
+    """A key comes from the environment and goes nowhere but to the server."""
+
+    @pytest.mark.parametrize(
+        ("keys", "sent"),
+        [
+            ({"LLAMA_API_KEY": KEY, "OPENAI_API_KEY": "another"}, KEY),
+            ({"OPENAI_API_KEY": KEY}, KEY),
+            ({"LLAMA_API_KEY": "", "OPENAI_API_KEY": KEY}, KEY),
+            ({}, "none"),
+        ],
+    )
+    def test_the_key_is_that_of_the_environment(
+        self, keys: Mapping[str, str], sent: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for variable, key in keys.items():
+            monkeypatch.setenv(variable, key)
+        with ChatServer(OLLAMA) as server:
+            ask(server.url)
+        assert {headers["authorization"] for headers in server.headers} == {f"Bearer {sent}"}
+
+    def test_no_error_or_repr_has_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LLAMA_API_KEY", KEY)
+        said = {"error": {"message": f"the key {KEY} is wrong, and so is sk-{KEY}"}}
+
+        async def use(llama: OpenAICompatibleProvider) -> str:
+            await llama.ask(question(prompt=Prompt("", "first")))
+            with pytest.raises(CallError) as caught:
+                await llama.ask(question())
+            told = "".join(traceback.format_exception(caught.value))
+            return told + repr(llama) + repr(vars(llama)) + str(llama.parameters) + llama.label
+
+        with ChatServer(OLLAMA, fault=game(Fault("status", 401, content=said))) as server:
+            told = with_llama(server.url, use)
+        assert "[secret]" in told
+        assert KEY not in told
+
+    def test_no_log_has_it(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("LLAMA_API_KEY", KEY)
+        with caplog.at_level(logging.DEBUG), ChatServer(OLLAMA) as server:
+            ask(server.url)
+        assert "chat/completions" in caplog.text
+        assert KEY not in caplog.text
+
+    def test_a_key_with_something_else_in_it_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LLAMA_API_KEY", f"{KEY}\nX-Other: 1")
+        with (
+            ChatServer(OLLAMA) as server,
+            pytest.raises(MindError, match="LLAMA_API_KEY holds more than a key") as caught,
+        ):
+            with_llama(server.url, abilities_of)
+        assert KEY not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"http://user:{KEY}@127.0.0.1/v1",
+            f"http://{KEY}@127.0.0.1/v1",
+            f"http://127.0.0.1/v1?key={KEY}",
+            f"http://127.0.0.1/v1#{KEY}",
+            f"ftp://127.0.0.1/{KEY}",
+            f"http://[::1/{KEY}",
+            KEY,
+            "",
+        ],
+    )
+    def test_an_address_with_a_secret_or_none_is_refused_unseen(self, url: str) -> None:
+        with pytest.raises(MindError) as caught:
+            OpenAICompatibleProvider(url, "m")
+        assert KEY not in str(caught.value)
+
+    def test_messages_are_one_short_printable_line(self) -> None:
+        assert plain("a\x1b[31m\n\n" + "b" * 1000, ()) == ("a [31m " + "b" * 1000)[:300]
+
+
+class TestItself:
+    """What a server says of itself."""
+
+    def test_the_label_is_the_name_that_makes_it(self) -> None:
+        llama = OpenAICompatibleProvider("http://127.0.0.1:8080/v1/", "m")
+        assert llama.label == "llama:http://127.0.0.1:8080/v1#m"
+        assert llama.place == "http://127.0.0.1:8080/v1"
+        assert llama.free
+
+    def test_the_options_make_the_same_again(self) -> None:
+        llama = OpenAICompatibleProvider(
+            "http://127.0.0.1:8080/v1", "m", temperature=0, max_tokens=5
+        )
+        again = OpenAICompatibleProvider(llama.place, llama.model, **llama.options)
+        assert (again.options, again.parameters) == (llama.options, llama.parameters)
+
+    @pytest.mark.parametrize(
+        ("options", "argument"),
+        [
+            ({"model": ""}, "model"),
+            ({"model": " m"}, "model"),
+            ({"temperature": -1}, "temperature"),
+            ({"temperature": math.nan}, "temperature"),
+            ({"timeout": 0}, "timeout"),
+            ({"timeout": math.inf}, "timeout"),
+            ({"max_tokens": 0}, "max_tokens"),
+        ],
+    )
+    def test_a_bad_argument_is_named(self, options: Mapping[str, Any], argument: str) -> None:
+        arguments: dict[str, Any] = {"url": "http://127.0.0.1/v1", "model": "m", **options}
+        with pytest.raises(ValueError, match=f"^{argument}: "):
+            OpenAICompatibleProvider(**arguments)
+
+    def test_it_wants_to_be_prepared(self) -> None:
+        with pytest.raises(MindError, match="prepare"):
+            asyncio.run(OpenAICompatibleProvider("http://127.0.0.1:1/v1", "m").ask(question()))
+
+    def test_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "openai", None)
+        with pytest.raises(MindError, match=r'pip install "mesa-llm-norms\[llama\]"'):
+            asyncio.run(OpenAICompatibleProvider("http://127.0.0.1:1/v1", "m").prepare())
+
+    def test_it_opens_again_after_closing_and_on_another_loop(self) -> None:
+        with ChatServer(OLLAMA) as server:
+            llama = OpenAICompatibleProvider(server.url, "m", timeout=TIMEOUT)
+
+            async def use(close: bool) -> Reply:
+                await llama.prepare()
+                reply = await llama.ask(question())
+                if close:
+                    await llama.close()
+                return reply
+
+            assert asyncio.run(use(close=True)) == asyncio.run(use(close=True))
+        gc.collect()  # an open connection would be a ResourceWarning, and so an error
+
+    def test_the_question_about_abilities_is_not_about_a_game(self) -> None:
+        assert not any(name in QUESTION.system + QUESTION.user for name in MADE_UP)

@@ -1,0 +1,322 @@
+"""What people do on the page, in a real browser against the real server."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from browser import OpenPage, StartApp
+from playwright.sync_api import Page, expect
+
+from mesa_llm_norms.web.model_source import ModelSource
+from mesa_llm_norms.web.scenes.scene import read_scenes
+from mesa_llm_norms.web.setting import Setting
+
+pytestmark = pytest.mark.browser
+
+FULL = "&speed=inf"
+
+
+def ready(page: Page) -> Page:
+    page.locator("[data-node='0']").first.wait_for()
+    return page
+
+
+def figure(page: Page, label: str, side: int = 0) -> str:
+    lines = page.get_by_test_id(f"figures-{side}").inner_text().split("\n")
+    return lines[lines.index(label) - 1]
+
+
+def interactions(page: Page, side: int = 0) -> int:
+    return int(figure(page, "interactions", side).replace(",", ""))
+
+
+def held(page: Page, side: int = 0) -> list[str]:
+    nodes = page.get_by_test_id(f"side-{side}").locator("[data-node]")
+    found: list[str] = nodes.evaluate_all(
+        "nodes => nodes.sort((a, b) => a.dataset.node - b.dataset.node)"
+        ".map(node => node.dataset.name || '')"
+    )
+    return found
+
+
+def setting(page: Page) -> Setting:
+    return Setting.from_query(urlsplit(page.url).query)
+
+
+def expected(page: Page) -> list[str]:
+    """Return what the model holds at the moment that the page's link says."""
+    now = setting(page)
+    model = ModelSource(now.at_start()).model
+    list(model.play(now.at))
+    return [name or "" for name in model.names_held.values()]
+
+
+def until(page: Page, condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        page.wait_for_timeout(50)
+
+
+def paused(page: Page) -> Page:
+    page.get_by_test_id("play").wait_for()
+    until(page, lambda: setting(page).at == interactions(page))
+    return page
+
+
+def test_colours_change_while_it_plays_and_match_the_model(
+    app: StartApp, open_page: OpenPage
+) -> None:
+    page = ready(open_page(app("--names", "QMX", "--seed", "3").link))
+    assert set(held(page)) == {""}
+    page.get_by_test_id("play").click()
+    until(page, lambda: interactions(page) > 40)
+    page.get_by_test_id("pause").click()
+    assert held(paused(page)) == expected(page)
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page) == setting(page).at)
+    page.get_by_test_id("converge").click()
+    until(page, lambda: figure(page, "converged") == "yes")
+    assert held(paused(page)) == expected(page)
+    assert len(set(held(page))) == 1
+    assert "token" not in page.url
+
+
+def test_a_link_shows_the_same_and_reset_begins_anew(app: StartApp, open_page: OpenPage) -> None:
+    served = app()
+    page = ready(open_page(served.link + "&names=QM&topology=ring(n%3D9)&seed=5"))
+    for _ in range(3):
+        page.get_by_test_id("meeting").click()
+        page.wait_for_timeout(150)
+    until(page, lambda: interactions(page) == 3)
+    paused(page)
+    query = urlsplit(page.url).query
+    other = ready(open_page(f"{served.link}&{query}"))
+    until(other, lambda: interactions(other) == 3)
+    assert held(other) == held(page)
+    page.get_by_test_id("reset").click()
+    until(page, lambda: interactions(page) == 0)
+    assert set(held(page)) == {""}
+    page.get_by_test_id("new-seed").click()
+    until(page, lambda: setting(page).seed != 5)
+
+
+def test_a_click_on_an_agent_tells_why_it_plays_what_it_plays(
+    app: StartApp, open_page: OpenPage
+) -> None:
+    page = ready(open_page(app("--names", "QM", "--seed", "3").link))
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page) == 24)
+    page.locator("[data-node='5']").first.dispatch_event("click")
+    card = page.get_by_test_id("agent")
+    card.wait_for()
+    source = ModelSource(setting(page).at_start())
+    list(source.model.play(24))
+    agent = source.model.agent_on(5)
+    expect(card).to_contain_text("Agent 5")
+    expect(card).to_contain_text("claude-3.5-sonnet")
+    rows = page.get_by_test_id("memory").locator("tr").all_inner_texts()[1:]
+    assert [tuple(row.split("\t")[:2]) for row in rows] == list(agent.memory)
+    assert len(page.get_by_test_id("choices").locator("tr").all()) == 3
+    assert len(page.get_by_test_id("partners").locator("tr").all()) == 1 + 4
+
+
+def test_a_committed_minority_tips_the_population(app: StartApp, open_page: OpenPage) -> None:
+    link = app().link + "&names=QM&topology=complete(n%3D12)&seed=4&incumbent=Q" + FULL
+    page = ready(open_page(link))
+    page.get_by_test_id("round").click()
+    until(page, lambda: set(held(page)) <= {"Q", ""} and interactions(page) == 12)
+    for node in range(5):
+        page.locator(f"[data-node='{node}']").first.dispatch_event("click")
+        page.get_by_test_id("commit-M").click()
+        page.locator(f"[data-node='{node}'][data-mark='c']").wait_for()
+    page.get_by_test_id("play").click()
+    until(page, lambda: set(held(page)) == {"M"})
+    page.get_by_test_id("pause").click()
+    edits = setting(paused(page)).edits
+    assert [(edit.at, edit.place) for edit in edits] == [(12, node) for node in range(5)]
+    page.get_by_test_id("release").click()
+    expect(page.locator("[data-mark='c']")).to_have_count(4)
+
+
+def choose(page: Page, label: str, words: str) -> None:
+    page.get_by_label(label, exact=True).locator("..").click()
+    page.locator(".v-menu__content.menuable__content__active").get_by_text(
+        words, exact=True
+    ).click()
+
+
+def test_ties_are_added_and_cut_by_two_clicks(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&topology=ring(n%3D8)&names=QM"))
+    choose(page, "A click on an agent", "ties two agents, or cuts")
+    for _ in range(2):
+        for node in (0, 4):
+            page.locator(f"[data-node='{node}']").first.dispatch_event("click")
+            page.wait_for_timeout(150)
+    until(page, lambda: len(setting(page).edits) == 2)
+    assert [edit.text for edit in setting(page).edits] == ["0:0+4", "0:0-4"]
+
+
+def test_the_setting_is_changed_and_what_cannot_be_is_told(
+    app: StartApp, open_page: OpenPage
+) -> None:
+    page = ready(open_page(app().link))
+    agents = page.get_by_test_id("parameter-n")
+    agents.fill("10")
+    agents.press("Enter")
+    until(page, lambda: len(held(page)) == 10)
+    agents.fill("3")
+    agents.press("Enter")
+    told = page.get_by_test_id("told")
+    expect(told).to_contain_text("watts_strogatz")
+    assert len(held(page)) == 10
+    assert "n=10" in setting(page).topology
+    choose(page, "Topology", "star")
+    until(page, lambda: setting(page).topology == "star(n=10)")
+    expect(told).to_have_text("")
+    choose(page, "Mind", "llama-2-70b-chat")
+    until(page, lambda: setting(page).mind == ("llama-2-70b-chat",))
+
+
+def test_two_populations_side_by_side_differ_in_one_thing(
+    app: StartApp, open_page: OpenPage
+) -> None:
+    page = ready(open_page(app().link + "&names=QM&topology=ring(n%3D12)"))
+    choose(page, "Beside it, one that differs in", "topology")
+    page.get_by_test_id("side-1").locator("[data-node='0']").first.wait_for()
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page, 0) == 12 and interactions(page, 1) == 24)
+    expect(page.get_by_test_id("side-0")).to_contain_text("ring(n=12)")
+    expect(page.get_by_test_id("side-1")).to_contain_text("complete(n=24)")
+
+
+def test_two_viewers_stay_apart(app: StartApp, open_page: OpenPage) -> None:
+    link = app("--names", "QM").link
+    one, other = ready(open_page(link)), ready(open_page(link))
+    one.get_by_test_id("round").click()
+    until(one, lambda: interactions(one) == 24)
+    other.wait_for_timeout(300)
+    assert interactions(other) == 0
+    assert set(held(other)) == {""}
+
+
+def threads(process: int) -> int:
+    return len(list(Path(f"/proc/{process}/task").iterdir()))
+
+
+def test_closing_the_tab_stops_the_work(app: StartApp, open_page: OpenPage) -> None:
+    served = app("--seed", "77")
+    page = ready(open_page(served.link + FULL))
+    page.wait_for_timeout(500)
+    before = threads(served.pid)
+    page.get_by_test_id("play").click()
+    until(page, lambda: interactions(page) > 1_000)
+    page.close(run_before_unload=True)
+    end = time.monotonic() + 30
+    while threads(served.pid) > before - 2:
+        assert time.monotonic() < end, "its threads still run"
+        time.sleep(0.1)
+
+
+SCENES = read_scenes()
+
+
+@pytest.mark.parametrize("key", list(SCENES))
+def test_a_scene_is_predicted_played_and_resolved(
+    app: StartApp, open_page: OpenPage, key: str
+) -> None:
+    scene = SCENES[key]
+    page = ready(open_page(app().link + f"&scene={key}" + FULL))
+    for text in (scene.text, scene.question):
+        expect(page.get_by_text(text, exact=True)).to_be_visible()
+    expect(page.get_by_test_id("outcome")).to_have_count(0)
+    page.get_by_test_id("answer-0").click()
+    expect(page.get_by_test_id("answer-0")).to_have_attribute("aria-pressed", "true")
+    page.get_by_test_id("play").click()
+    outcome = page.get_by_test_id("outcome")
+    outcome.wait_for(timeout=60_000)
+    said = outcome.inner_text()
+    assert any(f"What happened: {answer.text}" in said for answer in scene.answers)
+    assert ("As you predicted" in said) == (f"happened: {scene.answers[0].text}" in said)
+    assert scene.why in said
+
+
+def test_it_fits_a_phone_and_can_be_played_there(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&names=QM", width=390, height=844))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.get_by_test_id("setting")).to_be_hidden()
+    page.get_by_test_id("panel").click()
+    expect(page.get_by_test_id("setting")).to_be_visible()
+    page.get_by_test_id("panel").click()
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page) == 24)
+    box = page.get_by_test_id("network").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
+def test_names_are_never_read_as_markup(app: StartApp, open_page: OpenPage) -> None:
+    names = "<img src=x onerror=seen=1>,<script>seen=1</script>,b"
+    page = ready(open_page(app().link + "&topology=complete(n%3D6)&names=" + quote(names)))
+    page.get_by_test_id("converge").click()
+    until(page, lambda: figure(page, "converged") == "yes")
+    page.locator("[data-node='0']").first.dispatch_event("click")
+    page.get_by_test_id("agent").wait_for()
+    assert page.evaluate("typeof window.seen") == "undefined"
+    assert page.locator("img[src=x]").count() == 0
+    assert set(held(page)) <= set(names.split(","))
+
+
+def downloaded(page: Page, label: str) -> bytes:
+    with page.expect_download() as found:
+        page.get_by_text(label, exact=True).click()
+    return Path(found.value.path()).read_bytes()
+
+
+def test_the_picture_the_rounds_and_the_run_can_be_taken_along(
+    app: StartApp, open_page: OpenPage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ready(open_page(app().link + "&names=QM&seed=8"))
+    for _ in range(2):
+        page.get_by_test_id("round").click()
+        page.wait_for_timeout(300)
+    until(page, lambda: interactions(page) == 48)
+    page.get_by_text("Take along").click()
+    assert b"<svg" in downloaded(page, "picture (SVG)")
+    assert downloaded(page, "picture (PNG)").startswith(b"\x89PNG")
+    rows = list(csv.DictReader(downloaded(page, "rounds (CSV)").decode().splitlines()))
+    assert [int(row["interactions"]) for row in rows] == [24, 48]
+    made: dict[str, Any] = {}
+    exec(downloaded(page, "this run (Python)").decode(), made)
+    capsys.readouterr()
+    assert [name or "" for name in made["model"].names_held.values()] == held(page)
+
+
+def test_a_recorded_run_is_gone_through(
+    app: StartApp, open_page: OpenPage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    command = [sys.executable, "-m", "mesa_llm_norms", "run", "--names", "QM", "--seed", "3"]
+    subprocess.run([*command, "--rounds", "2", "-q", "--out", str(folder)], check=True)
+    page = ready(open_page(app("--replay", str(folder)).link))
+    expect(page.get_by_test_id("seek")).to_contain_text("0 of 48")
+    page.get_by_test_id("meeting").click()
+    expect(page.get_by_test_id("seek")).to_contain_text("1 of 48")
+    page.get_by_test_id("converge").click()
+    expect(page.get_by_test_id("seek")).to_contain_text("48 of 48")
+    page.get_by_test_id("back").click()
+    expect(page.get_by_test_id("seek")).to_contain_text("47 of 48")
+    model = ModelSource(Setting(names="QM", seed=3)).model
+    list(model.play(47))
+    assert held(page) == [name or "" for name in model.names_held.values()]
+    assert re.search("replay", page.url)
