@@ -1,0 +1,78 @@
+"""Numbers read the same wherever they are shown."""
+
+import math
+
+import pytest
+
+from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.core import formatting
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [
+        (0.0, 0, "0%"),
+        (0.001, 0, "<1%"),
+        (0.25, 0, "25%"),
+        (0.9951, 0, "99.5%"),
+        (0.99999, 0, "99.9%"),
+        (1.0, 0, "100%"),
+        (0.0001, 1, "<0.1%"),
+        (0.1234, 1, "12.3%"),
+        (0.9999, 1, "99.99%"),
+    ],
+)
+def test_a_percentage_never_rounds_to_nothing_or_to_everything(
+    share: float, digits: int, text: str
+) -> None:
+    assert formatting.percent(share, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (Estimate(0.5, 0.25, 0.75), "50% (25% to 75%)"),
+        (Estimate(0.5, 0.5, 0.5), "50%"),
+        (Estimate(0.5, 0.25, math.inf), "50% (25% to more)"),
+        (Estimate(math.inf, 0.25, math.inf), "more"),
+        (Estimate(math.nan, 0.0, 1.0), "none"),
+        (Estimate(math.nan, math.nan, math.nan), "none"),
+    ],
+)
+def test_an_estimate_has_its_interval_unless_it_is_known_or_infinite_or_missing(
+    given: Estimate, text: str
+) -> None:
+    assert formatting.estimate(given, ".0%") == text
+
+
+@pytest.mark.parametrize(
+    ("p_value", "number", "sentence"),
+    [
+        (None, "known", "known"),
+        (math.nan, "none", "none"),
+        (0.0001, "< 0.001", "p < 0.001"),
+        (0.0341, "0.034", "p = 0.034"),
+        (0.25, "0.25", "p = 0.25"),
+        (1.0, "1.00", "p = 1.00"),
+    ],
+)
+def test_a_p_value_that_does_not_exist_is_none_and_one_that_is_known_needs_no_test(
+    p_value: float | None, number: str, sentence: str
+) -> None:
+    assert formatting.p_number(p_value) == number
+    assert formatting.p_value(p_value) == sentence
+
+
+def test_things_are_counted_in_the_plural_but_for_one() -> None:
+    assert formatting.plural(1, "run") == "1 run"
+    assert formatting.plural(0, "run") == "0 runs"
+    assert formatting.plural(1_200, "reply", "replies") == "1,200 replies"
+
+
+def test_a_range_is_rounded_away_from_its_middle() -> None:
+    assert formatting.spread((1_234, 2_111, 3_333)) == "1,200 to 3,400 (about 2,100)"
+    assert formatting.spread((1_234, 1_234, 1_234)) == "1,234"
+    assert formatting.spread((1.234, 2.0, 44.4), formatting.dollars) == "$1.20 to $45 (about $2.00)"
+    assert formatting.spread((61, 150, 7_300), formatting.duration) == (
+        "61 seconds to 2.1 hours (about 2.5 minutes)"
+    )
