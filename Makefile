@@ -22,7 +22,7 @@ endif
 
 .NOTPARALLEL:
 .PHONY: help run app test test-mesa35 mesa35 test-slow test-llama test-browser format format-check \
-	lint typecheck pytest docs-check benchmarks benchmark-app clean again
+	lint typecheck pytest docs-check house benchmarks benchmark-app clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ pytest: $(VENV)/.dev
 
 docs-check: $(VENV)/.dev ## Run the code in the documentation and check its links
 	@$(bin) -m pytest tests/test_documentation.py $(ARGS)
+
+house: $(VENV)/.dev ## The layout of the package in figures: make house ARGS=REVISION
+	@$(bin) tests/support/house.py $(ARGS)
 
 benchmarks: $(VENV)/.run ## Measure speed, import time and memory; a few minutes
 	@$(bin) -m benchmarks.game
