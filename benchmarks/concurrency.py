@@ -86,9 +86,9 @@ class Waiting(Provider):
 
 def longest_chain(spec: Spec, rounds: int) -> int:
     """Return the length of the longest chain of interactions that share agents."""
-    seating = spec.seat()
-    depth = [0] * len(seating.neighbors)
-    planned = plan_rounds(seating.pairing, seating.neighbors, seating.draws, 0, 0, rounds)
+    initial = spec.initial_state()
+    depth = [0] * len(initial.neighbors)
+    planned = plan_rounds(initial.pairing, initial.neighbors, initial.stream, 0, 0, rounds)
     for _, _, a, b, _ in planned:
         depth[a] = depth[b] = max(depth[a], depth[b]) + 1
     return max(depth)
@@ -99,7 +99,7 @@ def play(spec: Spec, rounds: int, at_once: int) -> tuple[int, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         calls = LLMSettings(folder=Path(folder) / "run", max_concurrency=at_once)
         client = LLMClient(calls) if spec.live else None
-        course = start_course(spec, spec.seat(), "python", client)
+        course = start_course(spec, spec.initial_state(), "python", client)
         cpu, start = time.process_time(), time.perf_counter()
         course.play(rounds, keep=False)
         taken, used = time.perf_counter() - start, time.process_time() - cpu

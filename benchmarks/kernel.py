@@ -38,7 +38,7 @@ import numpy as np
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.simulation.kernel import Kernel
 from mesa_llm_norms.simulation.run import Course
-from mesa_llm_norms.simulation.spec import Seating, Spec
+from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 SIZES = (24, 1_000, 100_000, 1_000_000)
 DEGREE = 6
@@ -46,15 +46,15 @@ TARGET = {1_000: 0.7}
 SOURCE = Path(__file__).with_name("loop.c")
 
 
-def seated(agents: int) -> Seating:
+def ready(agents: int) -> InitialState:
     """Return the population that is played."""
     graph = f"random_regular(n={agents}, d={DEGREE})"
-    return Spec(graph=graph, names="QM", mind="unbiased", seed=1).seat()
+    return Spec(graph=graph, names="QM", mind="unbiased", seed=1).initial_state()
 
 
-def of_kernel(seating: Seating, rounds: int) -> tuple[float, Any]:
+def of_kernel(initial: InitialState, rounds: int) -> tuple[float, Any]:
     """Play ``rounds`` rounds; return interactions per second, and the counts of the rounds."""
-    course = Course(Kernel.of_seating(seating), ())
+    course = Course(Kernel.of_initial_state(initial), ())
     course.aim(Goal("converged"))
     start = time.perf_counter()
     tally = course.play(rounds, keep=False)
@@ -76,10 +76,10 @@ def compiled(folder: Path) -> Any:
     return loop
 
 
-def of_c(loop: Any, seating: Seating, rounds: int, counter: bool) -> tuple[float, Any]:
+def of_c(loop: Any, initial: InitialState, rounds: int, counter: bool) -> tuple[float, Any]:
     """Play the same in C, with draws by counter or not; return the same two."""
-    kernel = Kernel.of_seating(seating)
-    neighbors, automaton = seating.neighbors, kernel.automaton
+    kernel = Kernel.of_initial_state(initial)
+    neighbors, automaton = initial.neighbors, kernel.automaton
     size = 3 * len(neighbors)
     states, ring = kernel.states, np.zeros(size, np.uint8)
     counts = np.zeros((rounds, 2), np.int64)
@@ -90,7 +90,7 @@ def of_c(loop: Any, seating: Seating, rounds: int, counter: bool) -> tuple[float
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, counts, ring)]
     start = time.perf_counter()
     played = loop(
-        ctypes.c_uint64(seating.draws.key),
+        ctypes.c_uint64(initial.stream.key),
         int(counter),
         ctypes.c_int64(len(neighbors)),
         *pointers[:5],
@@ -104,17 +104,17 @@ def of_c(loop: Any, seating: Seating, rounds: int, counter: bool) -> tuple[float
 
 def measure(agents: int, repeats: int, interactions: int, loop: Any) -> dict[str, Any]:
     """Return the line of one size."""
-    seating, rounds = seated(agents), max(1, interactions // agents)
-    _, expected = of_kernel(seating, rounds)  # has the automaton work out its tables, too
+    initial, rounds = ready(agents), max(1, interactions // agents)
+    _, expected = of_kernel(initial, rounds)  # has the automaton work out its tables, too
     calls: list[Callable[[], tuple[float, Any]]] = []
     if loop is not None:
-        calls = [lambda by=by: of_c(loop, seating, rounds, by) for by in (True, False)]  # type: ignore[misc]
+        calls = [lambda by=by: of_c(loop, initial, rounds, by) for by in (True, False)]  # type: ignore[misc]
         counts = calls[0]()[1]
         if not np.array_equal(counts, expected[:, [1, 3]]):
             raise SystemExit("the C loop and the kernel do not play the same interactions")
     speeds, references = [], []
     for _ in range(repeats):
-        speeds.append(of_kernel(seating, rounds)[0])
+        speeds.append(of_kernel(initial, rounds)[0])
         references.append(max((call()[0] for call in calls), default=float("nan")))
     ratio = statistics.median(a / b for a, b in zip(speeds, references, strict=True))
     target = TARGET.get(agents)

@@ -70,7 +70,7 @@ def first_seconds(case: str) -> float:
 
 def simulate(spec: Spec, run: int) -> Callable[[], Any]:
     """Return what plays a run that is made ready."""
-    course = Course(Kernel.of_seating(spec.seat(run)), ())
+    course = Course(Kernel.of_initial_state(spec.initial_state(run)), ())
     course.aim(Goal(None))
     return lambda: course.play(ROUNDS, keep=False)
 
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--repeats", type=int, default=7, help="per case (default 7)")
     given = parser.parse_args(arguments)
-    graph = Spec(graph=f"random_regular(n={AGENTS}, d={DEGREE})", seed=1).seat().graph
+    graph = Spec(graph=f"random_regular(n={AGENTS}, d={DEGREE})", seed=1).initial_state().graph
     spec = Spec(graph=graph, names=NAMES, mind=MIND, memory=MEMORY, seed=1)
     simulate(spec, 0)()
     for case in cases():

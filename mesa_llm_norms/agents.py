@@ -189,7 +189,7 @@ class AgentsKernel:
             np.uint32,
         )
         kernel = Kernel(
-            engine.game, engine.neighbors, engine.pairing, engine.draws, automaton, states
+            engine.game, engine.neighbors, engine.pairing, engine.stream, automaton, states
         )
         kernel.interactions, kernel.rounds = engine.interactions, engine.rounds
         try:

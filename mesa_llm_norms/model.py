@@ -96,9 +96,9 @@ class NamingGame(NetworkModel[NamingAgent]):
             committed=committed,
             seed=seed,
         )
-        seating = self.spec.seat(run)
-        self.game: Game = seating.game
-        self.lay_out(to_networkx(seating.graph))
+        initial = self.spec.initial_state(run)
+        self.game: Game = initial.game
+        self.lay_out(to_networkx(initial.graph))
         self.client: LLMClient | None = None
         if self.spec.live:
             from mesa_llm_norms.llm.client import LLMClient
@@ -108,16 +108,16 @@ class NamingGame(NetworkModel[NamingAgent]):
             content = {"spec": save(self.spec), "run": run} if kept else {}
             self.client = LLMClient(llm, content)
             try:
-                seating = seating._replace(roster=self.client.attend(seating.roster))
+                initial = initial._replace(minds=self.client.attend(initial.minds))
             except MindError:
                 self.client.close()
                 raise
-        minds, uncommitted = seating.minds, seating.minds_at(seating.uncommitted)
+        minds, uncommitted = initial.minds_by_node, initial.uncommitted_by_node
         for cell in self.network:
-            agent = self.player_type(self, cell, minds[cell.coordinate], seating.start)
+            agent = self.player_type(self, cell, minds[cell.coordinate], initial.start)
             agent.uncommitted = uncommitted[cell.coordinate]
         self._engine = Engine(
-            seating.game, *self.read_seats(), seating.pairing, seating.draws, self.client
+            initial.game, *self.read_seats(), initial.pairing, initial.stream, self.client
         )
         self._course = Course(self._engine, self.spec.committed_names)
         self.datacollector = mesa.DataCollector(

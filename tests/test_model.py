@@ -424,7 +424,7 @@ class Village(NamingGame):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.steps_seen = 0
-        for node, mind in self.spec.seat().minds.items():
+        for node, mind in self.spec.initial_state().minds_by_node.items():
             agent = self.agent_on(node)
             agent.remove()
             Forgetful(self, self.network[node], mind)  # type: ignore[index]

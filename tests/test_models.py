@@ -283,15 +283,15 @@ class Follower(Policy):
 
 def test_nobody_crosses_the_bridge_before_it_opens_and_then_the_rule_is_that_of_the_study() -> None:
     graph = mixed.two_groups(4, 2)
-    neighbors, draws = Neighbors(graph), RandomStream(7)
+    neighbors, stream = Neighbors(graph), RandomStream(7)
     rule = mixed.LateBridge(size=4, apart=10)
     check_pairing(rule, graph)
     crossed = []
     for number in range(40):
-        pairs = list(rule.pairs(neighbors, number, 8 * number, draws))
+        pairs = list(rule.pairs(neighbors, number, 8 * number, stream))
         assert len(pairs) == 8
         if number >= 10:
-            assert pairs == list(NodePairing().pairs(neighbors, number, 8 * number, draws))
+            assert pairs == list(NodePairing().pairs(neighbors, number, 8 * number, stream))
         crossed += [number for a, b in pairs if (a < 4) != (b < 4)]
     assert crossed
     assert min(crossed) >= 10

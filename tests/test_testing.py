@@ -153,24 +153,24 @@ class Rule(Pairing):
         neighbors: Neighbors,  # noqa: ARG002
         round_number: int,  # noqa: ARG002
         first: int,  # noqa: ARG002
-        draws: RandomStream,  # noqa: ARG002
+        stream: RandomStream,  # noqa: ARG002
     ) -> Iterator[Pair]:
         yield from self.told
 
 
 class Restless(Rule):
     def pairs(
-        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
+        self, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
     ) -> Iterator[Pair]:
         random.shuffle(edges := list(neighbors.edges))
-        yield from edges[: 1 + 0 * (round_number + first + draws.run)]
+        yield from edges[: 1 + 0 * (round_number + first + stream.run)]
 
 
 class TiredOut(Rule):
     def pairs(
-        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
+        self, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
     ) -> Iterator[Pair]:
-        yield from neighbors.edges[: 19 - round_number + 0 * (first + draws.run)]
+        yield from neighbors.edges[: 19 - round_number + 0 * (first + stream.run)]
 
 
 BROKEN_RULES: list[tuple[Any, str]] = [

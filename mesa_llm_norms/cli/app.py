@@ -225,7 +225,7 @@ def _read(
         read_recorded_run(replay)
         return [("replay", "")]
     for basis in bases:
-        Setting.from_query(urlencode(pairs), basis).spec().seat()
+        Setting.from_query(urlencode(pairs), basis).spec().initial_state()
     return pairs if scene is None else [("scene", scene), *pairs]
 
 

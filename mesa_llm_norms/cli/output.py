@@ -23,7 +23,7 @@ from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.llm.journal.tables import Totals
 from mesa_llm_norms.simulation.ensemble import Ensemble
-from mesa_llm_norms.simulation.spec import Seating, Spec
+from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 PATIENCE = 2.0
 """Seconds after which a progress bar is shown."""
@@ -115,7 +115,7 @@ class Run(NamedTuple):
     """One run that has been played."""
 
     spec: Spec
-    seating: Seating
+    initial: InitialState
     goal: Goal
     rounds: list[Round]
     rows: list[Interaction] | None
@@ -134,7 +134,7 @@ class Run(NamedTuple):
     @property
     def agents(self) -> int:
         """How many agents there are."""
-        return len(self.seating.neighbors)
+        return len(self.initial.neighbors)
 
 
 def run_object(run: Run, out: Path | None) -> dict[str, Any]:

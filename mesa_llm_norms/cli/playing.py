@@ -42,7 +42,7 @@ from mesa_llm_norms.simulation.ensemble import Progress as Report
 from mesa_llm_norms.simulation.kernel import worthwhile
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
 from mesa_llm_norms.simulation.serialization import save
-from mesa_llm_norms.simulation.spec import Seating, Spec
+from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     """What is to be played, and what becomes of it."""
 
     spec: Spec
-    seating: Seating
+    initial: InitialState
     goal: Goal
     rounds: int | None
     folder: Path | None
@@ -99,7 +99,7 @@ def introduce(plan: Plan) -> None:
     spec, runs = plan.spec, plan.runs
     many = f"{runs:,} runs of " if runs is not None else ""
     text = (
-        f"{many}{len(plan.seating.neighbors):,} agents with {spec.mind_label} on {spec.topology}, "
+        f"{many}{len(plan.initial.neighbors):,} agents with {spec.mind_label} on {spec.topology}, "
         f"names {' '.join(spec.game.pool[:26])}{' ...' if len(spec.game.pool) > 26 else ''}, "
         f"seed {spec.seed}"
     )
@@ -247,15 +247,15 @@ def run_one(plan: Plan) -> None:
 
 
 def _play(plan: Plan, client: LLMClient | None = None) -> output.Run:
-    spec, seating, goal = plan.spec, plan.seating, plan.goal
-    agents = len(seating.neighbors)
+    spec, initial, goal = plan.spec, plan.initial, plan.goal
+    agents = len(initial.neighbors)
     keep = agents <= MOST_KEPT
     if not keep and plan.folder is not None:
         output.complain(
             "note", f"interactions are not written, there are over {MOST_KEPT:,} agents"
         )
     most = read_rounds(plan.rounds, goal.until)
-    course = start_course(spec, seating, "auto" if worthwhile(agents) else "python", client)
+    course = start_course(spec, initial, "auto" if worthwhile(agents) else "python", client)
     course.aim(goal)
     rounds: list[Round] = []
     rows: list[Interaction] = []
@@ -271,7 +271,7 @@ def _play(plan: Plan, client: LLMClient | None = None) -> output.Run:
                 break
     return output.Run(
         spec,
-        seating,
+        initial,
         goal,
         rounds,
         rows if keep else None,
@@ -287,13 +287,13 @@ def _play(plan: Plan, client: LLMClient | None = None) -> output.Run:
 def _draw(played: output.Run, folder: Path) -> None:
     from mesa_llm_norms import plots
 
-    pool, graph = played.spec.game.pool, played.seating.graph
+    pool, graph = played.spec.game.pool, played.initial.graph
     if played.rounds:
         plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
     if played.agents > plots.MOST_NODES:
         output.complain("note", f"the network is not drawn, it has over {plots.MOST_NODES:,} nodes")
         return
-    minds = played.seating.minds
+    minds = played.initial.minds_by_node
     committed = {node: it.name for node, it in minds.items() if isinstance(it, CommittedMind)}
     figure = plots.plot_network(to_networkx(graph), played.names_held, pool, committed)
     plots.save_figure(figure, folder / "network")

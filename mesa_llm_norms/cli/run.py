@@ -226,13 +226,13 @@ def run(
     if show_prompt:
         print_prompts(spec)
         return
-    seating = spec.seat()
+    initial = spec.initial_state()
     goal = Goal(None if until.lower() == "none" else until, window, threshold)
-    folder = None if no_files else out or default_folder(spec, len(seating.neighbors), runs)
+    folder = None if no_files else out or default_folder(spec, len(initial.neighbors), runs)
     calls = live.calls(folder if spec.live else None)
     plan = Plan(
         spec,
-        seating,
+        initial,
         goal,
         rounds,
         folder,
@@ -320,7 +320,7 @@ def _plan(
         ) from error
     plan = Plan(
         spec,
-        spec.seat(),
+        spec.initial_state(),
         Goal(*content["goal"]),
         content["rounds"],
         folder,

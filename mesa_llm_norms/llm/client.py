@@ -183,7 +183,7 @@ class LLMClient:
         One made in another is of no use: agents were changed since. Where the interaction was
         played, that cannot be, and what is played now is another run.
         """
-        run, number = situation.draws.run, situation.interaction
+        run, number = situation.stream.run, situation.interaction
         recorded = self.journal.decision(run, number, situation.seat)
         if recorded is None or recorded.prompt == digest:
             return recorded
@@ -196,7 +196,7 @@ class LLMClient:
         return None
 
     def _refuse_what_is_over(self, mind: LiveMind, situation: Situation) -> None:
-        before = self.journal.interaction(situation.draws.run, situation.interaction)
+        before = self.journal.interaction(situation.stream.run, situation.interaction)
         if isinstance(before, Voided):
             raise SkippedError(mind.label, before.reason)
         if self._stopped:
@@ -254,7 +254,7 @@ class LLMClient:
         unusable = self.journal.tries(*where, digest)
         problem = "its replies on record give no name"
         while unusable <= self.llm.ask_again:
-            seed = situation.draws.of("reply", *where[1:], unusable) % UNIT
+            seed = situation.stream.of("reply", *where[1:], unusable) % UNIT
             question = Question(prompt, situation.game.pool, seed)
             answer = await desk.ask(where, mind.label, question, conclude)
             if isinstance(answer, Recorded):
@@ -332,7 +332,7 @@ def _used(totals: Totals) -> Amount:
 
 
 def _where(situation: Situation) -> Where:
-    return situation.draws.run, situation.interaction, situation.seat
+    return situation.stream.run, situation.interaction, situation.seat
 
 
 def _drawn(

@@ -48,7 +48,7 @@ class LiveMind(Mind):
     def prompt(self, situation: Situation) -> Prompt:
         """Return what the agent is told, word for word."""
         chance = random.Random(
-            situation.draws.of("order of names", situation.interaction, situation.seat)
+            situation.stream.of("order of names", situation.interaction, situation.seat)
         )
         order = chance.sample(situation.game.pool, len(situation.game.pool))
         return self.template.fill(situation.game, situation.memory, order)

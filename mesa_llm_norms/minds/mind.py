@@ -14,14 +14,14 @@ from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 class Situation(NamedTuple):
     """All a mind may see when it chooses.
 
-    ``draw`` is this decision's own 32-bit random number. ``draws``, ``interaction`` and ``seat`` (0
-    for the node drawn first) key any further draw, such as the order in which names are shown.
+    ``draw`` is this decision's own 32-bit random number. ``stream``, ``interaction`` and ``seat``
+    (0 for the node drawn first) key any further draw, such as the order in which names are shown.
     """
 
     game: Game
     memory: Memory
     draw: int
-    draws: RandomStream
+    stream: RandomStream
     interaction: int
     seat: int
 
@@ -44,11 +44,11 @@ class Mind(ABC):
     label: str
     """How the mind is called in results and messages."""
 
-    def for_run(self, game: Game, draws: RandomStream) -> Mind:  # noqa: ARG002
+    def for_run(self, game: Game, stream: RandomStream) -> Mind:  # noqa: ARG002
         """Return the mind as it is throughout one run; nearly always that is the mind itself.
 
         A served model may differ from run to run. A mind that knows how much takes what it is in
-        this run from ``draws``; all its agents in the run then share it.
+        this run from ``stream``; all its agents in the run then share it.
         """
         return self
 

@@ -133,12 +133,12 @@ class RecordedMind(Policy):
             ]
         return probabilities
 
-    def for_run(self, game: Game, draws: RandomStream) -> RecordedMind:
+    def for_run(self, game: Game, stream: RandomStream) -> RecordedMind:
         """Return the mind with the sharpness of this run, where its pool was found to drift."""
         if pool_key(game.pool) not in self.drift:
             return self
         mean, spread = self.drift[pool_key(game.pool)]
-        chance = ((draws.of(f"sharpness of {self.label}") >> 12) + 0.5) / 2**52
+        chance = ((stream.of(f"sharpness of {self.label}") >> 12) + 0.5) / 2**52
         sharpness = mean * math.exp(spread * NormalDist().inv_cdf(chance))
         mind = object.__new__(type(self))  # shares what is known of the fit, cached
         mind.__dict__.update(self.__dict__, drift={}, sharpness=sharpness)

@@ -89,12 +89,12 @@ class Engine:
         neighbors: Neighbors,
         players: Sequence[Player],
         pairing: Pairing,
-        draws: RandomStream,
+        stream: RandomStream,
         log: Log | None = None,
     ) -> None:
         self.game = game
         self.pairing = pairing
-        self.draws = draws
+        self.stream = stream
         self.log = log
         self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
@@ -192,7 +192,7 @@ class Engine:
             ahead.interrupt()
 
     def _round_in_turn(self, number: int, first: int) -> Iterator[Interaction]:
-        plan = plan_rounds(self.pairing, self.neighbors, self.draws, number, first, 1)
+        plan = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, 1)
         for planned in islice(plan, self.interactions - first, None):
             row = self._play(planned)
             if planned.last:
@@ -232,7 +232,7 @@ class Engine:
         self._left = self._seen()
         minds = [mind for mind, _ in self._left]
         rounds = self._horizon - number if self._horizon is not None else 1
-        every = plan_rounds(self.pairing, self.neighbors, self.draws, number, first, rounds)
+        every = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, rounds)
         plan = islice(every, self.interactions - first, None)
 
         async def ask(planned: Planned, memory_a: Memory, memory_b: Memory) -> Names:
@@ -252,7 +252,7 @@ class Engine:
     def _play(self, planned: Planned) -> Interaction | None:
         """Play the next interaction; return None where it is void."""
         first, second = self.players[planned.a], self.players[planned.b]
-        drawn = self.draws.interaction(self.interactions)
+        drawn = self.stream.interaction(self.interactions)
         name_a = self._choose(first.mind, first.memory, drawn.seat_a)
         name_b = self._choose(second.mind, second.memory, drawn.seat_b)
         if name_a is not None and name_b is not None:
@@ -267,7 +267,7 @@ class Engine:
     def _commit(
         self, planned: Planned, names: Names | None, void: SkippedError | None = None
     ) -> Interaction | None:
-        run, nodes, (number, t, a, b, _) = self.draws.run, self.neighbors.nodes, planned
+        run, nodes, (number, t, a, b, _) = self.stream.run, self.neighbors.nodes, planned
         if names is None:
             assert void is not None
             self._void(planned, void)
@@ -292,7 +292,7 @@ class Engine:
         if self.log is not None:
             nodes = self.neighbors.nodes[planned.a], self.neighbors.nodes[planned.b]
             self.log.void(
-                self.draws.run,
+                self.stream.run,
                 planned.number,
                 planned.round,
                 nodes,
@@ -318,10 +318,10 @@ class Engine:
 
     async def _choices(self, number: int, *seats: tuple[Mind, Memory]) -> Names:
         """Return what both choose, once both have: of a failure, the other's reply is not lost."""
-        drawn = self.draws.interaction(number)[2:]
+        drawn = self.stream.interaction(number)[2:]
         names = await asyncio.gather(
             *(
-                self._answer(mind, Situation(self.game, memory, draw, self.draws, number, seat))
+                self._answer(mind, Situation(self.game, memory, draw, self.stream, number, seat))
                 for seat, ((mind, memory), draw) in enumerate(zip(seats, drawn, strict=True))
             ),
             return_exceptions=True,

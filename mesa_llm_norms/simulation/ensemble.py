@@ -37,7 +37,7 @@ from mesa_llm_norms.simulation.kernel import (
     worthwhile,
 )
 from mesa_llm_norms.simulation.run import Course, Played, interaction_table, run_table, tally_table
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Seating, Spec
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared, answers
 from mesa_llm_norms.validation import read_seed, read_whole
 
@@ -245,12 +245,12 @@ def play_ensemble(
         how = goal, most, keep_interactions
         return _play_live(spec, runs, how, llm, content or {}, progress)
     loaded = replace(spec, graph=load_graph(spec.graph))
-    seating = loaded.seat()
-    agents = len(seating.neighbors)
+    initial = loaded.initial_state()
+    agents = len(initial.neighbors)
     invalidate_caches()
     engine = settle(engine, runs * agents * (most if goal.until is None else min(most, TYPICAL)))
     if executor is not None or processes > 1:
-        load_kernel(engine, seating)
+        load_kernel(engine, initial)
     compiled = goal, most, keep_interactions, engine
     with closing(_batches(loaded, runs, agents, compiled, processes, executor)) as batches:
         for some in batches:
@@ -274,11 +274,11 @@ def play_run(
 
     Calls to live minds are made by ``client``.
     """
-    seating = spec.seat(run)
-    course = start_course(spec, seating, engine, client)
+    initial = spec.initial_state(run)
+    course = start_course(spec, initial, engine, client)
     course.aim(goal)
     tally = course.play(rounds, keep)
-    held, edges = course.engine.names_held, Edges.of_contacts(seating.neighbors)
+    held, edges = course.engine.names_held, Edges.of_contacts(initial.neighbors)
     clusters = name_clusters(edges, held)
     return Played(
         run,
@@ -295,23 +295,25 @@ def play_run(
 
 
 def start_course(
-    spec: Spec, seating: Seating, engine: str = "python", client: LLMClient | None = None
+    spec: Spec, initial: InitialState, engine: str = "python", client: LLMClient | None = None
 ) -> Course:
     """Return a course for a run made ready, compiled where ``engine`` says so and it can be.
 
     Calls to live minds are made by ``client``, which is told of every interaction.
     """
     if client is not None:
-        seating = seating._replace(roster=client.attend(seating.roster))
+        initial = initial._replace(minds=client.attend(initial.minds))
     if engine != "python":
-        verdict = can_play(seating.roster, seating.pairing)
+        verdict = can_play(initial.minds, initial.pairing)
         if verdict:
-            return Course(Kernel.of_seating(seating), spec.committed_names)
+            return Course(Kernel.of_initial_state(initial), spec.committed_names)
         if engine == "kernel":
             raise refusal(verdict)
-    length, start = seating.game.memory, seating.start
-    seats = [Seat(mind, start, length) for mind in seating.minds.values()]
-    players = Engine(seating.game, seating.neighbors, seats, seating.pairing, seating.draws, client)
+    length, start = initial.game.memory, initial.start
+    seats = [Seat(mind, start, length) for mind in initial.minds_by_node.values()]
+    players = Engine(
+        initial.game, initial.neighbors, seats, initial.pairing, initial.stream, client
+    )
     return Course(players, spec.committed_names)
 
 
@@ -321,9 +323,9 @@ def settle(engine: str, interactions: int) -> str:
     return "python" if engine == "auto" and not worthwhile(interactions) else engine
 
 
-def load_kernel(engine: str, seating: Seating) -> None:
+def load_kernel(engine: str, initial: InitialState) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
-    if engine != "python" and can_play(seating.roster, seating.pairing):
+    if engine != "python" and can_play(initial.minds, initial.pairing):
         load("interactions")
 
 

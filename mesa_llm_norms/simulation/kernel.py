@@ -33,7 +33,7 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import is_plain_policy, steps_of
 from mesa_llm_norms.simulation.pairing import PAIRINGS, EdgePairing, MatchingPairing, Pairing
-from mesa_llm_norms.simulation.spec import Seating
+from mesa_llm_norms.simulation.spec import InitialState
 
 DENSE = 10
 """Up to so many names, transitions are a table; with more they are looked up by key."""
@@ -252,14 +252,14 @@ class Kernel:
         game: Game,
         neighbors: Neighbors,
         pairing: Pairing,
-        draws: RandomStream,
+        stream: RandomStream,
         automaton: Automaton,
         states: NDArray[np.uint32],
     ) -> None:
         self.game = game
         self.neighbors = neighbors
         self.pairing = pairing
-        self.draws = draws
+        self.stream = stream
         self.automaton = automaton
         self.states = states
         self.interactions = self.skipped = self.discarded = 0
@@ -270,13 +270,13 @@ class Kernel:
         self._loops = load("interactions")
 
     @classmethod
-    def of_seating(cls, seating: Seating) -> Kernel:
+    def of_initial_state(cls, initial: InitialState) -> Kernel:
         """Return a kernel for a run that is made ready."""
-        automaton = automaton_for(seating.game, seating.roster)
-        starts = [automaton.state(seat, seating.start) for seat in range(len(seating.roster))]
-        states = np.array(starts, np.uint32)[seating.seats]
+        automaton = automaton_for(initial.game, initial.minds)
+        starts = [automaton.state(seat, initial.start) for seat in range(len(initial.minds))]
+        states = np.array(starts, np.uint32)[initial.mind_indices]
         return cls(
-            seating.game, seating.neighbors, seating.pairing, seating.draws, automaton, states
+            initial.game, initial.neighbors, initial.pairing, initial.stream, automaton, states
         )
 
     @property
@@ -326,7 +326,7 @@ class Kernel:
             recent.filled,
             recent.matched,
         )
-        key = np.uint64(self.draws.key)
+        key = np.uint64(self.stream.key)
         status = loops.UNKNOWN
         try:
             while status == loops.UNKNOWN:
@@ -395,7 +395,7 @@ class Kernel:
         end = 0
         for line in range(rounds):
             order, first_ends, second_ends = MatchingPairing.arrivals(
-                self.neighbors, self.rounds + line, self.draws
+                self.neighbors, self.rounds + line, self.stream
             )
             sizes[line] = self._loops.match(
                 order,
@@ -431,7 +431,7 @@ class Kernel:
     def _interactions(
         self, kept: NDArray[np.int32], per_round: NDArray[np.int64]
     ) -> Iterator[Interaction]:
-        game, nodes, run = self.game, self.neighbors.nodes, self.draws.run
+        game, nodes, run = self.game, self.neighbors.nodes, self.stream.run
         rounds = np.repeat(np.arange(len(per_round)) + self.rounds, per_round).tolist()
         for number, (round_, (a, b, own, partner)) in enumerate(
             zip(rounds, kept.tolist(), strict=True), start=self.interactions

@@ -29,12 +29,12 @@ class Pairing(ABC):
 
     @abstractmethod
     def pairs(
-        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
+        self, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
     ) -> Iterator[Pair]:
         """Yield the pairs of a round as indices into ``neighbors.nodes``, first drawn first.
 
         ``round_number`` counts from 0 and ``first`` is the number of the round's first interaction.
-        All chance comes from ``draws``, so that the same arguments give the same pairs.
+        All chance comes from ``stream``, so that the same arguments give the same pairs.
         """
 
 
@@ -52,13 +52,13 @@ class NodePairing(Pairing):
         neighbors: Neighbors,
         round_number: int,  # noqa: ARG002
         first: int,
-        draws: RandomStream,
+        stream: RandomStream,
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
         initiators, neighbours = neighbors.initiators, neighbors.neighbours
         shares = neighbors.shares
         for number in range(first, first + len(neighbors)):
-            drawn = draws.interaction(number)
+            drawn = stream.interaction(number)
             a = initiators[index_of(drawn.node, len(initiators))]
             others = neighbours[a]
             if shares:
@@ -80,13 +80,13 @@ class EdgePairing(Pairing):
         neighbors: Neighbors,
         round_number: int,  # noqa: ARG002
         first: int,
-        draws: RandomStream,
+        stream: RandomStream,
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
         edges = neighbors.edges
         weighted = neighbors.strengths is not None
         for number in range(first, first + len(neighbors)):
-            drawn = draws.interaction(number)
+            drawn = stream.interaction(number)
             place = (
                 bisect_right(neighbors.edge_shares, drawn.node)
                 if weighted
@@ -110,11 +110,11 @@ class MatchingPairing(Pairing):
         neighbors: Neighbors,
         round_number: int,
         first: int,  # noqa: ARG002
-        draws: RandomStream,
+        stream: RandomStream,
     ) -> Iterator[Pair]:
         """Yield the pairs of one matching, a function of the round's number."""
         order, first_ends, second_ends = (
-            column.tolist() for column in self.arrivals(neighbors, round_number, draws)
+            column.tolist() for column in self.arrivals(neighbors, round_number, stream)
         )
         busy = [False] * len(neighbors)
         for place in order:
@@ -125,10 +125,10 @@ class MatchingPairing(Pairing):
 
     @staticmethod
     def arrivals(
-        neighbors: Neighbors, round_number: int, draws: RandomStream
+        neighbors: Neighbors, round_number: int, stream: RandomStream
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
         """Return the order in which the edges come, and which end of each would play first."""
-        hashed = mix_array(draws.of("matching", round_number), len(neighbors.tails))
+        hashed = mix_array(stream.of("matching", round_number), len(neighbors.tails))
         arrival = -np.log((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54)
         if neighbors.edge_strengths is not None:
             arrival /= neighbors.edge_strengths
@@ -168,10 +168,10 @@ def read_pairing(pairing: Any) -> Pairing:
 
 
 def checked_pairs(
-    pairing: Pairing, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
+    pairing: Pairing, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
 ) -> Iterator[Pair]:
     """Yield the pairs a rule draws; ``PairingError`` where one of the caller's own is no edge."""
-    planned = pairing.pairs(neighbors, round_number, first, draws)
+    planned = pairing.pairs(neighbors, round_number, first, stream)
     if type(pairing) in PAIRINGS.values():
         yield from planned
         return

@@ -68,7 +68,7 @@ Ask = Callable[[Planned, Memory, Memory], Awaitable[Names]]
 def plan_rounds(
     pairing: Pairing,
     neighbors: Neighbors,
-    draws: RandomStream,
+    stream: RandomStream,
     first_round: int,
     first: int,
     rounds: int,
@@ -78,7 +78,7 @@ def plan_rounds(
     for round_ in range(first_round, first_round + rounds):
         held: Pair | None = None
         try:
-            for pair in checked_pairs(pairing, neighbors, round_, number, draws):
+            for pair in checked_pairs(pairing, neighbors, round_, number, stream):
                 if held is not None:
                     yield Planned(round_, number, *held, last=False)
                     number += 1

@@ -1,4 +1,4 @@
-"""Everything that defines a run, and how it is read: one spec, one run number, one seating."""
+"""Everything that defines a run, and how it is read: one spec, one run number, one initial."""
 
 from __future__ import annotations
 
@@ -42,33 +42,57 @@ MAX_SHARE = 1e9
 MOST_RUNS = 2**53
 
 
-class Seating(NamedTuple):
-    """One run made ready: who sits where, with what mind, remembering what.
+class InitialState(NamedTuple):
+    """One run made ready to play: who sits on which node, with what mind, remembering what.
 
-    ``roster`` is the different minds, ``seats`` the place in it of the mind on each node of
-    ``neighbors.nodes``, ``uncommitted`` the same as if nobody were committed, and ``start`` what
-    everybody remembers.
+    Parameters
+    ----------
+    game
+        The rules.
+    graph
+        The graph that is played on.
+    neighbors
+        Who may meet whom; ``neighbors.nodes`` gives the order of all per-node arrays.
+    minds
+        The different minds, each once.
+    mind_indices
+        For each node the index in ``minds`` of its agent's mind, shape (nodes,).
+    uncommitted_indices
+        The same if no agent were committed, shape (nodes,).
+    start
+        What every agent remembers at the start.
+    pairing
+        The rule that draws pairs.
+    stream
+        All random draws of the run.
     """
 
     game: Game
     graph: Graph
     neighbors: Neighbors
-    roster: tuple[Mind, ...]
-    seats: NDArray[np.int32]
-    uncommitted: NDArray[np.int32]
+    minds: tuple[Mind, ...]
+    mind_indices: NDArray[np.int32]
+    uncommitted_indices: NDArray[np.int32]
     start: Memory
     pairing: Pairing
-    draws: RandomStream
+    stream: RandomStream
 
     @property
-    def minds(self) -> dict[Hashable, Mind]:
+    def minds_by_node(self) -> dict[Hashable, Mind]:
         """The mind on every node."""
-        return self.minds_at(self.seats)
+        return self.minds_at(self.mind_indices)
 
-    def minds_at(self, seats: NDArray[np.int32]) -> dict[Hashable, Mind]:
-        """Return the mind on every node, for ``seats`` or for ``uncommitted``."""
+    @property
+    def uncommitted_by_node(self) -> dict[Hashable, Mind]:
+        """The mind that every node would have if no agent were committed."""
+        return self.minds_at(self.uncommitted_indices)
+
+    def minds_at(self, indices: NDArray[np.int32]) -> dict[Hashable, Mind]:
+        """Return the mind on every node, given its index in ``minds``."""
         nodes = self.neighbors.nodes
-        return {node: self.roster[seat] for node, seat in zip(nodes, seats.tolist(), strict=True)}
+        return {
+            node: self.minds[index] for node, index in zip(nodes, indices.tolist(), strict=True)
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,26 +155,26 @@ class Spec:
         """Whether a mind that plays has to be called."""
         return any(isinstance(mind, LiveMind) for mind in self.minds)
 
-    def seat(self, run: int = 0) -> Seating:
-        """Return run number ``run`` made ready, the graph checked."""
-        draws = RandomStream(self.seed, read_whole("run", run, 0, MOST_RUNS))
+    def initial_state(self, run: int = 0) -> InitialState:
+        """Return run number ``run`` made ready, its graph checked."""
+        stream = RandomStream(self.seed, read_whole("run", run, 0, MOST_RUNS))
         graph, neighbors = (
-            self._read_graph(draws.generator("graph"))
+            self._read_graph(stream.generator("graph"))
             if is_random(self.graph)
             else self._fixed_graph
         )
-        roster, seats = self._assign_minds(neighbors.nodes, draws.generator("minds"))
-        this_run = {id(mind): mind.for_run(self.game, draws) for mind in roster}
-        roster = [this_run[id(mind)] for mind in roster]
-        uncommitted = seats.copy() if self.committed else seats
-        taken = place_committed(self.committed or {}, neighbors, draws.generator("committed"))
+        minds, indices = self._assign_minds(neighbors.nodes, stream.generator("minds"))
+        this_run = {id(mind): mind.for_run(self.game, stream) for mind in minds}
+        minds = [this_run[id(mind)] for mind in minds]
+        uncommitted = indices.copy() if self.committed else indices
+        taken = place_committed(self.committed or {}, neighbors, stream.generator("committed"))
         for name, mind in self._committed_minds.items():
-            seats[[place for place, its_name in taken.items() if its_name == name]] = len(roster)
-            roster.append(mind)
+            indices[[place for place, its_name in taken.items() if its_name == name]] = len(minds)
+            minds.append(mind)
         start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
         pairing = read_pairing(self.pairing)
-        return Seating(
-            self.game, graph, neighbors, tuple(roster), seats, uncommitted, start, pairing, draws
+        return InitialState(
+            self.game, graph, neighbors, tuple(minds), indices, uncommitted, start, pairing, stream
         )
 
     def describe(self) -> dict[str, Any]:
@@ -226,16 +250,16 @@ class Spec:
         self, nodes: Sequence[Hashable], chance: random.Random
     ) -> tuple[list[Mind], NDArray[np.int32]]:
         """Return the different minds, and the place among them of the mind on each node."""
-        keys, roster = list(self._minds), list(self._minds.values())
+        keys, minds = list(self._minds), list(self._minds.values())
         if not isinstance(self.mind, Mapping):
-            return roster, np.zeros(len(nodes), np.int32)
+            return minds, np.zeros(len(nodes), np.int32)
         if by_share(self.mind):
             order = list(range(len(nodes)))
             chance.shuffle(order)
-            seats = np.zeros(len(nodes), np.int32)
+            indices = np.zeros(len(nodes), np.int32)
             counts = _apportion(list(self.mind.values()), len(order))
-            seats[order] = np.repeat(np.arange(len(roster)), counts)
-            return roster, seats
+            indices[order] = np.repeat(np.arange(len(minds)), counts)
+            return minds, indices
         missing = [node for node in nodes if node not in self.mind]
         there = set(nodes)
         unknown = [node for node in self.mind if node not in there]
@@ -248,7 +272,7 @@ class Spec:
                 'Give every node a mind, or shares such as {"claude-3.5-sonnet": 0.5, ...}.',
             )
         place = {key: place for place, key in enumerate(keys)}
-        return roster, np.array([place[_key(self.mind[node])] for node in nodes], np.int32)
+        return minds, np.array([place[_key(self.mind[node])] for node in nodes], np.int32)
 
 
 def by_share(mind: Mapping[Any, Any]) -> bool:

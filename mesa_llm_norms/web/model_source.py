@@ -252,8 +252,8 @@ class ModelSource:
     def _asked(self, agent: NamingAgent) -> str:
         """Return the prompt the agent would get now; the order of names is drawn for each."""
         assert isinstance(agent.mind, LiveMind)
-        draws = RandomStream(self.model.spec.seed, 0)
-        situation = Situation(self.model.game, agent.memory, 0, draws, self.model.interactions, 0)
+        stream = RandomStream(self.model.spec.seed, 0)
+        situation = Situation(self.model.game, agent.memory, 0, stream, self.model.interactions, 0)
         return "\n\n".join(agent.mind.prompt(situation))
 
     def _exchange(self, agent: NamingAgent) -> Exchange | None:
@@ -273,7 +273,7 @@ def check_setting(setting: Setting) -> tuple[Spec, int]:
     spec = setting.spec()
     agents = _agents_at_least(setting.topology)
     if agents <= MOST_AGENTS:
-        agents = len(spec.seat().neighbors)
+        agents = len(spec.initial_state().neighbors)
     if agents > MOST_AGENTS:
         raise SpecError(
             "topology",

@@ -43,7 +43,7 @@ from mesa_llm_norms.networks.graph_files import names_file
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.serialization import restore
-from mesa_llm_norms.simulation.spec import Seating, Spec, by_share
+from mesa_llm_norms.simulation.spec import InitialState, Spec, by_share
 from mesa_llm_norms.validation import read_whole
 from mesa_llm_norms.web.frames import Card, Choice, Exchange, Partner, Record, Usage
 from mesa_llm_norms.web.model_source import MOST_AGENTS, exchange
@@ -94,16 +94,16 @@ class RecordedSpec:
         size = _SIZE.fullmatch(self.topology)
         return int(size[1]) if size else 0
 
-    def seat(self, run: int) -> Seating:
+    def initial_state(self, run: int) -> InitialState:
         """Return a run made ready on the graph that is held; ``FileFormatError`` where it fails."""
         with understanding(self.path):
             spec = replace(self.plain, graph=self.graph)
-            known = known_as(spec.seat(run).neighbors.nodes)
+            known = known_as(spec.initial_state(run).neighbors.nodes)
             minds = self.minds
             if isinstance(minds, Mapping) and not by_share(minds):
                 minds = {find(node, known): mind for node, mind in minds.items()}
             committed = {name: _where(where, known) for name, where in self.committed.items()}
-            return replace(spec, mind=minds, committed=committed).seat(run)
+            return replace(spec, mind=minds, committed=committed).initial_state(run)
 
     def minds_of(self, nodes: Iterable[Hashable], run: int) -> dict[Hashable, Mind]:
         """Return the minds of nodes where there is no graph to draw shares on."""
@@ -114,9 +114,9 @@ class RecordedSpec:
             usual = AbsentMind(self.mind_label)
             if not by_share(self.minds):
                 given = {find(node, known): mind for node, mind in self.minds.items()}
-        draws = RandomStream(self.plain.seed, run)
+        stream = RandomStream(self.plain.seed, run)
         every = {
-            id(mind): mind.for_run(self.plain.game, draws) for mind in (*given.values(), usual)
+            id(mind): mind.for_run(self.plain.game, stream) for mind in (*given.values(), usual)
         }
         return {node: every[id(given.get(node, usual))] for node in nodes}
 
@@ -506,16 +506,18 @@ def _network_held(spec: RecordedSpec, run: int, met: Iterable[Hashable]) -> _Net
     """Return the network that a record holds, None where it is not that of those who met."""
     if spec.graph is None:
         return None
-    seating = spec.seat(run)
-    _check_size(spec.path.parent, len(seating.neighbors))
-    graph = to_networkx(seating.graph).copy()
+    initial = spec.initial_state(run)
+    _check_size(spec.path.parent, len(initial.neighbors))
+    graph = to_networkx(initial.graph).copy()
     known = known_as(graph)
     if any(find(node, known) not in graph for node in met):
         return None
     committed = {
-        node: mind.name for node, mind in seating.minds.items() if isinstance(mind, CommittedMind)
+        node: mind.name
+        for node, mind in initial.minds_by_node.items()
+        if isinstance(mind, CommittedMind)
     }
-    return _Network(graph, seating.minds_at(seating.uncommitted), committed)
+    return _Network(graph, initial.uncommitted_by_node, committed)
 
 
 def _network_met(

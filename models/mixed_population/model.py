@@ -61,12 +61,12 @@ class LateBridge(Pairing):
         self.apart = apart
 
     def pairs(
-        self, neighbors: Neighbors, round_number: int, first: int, draws: RandomStream
+        self, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number and the round alone."""
         closed = round_number < self.apart
         for number in range(first, first + len(neighbors)):
-            drawn = draws.interaction(number)
+            drawn = stream.interaction(number)
             a = index_of(drawn.node, len(neighbors))
             others: Sequence[int] = neighbors.neighbours[a]
             if closed:

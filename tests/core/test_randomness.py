@@ -56,26 +56,26 @@ def test_the_draws_are_what_the_definition_says(seed: int, run: int, number: int
 
 @pytest.mark.parametrize("number", [0, 1, 1_023, 1_024, 1_025, 2_047, 2_048])
 def test_the_definition_holds_where_blocks_meet(number: int) -> None:
-    draws = RandomStream(5, 2)
-    draws.interaction(1_000)
-    assert draws.interaction(number) == four_draws(5, 2, number)
+    stream = RandomStream(5, 2)
+    stream.interaction(1_000)
+    assert stream.interaction(number) == four_draws(5, 2, number)
 
 
 @given(seeds, runs, st.lists(numbers, min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_the_order_of_asking_does_not_matter(
     seed: int, run: int, asked: list[int], chance: random.Random
 ) -> None:
-    draws = RandomStream(seed, run)
-    first = {number: draws.interaction(number) for number in asked}
+    stream = RandomStream(seed, run)
+    first = {number: stream.interaction(number) for number in asked}
     chance.shuffle(asked)
-    assert all(draws.interaction(number) == first[number] for number in asked)
+    assert all(stream.interaction(number) == first[number] for number in asked)
     assert all(RandomStream(seed, run).interaction(number) == first[number] for number in asked)
 
 
 def test_the_draws_of_seed_0_run_0_are_frozen() -> None:
     """Changing them changes every published trajectory; no version of the package may."""
-    draws = RandomStream(0, 0)
-    assert [tuple(draws.interaction(number)) for number in (0, 1, 1_024)] == GOLDEN_DRAWS
+    stream = RandomStream(0, 0)
+    assert [tuple(stream.interaction(number)) for number in (0, 1, 1_024)] == GOLDEN_DRAWS
     assert RandomStream(7, 3).of("committed") == GOLDEN_OF[0]
     assert RandomStream(7, 3).of("matching", 4) == GOLDEN_OF[1]
 
@@ -126,11 +126,11 @@ def test_runs_and_seeds_do_not_share_draws() -> None:
 def test_each_purpose_and_position_has_a_draw_of_its_own(
     seed: int, one: str, other: str, position: list[int]
 ) -> None:
-    draws = RandomStream(seed, 1)
-    assert draws.of(one, *position) == RandomStream(seed, 1).of(one, *position)
-    assert (draws.of(one, *position) == draws.of(other, *position)) == (one == other)
-    assert draws.of(one, *position, 0) != draws.of(one, *position, 1)
-    assert draws.generator(one).random() == draws.generator(one).random()
+    stream = RandomStream(seed, 1)
+    assert stream.of(one, *position) == RandomStream(seed, 1).of(one, *position)
+    assert (stream.of(one, *position) == stream.of(other, *position)) == (one == other)
+    assert stream.of(one, *position, 0) != stream.of(one, *position, 1)
+    assert stream.generator(one).random() == stream.generator(one).random()
 
 
 weights = st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e6)), min_size=1, max_size=20).filter(

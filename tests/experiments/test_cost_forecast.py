@@ -247,7 +247,7 @@ def test_different_prompts_of_a_run_lie_in_the_range_as_often_as_they_should() -
 
 def prompts_of(spec: Spec, played: Ensemble, run: int) -> list[Prompt]:
     """Return every prompt of a run, made anew from its rows."""
-    mind, game, draws = LiveMind(Acting()), spec.game, spec.seat(run).draws
+    mind, game, stream = LiveMind(Acting()), spec.game, spec.initial_state(run).stream
     table = played.interactions
     assert table is not None
     memories: dict[Any, Memory] = dict.fromkeys(range(8), ())
@@ -255,7 +255,7 @@ def prompts_of(spec: Spec, played: Ensemble, run: int) -> list[Prompt]:
     rows: list[Any] = list(table[table["run"] == run].itertuples())
     for row in rows:
         for seat, node in enumerate((row.node_a, row.node_b)):
-            seen = Situation(game, memories[node], 0, draws, row.interaction, seat)
+            seen = Situation(game, memories[node], 0, stream, row.interaction, seat)
             prompts.append(mind.prompt(seen))
         memories[row.node_a] = remember(memories[row.node_a], row.name_a, row.name_b, 5)
         memories[row.node_b] = remember(memories[row.node_b], row.name_b, row.name_a, 5)

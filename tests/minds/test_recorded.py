@@ -100,16 +100,16 @@ def test_a_mind_whose_runs_were_recorded_to_differ_is_one_thing_within_a_run() -
     spec = Spec(graph="complete(n=6)", names="QM", mind=mind, seed=3)
     sharpness = [
         {
-            seated.sharpness
-            for seated in spec.seat(run).minds.values()
-            if isinstance(seated, RecordedMind)
+            mind.sharpness
+            for mind in spec.initial_state(run).minds_by_node.values()
+            if isinstance(mind, RecordedMind)
         }
         for run in range(5)
     ]
     assert all(len(one) == 1 for one in sharpness)
     assert len(set.union(*sharpness)) == 5
     assert sharpness[0] == {
-        seated.sharpness
-        for seated in spec.seat(0).minds.values()
-        if isinstance(seated, RecordedMind)
+        mind.sharpness
+        for mind in spec.initial_state(0).minds_by_node.values()
+        if isinstance(mind, RecordedMind)
     }

@@ -139,7 +139,7 @@ def test_any_names_can_be_drawn(tmp_path: Path) -> None:
     )
     figures = {
         "rounds": plots.plot_rounds(played.rounds, ODD_NAMES),
-        "network": plots.plot_network(to_networkx(spec.seat().graph), held, ODD_NAMES),
+        "network": plots.plot_network(to_networkx(spec.initial_state().graph), held, ODD_NAMES),
         "ensemble": plots.plot_ensemble(ensemble.runs, ensemble.rounds, ODD_NAMES),
     }
     for name, figure in figures.items():

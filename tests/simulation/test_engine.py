@@ -58,7 +58,7 @@ def test_each_sees_its_own_old_memory_and_nothing_of_the_other(
                 assert seen[row.interaction, seat].memory == held[node]
                 assert (
                     seen[row.interaction, seat].draw
-                    == (game._engine.draws.interaction(row.interaction)[2 + seat])
+                    == (game._engine.stream.interaction(row.interaction)[2 + seat])
                 )
         held[row.node_a] = remember(held[row.node_a], row.name_a, row.name_b, length)
         held[row.node_b] = remember(held[row.node_b], row.name_b, row.name_a, length)

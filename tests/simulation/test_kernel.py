@@ -194,7 +194,7 @@ def test_two_runs_may_take_turns_on_one_automaton() -> None:
 
     spec = Spec(graph="complete(n=8)", names="QM", mind=DRIFTING, seed=2)
     alone = [play_run(spec, run, Goal(), 10, keep=True, engine="python").rows for run in (0, 1)]
-    courses = [start_course(spec, spec.seat(run), "kernel") for run in (0, 1)]
+    courses = [start_course(spec, spec.initial_state(run), "kernel") for run in (0, 1)]
     rows: list[list[Any]] = [[], []]
     for _ in range(10):
         for course, found in zip(courses, rows, strict=True):
@@ -334,7 +334,7 @@ class TestWhatItRefuses:
                 neighbors: Neighbors,
                 round_number: int,  # noqa: ARG002
                 first: int,  # noqa: ARG002
-                draws: RandomStream,  # noqa: ARG002
+                stream: RandomStream,  # noqa: ARG002
             ) -> Iterator[Pair]:
                 yield from neighbors.edges
 

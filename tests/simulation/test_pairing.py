@@ -25,9 +25,9 @@ UNEVEN = nx.Graph([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (4, 5)])
 
 def drawn(rule: Pairing, graph: nx.Graph[Any], rounds: int) -> list[tuple[Hashable, Hashable]]:
     """Return the pairs of some rounds, as nodes."""
-    neighbors, draws, found = Neighbors(graph), RandomStream(11), list[tuple[Hashable, Hashable]]()
+    neighbors, stream, found = Neighbors(graph), RandomStream(11), list[tuple[Hashable, Hashable]]()
     for number in range(rounds):
-        for a, b in rule.pairs(neighbors, number, len(found), draws):
+        for a, b in rule.pairs(neighbors, number, len(found), stream):
             found.append((neighbors.nodes[a], neighbors.nodes[b]))
     return found
 
@@ -175,12 +175,12 @@ class TakingTurns(Pairing):
         neighbors: Neighbors,
         round_number: int,  # noqa: ARG002
         first: int,
-        draws: RandomStream,
+        stream: RandomStream,
     ) -> Iterator[Pair]:
         edges = neighbors.edges
         for number in range(first, first + len(neighbors)):
             a, b = edges[number % len(edges)]
-            forwards = neighbors.directed or draws.of(self.label, number) % 2
+            forwards = neighbors.directed or stream.of(self.label, number) % 2
             yield (a, b) if forwards else (b, a)
 
 
@@ -227,7 +227,7 @@ class Drawing(Pairing):
         neighbors: Neighbors,  # noqa: ARG002
         round_number: int,  # noqa: ARG002
         first: int,  # noqa: ARG002
-        draws: RandomStream,  # noqa: ARG002
+        stream: RandomStream,  # noqa: ARG002
     ) -> Iterator[Pair]:
         yield from self.told
 

@@ -51,7 +51,7 @@ class Slow(Mind):
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         where = situation.interaction, situation.seat
-        for _ in range(situation.draws.of("latency", *where) % (1 + self.turns)):
+        for _ in range(situation.stream.of("latency", *where) % (1 + self.turns)):
             await asyncio.sleep(0)
         self.under_way -= 1
         return await self.inner.decide(situation)
@@ -267,8 +267,8 @@ class Broken(NodePairing):
 
     label = "broken"
 
-    def pairs(self, neighbors: Any, round_number: int, first: int, draws: Any) -> Any:
-        for number, pair in enumerate(super().pairs(neighbors, round_number, first, draws)):
+    def pairs(self, neighbors: Any, round_number: int, first: int, stream: Any) -> Any:
+        for number, pair in enumerate(super().pairs(neighbors, round_number, first, stream)):
             if round_number == 1 and number == 4:
                 raise PairingError("pairing", self, "it broke", "Mend it.")
             yield pair

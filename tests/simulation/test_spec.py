@@ -33,7 +33,7 @@ from mesa_llm_norms.simulation.spec import Spec
 
 
 def committed_nodes(spec: Spec, run: int = 0) -> dict[Hashable, str]:
-    minds = spec.seat(run).minds
+    minds = spec.initial_state(run).minds_by_node
     return {node: mind.name for node, mind in minds.items() if isinstance(mind, CommittedMind)}
 
 
@@ -56,7 +56,7 @@ def test_a_count_is_placed_exactly_and_the_same_again(
     assert len(chosen) == count
     assert set(chosen) <= set(graph)
     assert chosen == committed_nodes(spec)
-    assert set(spec.seat().minds) == set(graph)
+    assert set(spec.initial_state().minds_by_node) == set(graph)
 
 
 @settings(max_examples=60)
@@ -151,7 +151,7 @@ BAD_COMMITTED: list[Any] = [
 @pytest.mark.parametrize("committed", BAD_COMMITTED, ids=repr)
 def test_what_does_not_say_who_is_committed_is_refused(committed: Any) -> None:
     with pytest.raises(SpecError) as caught:
-        a_spec(committed=committed).seat()
+        a_spec(committed=committed).initial_state()
     assert caught.value.argument == "committed"
     assert caught.value.remedy
 
@@ -160,7 +160,9 @@ def test_what_does_not_say_who_is_committed_is_refused(committed: Any) -> None:
 
 
 def minds_of(**arguments: Any) -> Counter[str]:
-    return Counter(mind.label for mind in a_spec(**arguments).seat().minds.values())
+    return Counter(
+        mind.label for mind in a_spec(**arguments).initial_state().minds_by_node.values()
+    )
 
 
 def test_a_population_is_mixed_by_share_with_the_largest_remainders_rounded_up() -> None:
@@ -188,7 +190,7 @@ def test_every_seat_is_taken_and_nobody_is_a_whole_seat_off(
 ) -> None:
     minds = {CommittedMind("QM"[place % 2]): share for place, share in enumerate(shares)}
     spec = a_spec(graph=nx.cycle_graph(nodes), mind=minds)
-    counted = Counter(id(mind) for mind in spec.seat().minds.values())
+    counted = Counter(id(mind) for mind in spec.initial_state().minds_by_node.values())
     assert counted.total() == nodes
     total = sum(map(Fraction, shares))
     for mind, share in minds.items():
@@ -197,16 +199,19 @@ def test_every_seat_is_taken_and_nobody_is_a_whole_seat_off(
 
 def test_who_has_which_mind_is_drawn_by_the_run() -> None:
     spec = a_spec(mind={UniformMind(): 1, copying("QM"): 1})
-    layouts = {tuple(mind.label for mind in spec.seat(run).minds.values()) for run in range(9)}
+    layouts = {
+        tuple(mind.label for mind in spec.initial_state(run).minds_by_node.values())
+        for run in range(9)
+    }
     assert len(layouts) > 5
-    assert spec.seat(3).minds == spec.seat(3).minds
+    assert spec.initial_state(3).minds_by_node == spec.initial_state(3).minds_by_node
 
 
 def test_minds_by_node_sit_where_they_are_put() -> None:
     other = copying("QM")
     given_: dict[int, Any] = {node: "unbiased" if node % 2 else other for node in range(12)}
     spec = a_spec(mind=given_)
-    assert {node: mind.label for node, mind in spec.seat().minds.items()} == {
+    assert {node: mind.label for node, mind in spec.initial_state().minds_by_node.items()} == {
         node: "unbiased" if node % 2 else "copying" for node in range(12)
     }
     assert len(spec.minds) == 2
@@ -241,7 +246,7 @@ BAD_MINDS: list[Any] = [
 @pytest.mark.parametrize("mind", BAD_MINDS, ids=lambda mind: repr(mind)[:40])
 def test_what_does_not_say_who_has_which_mind_is_refused(mind: Any) -> None:
     with pytest.raises(MindError):
-        a_spec(mind=mind).seat()
+        a_spec(mind=mind).initial_state()
 
 
 # The rest
@@ -337,24 +342,24 @@ def test_a_spec_describes_itself_in_plain_data_and_survives_a_way_to_a_worker(
     assert described["pairing"] == arguments["pairing"]
     again = pickle.loads(pickle.dumps(spec))
     assert again.describe() == described
-    one, other = spec.seat(4), again.seat(4)
+    one, other = spec.initial_state(4), again.initial_state(4)
     assert one.neighbors.neighbours == other.neighbors.neighbours
-    assert [mind.label for mind in one.minds.values()] == [
-        mind.label for mind in other.minds.values()
+    assert [mind.label for mind in one.minds_by_node.values()] == [
+        mind.label for mind in other.minds_by_node.values()
     ]
 
 
 def test_a_random_topology_is_another_in_every_run_and_the_same_in_each() -> None:
     spec = a_spec(graph="watts_strogatz(n=12, k=4, p=0.5)", seed=1)
-    edges = [spec.seat(run).neighbors.edges for run in range(5)]
+    edges = [spec.initial_state(run).neighbors.edges for run in range(5)]
     assert len(set(edges)) == 5
-    assert edges[2] == spec.seat(2).neighbors.edges
+    assert edges[2] == spec.initial_state(2).neighbors.edges
 
 
 def test_the_incumbent_fills_every_memory() -> None:
-    seating = a_spec(incumbent="Q", memory=3).seat()
-    assert seating.start == (("Q", "Q"),) * 3
-    assert a_spec().seat().start == ()
+    initial = a_spec(incumbent="Q", memory=3).initial_state()
+    assert initial.start == (("Q", "Q"),) * 3
+    assert a_spec().initial_state().start == ()
 
 
 def test_minds_in_words_name_their_shares(tmp_path: Path) -> None:
@@ -371,7 +376,10 @@ def test_a_spec_travels_without_the_minds_it_read() -> None:
     spec = Spec(graph="ring(n=6)", mind="llama-3.1-70b-instruct", seed=1)
     assert spec.minds
     assert len(pickle.dumps(spec)) < 5_000
-    assert pickle.loads(pickle.dumps(spec)).seat().minds.keys() == spec.seat().minds.keys()
+    assert (
+        pickle.loads(pickle.dumps(spec)).initial_state().minds_by_node.keys()
+        == spec.initial_state().minds_by_node.keys()
+    )
 
 
 @pytest.mark.parametrize(
@@ -386,8 +394,8 @@ def test_a_spec_travels_without_the_minds_it_read() -> None:
     ],
 )
 def test_numpy_s_arrays_and_numbers_are_taken(arguments: dict[str, Any]) -> None:
-    seating = Spec(**{"graph": "ring(n=6)", "names": "QM", "seed": 1, **arguments}).seat()
-    assert len(seating.minds) == 6
+    initial = Spec(**{"graph": "ring(n=6)", "names": "QM", "seed": 1, **arguments}).initial_state()
+    assert len(initial.minds_by_node) == 6
 
 
 @pytest.mark.parametrize(
@@ -401,4 +409,4 @@ def test_numpy_s_arrays_and_numbers_are_taken(arguments: dict[str, Any]) -> None
 )
 def test_arrays_in_the_place_of_one_value_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(NormsError):
-        Spec(**{"graph": "ring(n=6)", "names": "QM", "seed": 1, **arguments}).seat()
+        Spec(**{"graph": "ring(n=6)", "names": "QM", "seed": 1, **arguments}).initial_state()

@@ -194,7 +194,7 @@ def played_as_on_the_page(setting: Setting, stop: str | None) -> tuple[NamingGam
 def test_the_scene_takes_no_longer_than_a_class_will_watch(scene: Scene) -> None:
     assert 20 <= scene.setting.rounds / scene.speed <= 100
     for setting in scene.settings(1):
-        assert 16 <= len(setting.spec().seat().neighbors) <= 60
+        assert 16 <= len(setting.spec().initial_state().neighbors) <= 60
 
 
 @each
@@ -203,13 +203,17 @@ def test_the_scene_is_free(scene: Scene) -> None:
 
 
 def test_the_two_networks_with_hubs_are_one() -> None:
-    first, second = (setting.spec().seat() for setting in SHIPPED["hubs"].settings(5))
+    first, second = (setting.spec().initial_state() for setting in SHIPPED["hubs"].settings(5))
     assert nx.utils.graphs_equal(first.graph, second.graph)
     assert isinstance(first.graph, nx.Graph)
     degree = dict(first.graph.degree)
     hubs, edge = (
-        [degree[node] for node, mind in seating.minds.items() if mind.label == "committed to M"]
-        for seating in (first, second)
+        [
+            degree[node]
+            for node, mind in initial.minds_by_node.items()
+            if mind.label == "committed to M"
+        ]
+        for initial in (first, second)
     )
     assert len(hubs) == len(edge) == 4
     assert min(hubs) > max(edge)

@@ -254,9 +254,9 @@ class SymmetricMind(Symmetric):
         shares = super().distribution(memory, pool)
         return sharpen(shares, self.sharpness) if self.sharpness != 1 else shares
 
-    def for_run(self, game: Game, draws: RandomStream) -> SymmetricMind:
+    def for_run(self, game: Game, stream: RandomStream) -> SymmetricMind:
         """Return the same of the mind as it is in this run."""
-        mind = self.mind.for_run(game, draws)
+        mind = self.mind.for_run(game, stream)
         if mind is self.mind or not isinstance(mind, Policy):
             return self
         if not isinstance(mind, RecordedMind):
@@ -313,9 +313,9 @@ class FirstChoices(Policy):
         """Return the probability of each name of ``pool``, in its order."""
         return self.rest.distribution(memory, pool) if memory else [self.first[n] for n in pool]
 
-    def for_run(self, game: Game, draws: RandomStream) -> FirstChoices:
+    def for_run(self, game: Game, stream: RandomStream) -> FirstChoices:
         """Return the same with the other mind as it is in this run."""
-        rest = self.rest.for_run(game, draws)
+        rest = self.rest.for_run(game, stream)
         if rest is self.rest or not isinstance(rest, Policy):
             return self
         return FirstChoices(list(self.first.values()), list(self.first), rest)

@@ -30,7 +30,7 @@ from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.provider import Provider
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
-from mesa_llm_norms.simulation.spec import Seating
+from mesa_llm_norms.simulation.spec import InitialState
 
 CLAUDE = "claude-3.5-sonnet"
 
@@ -83,15 +83,15 @@ def nearest(model: str) -> StandIn:
     return StandIn(LLAMAS["3.x" if version == "3" and part else version], True)
 
 
-def offline(seating: Seating) -> Seating:
+def offline(initial: InitialState) -> InitialState:
     """Return a run made ready with every live mind stood in for, the others as they are."""
 
     def put(mind: Mind) -> Mind:
         if not isinstance(mind, LiveMind):
             return mind
-        return _recorded(mind.server.model).for_run(seating.game, seating.draws)
+        return _recorded(mind.server.model).for_run(initial.game, initial.stream)
 
-    return seating._replace(roster=tuple(put(mind) for mind in seating.roster))
+    return initial._replace(minds=tuple(put(mind) for mind in initial.minds))
 
 
 @cache

@@ -22,7 +22,7 @@ from mesa_llm_norms.simulation.ensemble import start_course
 from mesa_llm_norms.simulation.kernel import can_play, invalidate_caches
 from mesa_llm_norms.simulation.pipeline import WINDOW, Planned, plan_rounds
 from mesa_llm_norms.simulation.run import Course
-from mesa_llm_norms.simulation.spec import Seating, Spec
+from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 CALL = -1
 """Stands for a decision that always takes a call; a number from 0 up is that of a prompt."""
@@ -80,23 +80,23 @@ class Replayer:
         self._numbers: dict[tuple[str, Prompt], int] = {}
 
     def replay(
-        self, seating: Seating, rows: Sequence[Interaction], rounds: int, ended: bool
+        self, initial: InitialState, rows: Sequence[Interaction], rounds: int, ended: bool
     ) -> Replay:
         """Return a run with its live minds, given what was played in it.
 
         ``rounds`` is how many could be played at most, and ``ended`` whether the last of the rows
         is where the goal was reached.
         """
-        nodes = len(seating.neighbors)
+        nodes = len(initial.neighbors)
         beyond = WINDOW * nodes if ended else 0
-        plan = plan_rounds(seating.pairing, seating.neighbors, seating.draws, 0, 0, rounds)
+        plan = plan_rounds(initial.pairing, initial.neighbors, initial.stream, 0, 0, rounds)
         planned = list(islice(plan, len(rows) + beyond))
         before = len(self._numbers)
-        asked, waiting = self._ask(seating, rows, planned)
+        asked, waiting = self._ask(initial, rows, planned)
         timeline = _timeline(planned, waiting, nodes)
         after = _timeline(planned[: len(rows)], waiting[: len(rows)], nodes, known=range(before))
         end = timeline.ends[len(rows) - 1] if rows else 0
-        minds = _live_minds(seating)
+        minds = _live_minds(initial)
         for it, start in zip(planned[len(rows) :], timeline.starts[len(rows) :], strict=True):
             if start <= end:
                 for label in self._sampled(minds, it):
@@ -104,11 +104,11 @@ class Replayer:
         return Replay(len(rows), end, after.ends[-1] if rows else 0, asked)
 
     def _ask(
-        self, seating: Seating, rows: Sequence[Interaction], planned: Sequence[Planned]
+        self, initial: InitialState, rows: Sequence[Interaction], planned: Sequence[Planned]
     ) -> tuple[dict[str, Asked], list[Decisions]]:
         """Return what is asked, and what each planned interaction waits for."""
-        game, draws, minds = seating.game, seating.draws, _live_minds(seating)
-        memories: list[Memory] = [seating.start] * len(minds)
+        game, stream, minds = initial.game, initial.stream, _live_minds(initial)
+        memories: list[Memory] = [initial.start] * len(minds)
         step = math.ceil(2 * len(rows) / self._room) | 1
         live = {mind.server.label for mind in minds if mind is not None}
         asked = {
@@ -126,8 +126,8 @@ class Replayer:
                 there = asked[label]
                 prompt = CALL
                 if there.decisions % there.step == 0:
-                    draw = draws.interaction(it.number)[2 + seat]
-                    seen = Situation(game, memories[node], draw, draws, it.number, seat)
+                    draw = stream.interaction(it.number)[2 + seat]
+                    seen = Situation(game, memories[node], draw, stream, it.number, seat)
                     made = mind.prompt(seen)
                     prompt = self._numbers.setdefault((label, made), len(self._numbers))
                     there.prompts.append(prompt)
@@ -188,10 +188,10 @@ def _timeline(
     return _Timeline(starts, ends)
 
 
-def _live_minds(seating: Seating) -> list[LiveMind | None]:
+def _live_minds(initial: InitialState) -> list[LiveMind | None]:
     """Return the live mind on every node, None where there is another."""
-    roster = [mind if isinstance(mind, LiveMind) else None for mind in seating.roster]
-    return [roster[seat] for seat in seating.seats.tolist()]
+    roster = [mind if isinstance(mind, LiveMind) else None for mind in initial.minds]
+    return [roster[seat] for seat in initial.mind_indices.tolist()]
 
 
 MOST = 199
@@ -282,8 +282,8 @@ def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str
     lengths: list[tuple[int, int]] = []
     reached = played = replayed = 0
     for run in range(MOST):
-        seating = spec.seat(run)
-        stand_ins = offline(seating)
+        initial = spec.initial_state(run)
+        stand_ins = offline(initial)
         course, rows = _play(spec, stand_ins, goal, most, replayed < room)
         outcome = course.outcome
         lengths.append((outcome.interactions, outcome.rounds))
@@ -291,7 +291,7 @@ def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str
         played += outcome.interactions
         if rows is not None:
             whole = len(rows) == outcome.interactions
-            replay = replayer.replay(seating, rows, most, course.reached and whole)
+            replay = replayer.replay(initial, rows, most, course.reached and whole)
             replays.append(replay)
             replayed += sum(it.decisions for it in replay.asked.values())
         if _enough(run + 1, played, stand_ins):
@@ -301,14 +301,14 @@ def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str
 
 
 def _play(
-    spec: Spec, seating: Seating, goal: Goal, most: int, keep: bool
+    spec: Spec, initial: InitialState, goal: Goal, most: int, keep: bool
 ) -> tuple[Course, list[Interaction] | None]:
     """Play a run; return it and, if wanted, its first interactions, nearly always all of them."""
-    course = start_course(spec, seating, "auto")
+    course = start_course(spec, initial, "auto")
     course.aim(goal)
     rows = None
     if keep:
-        kept = min(most, max(1, KEPT // len(seating.neighbors)))
+        kept = min(most, max(1, KEPT // len(initial.neighbors)))
         course.play(kept)
         rows, most = course.rows, most - kept
     if most > 0 and not course.reached:
@@ -316,11 +316,11 @@ def _play(
     return course, rows
 
 
-def _enough(runs: int, interactions: int, seating: Seating) -> bool:
+def _enough(runs: int, interactions: int, initial: InitialState) -> bool:
     """Whether so many runs do, with so many interactions together."""
-    game = seating.game
+    game = initial.game
     few = len(game.pool) ** (2 * game.memory) <= FEW_MEMORIES
-    quick = few and bool(can_play(seating.roster, seating.pairing))
+    quick = few and bool(can_play(initial.minds, initial.pairing))
     enough = INTERACTIONS[quick] * 10 / max(10, len(game.pool))
     if runs < LEAST:
         enough *= FACTOR

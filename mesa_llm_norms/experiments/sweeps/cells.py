@@ -285,8 +285,8 @@ class MindsGame:
     @cached_property
     def _ready(self) -> tuple[int, bool]:
         """The number of agents, and whether the kernel can play them; the graph is not kept."""
-        seating = replace(self.spec, graph=load_graph(self.spec.graph)).seat()
-        return len(seating.neighbors), bool(can_play(seating.roster, seating.pairing))
+        initial = replace(self.spec, graph=load_graph(self.spec.graph)).initial_state()
+        return len(initial.neighbors), bool(can_play(initial.minds, initial.pairing))
 
     def prepare(self) -> int:
         """Make run 0 ready, and return the number of agents."""

@@ -25,7 +25,7 @@ from mesa_llm_norms.experiments.tipping.interventions import (
     play_trials,
     read_trials,
 )
-from mesa_llm_norms.experiments.tipping.question import Legs, Plan, TwoLegs, play_seated
+from mesa_llm_norms.experiments.tipping.question import Legs, Plan, TwoLegs, play_from
 from mesa_llm_norms.experiments.tipping.tip import RESAMPLES, Progress, explore, tell
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.settings import LLMSettings
@@ -182,7 +182,7 @@ def _row(
     known = table["lasts"].dropna()
     lasts = tell(int(known.astype(bool).sum()), len(known), level).estimate
     cost = one.cost(base)
-    agents = len(base.seat().neighbors)
+    agents = len(base.initial_state().neighbors)
     return {
         "intervention": one.label,
         "runs": runs,
@@ -260,7 +260,7 @@ def _second_leg(spec: Spec, legs: Legs, flipped: int, llm: LLMSettings) -> list[
 
 
 def _stand_ins(spec: Spec, runs: range, legs: Legs) -> list[TwoLegs]:
-    return [play_seated(spec, offline(spec.seat(run)), run, legs) for run in runs]
+    return [play_from(spec, offline(spec.initial_state(run)), run, legs) for run in runs]
 
 
 def _nothing_live(spec: Spec) -> MindError:

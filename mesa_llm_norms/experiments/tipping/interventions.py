@@ -120,9 +120,9 @@ class Intervention:
         """Return the spec for one run, its edges rewired if that is part of it."""
         if not self.rewired:
             return spec
-        draws = RandomStream(spec.seed, run)
-        graph = read_graph(spec.graph, draws.generator("graph"))
-        return replace(spec, graph=rewire(graph, self.rewired, draws.generator("rewired"))[0])
+        stream = RandomStream(spec.seed, run)
+        graph = read_graph(spec.graph, stream.generator("graph"))
+        return replace(spec, graph=rewire(graph, self.rewired, stream.generator("rewired"))[0])
 
     def cost(self, spec: Spec) -> Cost:
         """Return what it costs in a population of this spec, as before the intervention."""

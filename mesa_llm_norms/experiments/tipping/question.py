@@ -30,7 +30,7 @@ from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.ensemble import Seat, load_graph, start_course
 from mesa_llm_norms.simulation.kernel import Kernel, check_engine
 from mesa_llm_norms.simulation.run import Course
-from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Seating, Spec
+from mesa_llm_norms.simulation.spec import STUDY_GRAPH, InitialState, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
@@ -77,24 +77,24 @@ class TwoLegs(NamedTuple):
 
 def play_legs(spec: Spec, run: int, legs: Legs, client: LLMClient | None = None) -> TwoLegs:
     """Play one run of a spec; calls to live minds are made by ``client``."""
-    seating = spec.seat(run)
+    initial = spec.initial_state(run)
     if client is not None:
-        seating = seating._replace(roster=client.attend(seating.roster))
-    return play_seated(spec, seating, run, legs, client)
+        initial = initial._replace(minds=client.attend(initial.minds))
+    return play_from(spec, initial, run, legs, client)
 
 
-def play_seated(
-    spec: Spec, seating: Seating, run: int, legs: Legs, client: LLMClient | None = None
+def play_from(
+    spec: Spec, initial: InitialState, run: int, legs: Legs, client: LLMClient | None = None
 ) -> TwoLegs:
     """Play a run that is made ready."""
-    engine = start_course(spec, seating, legs.engine, client).engine
+    engine = start_course(spec, initial, legs.engine, client).engine
     course = Course(engine, (legs.name,))
     course.aim(Goal("flipped", WINDOW))
     course.play(legs.rounds, keep=False)
     first = course.outcome
     lasts: bool | None = None
     if first.flipped and legs.after:
-        _release(cast(Engine | Kernel, engine), seating)
+        _release(cast(Engine | Kernel, engine), initial)
         course.aim(Goal(None, WINDOW))
         course.play(legs.after, keep=False)
         lasts = course.outcome.winner == legs.name
@@ -103,19 +103,21 @@ def play_seated(
     )
 
 
-def _release(engine: Engine | Kernel, seating: Seating) -> None:
+def _release(engine: Engine | Kernel, initial: InitialState) -> None:
     """Give everybody the mind that decides where nobody is committed, memories as they are."""
     if isinstance(engine, Engine):
-        minds = seating.minds_at(seating.uncommitted).values()
+        minds = initial.uncommitted_by_node.values()
         for player, mind in zip(engine.players, minds, strict=True):
             cast(Seat, player).mind = mind
         return
-    automaton, pool = engine.automaton, seating.game.pool
+    automaton, pool = engine.automaton, initial.game.pool
     names = engine.names_held.tolist()
-    for place in np.flatnonzero(seating.seats != seating.uncommitted).tolist():
+    for place in np.flatnonzero(initial.mind_indices != initial.uncommitted_indices).tolist():
         memory = automaton.memory(int(engine.states[place]))
         name = pool[names[place]] if names[place] >= 0 else None
-        engine.states[place] = automaton.state(int(seating.uncommitted[place]), memory, name)
+        engine.states[place] = automaton.state(
+            int(initial.uncommitted_indices[place]), memory, name
+        )
 
 
 class Direction(NamedTuple):
@@ -144,7 +146,7 @@ class Question:
     @cached_property
     def agents(self) -> int:
         """How many agents there are, committed ones among them."""
-        return len(self.base.seat().neighbors)
+        return len(self.base.initial_state().neighbors)
 
     def spec(self, committed: int) -> Spec:
         """Return the spec with so many committed agents."""

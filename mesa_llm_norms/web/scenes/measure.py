@@ -81,12 +81,12 @@ def play_setting(
     for run, (held, rounds, interactions, converged) in enumerate(
         zip(ensemble.held, *played, strict=True)
     ):
-        seating = spec.seat(run)
-        if seating.graph is not graph:
-            graph, groups = seating.graph, communities(to_networkx(seating.graph))
-        nodes, pool = seating.neighbors.nodes, seating.game.pool
+        initial = spec.initial_state(run)
+        if initial.graph is not graph:
+            graph, groups = initial.graph, communities(to_networkx(initial.graph))
+        nodes, pool = initial.neighbors.nodes, initial.game.pool
         names = [pool[code] if code >= 0 else None for code in held.tolist()]
-        minds = seating.minds.items()
+        minds = initial.minds_by_node.items()
         yield read_result(
             groups,
             pool,

@@ -213,15 +213,15 @@ def foresee(setting: Setting) -> tuple[Possible, bool]:
     """
     try:
         spec = setting.spec()
-        seating = spec.seat()
+        initial = spec.initial_state()
     except NormsError as error:
         problem, remedy = getattr(error, "problem", str(error)), getattr(error, "remedy", SEE)
         argument = getattr(error, "argument", "")
         said = f"{argument}: {problem}" if argument else problem
         raise SpecError("setting", setting, f"it cannot be played: {said}", remedy) from error
-    groups = communities(to_networkx(seating.graph))
+    groups = communities(to_networkx(initial.graph))
     known = Possible(
-        seating.game.pool, len(seating.neighbors), spec.committed_names, setting.rounds
+        initial.game.pool, len(initial.neighbors), spec.committed_names, setting.rounds
     )
     return known, len(groups) > 1
 
