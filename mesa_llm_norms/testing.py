@@ -89,7 +89,7 @@ def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: 
         for pair in drawn:
             if not neighbors.joins(pair):
                 raise _misdrawn(
-                    pairing, f"it drew {pair!r}, which is not an edge", "Use neighbors.neighbours."
+                    pairing, f"it drew {pair!r}, which is not an edge", "Draw from neighbors.of(i) or neighbors.edges."
                 )
         first += len(drawn)
 

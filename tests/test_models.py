@@ -35,7 +35,7 @@ from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
-from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.simulation.pairing import NodePairing
 from mesa_llm_norms.testing import check_pairing
@@ -132,7 +132,7 @@ def test_the_naming_game_runs_as_its_readme_says() -> None:
 def test_all_topologies_have_as_many_agents() -> None:
     assert len(topologies.TOPOLOGIES) >= 12
     for graph in topologies.TOPOLOGIES.values():
-        assert size(read_graph(graph, random.Random(1)))[0] == topologies.AGENTS
+        assert graph_size(read_graph(graph, random.Random(1)))[0] == topologies.AGENTS
 
 
 def made_up_rounds(*runs: list[float]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import load_mind, mind_names
-from mesa_llm_norms.networks.adjacency import Graph, Neighbors, is_directed, size, to_networkx
+from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size, is_directed, to_networkx
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.networks.registry import topologies as known_topologies
 from mesa_llm_norms.networks.validation import check_graph, parts
@@ -205,7 +205,7 @@ def measure(graph: Graph) -> dict[str, Any]:
 
     The diameter is that of the largest part, edge directions ignored.
     """
-    nodes, edges = size(graph)
+    nodes, edges = graph_size(graph)
     degrees = Neighbors(graph).degrees
     separate = parts(graph)
     plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _EXACT else None
@@ -251,7 +251,7 @@ def _draw(graph: Graph, path: Path) -> None:
 
     if path.suffix.lower() not in (".png", ".svg"):
         raise typer.BadParameter("--draw takes a file that ends in .png or .svg.")
-    if size(graph)[0] > plots.MOST_NODES:
+    if graph_size(graph)[0] > plots.MOST_NODES:
         raise typer.BadParameter(f"--draw takes graphs of at most {plots.MOST_NODES:,} nodes.")
     with new_file(path, "draw") as hidden:
         plots.write_figure(plots.plot_graph(to_networkx(graph)), hidden)

@@ -6,7 +6,7 @@ trajectory on every engine, in any process, at any concurrency and after a crash
 The definition, which every engine shares (all arithmetic modulo 2**64)::
 
     key         = mix(mix(seed) + run * GOLDEN)
-    node, neighbour = halves of mix(key + (2 t + 1) * GOLDEN)     (high 32 bits, low 32 bits)
+    node, neighbor = halves of mix(key + (2 t + 1) * GOLDEN)     (high 32 bits, low 32 bits)
     seat 0, seat 1  = halves of mix(key + (2 t + 2) * GOLDEN)
 
 where ``t`` is the interaction's number in its run and ``mix`` the finaliser of splitmix64 (Steele,
@@ -46,7 +46,7 @@ class InteractionDraws(NamedTuple):
     """The four 32-bit draws of one interaction: two plan the pair, one is each seat's choice."""
 
     node: int
-    neighbour: int
+    neighbor: int
     seat_a: int
     seat_b: int
 

@@ -12,10 +12,10 @@ from mesa_llm_norms.networks import generators as _generators  # noqa: F401  reg
 from mesa_llm_norms.networks.adjacency import (
     Adjacency,
     Graph,
+    graph_size,
     is_directed,
     is_sparse,
     read_adjacency,
-    size,
     to_networkx,
 )
 from mesa_llm_norms.networks.graph_files import (
@@ -54,6 +54,7 @@ __all__ = [
     "check_graph",
     "check_size",
     "find_topology",
+    "graph_size",
     "is_directed",
     "is_random",
     "is_sparse",
@@ -63,7 +64,6 @@ __all__ = [
     "read_file",
     "read_graph",
     "read_topology",
-    "size",
     "to_networkx",
     "topologies",
     "topology",

@@ -179,11 +179,7 @@ def connected_caveman(cliques: int = 4, size: int = 6) -> nx.Graph[Any]:
     p_out=_CHANCE,
 )
 def stochastic_block(
-    sizes: tuple[int, ...] = (12, 12),
-    p_in: float = 0.5,
-    p_out: float = 0.05,
-    *,
-    rng: random.Random,
+    sizes: tuple[int, ...] = (12, 12), p_in: float = 0.5, p_out: float = 0.05, *, rng: random.Random
 ) -> nx.Graph[Any]:
     """Communities: a pair is tied with probability p_in inside one, p_out across two.
 

@@ -23,7 +23,13 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import networkx as nx
 
 from mesa_llm_norms.errors import SpecError, TopologyError
-from mesa_llm_norms.networks.adjacency import Graph, is_connected, is_sparse, read_adjacency, size
+from mesa_llm_norms.networks.adjacency import (
+    Graph,
+    graph_size,
+    is_connected,
+    is_sparse,
+    read_adjacency,
+)
 from mesa_llm_norms.validation import read_whole
 
 MAX_TEXT = 500
@@ -240,7 +246,7 @@ class Topology:
             if not self.connect_by or is_connected(graph):
                 return graph
             draws += 1
-            drawn += sum(size(graph))
+            drawn += sum(graph_size(graph))
         raise ValueError(f"no connected graph in {draws} draws; raise {self.connect_by}")
 
 

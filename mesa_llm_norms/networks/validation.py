@@ -15,8 +15,8 @@ from mesa_llm_norms.errors import GraphError, GraphWarning, some
 from mesa_llm_norms.networks.adjacency import (
     Adjacency,
     Graph,
+    component_numbers,
     is_sparse,
-    part_numbers,
     read_adjacency,
 )
 
@@ -57,7 +57,7 @@ def parts(graph: Graph) -> list[list[Any]]:
     """Return the nodes of each connected part, largest part first, nodes in the graph's order."""
     graph = _read(graph)
     if not isinstance(graph, nx.Graph):
-        numbers = part_numbers(graph)
+        numbers = component_numbers(graph)
         ends = np.cumsum(np.bincount(numbers))
         found = np.split(np.argsort(numbers, kind="stable"), ends[:-1])
         in_order = sorted(nodes.tolist() for nodes in found if len(nodes))

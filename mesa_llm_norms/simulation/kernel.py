@@ -374,11 +374,11 @@ class Kernel:
         elif isinstance(self.pairing, EdgePairing):
             mode = loops.EDGE
             tails, heads = neighbors.tails.view(np.uint32), neighbors.heads.view(np.uint32)
-            edge_steps = neighbors.edge_weights
+            edge_steps = neighbors.cumulative_edge_weights
         else:
             starts, indices = neighbors.starts.view(np.uint32), neighbors.indices.view(np.uint32)
             indptr = neighbors.indptr.view(np.uint64)
-            near = neighbors.neighbor_weights
+            near = neighbors.cumulative_weights
         directed = neighbors.directed
         return (
             loops.Pairs(mode, directed, starts, indptr, indices, near, tails, heads, edge_steps),

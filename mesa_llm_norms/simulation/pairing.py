@@ -55,16 +55,15 @@ class NodePairing(Pairing):
         stream: RandomStream,
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
-        initiators, neighbours = neighbors.initiators, neighbors.neighbours
-        shares = neighbors.shares
+        initiators, weighted = neighbors.initiators, neighbors.weights is not None
         for number in range(first, first + len(neighbors)):
             drawn = stream.interaction(number)
             a = initiators[index_of(drawn.node, len(initiators))]
-            others = neighbours[a]
-            if shares:
-                yield a, others[bisect_right(shares[a], drawn.neighbour)]
+            others = neighbors.of(a)
+            if weighted:
+                yield a, others[bisect_right(neighbors.cumulative_weights_of(a), drawn.neighbor)]
             else:
-                yield a, others[index_of(drawn.neighbour, len(others))]
+                yield a, others[index_of(drawn.neighbor, len(others))]
 
 
 class EdgePairing(Pairing):
@@ -84,16 +83,16 @@ class EdgePairing(Pairing):
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
         edges = neighbors.edges
-        weighted = neighbors.strengths is not None
+        weighted = neighbors.weights is not None
         for number in range(first, first + len(neighbors)):
             drawn = stream.interaction(number)
             place = (
-                bisect_right(neighbors.edge_shares, drawn.node)
+                bisect_right(neighbors.cumulative_edge_weights, drawn.node)
                 if weighted
                 else index_of(drawn.node, len(edges))
             )
             a, b = edges[place]
-            yield (a, b) if neighbors.directed or drawn.neighbour >> 31 else (b, a)
+            yield (a, b) if neighbors.directed or drawn.neighbor >> 31 else (b, a)
 
 
 class MatchingPairing(Pairing):
@@ -130,8 +129,8 @@ class MatchingPairing(Pairing):
         """Return the order in which the edges come, and which end of each would play first."""
         hashed = mix_array(stream.of("matching", round_number), len(neighbors.tails))
         arrival = -np.log((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54)
-        if neighbors.edge_strengths is not None:
-            arrival /= neighbors.edge_strengths
+        if neighbors.edge_weights is not None:
+            arrival /= neighbors.edge_weights
         order = np.argsort(arrival, kind="stable")
         if neighbors.directed:
             return order, neighbors.tails, neighbors.heads
@@ -181,6 +180,6 @@ def checked_pairs(
                 "pairing",
                 pair,
                 f"{pairing!r} drew the pair {pair!r}, which is not an edge",
-                "Draw pairs from neighbors.neighbours.",
+                "Draw pairs from neighbors.of(i) or neighbors.edges.",
             )
         yield pair

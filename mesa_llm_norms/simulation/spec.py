@@ -20,7 +20,7 @@ from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
-from mesa_llm_norms.networks.adjacency import Graph, Neighbors, size
+from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
 from mesa_llm_norms.networks.graph_files import is_random, read_graph
 from mesa_llm_norms.networks.placement import describe_committed, place_committed, read_committed
 from mesa_llm_norms.networks.validation import check_graph
@@ -197,7 +197,7 @@ class Spec:
         """The graph in words: what was given, or how large it is."""
         if isinstance(self.graph, (str, Path)):
             return str(self.graph)
-        nodes, edges = size(read_graph(self.graph, random.Random()))
+        nodes, edges = graph_size(read_graph(self.graph, random.Random()))
         return f"{nodes} nodes, {edges} edges"
 
     @property

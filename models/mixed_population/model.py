@@ -68,10 +68,10 @@ class LateBridge(Pairing):
         for number in range(first, first + len(neighbors)):
             drawn = stream.interaction(number)
             a = index_of(drawn.node, len(neighbors))
-            others: Sequence[int] = neighbors.neighbours[a]
+            others: Sequence[int] = neighbors.of(a)
             if closed:
                 others = [b for b in others if (a < self.size) == (b < self.size)]
-            yield a, others[index_of(drawn.neighbour, len(others))]
+            yield a, others[index_of(drawn.neighbor, len(others))]
 
 
 def two_groups(size: int, bridges: int) -> nx.Graph[int]:

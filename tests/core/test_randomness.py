@@ -90,7 +90,7 @@ def columns(seed: int, run: int, count: int = 2**16) -> Any:
     return interaction_draws(RandomStream(seed, run).key, 0, count)
 
 
-@pytest.mark.parametrize("which", range(4), ids=["node", "neighbour", "seat a", "seat b"])
+@pytest.mark.parametrize("which", range(4), ids=["node", "neighbor", "seat a", "seat b"])
 def test_each_draw_is_uniform(which: int) -> None:
     """Chi-square on 256 high and 256 low parts; false alarms one in a million each."""
     drawn = columns(1, 0)[which].astype(np.int64)

@@ -16,7 +16,7 @@ from strategies import bad_graph_files, graph_files, graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
 from mesa_llm_norms.networks import graph_files as files
-from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.graph_files import FORMATS, read_file
 from mesa_llm_norms.networks.validation import check_graph
 
@@ -358,4 +358,4 @@ def test_damaged_files_give_errors_of_this_package_or_a_graph(
             check_graph(graph)
         except (FileFormatError, GraphError):
             return
-    assert size(graph)[0] >= 2
+    assert graph_size(graph)[0] >= 2

@@ -24,7 +24,7 @@ from mesa_llm_norms.errors import TopologyError
 from mesa_llm_norms.networks import generators as catalogue
 from mesa_llm_norms.networks import generators as large
 from mesa_llm_norms.networks import registry
-from mesa_llm_norms.networks.adjacency import Adjacency, read_adjacency, size
+from mesa_llm_norms.networks.adjacency import Adjacency, graph_size, read_adjacency
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.networks.registry import (
     MAX_SPARSE_EDGES,
@@ -268,7 +268,7 @@ def test_above_ten_thousand_nodes_a_topology_is_a_connected_sparse_array(text: s
     drawn: Any = [read_graph(text, rng(seed)) for seed in (1, 1, 2)]
     assert_canonical(drawn[0])
     check_graph(drawn[0])
-    assert size(drawn[0])[0] in (10_001, 10_002, 10_100)
+    assert graph_size(drawn[0])[0] in (10_001, 10_002, 10_100)
     assert not (drawn[0] != drawn[1]).nnz
     takes_rng = next(it.takes_rng for it in topologies() if text.startswith(it.name))
     assert bool((drawn[0] != drawn[2]).nnz) == takes_rng

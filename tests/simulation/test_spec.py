@@ -343,7 +343,7 @@ def test_a_spec_describes_itself_in_plain_data_and_survives_a_way_to_a_worker(
     again = pickle.loads(pickle.dumps(spec))
     assert again.describe() == described
     one, other = spec.initial_state(4), again.initial_state(4)
-    assert one.neighbors.neighbours == other.neighbors.neighbours
+    assert one.neighbors.edges == other.neighbors.edges
     assert [mind.label for mind in one.minds_by_node.values()] == [
         mind.label for mind in other.minds_by_node.values()
     ]

@@ -162,10 +162,10 @@ def _digest(thing: Any) -> str:
     import random
 
     neighbors = Neighbors(read_graph(thing, random.Random(0)))
-    strengths = b"" if neighbors.strengths is None else neighbors.strengths.tobytes()
+    weights = b"" if neighbors.weights is None else neighbors.weights.tobytes()
     names = neighbors.nodes
     nodes = repr(names) if isinstance(names, range) else "\n".join(map(repr, names))
-    arrays = neighbors.indptr.tobytes() + neighbors.indices.tobytes() + strengths
+    arrays = neighbors.indptr.tobytes() + neighbors.indices.tobytes() + weights
     return _hash(nodes.encode("utf-8", "backslashreplace") + bytes([neighbors.directed]) + arrays)
 
 

@@ -18,7 +18,7 @@ from mesa_llm_norms.core.files import read_text
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, MindsGame, describe
-from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.graph_files import names_file, read_graph
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.registry import fill, is_open
@@ -123,7 +123,7 @@ def label(argument: str, value: Any) -> Label:
     if argument == "graph":
         import random
 
-        return "{} nodes, {} edges".format(*size(read_graph(value, random.Random(0))))
+        return "{} nodes, {} edges".format(*graph_size(read_graph(value, random.Random(0))))
     return str(getattr(value, "label", value))
 
 

@@ -26,7 +26,7 @@ from mesa_llm_norms.experiments.tipping.question import (
 from mesa_llm_norms.experiments.tipping.tip import OnProgress, Progress, adding_up
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.networks.adjacency import size
+from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.graph_files import read_graph
 from mesa_llm_norms.networks.placement import PLACEMENTS
@@ -126,7 +126,7 @@ class Intervention:
 
     def cost(self, spec: Spec) -> Cost:
         """Return what it costs in a population of this spec, as before the intervention."""
-        agents, edges = size(read_graph(spec.graph, RandomStream(spec.seed).generator("graph")))
+        agents, edges = graph_size(read_graph(spec.graph, RandomStream(spec.seed).generator("graph")))
         everybody = self.memory is not None and self.memory != spec.memory
         others = round(self.other_share * agents)
         touched = agents if everybody else min(agents, self.committed + others)
