@@ -1,4 +1,4 @@
-"""The classical (minimal) naming game of Baronchelli et al. (2006): a baseline to trust.
+"""The classical (minimal) naming game of Baronchelli et al. (2006), as a baseline.
 
 Agents have inventories of words instead of minds; see ``classical.game`` for the rules::
 
@@ -9,14 +9,10 @@ Agents have inventories of words instead of minds; see ``classical.game`` for th
     run_classical(graph="ring(n=24)", runs=100, rng=7).runs
 """
 
-from mesa_llm_norms.classical.engine import (
-    ClassicalAgent,
-    ClassicalEnsemble,
-    ClassicalRound,
-    run_classical,
-)
-from mesa_llm_norms.classical.game import ClassicalOutcome, ClassicalSpec, Talker, Utterance
-from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.classical.engine import ClassicalRound
+from mesa_llm_norms.classical.ensemble import ClassicalEnsemble, run_classical
+from mesa_llm_norms.classical.game import ClassicalOutcome, ClassicalSpec, Player, Utterance
+from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 
 __all__ = [
     "ClassicalAgent",
@@ -25,7 +21,7 @@ __all__ = [
     "ClassicalOutcome",
     "ClassicalRound",
     "ClassicalSpec",
-    "Talker",
+    "Player",
     "Utterance",
     "run_classical",
 ]

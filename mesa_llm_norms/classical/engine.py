@@ -1,112 +1,66 @@
-"""The agents of the classical game: one on each node, with an inventory of words.
+"""The two engines of the classical game: plain Python, and the compiled kernel.
 
-Playing the classical game in plain Python: the reference that the compiled loop is held to.
-
-The classical game compiled: agents packed into arrays, played, and unpacked.
-
-Many runs of the classical game: compiled, without Mesa agents, in any number of processes.
+``ClassicalEngine`` is the reference: it has agents talk to each other, one interaction at a time.
+``ClassicalKernel`` plays the same game on agents packed into arrays. Both keep a ``WordTally`` and
+give the same rows.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from mesa.discrete_space import Cell
 from numpy.typing import NDArray
 
 from mesa_llm_norms.classical.game import (
-    DEFAULT_GRAPH,
     PAIRINGS,
-    ClassicalOutcome,
-    ClassicalSeating,
-    ClassicalSpec,
+    ClassicalInitialState,
+    Player,
     Rules,
-    Talker,
     Utterance,
-    check_until,
-    invention,
 )
-from mesa_llm_norms.core.compiled import is_loaded, load
+from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.core.stopping import MOST, read_rounds
-from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.network_model import NodeAgent
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.simulation.ensemble import Progress, batch_size, load_graph
-from mesa_llm_norms.simulation.kernel import check_engine
-from mesa_llm_norms.simulation.workers import Shared, answers
-from mesa_llm_norms.validation import read_seed, read_whole
 
-if TYPE_CHECKING:
-    from mesa_llm_norms.classical.model import ClassicalGame
+CAPACITY = 14
+"""Words an agent has room for at first; with their number and its name they fill a cache line."""
 
+MAX_INTERACTIONS_PER_CALL = 2**23
+"""Interactions after which a call returns, so that an interrupt is noticed within a second."""
 
-class ClassicalAgent(NodeAgent, Talker):
-    """An agent that plays the classical naming game from a fixed node.
-
-    Subclasses may override ``utter``, ``hear`` and ``agree``; the game is then played in plain
-    Python.
-    """
-
-    model: ClassicalGame
-
-    def __init__(
-        self,
-        model: ClassicalGame,
-        cell: Cell,
-        inventory: tuple[str, ...] = (),
-        committed: str | None = None,
-    ) -> None:
-        if committed is not None:
-            model.rules.check_word("committed", committed)
-            inventory = (committed,)
-        super().__init__(model, cell)
-        self.invention = invention(model.newcomer())
-        self._inventory = tuple(dict.fromkeys(inventory))
-        self._committed = committed
-
-    @property
-    def inventory(self) -> tuple[str, ...]:
-        """The words it holds, in the order it took them in; read-only."""
-        self.model.settle()
-        return self._inventory
-
-    @property
-    def name(self) -> str | None:
-        """The word it last uttered or agreed on, None before that."""
-        self.model.settle()
-        return self._name
-
-    def update(self, inventory: tuple[str, ...], name: str | None) -> None:
-        """Take over what happened in the compiled loop."""
-        self._inventory = inventory
-        self._name = name
+MAX_ROUNDS_PER_CALL = 4_096
 
 
 class ClassicalRound(NamedTuple):
-    """One population round in numbers, as things stood when it ended."""
+    """The numbers of one population round, as they were at its end.
+
+    Attributes
+    ----------
+    number
+        The round, from 0.
+    interactions
+        Interactions played in the run so far.
+    total_words
+        The sizes of all inventories, summed.
+    distinct_words
+        How many different words are held.
+    success_rate
+        Share of the round's interactions in which the hearer had the word.
+    """
 
     number: int
     interactions: int
-    """How many had been played in the run."""
     total_words: int
-    """The sizes of all inventories, added up."""
     distinct_words: int
-    """How many different words somebody held."""
     success_rate: float
-    """Share of the round's interactions in which the hearer had the word."""
 
 
 @dataclass(slots=True)
-class Tally:
+class WordTally:
     """How far a run has come, and the most words there have been.
 
     ``peak_time`` is the number of interactions after which there first were ``peak_words``.
@@ -119,140 +73,90 @@ class Tally:
     peak_words: int = 0
     peak_time: int = 0
 
-    def count(self, held: Counter[str]) -> None:
-        """Take in how many agents hold each word."""
-        self.total_words, self.distinct_words = held.total(), len(held)
-        if self.total_words > self.peak_words:
-            self.peak_words, self.peak_time = self.total_words, self.interactions
+    def count(self, total_words: int, distinct_words: int) -> None:
+        """Take in how many words there are."""
+        self.total_words, self.distinct_words = total_words, distinct_words
+        if total_words > self.peak_words:
+            self.peak_words, self.peak_time = total_words, self.interactions
 
 
-class PlainEngine:
-    """Plays rounds among ``players``, who sit on ``neighbors.nodes`` in this order."""
+class ClassicalEngine:
+    """Plays rounds in plain Python among ``players``, one for each of ``neighbors.nodes``."""
 
     def __init__(
         self,
         rules: Rules,
         neighbors: Neighbors,
-        players: Sequence[Talker],
-        draws: RandomStream,
-        tally: Tally,
+        players: Sequence[Player],
+        stream: RandomStream,
+        tally: WordTally,
     ) -> None:
         self.rules = rules
         self.neighbors = neighbors
         self.players = players
-        self.draws = draws
+        self.stream = stream
         self.tally = tally
         self.rows: list[Utterance] = []
         """The interactions of the last round."""
 
     def play_round(self, to_consensus: bool) -> ClassicalRound | None:
-        """Play N interactions, fewer ``to_consensus``, and none where that is there already.
+        """Play N interactions, or fewer if consensus comes first and is to end the run.
 
-        Returns the round in numbers, None if nothing was played.
+        Returns the round in numbers, None if there was nothing to play.
         """
-        rules, players, tally, draws = self.rules, self.players, self.tally, self.draws
+        rules, players, tally, stream = self.rules, self.players, self.tally, self.stream
         nodes, number = self.neighbors.nodes, tally.rounds
         held = words_held(players)
-        tally.count(held)
+        tally.count(held.total(), len(held))
         self.rows = []
-        for a, b in rules.pairs(self.neighbors, tally.interactions, draws):
+        for a, b in rules.pairs(self.neighbors, tally.interactions, stream):
             if to_consensus and is_consensus(held, len(players)):
                 break
             speaker, hearer = players[a], players[b]
             before = speaker.inventory, hearer.inventory
-            drawn = draws.interaction(tally.interactions)
-            word = speaker.utter(drawn.seat_a, rules.invented(speaker, drawn.seat_b))
+            draws = stream.interaction(tally.interactions)
+            word = speaker.utter(draws.seat_a, rules.invented(speaker, draws.seat_b))
             matched = hearer.hear(word)
             if matched:
                 speaker.agree(word)
                 hearer.agree(word)
-            _recount(held, before, (speaker.inventory, hearer.inventory))
+            for old, new in zip(before, (speaker.inventory, hearer.inventory), strict=True):
+                if old is not new:
+                    _recount(held, old, new)
             self.rows.append(
-                Utterance(draws.run, tally.interactions, number, nodes[a], nodes[b], word, matched)
+                Utterance(stream.run, tally.interactions, number, nodes[a], nodes[b], word, matched)
             )
             tally.interactions += 1
-            tally.count(held)
+            tally.count(held.total(), len(held))
         if not self.rows:
             return None
         tally.rounds += 1
-        matches = sum(row.matched for row in self.rows)
+        success_rate = sum(row.matched for row in self.rows) / len(self.rows)
         return ClassicalRound(
-            number,
-            tally.interactions,
-            tally.total_words,
-            tally.distinct_words,
-            matches / len(self.rows),
+            number, tally.interactions, tally.total_words, tally.distinct_words, success_rate
         )
 
 
-def words_held(players: Iterable[Talker]) -> Counter[str]:
+def words_held(players: Iterable[Player]) -> Counter[str]:
     """Return how many agents hold each word."""
     return Counter(word for player in players for word in player.inventory)
 
 
 def is_consensus(held: Counter[str], agents: int) -> bool:
-    """Whether everybody holds the same one word, and nothing else."""
+    """Return whether all agents hold the same single word."""
     return len(held) == 1 and held.total() == agents
 
 
-def _recount(
-    held: Counter[str], before: Iterable[tuple[str, ...]], after: Iterable[tuple[str, ...]]
-) -> None:
-    for old, new in zip(before, after, strict=True):
-        if old is new:
-            continue
-        held.update(new)
-        for word in old:
-            held[word] -= 1
-            if not held[word]:
-                del held[word]
+def _recount(held: Counter[str], old: Iterable[str], new: Iterable[str]) -> None:
+    held.update(new)
+    for word in old:
+        held[word] -= 1
+        if not held[word]:
+            del held[word]
 
 
-CAPACITY = 14
-"""Words an agent has room for at first; with its size and its name that fills a cache line."""
-
-
-MOST_AT_ONCE = 2**23
-"""Interactions after which a call comes back, so that an interrupt is noticed within a second."""
-
-
-_ROUNDS_AT_ONCE = 4_096
-
-
-WORTH_LOADING = 200
-"""Agents from which on ``auto`` loads the compiled loop where it is not loaded yet."""
-
-
-_BYPASSED = ("utter", "hear", "agree", "inventory", "name", "committed")
-
-
-def wants_kernel(engine: str, players: Sequence[ClassicalAgent]) -> bool:
-    """Return whether ``engine`` means the kernel for these agents.
-
-    Raises ``SpecError`` where it does and the kernel would bypass what one of them does itself.
-    """
-    check_engine(engine)
-    bypassed = next((found for kind in set(map(type, players)) for found in _overrides(kind)), None)
-    if engine == "kernel" and bypassed:
-        raise SpecError(
-            "engine",
-            engine,
-            f"the kernel would bypass {bypassed}",
-            'Use engine="python", or "auto".',
-        )
-    large = len(players) >= WORTH_LOADING or is_loaded("inventories")
-    return engine == "kernel" or (engine == "auto" and not bypassed and large)
-
-
-def _overrides(kind: type[ClassicalAgent]) -> Iterator[str]:
-    """Yield what such agents do in their own way and the kernel would not do."""
-    for attribute in _BYPASSED:
-        if getattr(kind, attribute) is not getattr(ClassicalAgent, attribute):
-            yield f"{kind.__name__}.{attribute}"
-
-
-class Packed:
-    """Agents as arrays: one row each of words by number, see ``compiled.classical``.
+class PackedPlayers:
+    """Players as arrays: a row each, with words as numbers; see ``core.compiled.inventories``.
 
     ``vocabulary`` gives the word of every number; with a pool the first numbers are the pool's.
     """
@@ -264,102 +168,102 @@ class Packed:
         self.rows[:, 1] = -1
         self.committed = np.zeros(agents, np.bool_)
 
+    @classmethod
+    def of_initial_state(cls, initial: ClassicalInitialState) -> PackedPlayers:
+        """Pack the players of a run before its first interaction."""
+        size, vocabulary = len(initial.neighbors), initial.vocabulary()
+        packed = cls(size, vocabulary, np.arange(size, dtype=np.int32))
+        if initial.incumbent is not None:
+            packed.rows[:, 0] = 1
+            packed.rows[:, 2] = vocabulary.index(initial.incumbent)
+        number = {word: vocabulary.index(word) for word in set(initial.committed.values())}
+        for index, word in initial.committed.items():
+            packed.rows[index, 0] = 1
+            packed.rows[index, 2] = number[word]
+            packed.committed[index] = True
+        return packed
+
+    @classmethod
+    def of_players(cls, rules: Rules, players: Sequence[Player]) -> PackedPlayers:
+        """Pack players as they are."""
+        first = rules.pool if rules.pool is not None else [one.invention for one in players]
+        words = sorted({word for one in players for word in one.inventory})
+        names = sorted({one.name for one in players if one.name})
+        vocabulary = tuple(dict.fromkeys((*first, *words, *names)))
+        number = {word: place for place, word in enumerate(vocabulary)}
+        inventions = np.array([number.get(one.invention, 0) for one in players], np.int32)
+        packed = cls(len(players), vocabulary, inventions)
+        while packed.rows.shape[1] - 2 < max(len(one.inventory) for one in players):
+            packed.grow()
+        for row, player in zip(packed.rows, players, strict=True):
+            held = [number[word] for word in player.inventory]
+            row[0] = len(held)
+            row[1] = -1 if player.name is None else number[player.name]
+            row[2 : 2 + len(held)] = held
+        packed.committed[:] = [one.committed is not None for one in players]
+        return packed
+
     def grow(self) -> None:
-        """Give every agent room for twice as many words."""
-        more = np.zeros_like(self.rows)
-        self.rows = np.concatenate([self.rows, more], axis=1)
+        """Give every player room for twice as many words."""
+        self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)], axis=1)
 
     def counts(self) -> NDArray[np.int64]:
-        """Return how many agents hold each word."""
+        """Return how many players hold each word, by number."""
         held = np.arange(2, self.rows.shape[1]) < self.rows[:, :1] + 2
         words = self.rows[:, 2:][held]
         return np.bincount(words, minlength=len(self.vocabulary)).astype(np.int64)
 
-    def inventory(self, place: int) -> tuple[str, ...]:
-        """Return the words an agent holds."""
-        row = self.rows[place]
+    def inventory(self, index: int) -> tuple[str, ...]:
+        """Return the words a player holds."""
+        row = self.rows[index]
         return tuple(self.vocabulary[word] for word in row[2 : 2 + row[0]].tolist())
 
-    def name(self, place: int) -> str | None:
-        """Return the word an agent last uttered or agreed on."""
-        word = int(self.rows[place, 1])
+    def name(self, index: int) -> str | None:
+        """Return the word a player last uttered or agreed on."""
+        word = int(self.rows[index, 1])
         return None if word < 0 else self.vocabulary[word]
 
 
-def pack_seating(seating: ClassicalSeating) -> Packed:
-    """Return the agents of a run before its first interaction."""
-    size = len(seating.neighbors)
-    vocabulary = seating.vocabulary()
-    packed = Packed(size, vocabulary, np.arange(size, dtype=np.int32))
-    number = {word: place for place, word in enumerate(vocabulary)} if seating.committed else {}
-    if seating.incumbent is not None:
-        packed.rows[:, 0] = 1
-        packed.rows[:, 2] = vocabulary.index(seating.incumbent)
-    for place, word in seating.committed.items():
-        packed.rows[place, 0] = 1
-        packed.rows[place, 2] = number[word]
-        packed.committed[place] = True
-    return packed
-
-
-def pack_players(rules: Rules, players: Sequence[Talker]) -> Packed:
-    """Return agents as they stand."""
-    base = rules.pool if rules.pool is not None else [player.invention for player in players]
-    known = dict.fromkeys(base)
-    known.update(dict.fromkeys(sorted({w for p in players for w in p.inventory} - known.keys())))
-    known.update(dict.fromkeys(sorted({p.name for p in players if p.name} - known.keys())))
-    number = {word: place for place, word in enumerate(known)}
-    inventions = np.array([number.get(player.invention, 0) for player in players], np.int32)
-    packed = Packed(len(players), tuple(known), inventions)
-    while packed.rows.shape[1] - 2 < max(len(player.inventory) for player in players):
-        packed.grow()
-    for place, player in enumerate(players):
-        held = [number[word] for word in player.inventory]
-        packed.rows[place, 0] = len(held)
-        packed.rows[place, 1] = -1 if player.name is None else number[player.name]
-        packed.rows[place, 2 : 2 + len(held)] = held
-        packed.committed[place] = player.committed is not None
-    return packed
-
-
-class KernelEngine:
-    """Plays rounds on packed agents, the same as ``PlainEngine`` would."""
+class ClassicalKernel:
+    """Plays rounds on packed players, compiled; the same rows as ``ClassicalEngine``."""
 
     def __init__(
-        self, rules: Rules, neighbors: Neighbors, packed: Packed, draws: RandomStream, tally: Tally
+        self,
+        rules: Rules,
+        neighbors: Neighbors,
+        packed: PackedPlayers,
+        stream: RandomStream,
+        tally: WordTally,
     ) -> None:
         self._loop = load("inventories")
         self.neighbors = neighbors
         self.packed = packed
-        self.draws = draws
+        self.stream = stream
         self.tally = tally
         size = len(neighbors)
-        everybody = neighbors.is_complete and neighbors.strengths is None
-        edges = rules.pairing == "neutral"
-        whole, small = np.zeros(0, np.int64), np.zeros(0, np.int32)
-        listed = not everybody and not edges
+        well_mixed = neighbors.is_complete and neighbors.weights is None
+        by_edge = rules.pairing == "neutral"
+        by_node = not well_mixed and not by_edge
+        none_64, none_32 = np.zeros(0, np.int64), np.zeros(0, np.int32)
         self._fixed: tuple[Any, ...] = (
-            np.uint64(draws.key),
+            np.uint64(stream.key),
             PAIRINGS.index(rules.pairing),
             neighbors.directed,
             size,
-            everybody,
-            neighbors.indptr if listed else whole,
-            neighbors.indices if listed else small,
-            neighbors.starts if listed else small,
-            neighbors.neighbor_weights if listed else whole,
-            neighbors.tails if edges else small,
-            neighbors.heads if edges else small,
-            neighbors.edge_weights if edges else whole,
+            well_mixed,
+            neighbors.indptr if by_node else none_64,
+            neighbors.indices if by_node else none_32,
+            neighbors.starts if by_node else none_32,
+            neighbors.cumulative_weights if by_node else none_64,
+            neighbors.tails if by_edge else none_32,
+            neighbors.heads if by_edge else none_32,
+            neighbors.cumulative_edge_weights if by_edge else none_64,
             packed.committed,
             packed.inventions,
             len(rules.pool or ()),
         )
         self.counts = packed.counts()
-        total, distinct = int(self.counts.sum()), int(np.count_nonzero(self.counts))
-        if total > tally.peak_words:
-            tally.peak_words, tally.peak_time = total, tally.interactions
-        tally.total_words, tally.distinct_words = total, distinct
+        tally.count(int(self.counts.sum()), int(np.count_nonzero(self.counts)))
         self._numbers = np.zeros(8, np.int64)
         self._written = np.zeros((0, 4), np.int32)
         self._filled = 0
@@ -368,7 +272,7 @@ class KernelEngine:
     @property
     def rows(self) -> list[Utterance]:
         """The interactions of the last round that ``play_round`` played."""
-        nodes, words, run = self.neighbors.nodes, self.packed.vocabulary, self.draws.run
+        nodes, words, run = self.neighbors.nodes, self.packed.vocabulary, self.stream.run
         number = self.tally.rounds - 1
         return [
             Utterance(run, self._first + n, number, nodes[a], nodes[b], words[word], bool(matched))
@@ -376,26 +280,31 @@ class KernelEngine:
         ]
 
     def play_round(self, to_consensus: bool) -> ClassicalRound | None:
-        """Play N interactions, fewer ``to_consensus``, and none where that is there already."""
+        """Play one round as ``ClassicalEngine.play_round`` does."""
         if not len(self._written):
             self._written = np.zeros((len(self.neighbors), 4), np.int32)
         self._first = self.tally.interactions
         played = self._play(1, to_consensus, self._written)
         self._filled = self.tally.interactions - self._first
-        return round_of(played, self._first, self.tally.rounds - 1) if len(played) else None
+        if not len(played):
+            return None
+        time, total, distinct, matched = played[-1].tolist()
+        return ClassicalRound(
+            self.tally.rounds - 1, time, total, distinct, matched / (time - self._first)
+        )
 
     def play(self, rounds: int, to_consensus: bool, keep: bool) -> NDArray[np.int64]:
-        """Play rounds, fewer ``to_consensus``, and return them, only the last if not to ``keep``.
+        """Play up to ``rounds`` rounds without keeping their interactions.
 
-        A row holds interactions played so far, words in all, different words, and matches.
+        Returns a row for each round, or for the last one only unless ``keep``: interactions played
+        so far, words in total, different words, and matches in the round.
         """
-        size = len(self.neighbors)
-        at_once = max(1, min(_ROUNDS_AT_ONCE, MOST_AT_ONCE // size))
+        per_call = min(MAX_ROUNDS_PER_CALL, MAX_INTERACTIONS_PER_CALL // len(self.neighbors))
         found = [np.zeros((0, 4), np.int64)]
-        none = np.zeros((0, 4), np.int32)
+        no_rows = np.zeros((0, 4), np.int32)
         while rounds:
-            wanted = min(rounds, at_once)
-            played = self._play(wanted, to_consensus, none)
+            wanted = min(rounds, max(1, per_call))
+            played = self._play(wanted, to_consensus, no_rows)
             found = [*found, played] if keep or not len(played) else [played[-1:]]
             rounds -= wanted
             if len(played) < wanted:
@@ -418,156 +327,10 @@ class KernelEngine:
                 break
             self.packed.grow()
         time, total, distinct, peak, peak_time, in_round, matched, ended = numbers.tolist()
-        if in_round:
+        if in_round:  # consensus came within a round
             written[ended] = time, total, distinct, matched
             ended += 1
         tally.interactions, tally.total_words, tally.distinct_words = time, total, distinct
         tally.peak_words, tally.peak_time = peak, peak_time
         tally.rounds += ended
         return written[:ended]
-
-
-def round_of(rows: NDArray[np.int64], first: int, number: int) -> ClassicalRound:
-    """Return the last of some rounds in numbers.
-
-    ``first`` is the interactions played before it and ``number`` its own.
-    """
-    time, total, distinct, matched = rows[-1].tolist()
-    return ClassicalRound(number, time, total, distinct, matched / (time - first))
-
-
-class Played(NamedTuple):
-    """One run; a row of ``rounds`` holds interactions so far, words, different words, matches."""
-
-    run: int
-    outcome: ClassicalOutcome
-    rounds: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class ClassicalEnsemble:
-    """The runs of one spec.
-
-    ``runs``: one row per run with the columns run, interactions, rounds, converged, winner, share,
-    success_rate, peak_words, peak_time; see ``ClassicalOutcome``. Without consensus, ``converged``
-    is False and ``interactions`` what was played.
-
-    ``rounds``: one row per run and population round with run, round, interactions, total_words,
-    distinct_words, success_rate; empty unless rounds were kept.
-    """
-
-    spec: ClassicalSpec
-    runs: pd.DataFrame
-    rounds: pd.DataFrame
-
-
-def run_classical(
-    graph: Any = DEFAULT_GRAPH,
-    names: Any = None,
-    pairing: str = "direct",
-    incumbent: str | None = None,
-    committed: Mapping[str, Any] | None = None,
-    rng: Any = None,
-    runs: int = 100,
-    rounds: int | None = None,
-    until: str | None = "converged",
-    workers: int | None = 1,
-    executor: Executor | None = None,
-    keep_rounds: bool = True,
-    progress: Progress | None = None,
-) -> ClassicalEnsemble:
-    """Play ``runs`` independent runs and return them as tables.
-
-    The first arguments are those of ``ClassicalGame``, ``rounds`` and ``until`` those of its
-    ``run``. A random topology is drawn anew for every run, as are the places of committed agents.
-    ``"complete(n=...)"`` may have more agents than elsewhere, for no edge of it is stored.
-
-    ``workers`` is the number of processes (None: one per processor), or ``executor`` any
-    ``concurrent.futures.Executor``, threads included; the results are the same for every choice.
-    """
-    spec = ClassicalSpec(
-        graph=graph,
-        names=names,
-        pairing=pairing,
-        incumbent=incumbent,
-        committed=committed,
-        seed=read_seed(rng),
-    )
-    check_until(until)
-    most = read_rounds(rounds, until)
-    runs = read_whole("runs", runs, 1, MOST)
-    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
-    shared = Shared(replace(spec, graph=load_graph(spec.graph)))
-    alone = executor is None and processes == 1
-    size = 1 if alone else batch_size(runs, 1, processes)
-    how = most, until == "converged", keep_rounds
-    calls = ((shared, range(first, min(first + size, runs)), how) for first in range(0, runs, size))
-    played: list[Played] = []
-    with closing(answers(_play_batch, calls, processes, executor)) as batches:
-        for batch in batches:
-            played += batch.result
-            if progress is not None:
-                progress(len(played), runs)
-    played.sort(key=lambda one: one.run)
-    return ClassicalEnsemble(spec, _run_table(played), _round_table(played if keep_rounds else []))
-
-
-def play_classical(
-    spec: ClassicalSpec, run: int, rounds: int, to_consensus: bool, keep: bool
-) -> Played:
-    """Play one run ``to_consensus``, or for ``rounds`` rounds, keeping all of them or the last."""
-    seating = spec.seat(run)
-    tally, packed = Tally(), pack_seating(seating)
-    engine = KernelEngine(seating.rules, seating.neighbors, packed, seating.draws, tally)
-    played = engine.play(rounds, to_consensus, keep)
-    size = len(seating.neighbors)
-    leader = int(engine.counts.argmax())
-    holders = int(engine.counts[leader])
-    last_size = tally.interactions - size * (tally.rounds - 1)
-    outcome = ClassicalOutcome(
-        tally.interactions,
-        tally.rounds,
-        (tally.distinct_words, tally.total_words) == (1, size),
-        packed.vocabulary[leader] if holders else None,
-        holders / size,
-        float(played[-1, 3] / last_size) if len(played) else 0.0,
-        tally.peak_words,
-        tally.peak_time,
-    )
-    return Played(run, outcome, played if keep else played[:0])
-
-
-def _play_batch(
-    spec: Shared[ClassicalSpec], runs: range, how: tuple[int, bool, bool]
-) -> list[Played]:
-    return [play_classical(spec.value, run, *how) for run in runs]
-
-
-def _run_table(played: list[Played]) -> pd.DataFrame:
-    columns = ("interactions", "rounds", "converged", "winner", "share", "success_rate")
-    return pd.DataFrame(
-        {
-            "run": [one.run for one in played],
-            **{
-                column: [getattr(one.outcome, column) for one in played]
-                for column in (*columns, "peak_words", "peak_time")
-            },
-        }
-    )
-
-
-def _round_table(played: list[Played]) -> pd.DataFrame:
-    rows = np.concatenate([np.zeros((0, 4), np.int64), *(one.rounds for one in played)])
-    lengths = [len(one.rounds) for one in played]
-    number = np.concatenate([np.zeros(0, np.int64), *(np.arange(length) for length in lengths)])
-    before = np.where(number == 0, 0, np.concatenate([[0], rows[:-1, 0]])[: len(rows)])
-    return pd.DataFrame(
-        {
-            "run": np.repeat([one.run for one in played], lengths).astype(np.int64),
-            "round": number,
-            "interactions": rows[:, 0],
-            "total_words": rows[:, 1],
-            "distinct_words": rows[:, 2],
-            "success_rate": rows[:, 3] / np.maximum(rows[:, 0] - before, 1),
-        }
-    )

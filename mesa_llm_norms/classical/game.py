@@ -1,33 +1,32 @@
-"""The classical naming game on one page: inventories of words, a speaker, a hearer, one word.
+"""The classical naming game: its rules, what defines a run, and the state a run starts from.
 
-Rules after Baronchelli, Felici, Loreto, Caglioti and Steels (J. Stat. Mech. 2006, P06014). Every
-agent has an inventory of words, empty at first. The speaker utters a random word of its own,
-inventing one where it has none. If the hearer has the word too, both keep that word only; if not,
-the hearer adds it. A committed agent holds one word and never changes. Nobody gains or loses
-points. *Consensus* is that every agent holds the same one word.
+Every agent has an inventory of words, empty at first. The speaker utters a random word of its
+inventory, inventing one if it has none. If the hearer has the word too, both keep only that word;
+if not, the hearer adds it. A committed agent holds one word and never changes. There are no
+payoffs. *Consensus* means that every agent holds the same single word.
 
-**Every draw is one of the four of** ``draws.interaction(t)``, t being the interaction's number:
+**Every random choice comes from the four draws of** ``stream.interaction(t)`` for interaction t:
 
-- ``node`` and ``neighbour`` draw the pair as ``NodePairing`` does for ``direct`` and ``reverse``,
-  and as ``EdgePairing`` does for ``neutral``;
-- ``seat_a`` picks the word: the one at ``index_of(seat_a, size)`` of the speaker's inventory, which
-  is in the order in which it took the words in, the oldest first;
-- ``seat_b`` picks what a speaker without words takes from a pool of names, at
-  ``index_of(seat_b, size)`` of it. Where invention is free nothing is drawn: an agent invents at
-  most once, so the agent on node number i invents ``w<i>``.
+- ``node`` and ``neighbour`` give the pair, as in ``NodePairing`` for ``direct`` and ``reverse``
+  pairing and as in ``EdgePairing`` for ``neutral`` pairing;
+- ``seat_a`` gives the word: the one at ``index_of(seat_a, size)`` of the speaker's inventory, which
+  is kept in the order in which words were learned, the oldest first;
+- ``seat_b`` gives the name that a speaker without words takes from a pool, the one at
+  ``index_of(seat_b, size)``. Free invention needs no draw: an agent invents at most once, so the
+  agent on node number i invents ``w<i>``.
 
-Everything that defines a run of the classical game, and how it is made ready.
-
-How a run of the classical game stands.
+References
+----------
+A. Baronchelli, M. Felici, V. Loreto, E. Caglioti and L. Steels, "Sharp transition towards shared
+vocabularies in multi-agent systems", J. Stat. Mech. (2006) P06014.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -38,24 +37,33 @@ from mesa_llm_norms.core.game import MAX_NAME_LENGTH, is_name, read_pool
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
-from mesa_llm_norms.networks.graph_files import is_random, read_graph
+from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.registry import find_topology, parse
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import EdgePairing, NodePairing
 from mesa_llm_norms.validation import read_whole
 
+DEFAULT_GRAPH = "complete(n=24)"
 PAIRINGS = ("direct", "reverse", "neutral")
-
+MAX_RUN = 2**53
 
 _INVENTED = re.compile(r"w\d+")
 
 
 class Utterance(NamedTuple):
-    """One row of what happened.
+    """One interaction, as a row.
 
-    ``interaction`` counts from 0 within a run and ``round`` is the population round it fell in.
-    ``matched`` is whether the hearer had the word.
+    Attributes
+    ----------
+    run, interaction, round
+        The run, the interaction's number in it, and the population round it belongs to, from 0.
+    speaker, hearer
+        The nodes of the two agents.
+    word
+        The word uttered.
+    matched
+        Whether the hearer had the word.
     """
 
     run: int
@@ -67,20 +75,62 @@ class Utterance(NamedTuple):
     matched: bool
 
 
-class Talker:
-    """An agent's part in the game: what it says, and what it makes of what it hears.
+class ClassicalOutcome(NamedTuple):
+    """The state of a run in numbers.
 
-    ``invention`` is the word it would invent, where invention is free.
+    Attributes
+    ----------
+    interactions, rounds
+        How much has been played.
+    converged
+        Whether there is consensus: every agent holds the same single word.
+    winner
+        The word held by most agents; of equals, the one earliest in the pool, or invented by the
+        earliest agent. None if nobody holds a word.
+    share
+        Share of the agents that hold the winner, whatever else they hold.
+    success_rate
+        Share of the last round's interactions in which the hearer had the word.
+    peak_words
+        The largest number of words so far, summed over all inventories.
+    peak_time
+        Interactions after which that number was first reached.
     """
 
-    invention: str = ""
-    _inventory: tuple[str, ...] = ()
-    _name: str | None = None
-    _committed: str | None = None
+    interactions: int
+    rounds: int
+    converged: bool
+    winner: str | None
+    share: float
+    success_rate: float
+    peak_words: int
+    peak_time: int
+
+
+class Player:
+    """An agent's part in the game: what it says, and what it does with what it hears.
+
+    Parameters
+    ----------
+    invention
+        The word it would invent where invention is free.
+    inventory
+        The words it starts with, the oldest first.
+    committed
+        The word it is committed to, or None.
+    """
+
+    def __init__(
+        self, invention: str = "", inventory: tuple[str, ...] = (), committed: str | None = None
+    ) -> None:
+        self.invention = invention
+        self._inventory = inventory
+        self._committed = committed
+        self._name: str | None = None
 
     @property
     def inventory(self) -> tuple[str, ...]:
-        """The words it holds, in the order it took them in."""
+        """The words it holds, in the order in which it learned them."""
         return self._inventory
 
     @property
@@ -94,14 +144,14 @@ class Talker:
         return self._committed
 
     def utter(self, draw: int, invented: str) -> str:
-        """Return a word of its own, by ``draw`` (32 bits), and ``invented`` where it has none."""
+        """Return the word of the inventory that ``draw`` (32 bits) picks, or else ``invented``."""
         if not self._inventory:
             self._inventory = (invented,)
         self._name = self._inventory[index_of(draw, len(self._inventory))]
         return self._name
 
     def hear(self, word: str) -> bool:
-        """Return whether the word is known; take it in if it is not."""
+        """Return whether the word was known; add it to the inventory if it was not."""
         if word in self._inventory:
             return True
         if self._committed is None:
@@ -109,7 +159,7 @@ class Talker:
         return False
 
     def agree(self, word: str) -> None:
-        """Keep this word, which both now know to share, and no other."""
+        """Keep only this word, which speaker and hearer now know to share."""
         self._name = word
         if self._committed is None and len(self._inventory) != 1:
             self._inventory = (word,)
@@ -119,10 +169,11 @@ class Talker:
 class Rules:
     """Where words come from and who speaks.
 
-    ``pool`` is the names there are, or None for free invention. With ``direct`` pairing the speaker
-    is drawn uniformly and the hearer among its neighbours, with ``reverse`` the hearer first; with
-    ``neutral`` an edge is, and chance says which end speaks. Node i -> j of a directed graph lets i
-    be drawn first and meet j; ``neutral`` there always has i speak.
+    ``pool`` holds the names to invent from; None means free invention. With ``direct`` pairing the
+    speaker is drawn uniformly and the hearer among its neighbours; with ``reverse`` the hearer
+    comes first; with ``neutral`` an edge is drawn, and a coin decides which end speaks. On a
+    directed graph, i -> j lets i be drawn first and interact with j; ``neutral`` then always has i
+    speak.
     """
 
     pool: tuple[str, ...] | None = None
@@ -132,7 +183,7 @@ class Rules:
         if self.pool is not None:
             object.__setattr__(self, "pool", read_pool(self.pool))
         if not isinstance(self.pairing, str) or self.pairing not in PAIRINGS:
-            close = difflib.get_close_matches(str(self.pairing), PAIRINGS, n=1)
+            close = get_close_matches(str(self.pairing), PAIRINGS, n=1)
             raise PairingError(
                 "pairing",
                 self.pairing,
@@ -141,22 +192,22 @@ class Rules:
                 "Choose direct, reverse or neutral.",
             )
 
-    def pairs(self, neighbors: Neighbors, first: int, draws: RandomStream) -> Iterator[Pair]:
-        """Yield speaker and hearer of the round from interaction ``first`` on, as places."""
+    def pairs(self, neighbors: Neighbors, first: int, stream: RandomStream) -> Iterator[Pair]:
+        """Yield the indices of speaker and hearer for the round from interaction ``first`` on."""
         if self.pairing == "neutral":
-            yield from EdgePairing().pairs(neighbors, 0, first, draws)
+            yield from EdgePairing().pairs(neighbors, 0, first, stream)
             return
-        for one, other in NodePairing().pairs(neighbors, 0, first, draws):
+        for one, other in NodePairing().pairs(neighbors, 0, first, stream):
             yield (one, other) if self.pairing == "direct" else (other, one)
 
-    def invented(self, speaker: Talker, draw: int) -> str:
-        """Return what a speaker without words says, ``draw`` (32 bits) saying which of the pool."""
+    def invented(self, speaker: Player, draw: int) -> str:
+        """Return what a speaker without words says; ``draw`` (32 bits) picks from the pool."""
         if self.pool is None:
             return speaker.invention
         return self.pool[index_of(draw, len(self.pool))]
 
     def check_word(self, argument: str, word: Any) -> None:
-        """Raise ``SpecError`` unless the word can be an incumbent or somebody's commitment."""
+        """Raise ``SpecError`` unless agents can start with this word or be committed to it."""
         if self.pool is not None:
             if not isinstance(word, str) or word not in self.pool:
                 raise SpecError(
@@ -181,89 +232,42 @@ class Rules:
             )
 
 
-def invention(number: int) -> str:
-    """Return the word that agent ``number`` invents where invention is free."""
-    return f"w{number}"
+class ClassicalInitialState(NamedTuple):
+    """A run before its first interaction.
 
-
-DEFAULT_GRAPH = "complete(n=24)"
-
-
-MOST_RUNS = 2**53
-
-
-class WellMixed(Neighbors):
-    """Everybody's neighbours are all the others: n agents without a list of n (n - 1) neighbors."""
-
-    directed = False
-    strengths = None
-    is_complete = True
-
-    def __init__(self, n: int) -> None:
-        self.nodes = range(n)
-
-    @cached_property
-    def indptr(self) -> NDArray[np.int64]:  # type: ignore[override]
-        """Where each node's neighbours begin in ``indices``."""
-        return np.arange(len(self) + 1, dtype=np.int64) * (len(self) - 1)
-
-    @cached_property
-    def indices(self) -> NDArray[np.int32]:  # type: ignore[override]
-        """All the others, for each node; made when first asked for."""
-        n = len(self)
-        others = np.broadcast_to(np.arange(n - 1, dtype=np.int32), (n, n - 1))
-        return (others + (others >= np.arange(n, dtype=np.int32)[:, None])).ravel().astype(np.int32)
-
-
-class ClassicalSeating(NamedTuple):
-    """One run made ready: who may meet whom, and who is committed to what."""
+    ``committed`` maps the index of a node in ``neighbors.nodes`` to the word its agent is committed
+    to.
+    """
 
     rules: Rules
     neighbors: Neighbors
     committed: dict[int, str]
-    """By place in ``neighbors.nodes``."""
     incumbent: str | None
-    draws: RandomStream
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The names that somebody holds from the start and that are in no pool."""
-        if self.rules.pool is not None:
-            return ()
-        names = ([] if self.incumbent is None else [self.incumbent]) + [*self.committed.values()]
-        return tuple(sorted(set(names)))
+    stream: RandomStream
 
     def vocabulary(self) -> Sequence[str]:
-        """Return every word there can be: the pool, or all inventions, then what was given."""
+        """Return every word there can be: the pool; or all inventions, then names given."""
         if self.rules.pool is not None:
             return self.rules.pool
-        return [*map(invention, range(len(self.neighbors))), *self.given]
+        given = {*self.committed.values(), *([] if self.incumbent is None else [self.incumbent])}
+        return [*map(invention, range(len(self.neighbors))), *sorted(given)]
 
-    def start(self, place: int) -> tuple[tuple[str, ...], str | None]:
-        """Return what an agent holds before the first interaction, and what it is committed to."""
-        committed = self.committed.get(place)
+    def start(self, index: int) -> tuple[tuple[str, ...], str | None]:
+        """Return the first inventory of an agent, and the word it is committed to, if any."""
+        committed = self.committed.get(index)
         word = self.incumbent if committed is None else committed
         return (() if word is None else (word,)), committed
 
-    def players(self) -> list[Talker]:
-        """Return an agent for every node, without Mesa."""
-        return [Seat(place, *self.start(place)) for place in range(len(self.neighbors))]
-
-
-class Seat(Talker):
-    """An agent without Mesa."""
-
-    def __init__(self, place: int, inventory: tuple[str, ...], committed: str | None) -> None:
-        self.invention = invention(place)
-        self._inventory = inventory
-        self._committed = committed
+    def players(self) -> list[Player]:
+        """Return a player for every node, without Mesa."""
+        return [Player(invention(n), *self.start(n)) for n in range(len(self.neighbors))]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicalSpec:
-    """The arguments of ``ClassicalGame`` and ``run_classical``, read and checked on construction.
+    """The arguments of ``ClassicalGame`` and ``run_classical``, checked on construction.
 
-    ``seed`` and a run's number fix everything that is left to chance.
+    ``seed`` and the number of a run determine everything random.
     """
 
     graph: Any = DEFAULT_GRAPH
@@ -280,38 +284,40 @@ class ClassicalSpec:
             self.rules.check_word("committed", name)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel light: what was read from the arguments is read again where it is needed."""
+        """Leave out what is cached; it is worked out again where it is needed."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules."""
+        """The rules, with the pool read."""
         return Rules(self.names, self.pairing)
 
-    def draws(self, run: int) -> RandomStream:
-        """Return the draws of run number ``run``."""
-        return RandomStream(self.seed, read_whole("run", run, 0, MOST_RUNS))
+    def stream(self, run: int) -> RandomStream:
+        """Return the random stream of run number ``run``."""
+        return RandomStream(self.seed, read_whole("run", run, 0, MAX_RUN))
 
-    def read_graph(self, draws: RandomStream) -> Any:
-        """Return this run's graph, checked: of networkx, or a scipy sparse array."""
-        graph = read_graph(self.graph, draws.generator("graph"))
+    def read_graph(self, stream: RandomStream) -> Any:
+        """Return this run's graph, checked: a networkx graph or a scipy sparse array."""
+        graph = read_graph(self.graph, stream.generator("graph"))
         check_graph(graph)
         return graph
 
-    def seat(self, run: int = 0) -> ClassicalSeating:
-        """Return run number ``run`` made ready; a graph that is not random is read only once."""
-        draws = self.draws(run)
-        return self.seat_on(self._contacts or Neighbors(self.read_graph(draws)), draws)
+    def initial_state(self, run: int = 0) -> ClassicalInitialState:
+        """Return the state run number ``run`` starts from; a fixed graph is read only once."""
+        stream = self.stream(run)
+        return self.initial_state_on(
+            self._fixed_neighbors or Neighbors(self.read_graph(stream)), stream
+        )
 
-    def seat_on(self, neighbors: Neighbors, draws: RandomStream) -> ClassicalSeating:
-        """Return a run made ready on neighbors that have been read."""
-        chance = draws.generator("committed")
+    def initial_state_on(self, neighbors: Neighbors, stream: RandomStream) -> ClassicalInitialState:
+        """Return the state a run starts from, on neighbors that have been read."""
+        chance = stream.generator("committed")
         committed = place_committed(read_committed(self.committed), neighbors, chance)
-        return ClassicalSeating(self.rules, neighbors, committed, self.incumbent, draws)
+        return ClassicalInitialState(self.rules, neighbors, committed, self.incumbent, stream)
 
     @cached_property
-    def _contacts(self) -> Neighbors | None:
-        """The neighbors of every run, None where each run draws its own graph."""
+    def _fixed_neighbors(self) -> Neighbors | None:
+        """The neighbors in every run, None if each run draws its own graph."""
         if is_random(self.graph):
             return None
         kind = find_topology(self.graph) if isinstance(self.graph, str) else None
@@ -320,42 +326,44 @@ class ClassicalSpec:
             try:
                 return WellMixed(cast(int, kind.read(call.args, call.kwargs)["n"]))
             except ValueError:
-                pass  # what is wrong with it, reading it says
-        return Neighbors(self.read_graph(self.draws(0)))
+                pass  # reading the graph below raises the full message
+        return Neighbors(self.read_graph(self.stream(0)))
 
 
-class ClassicalOutcome(NamedTuple):
-    """How a run stands."""
+class WellMixed(Neighbors):
+    """The complete graph of n agents, without a list of its n (n - 1) neighbors."""
 
-    interactions: int
-    rounds: int
-    converged: bool
-    """Whether there is consensus: every agent holds the same one word."""
-    winner: str | None
-    """The word that most agents hold; of equals, the one earliest in the pool, or invented by the
-    earliest agent. None where nobody holds any."""
-    share: float
-    """Share of the agents that hold the winner, whatever else they hold."""
-    success_rate: float
-    """Share of the last round's interactions in which the hearer had the word."""
-    peak_words: int
-    """The most words there have been: the sizes of all inventories, added up."""
-    peak_time: int
-    """The number of interactions after which there first were so many."""
+    directed = False
+    weights = None
+    is_complete = True
+
+    def __init__(self, n: int) -> None:
+        self.nodes = range(n)
+
+    @cached_property
+    def indptr(self) -> NDArray[np.int64]:  # type: ignore[override]
+        """Where each node's neighbors begin in ``indices``."""
+        return np.arange(len(self) + 1, dtype=np.int64) * (len(self) - 1)
+
+    @cached_property
+    def indices(self) -> NDArray[np.int32]:  # type: ignore[override]
+        """All other nodes, for each node; made on first use."""
+        n = len(self)
+        others = np.broadcast_to(np.arange(n - 1, dtype=np.int32), (n, n - 1))
+        return (others + (others >= np.arange(n, dtype=np.int32)[:, None])).ravel().astype(np.int32)
 
 
-def leading(held: Counter[str], order: Iterable[str]) -> tuple[str | None, int]:
-    """Return the word that most agents hold, and how many do; of equals, the first in ``order``."""
-    winner = max((word for word in order if held[word]), key=lambda word: held[word], default=None)
-    return winner, held[winner] if winner is not None else 0
+def invention(number: int) -> str:
+    """Return the word that agent ``number`` invents where invention is free."""
+    return f"w{number}"
 
 
 def check_until(until: Any) -> None:
-    """Raise ``SpecError`` unless this says when a run ends."""
+    """Raise ``SpecError`` unless this is a stopping rule of the classical game."""
     if until is not None and until != "converged":
         raise SpecError(
             "until",
             until,
-            f"{until!r} is no way to end a run of the classical game",
+            f"{until!r} is not a valid stopping rule of the classical game",
             'Use "converged" or None; a flip is consensus on the committed word.',
         )

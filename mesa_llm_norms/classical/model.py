@@ -1,64 +1,139 @@
-"""The classical naming game as a Mesa model: a step is one population round."""
+"""The classical naming game as a Mesa model and its agents; a step is one population round."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import mesa
+from mesa.discrete_space import Cell
 
 from mesa_llm_norms.classical.engine import (
-    ClassicalAgent,
+    ClassicalEngine,
+    ClassicalKernel,
     ClassicalRound,
-    KernelEngine,
-    PlainEngine,
-    Tally,
+    PackedPlayers,
+    WordTally,
     is_consensus,
-    pack_players,
-    wants_kernel,
     words_held,
 )
 from mesa_llm_norms.classical.game import (
     DEFAULT_GRAPH,
     ClassicalOutcome,
     ClassicalSpec,
+    Player,
     Rules,
     Utterance,
     check_until,
-    leading,
+    invention,
 )
+from mesa_llm_norms.core.compiled import is_loaded
 from mesa_llm_norms.core.stopping import read_rounds
-from mesa_llm_norms.network_model import NetworkModel
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.network_model import NetworkModel, NodeAgent
 from mesa_llm_norms.networks.adjacency import Neighbors, to_networkx
+from mesa_llm_norms.simulation.kernel import check_engine
 from mesa_llm_norms.validation import read_seed
+
+COMPILE_FROM = 200
+"""Population size from which ``engine="auto"`` loads the kernel if it is not loaded yet."""
+
+
+class ClassicalAgent(NodeAgent, Player):
+    """An agent that plays the classical naming game from a fixed node.
+
+    Subclasses may override ``utter``, ``hear`` and ``agree``; the game is then played in plain
+    Python.
+
+    Parameters
+    ----------
+    model
+        The model it belongs to.
+    cell
+        Its place on ``model.network``, which must be empty.
+    inventory
+        The words it starts with, the oldest first. Default none.
+    committed
+        The one word it always holds, or None.
+
+    Raises
+    ------
+    SpecError
+        If the place is taken, or the committed word is not in the pool.
+    """
+
+    model: ClassicalGame
+
+    def __init__(
+        self,
+        model: ClassicalGame,
+        cell: Cell,
+        inventory: tuple[str, ...] = (),
+        committed: str | None = None,
+    ) -> None:
+        if committed is not None:
+            model.rules.check_word("committed", committed)
+            inventory = (committed,)
+        super().__init__(model, cell)
+        held = tuple(dict.fromkeys(inventory))
+        Player.__init__(self, invention(model.next_number()), held, committed)
+
+    @property
+    def inventory(self) -> tuple[str, ...]:
+        """The words it holds, in the order in which it learned them; read-only."""
+        self.model.sync_agents()
+        return self._inventory
+
+    @property
+    def name(self) -> str | None:
+        """The word it last uttered or agreed on, None before that."""
+        self.model.sync_agents()
+        return self._name
+
+    def update(self, inventory: tuple[str, ...], name: str | None) -> None:
+        """Set what it holds and its name, as the kernel does after playing."""
+        self._inventory = inventory
+        self._name = name
 
 
 class ClassicalGame(NetworkModel[ClassicalAgent]):
     """A population that plays the naming game of Baronchelli et al. (2006).
 
+    As in ``NamingGame``, agents may be removed or put on empty nodes between steps, and the network
+    rewired; after changing only an edge's weight, call ``seats_changed()``.
+
     Parameters
     ----------
     graph
-        A topology (``"ring(n=24)"``), a graph file, or a networkx graph with any node ids.
+        A topology (``"ring(n=24)"``), a graph file, or a networkx graph with any node ids. Default
+        ``"complete(n=24)"``.
     names
-        None for free invention, where agent i invents the word ``w<i>``; or the pool to invent
-        from, as letters in a string or a sequence of names.
+        None (the default) for free invention, where agent i invents the word ``w<i>``; or the pool
+        to invent from, as letters in a string or a sequence of names.
     pairing
-        ``"direct"`` (a speaker, then its hearer), ``"reverse"`` (a hearer, then its speaker) or
-        ``"neutral"`` (an edge, then who speaks).
+        ``"direct"`` (the default: a speaker, then its hearer), ``"reverse"`` (a hearer, then its
+        speaker) or ``"neutral"`` (an edge, then who speaks).
     incumbent
-        The one word everyone starts out with, or None for empty inventories.
+        The one word everyone starts with, or None (the default) for empty inventories.
     committed
         Who always holds one word: ``{"M": 5}``, ``{"M": 0.1}``, ``{"M": (5, "hubs")}`` (or
-        ``random``, ``periphery``, ``cluster``), or ``{"M": [nodes]}``.
+        ``random``, ``periphery``, ``cluster``), or ``{"M": [nodes]}``. Default nobody.
     rng
-        A seed from 0 to 2**64 - 1, or a generator to draw one from.
+        A seed from 0 to 2**64 - 1, or a generator to draw one from. Random if omitted.
     run
-        Which run of the seed this is; run 3 here is run 3 of ``run_classical`` with that seed.
+        Which run of the seed this is, from 0; run 3 here is run 3 of ``run_classical`` with that
+        seed.
 
-    As in ``NamingGame``, agents may be removed or put on empty nodes between steps, and the network
-    rewired; an edge's weight alone needs ``seats_changed()`` after it.
+    Raises
+    ------
+    SpecError
+        For arguments that cannot be played; ``GraphError``, ``PoolError`` and ``PairingError`` are
+        kinds of it.
+
+    References
+    ----------
+    A. Baronchelli, M. Felici, V. Loreto, E. Caglioti and L. Steels, J. Stat. Mech. (2006) P06014.
     """
 
     player_type: ClassVar[type[ClassicalAgent]] = ClassicalAgent
@@ -84,53 +159,69 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
             seed=seed,
         )
         self.rules: Rules = self.spec.rules
-        self._draws = self.spec.draws(run)
-        graph = to_networkx(self.spec.read_graph(self._draws))
-        seating = self.spec.seat_on(Neighbors(graph), self._draws)
+        self._stream = self.spec.stream(run)
+        graph = to_networkx(self.spec.read_graph(self._stream))
+        initial = self.spec.initial_state_on(Neighbors(graph), self._stream)
         self.lay_out(graph)
-        self._tally = Tally()
+        self._tally = WordTally()
         self._round: ClassicalRound | None = None
         self._rows: list[Utterance] = []
-        self._kernel: KernelEngine | None = None
-        self._settled = True
+        self._kernel: ClassicalKernel | None = None
+        self._in_sync = True
         self._compiled = self._to_consensus = False
-        self._newcomers = 0
-        for place, cell in enumerate(self.network):
-            self.player_type(self, cell, *seating.start(place))
+        self._agents_made = 0
+        for index, cell in enumerate(self.network):
+            self.player_type(self, cell, *initial.start(index))
         self._seats = self.read_seats()
         self.datacollector = mesa.DataCollector(
             model_reporters={
-                number: partial(_of_round, number)
-                for number in ("interactions", "success_rate", "total_words", "distinct_words")
+                column: partial(_of_round, column)
+                for column in ("interactions", "success_rate", "total_words", "distinct_words")
             }
         )
 
     def step(self) -> None:
         """Play one population round, N interactions, and collect its data.
 
-        It ends early where ``run`` reaches consensus.
+        During ``run`` it ends early on consensus.
         """
         if self._compiled:
-            engine: KernelEngine | PlainEngine = self._kernel_engine()
-            self._settled = False
+            engine: ClassicalKernel | ClassicalEngine = self._loaded_kernel()
+            self._in_sync = False
         else:
-            engine = PlainEngine(self.rules, *self._current(), self._draws, self._tally)
+            engine = ClassicalEngine(self.rules, *self._current(), self._stream, self._tally)
         self._round = engine.play_round(self._to_consensus) or self._round
-        self._rows = engine.rows if isinstance(engine, PlainEngine) else []
+        self._rows = engine.rows if isinstance(engine, ClassicalEngine) else []
         self.datacollector.collect(self)
 
     def run(
         self, rounds: int | None = None, until: str | None = "converged", engine: str = "auto"
     ) -> ClassicalOutcome:
-        """Play on until consensus or for ``rounds`` more rounds, and return how things stand.
+        """Play on until consensus, or for at most ``rounds`` more rounds.
 
-        ``until=None`` plays all rounds; without ``rounds`` a run may take 1,000. ``engine`` is
-        ``"python"``, ``"kernel"`` (compiled; the same trajectory), or ``"auto"``, which takes the
-        kernel for large populations unless an agent overrides what it would bypass.
+        Parameters
+        ----------
+        rounds
+            The most population rounds to play. Default 1,000; required with ``until=None``.
+        until
+            ``"converged"`` (the default), or None to play all rounds.
+        engine
+            ``"python"``, ``"kernel"`` (compiled; the same rows), or ``"auto"`` (the default): the
+            kernel for large populations, unless an agent overrides what it would bypass.
+
+        Returns
+        -------
+        ClassicalOutcome
+            The state of the run now.
+
+        Raises
+        ------
+        SpecError
+            For another stopping rule or engine, or if nothing would end the run.
         """
         check_until(until)
         most = read_rounds(rounds, until)
-        self._compiled = wants_kernel(engine, self._current()[1])
+        self._compiled = _use_kernel(engine, self._current()[1])
         self._to_consensus = until == "converged"
         try:
             for _ in range(most):
@@ -139,7 +230,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
                 self.step()
             return self.outcome
         finally:
-            self.settle()
+            self.sync_agents()
             if self._kernel is not None:
                 self._rows = self._kernel.rows
             self._kernel = None
@@ -157,13 +248,13 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
     @property
     def round(self) -> ClassicalRound | None:
-        """The last population round in numbers, None before the first."""
+        """The numbers of the last population round, None before the first."""
         return self._round
 
     @property
     def converged(self) -> bool:
-        """Whether every agent holds the same one word."""
-        if not self._settled:
+        """Whether every agent holds the same single word."""
+        if not self._in_sync:
             agents = len(self._seats[1])
             return (self._tally.distinct_words, self._tally.total_words) == (1, agents)
         _, players = self._current()
@@ -171,54 +262,75 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
     @property
     def outcome(self) -> ClassicalOutcome:
-        """How the run stands now."""
+        """The state of the run now."""
         _, players = self._current()
         held = words_held(players)
+        # of words held equally often, the first in the pool, or of the earliest agent, wins
         order = [*(self.rules.pool or [player.invention for player in players]), *sorted(held)]
-        winner, holders = leading(held, dict.fromkeys(order))
+        winner = max((word for word in order if held[word]), key=held.__getitem__, default=None)
         tally = self._tally
-        tally.count(held)
+        tally.count(held.total(), len(held))
         return ClassicalOutcome(
             tally.interactions,
             tally.rounds,
             is_consensus(held, len(players)),
             winner,
-            holders / len(players),
+            (held[winner] if winner is not None else 0) / len(players),
             self._round.success_rate if self._round is not None else 0.0,
             tally.peak_words,
             tally.peak_time,
         )
 
-    def newcomer(self) -> int:
-        """Return the number of the next agent to come, which its invention is called after."""
-        self._newcomers += 1
-        return self._newcomers - 1
+    def next_number(self) -> int:
+        """Return the number of a new agent, after which its invention is named."""
+        self._agents_made += 1
+        return self._agents_made - 1
 
-    def settle(self) -> None:
-        """Have every agent hold what it does; while the compiled loop plays, its arrays do."""
-        if self._settled:
+    def sync_agents(self) -> None:
+        """Bring the agents up to date with the kernel, if it has played."""
+        if self._in_sync:
             return
-        self._settled = True
+        self._in_sync = True
         assert self._kernel is not None
         packed = self._kernel.packed
-        for place, player in enumerate(self._seats[1]):
-            player.update(packed.inventory(place), packed.name(place))
+        for index, player in enumerate(self._seats[1]):
+            player.update(packed.inventory(index), packed.name(index))
 
-    def _kernel_engine(self) -> KernelEngine:
-        """The compiled loop with the agents in it, packed anew where seats have changed."""
+    def _loaded_kernel(self) -> ClassicalKernel:
+        """Return the kernel with the agents in it, packed again if agents or edges changed."""
         if self._kernel is None or not self.seats_known:
             neighbors, players = self._current()
-            packed = pack_players(self.rules, players)
-            self._kernel = KernelEngine(self.rules, neighbors, packed, self._draws, self._tally)
+            packed = PackedPlayers.of_players(self.rules, players)
+            self._kernel = ClassicalKernel(self.rules, neighbors, packed, self._stream, self._tally)
         return self._kernel
 
     def _current(self) -> tuple[Neighbors, tuple[ClassicalAgent, ...]]:
-        """The neighbors and who sits on them, read anew if the graph or the agents changed."""
+        """Return the neighbors and their agents, read again if either changed."""
         if not self.seats_known:
-            self.settle()
+            self.sync_agents()
             self._seats = self.read_seats()
         return self._seats
 
 
-def _of_round(number: str, model: ClassicalGame) -> float:
-    return getattr(model.round, number, float("nan"))
+def _of_round(column: str, model: ClassicalGame) -> float:
+    return getattr(model.round, column, float("nan"))
+
+
+def _use_kernel(engine: str, players: Sequence[ClassicalAgent]) -> bool:
+    """Return whether to play these agents on the kernel; refuse where it would bypass them."""
+    check_engine(engine)
+    bypassed = [
+        f"{kind.__name__}.{attribute}"
+        for kind in dict.fromkeys(map(type, players))
+        for attribute in ("utter", "hear", "agree", "inventory", "name", "committed")
+        if getattr(kind, attribute) is not getattr(ClassicalAgent, attribute)
+    ]
+    if engine == "kernel" and bypassed:
+        raise SpecError(
+            "engine",
+            engine,
+            f"the kernel would bypass {bypassed[0]}",
+            'Use engine="python", or "auto".',
+        )
+    large = len(players) >= COMPILE_FROM or is_loaded("inventories")
+    return engine == "kernel" or (engine == "auto" and not bypassed and large)

@@ -1,11 +1,12 @@
-"""What is known about the classical game, and by which runs it is measured here. Data only.
+"""What is published about the classical game, and how this package compares with it.
 
-Measuring what ``published`` lists: runs, statistics, bootstrap intervals, verdicts.
+``EXPERIMENTS`` are runs, ``CLAIMS`` are published or exact numbers. ``play_experiments`` plays the
+runs, and ``compare`` measures every claim in them, with a bootstrap interval and a verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
@@ -16,11 +17,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mesa_llm_norms.analysis.intervals import wilson_interval
-from mesa_llm_norms.classical.engine import run_classical
+from mesa_llm_norms.classical.ensemble import run_classical
 from mesa_llm_norms.core.randomness import mix
 from mesa_llm_norms.validation import read_seed
 
-UNLIMITED = 10**7
+Floats = NDArray[np.float64]
+Report = Callable[[str, int, int], None]
+"""Called with the current experiment, the runs done, and the runs in total."""
+
+MEAN_FIELD = "Baronchelli et al. (2006), J. Stat. Mech. P06014"
+COARSENING = "Baronchelli et al. (2006), Phys. Rev. E 73, 015102"
+NETWORKS = "Dall'Asta et al. (2006), Phys. Rev. E 74, 036105"
+MINORITIES = "Xie et al. (2011), Phys. Rev. E 84, 011130"
+EXACT = "exact: the Markov chain of the binary game"
+REFERENCE = "another implementation"
+
+EXACT_FLIPS = {2: 0.1727, 3: 0.6104, 4: 0.9192, 5: 0.9922}
+"""The share of populations that flip in 30 rounds by how many of 24 are committed; see EXACT."""
+
+RESAMPLES = 1_000
+NO_LIMIT = 10**7
 """More rounds than any run takes that must end in consensus."""
 
 
@@ -28,10 +44,9 @@ UNLIMITED = 10**7
 class Experiment:
     """Runs at several values of x: the number of agents, unless something else is varied.
 
-    ``full`` and ``quick`` give the number of runs at each x. In ``graph``, n is replaced by
-    ``agents``, or by x where that is None; side by the square root of n, and p by ``degree`` over
-    n - 1. With ``committed``, x is how many agents (or which share of them) are committed to B and
-    all others start out with A.
+    ``full`` and ``quick`` map each x to a number of runs. In ``graph``, n stands for ``agents``, or
+    for x where that is None; side for the square root of n, and p for ``degree`` over n - 1. With
+    ``committed``, x is how many agents (or what share) are committed to B; all others start with A.
     """
 
     label: str
@@ -39,94 +54,69 @@ class Experiment:
     full: Mapping[float, int]
     quick: Mapping[float, int]
     pairing: str = "direct"
-    rounds: int = UNLIMITED
+    rounds: int = NO_LIMIT
     agents: int | None = None
     degree: float = 0
     committed: bool = False
 
     def arguments(self, x: float) -> dict[str, Any]:
-        """Return what ``run_classical`` is told at x."""
+        """Return the arguments of ``run_classical`` at x."""
         n = self.agents if self.agents is not None else int(x)
         graph = self.graph.format(n=n, side=isqrt(n), p=self.degree / (n - 1))
-        told: dict[str, Any] = {"graph": graph, "pairing": self.pairing, "rounds": self.rounds}
+        found: dict[str, Any] = {"graph": graph, "pairing": self.pairing, "rounds": self.rounds}
         if self.committed:
-            told |= {"names": "AB", "incumbent": "A", "committed": {"B": x}}
-        return told
+            found |= {"names": "AB", "incumbent": "A", "committed": {"B": x}}
+        return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """Something known, and what to compare with it.
-
-    ``statistic`` of the runs of ``experiment`` (at ``x``, or over all x) is compared with
-    ``published``. They agree where its 95% interval reaches ``low`` to ``high``.
-    """
-
-    what: str
-    experiment: str
-    statistic: str
-    published: float
-    low: float
-    high: float
-    source: str
-    x: float | None = None
-
-
-def _sizes(**runs: int) -> Mapping[float, int]:
-    return {int(size[1:]): count for size, count in runs.items()}
-
+_QUICK_SIZES: Mapping[float, int] = {500: 20, 1_000: 20, 2_000: 16}
 
 EXPERIMENTS = (
     Experiment(
         label="complete",
         graph="complete(n={n})",
-        full=_sizes(n1024=60, n2048=40, n4096=40, n8192=20, n16384=20),
-        quick=_sizes(n1024=20, n2048=16, n4096=10),
+        full={1_024: 60, 2_048: 40, 4_096: 40, 8_192: 20, 16_384: 20},
+        quick={1_024: 20, 2_048: 16, 4_096: 10},
     ),
     Experiment(
         label="ring",
         graph="ring(n={n}, k=2)",
-        full=_sizes(n32=400, n64=300, n128=200, n256=80),
-        quick=_sizes(n32=60, n64=40, n128=30),
+        full={32: 400, 64: 300, 128: 200, 256: 80},
+        quick={32: 60, 64: 40, 128: 30},
     ),
     Experiment(
         label="torus",
         graph="torus(rows={side}, columns={side})",
-        full=_sizes(n64=400, n256=300, n1024=200),
-        quick=_sizes(n64=80, n144=60, n256=60),
+        full={64: 400, 256: 300, 1_024: 200},
+        quick={64: 80, 144: 60, 256: 60},
     ),
     Experiment(
         label="Erdős-Rényi",
         graph="erdos_renyi(n={n}, p={p})",
         degree=10,
-        full=_sizes(n500=100, n1000=80, n2000=60, n4000=40, n8000=20, n16000=20),
-        quick=_sizes(n500=20, n1000=20, n2000=16),
+        full={500: 100, 1_000: 80, 2_000: 60, 4_000: 40, 8_000: 20, 16_000: 20},
+        quick=_QUICK_SIZES,
     ),
     Experiment(
         label="Barabási-Albert",
         graph="barabasi_albert(n={n}, m=2)",
-        full=_sizes(n500=100, n1000=80, n2000=60, n4000=40, n8000=20, n16000=16),
-        quick=_sizes(n500=20, n1000=20, n2000=16),
+        full={500: 100, 1_000: 80, 2_000: 60, 4_000: 40, 8_000: 20, 16_000: 16},
+        quick=_QUICK_SIZES,
     ),
     Experiment(
         label="Barabási-Albert, reverse",
         graph="barabasi_albert(n={n}, m=2)",
         pairing="reverse",
-        full=_sizes(n1000=80),
-        quick=_sizes(n1000=20),
+        full={1_000: 80},
+        quick={1_000: 20},
     ),
-    Experiment(
-        label="24 agents",
-        graph="complete(n={n})",
-        full=_sizes(n24=20_000),
-        quick=_sizes(n24=3_000),
-    ),
+    Experiment(label="24 agents", graph="complete(n={n})", full={24: 20_000}, quick={24: 3_000}),
     Experiment(
         label="two cliques",
         graph="barbell(clique=24, path=0)",
         rounds=200,
-        full=_sizes(n48=3_000),
-        quick=_sizes(n48=1_000),
+        full={48: 3_000},
+        quick={48: 1_000},
     ),
     Experiment(
         label="committed share",
@@ -143,33 +133,37 @@ EXPERIMENTS = (
         agents=24,
         committed=True,
         rounds=30,
-        full=dict.fromkeys((2, 3, 4, 5), 10000),
-        quick=dict.fromkeys((2, 3, 4, 5), 1000),
+        full=dict.fromkeys((2, 3, 4, 5), 10_000),
+        quick=dict.fromkeys((2, 3, 4, 5), 1_000),
     ),
 )
 
 
-MEAN_FIELD = "Baronchelli et al. (2006), J. Stat. Mech. P06014"
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A published or exact number, and what to compare with it.
+
+    ``statistic`` of the runs of ``experiment`` (at ``x``, or over all x) is compared with
+    ``published``. They agree where its 95% interval overlaps ``low`` to ``high``.
+    """
+
+    what: str
+    experiment: str
+    statistic: str
+    published: float
+    low: float
+    high: float
+    source: str
+    x: float | None = None
 
 
-COARSENING = "Baronchelli et al. (2006), Phys. Rev. E 73, 015102"
-
-
-NETWORKS = "Dall'Asta et al. (2006), Phys. Rev. E 74, 036105"
-
-
-MINORITIES = "Xie et al. (2011), Phys. Rev. E 84, 011130"
-
-
-EXACT = "exact: the Markov chain of the binary game"
-
-
-EXACT_FLIPS = {2: 0.1727, 3: 0.6104, 4: 0.9192, 5: 0.9922}
-"""By how many of 24 are committed, the share of populations that flip in 30 rounds; see EXACT."""
-
-
-REFERENCE = "another implementation"
-
+_EXPONENTS = (  # graph, exponent of time, exponent of peak words
+    ("complete", 1.5, 1.5, MEAN_FIELD),
+    ("ring", 3.0, 1.0, COARSENING),
+    ("torus", 2.0, 1.0, COARSENING),
+    ("Erdős-Rényi", 1.4, 1.0, NETWORKS),
+    ("Barabási-Albert", 1.4, 1.0, NETWORKS),
+)
 
 CLAIMS = (
     *(
@@ -177,36 +171,24 @@ CLAIMS = (
             what=f"exponent of convergence time, {label}",
             experiment=label,
             statistic="time exponent",
-            published=exponent,
-            low=exponent - 0.1,
-            high=exponent + 0.1,
+            published=time,
+            low=time - 0.1,
+            high=time + 0.1,
             source=source,
         )
-        for label, exponent, source in (
-            ("complete", 1.5, MEAN_FIELD),
-            ("ring", 3.0, COARSENING),
-            ("torus", 2.0, COARSENING),
-            ("Erdős-Rényi", 1.4, NETWORKS),
-            ("Barabási-Albert", 1.4, NETWORKS),
-        )
+        for label, time, _, source in _EXPONENTS
     ),
     *(
         Claim(
             what=f"exponent of peak words, {label}",
             experiment=label,
             statistic="peak exponent",
-            published=exponent,
-            low=exponent - 0.05,
-            high=exponent + 0.05,
+            published=peak,
+            low=peak - 0.05,
+            high=peak + 0.05,
             source=source,
         )
-        for label, exponent, source in (
-            ("complete", 1.5, MEAN_FIELD),
-            ("ring", 1.0, COARSENING),
-            ("torus", 1.0, COARSENING),
-            ("Erdős-Rényi", 1.0, NETWORKS),
-            ("Barabási-Albert", 1.0, NETWORKS),
-        )
+        for label, _, peak, source in _EXPONENTS
     ),
     Claim(
         what="times slower direct than reverse, Barabási-Albert, 1,000 agents",
@@ -263,18 +245,8 @@ CLAIMS = (
 )
 
 
-RESAMPLES = 1_000
-
-
-Report = Callable[[str, int, int], None]
-"""Called with the experiment under way, the runs done, and the runs in all."""
-
-
-Floats = NDArray[np.float64]
-
-
 class Found(NamedTuple):
-    """What was measured for a claim, with its 95% interval, in how many runs and for which x."""
+    """What was measured for a claim, with its 95% interval, in how many runs and at which x."""
 
     claim: Claim
     here: float
@@ -285,7 +257,7 @@ class Found(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether the interval reaches what the claim allows."""
+        """Whether the interval overlaps what the claim allows."""
         return self.low <= self.claim.high and self.high >= self.claim.low
 
 
@@ -294,11 +266,27 @@ def play_experiments(
     quick: bool = False,
     workers: int = 1,
     report: Report = lambda *_: None,
-    experiments: tuple[Experiment, ...] = EXPERIMENTS,
+    experiments: Sequence[Experiment] = EXPERIMENTS,
 ) -> pd.DataFrame:
-    """Play all runs and return one row for each: experiment, x, run, interactions, ...
+    """Play all runs of some experiments.
 
-    ``workers`` is the number of threads; the compiled loop lets them run side by side.
+    Parameters
+    ----------
+    seed
+        The seed of all runs, from 0 to 2**64 - 1.
+    quick
+        Whether to play fewer and smaller runs. Default False.
+    workers
+        The number of threads, which the compiled loop lets run side by side. Default 1.
+    report
+        Called with the current experiment, the runs done, and the runs in total.
+    experiments
+        What to play. Default ``EXPERIMENTS``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run with the columns experiment, x, run, and those of ``run_classical``.
     """
     plans = [(one, one.quick if quick else one.full) for one in experiments]
     seed = read_seed(seed)
@@ -325,39 +313,56 @@ def play_experiments(
 
 
 def compare(
-    runs: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS, resamples: int = RESAMPLES
+    runs: pd.DataFrame, claims: Sequence[Claim] = CLAIMS, resamples: int = RESAMPLES
 ) -> list[Found]:
-    """Return what the runs of ``play_experiments`` say to every claim.
+    """Measure every claim in runs of ``play_experiments``.
 
-    Intervals are percentiles of bootstrap resamples, of the runs at each x on their own. Exponents
-    are slopes of log median time, or log mean peak, on log size, by least squares: medians because
-    on a torus a few runs take several times as long as the others.
+    Exponents are slopes of log median time, or log mean peak, on log size, by least squares: the
+    median because on a torus a few runs take several times as long as the others.
+
+    Parameters
+    ----------
+    runs
+        The table that ``play_experiments`` returns.
+    claims
+        What to measure. Default ``CLAIMS``.
+    resamples
+        Bootstrap resamples, of the runs at each x separately; intervals are their percentiles.
+        Default 1,000.
+
+    Returns
+    -------
+    list of Found
+        One for each claim, in their order.
     """
     found = []
     for claim in claims:
         rows = runs[runs["experiment"] == claim.experiment]
         if claim.x is not None:
             rows = rows[np.isclose(rows["x"], claim.x)]
-        rows = _with_others(claim, rows, runs)
-        statistic = STATISTICS[claim.statistic]
+        if claim.statistic == "slower than reverse":  # sorts after the others by its label
+            reverse = runs["experiment"] == f"{claim.experiment}, reverse"
+            rows = pd.concat([rows, runs[reverse]])
         by_x = list(rows.groupby(["experiment", "x"]))
         xs = np.array([key[1] for key, _ in by_x])
-        groups = [_columns(group) for _, group in by_x]
-        here = statistic(xs, groups)
+        groups = [_Runs.of(group) for _, group in by_x]
+        statistic = STATISTICS[claim.statistic]
         chance = np.random.default_rng(0)
         samples = [
-            statistic(xs, [_resampled(one, chance) for one in groups]) for _ in range(resamples)
+            statistic(xs, [group.resampled(chance) for group in groups]) for _ in range(resamples)
         ]
         low, high = np.quantile(samples, [0.025, 0.975]).tolist()
-        found.append(Found(claim, here, low, high, len(rows), tuple(dict.fromkeys(xs.tolist()))))
+        xs_measured = tuple(dict.fromkeys(xs.tolist()))
+        found.append(Found(claim, statistic(xs, groups), low, high, len(rows), xs_measured))
     return found
 
 
-def table(found: list[Found]) -> pd.DataFrame:
-    """Return one row per claim: what is published, what was found here, and in which runs.
+def table(found: Sequence[Found]) -> pd.DataFrame:
+    """Return one row per claim: what is published, what was measured here, and in which runs.
 
-    They agree where the interval from ``low`` to ``high`` reaches ``allowed_low`` to
-    ``allowed_high``. ``x_from`` to ``x_to`` are sizes, or what else was varied.
+    The columns are what, published, here, low, high, agrees, allowed_low, allowed_high, x_from,
+    x_to, runs and source. ``agrees`` is whether the interval from ``low`` to ``high`` overlaps
+    ``allowed_low`` to ``allowed_high``; ``x_from`` to ``x_to`` are sizes, or what else was varied.
     """
     return pd.DataFrame(
         [
@@ -380,6 +385,30 @@ def table(found: list[Found]) -> pd.DataFrame:
     )
 
 
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return median time and mean peak for each graph and size: graph, agents, time, peak."""
+    rows = runs[runs["experiment"].isin([label for label, *_ in _EXPONENTS])]
+    groups = rows.groupby(["experiment", "x"], sort=False)
+    found = groups.agg(time=("interactions", "median"), peak=("peak_words", "mean")).reset_index()
+    return found.rename(columns={"experiment": "graph", "x": "agents"})
+
+
+def shares(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of runs that flip by committed share: share, consensus, low, high."""
+    rows = runs[runs["experiment"] == "committed share"]
+    found = rows.groupby("x")["converged"].agg(["sum", "count"]).reset_index()
+    low, high = wilson_interval(found["sum"], found["count"])
+    consensus = found["sum"] / found["count"]
+    return pd.DataFrame({"share": found["x"], "consensus": consensus, "low": low, "high": high})
+
+
+def power_law(xs: Floats, values: Floats) -> tuple[float, float]:
+    """Return exponent and factor of the power law through the points, by least squares of logs."""
+    x, y = np.log(xs), np.log(values)
+    exponent = float(np.cov(x, y, bias=True)[0, 1] / np.var(x))
+    return exponent, float(np.exp(y.mean() - exponent * x.mean()))
+
+
 class _Runs(NamedTuple):
     """The runs at one x."""
 
@@ -387,71 +416,42 @@ class _Runs(NamedTuple):
     peak: Floats
     converged: Floats
 
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> _Runs:
+        return cls(*(rows[name].to_numpy(float) for name in _RUN_COLUMNS))
 
-def _columns(rows: pd.DataFrame) -> _Runs:
-    return _Runs(
-        rows["interactions"].to_numpy(float),
-        rows["peak_words"].to_numpy(float),
-        rows["converged"].to_numpy(float),
-    )
-
-
-def _resampled(runs: _Runs, chance: np.random.Generator) -> _Runs:
-    drawn = chance.integers(0, len(runs.interactions), len(runs.interactions))
-    return _Runs(*(column[drawn] for column in runs))
+    def resampled(self, chance: np.random.Generator) -> _Runs:
+        drawn = chance.integers(0, len(self.interactions), len(self.interactions))
+        return _Runs(*(column[drawn] for column in self))
 
 
-def _with_others(claim: Claim, rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Add the runs that a ratio compares with; by their label they sort after the others."""
-    if claim.statistic != "slower than reverse":
-        return rows
-    return pd.concat([rows, runs[runs["experiment"] == f"{claim.experiment}, reverse"]])
+_RUN_COLUMNS = ("interactions", "peak_words", "converged")
 
 
-def slope(xs: Floats, values: Floats) -> tuple[float, float]:
-    """Return exponent and factor of the power law through the points, by least squares of logs."""
-    x, y = np.log(xs), np.log(values)
-    exponent = float(np.cov(x, y, bias=True)[0, 1] / np.var(x))
-    return exponent, float(np.exp(y.mean() - exponent * x.mean()))
+def _time_exponent(xs: Floats, groups: Sequence[_Runs]) -> float:
+    return power_law(xs, np.array([np.median(one.interactions) for one in groups]))[0]
 
 
-def medians(groups: list[_Runs]) -> Floats:
-    """Return the median time of every group."""
-    return np.array([np.median(one.interactions) for one in groups])
+def _peak_exponent(xs: Floats, groups: Sequence[_Runs]) -> float:
+    return power_law(xs, np.array([one.peak.mean() for one in groups]))[0]
 
 
-def _critical_share(xs: Floats, groups: list[_Runs]) -> float:
-    """Return the share at which half the runs reach consensus, between grid points linearly."""
-    shares = np.maximum.accumulate([one.converged.mean() for one in groups])
-    return float(np.interp(0.5, shares + 1e-9 * np.arange(len(shares)), xs))
+def _ratio_of_times(_: Floats, groups: Sequence[_Runs]) -> float:
+    return float(groups[0].interactions.mean() / groups[1].interactions.mean())
 
 
-STATISTICS: dict[str, Callable[[Floats, list[_Runs]], float]] = {
-    "time exponent": lambda xs, groups: slope(xs, medians(groups))[0],
-    "peak exponent": lambda xs, groups: slope(xs, np.array([g.peak.mean() for g in groups]))[0],
+def _critical_share(xs: Floats, groups: Sequence[_Runs]) -> float:
+    """Return the share at which half the runs reach consensus, linearly between grid points."""
+    reached = np.maximum.accumulate([one.converged.mean() for one in groups])
+    return float(np.interp(0.5, reached + 1e-9 * np.arange(len(reached)), xs))
+
+
+STATISTICS: dict[str, Callable[[Floats, Sequence[_Runs]], float]] = {
+    "time exponent": _time_exponent,
+    "peak exponent": _peak_exponent,
     "mean time": lambda _, groups: float(groups[0].interactions.mean()),
-    "slower than reverse": lambda _, groups: float(
-        groups[0].interactions.mean() / groups[1].interactions.mean()
-    ),
+    "slower than reverse": _ratio_of_times,
     "share with consensus": lambda _, groups: float(groups[0].converged.mean()),
     "share without consensus": lambda _, groups: float(1 - groups[0].converged.mean()),
     "critical share": _critical_share,
 }
-
-
-def points(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return median time and mean peak of each graph and size: graph, agents, time, peak."""
-    labels = [one.experiment for one in CLAIMS if one.statistic == "time exponent"]
-    rows = runs[runs["experiment"].isin(labels)]
-    groups = rows.groupby(["experiment", "x"], sort=False)
-    found = groups.agg(time=("interactions", "median"), peak=("peak_words", "mean")).reset_index()
-    return found.rename(columns={"experiment": "graph", "x": "agents"})
-
-
-def shares(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return how many runs flip at each committed share: share, consensus, low, high (Wilson)."""
-    rows = runs[runs["experiment"] == "committed share"]
-    found = rows.groupby("x")["converged"].agg(["sum", "count"]).reset_index()
-    low, high = wilson_interval(found["sum"], found["count"])
-    consensus = found["sum"] / found["count"]
-    return pd.DataFrame({"share": found["x"], "consensus": consensus, "low": low, "high": high})

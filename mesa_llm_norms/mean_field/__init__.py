@@ -1,8 +1,7 @@
-"""The game of infinitely many agents on a complete graph, without chance: what populations tend to.
+"""The limit of infinitely many agents on the complete graph, without chance.
 
-Every agent is a memory, and a population is how its agents are spread over memories. An agent's
-next partner is anybody, so where there are infinitely many of them the spread follows one equation.
-It says where a population goes, where it may rest, and which committed share makes it leave.
+An infinite population is a distribution over memories that follows one equation. It says how a
+large population evolves, what its equilibria are, and which committed share overturns a convention.
 """
 
 from mesa_llm_norms.mean_field.critical import (

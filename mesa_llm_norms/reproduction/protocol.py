@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mesa_llm_norms.classical.engine import run_classical
+from mesa_llm_norms.classical.ensemble import run_classical
 from mesa_llm_norms.core.randomness import mix
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.experiments.cost_forecast.estimate import forecast

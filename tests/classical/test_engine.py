@@ -13,32 +13,33 @@ from hypothesis import strategies as st
 
 from mesa_llm_norms.classical.engine import (
     CAPACITY,
-    ClassicalAgent,
-    KernelEngine,
-    PlainEngine,
-    Tally,
-    pack_seating,
-    run_classical,
+    ClassicalEngine,
+    ClassicalKernel,
+    PackedPlayers,
+    WordTally,
 )
+from mesa_llm_norms.classical.ensemble import run_classical
 from mesa_llm_norms.classical.game import ClassicalSpec, WellMixed
-from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.networks.adjacency import Neighbors
 
 
-def both(arguments: dict[str, Any], run: int = 0) -> tuple[PlainEngine, KernelEngine]:
+def both(arguments: dict[str, Any], run: int = 0) -> tuple[ClassicalEngine, ClassicalKernel]:
     """Return the two engines at the start of the same run."""
     given = {**arguments, "seed": arguments["rng"]}
     del given["rng"]
-    seating = ClassicalSpec(**given).seat(run)
-    plain = PlainEngine(seating.rules, seating.neighbors, seating.players(), seating.draws, Tally())
-    packed = pack_seating(seating)
-    kernel = KernelEngine(seating.rules, seating.neighbors, packed, seating.draws, Tally())
+    initial = ClassicalSpec(**given).initial_state(run)
+    plain = ClassicalEngine(
+        initial.rules, initial.neighbors, initial.players(), initial.stream, WordTally()
+    )
+    packed = PackedPlayers.of_initial_state(initial)
+    kernel = ClassicalKernel(initial.rules, initial.neighbors, packed, initial.stream, WordTally())
     return plain, kernel
 
 
-def assert_same(plain: PlainEngine, kernel: KernelEngine) -> None:
+def assert_same(plain: ClassicalEngine, kernel: ClassicalKernel) -> None:
     places = range(len(plain.players))
     assert kernel.rows == plain.rows
     assert kernel.tally == plain.tally
@@ -130,13 +131,13 @@ def test_changes_between_rounds_are_seen_by_the_kernel() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 3, 7])
-def test_well_mixed_contacts_are_those_of_the_complete_graph(n: int) -> None:
+def test_well_mixed_neighbors_are_those_of_the_complete_graph(n: int) -> None:
     listed, mixed = Neighbors(nx.complete_graph(n)), WellMixed(n)
-    for part in ("indptr", "indices", "starts", "degrees", "tails", "heads", "entries"):
+    for part in ("indptr", "indices", "starts", "degrees", "tails", "heads"):
         assert getattr(mixed, part).tolist() == getattr(listed, part).tolist()
         assert getattr(mixed, part).dtype == getattr(listed, part).dtype
-    assert mixed.neighbours == listed.neighbours
-    assert (mixed.directed, mixed.strengths, len(mixed)) == (False, None, n)
+    assert [mixed.of(i) for i in range(n)] == [listed.of(i) for i in range(n)]
+    assert (mixed.directed, mixed.weights, len(mixed)) == (False, None, n)
     assert list(mixed.nodes) == list(listed.nodes)
 
 

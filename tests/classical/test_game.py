@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs, pools
 
-from mesa_llm_norms.classical.engine import run_classical
-from mesa_llm_norms.classical.game import PAIRINGS, Rules, Talker, Utterance
+from mesa_llm_norms.classical.ensemble import run_classical
+from mesa_llm_norms.classical.game import PAIRINGS, Player, Rules, Utterance
 from mesa_llm_norms.classical.model import ClassicalGame
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import GraphError, PairingError, PoolError, SpecError
@@ -23,13 +23,13 @@ FIRST, LAST = 0, 2**32 - 1
 """The draws that pick the first and the last word of an inventory."""
 
 
-def talker(*words: str, committed: str | None = None) -> Talker:
-    made = Talker()
+def player(*words: str, committed: str | None = None) -> Player:
+    made = Player()
     made._inventory, made._committed = words, committed
     return made
 
 
-def meet(speaker: Talker, hearer: Talker, draw: int, invented: str = "new") -> bool:
+def meet(speaker: Player, hearer: Player, draw: int, invented: str = "new") -> bool:
     """Have one interaction between the two."""
     word = speaker.utter(draw, invented)
     matched = hearer.hear(word)
@@ -43,43 +43,43 @@ def meet(speaker: Talker, hearer: Talker, draw: int, invented: str = "new") -> b
 
 
 def test_a_word_the_hearer_lacks_is_added_as_its_newest() -> None:
-    speaker, hearer = talker("a", "b"), talker("c", "d")
+    speaker, hearer = player("a", "b"), player("c", "d")
     assert not meet(speaker, hearer, LAST)
     assert (speaker.inventory, hearer.inventory) == (("a", "b"), ("c", "d", "b"))
     assert (speaker.name, hearer.name) == ("b", None)
 
 
 def test_a_word_the_hearer_has_is_all_that_both_keep() -> None:
-    speaker, hearer = talker("a", "b", "c"), talker("d", "a")
+    speaker, hearer = player("a", "b", "c"), player("d", "a")
     assert meet(speaker, hearer, FIRST)
     assert [speaker.inventory, hearer.inventory] == [("a",), ("a",)]
     assert speaker.name == hearer.name == "a"
 
 
 def test_a_speaker_without_words_invents_one() -> None:
-    speaker, hearer = talker(), talker()
+    speaker, hearer = player(), player()
     assert not meet(speaker, hearer, 123, "w7")
     assert [speaker.inventory, hearer.inventory] == [("w7",), ("w7",)]
 
 
 def test_an_invention_from_a_pool_may_be_known_already() -> None:
-    speaker, hearer = talker(), talker("B", "Q")
+    speaker, hearer = player(), player("B", "Q")
     assert meet(speaker, hearer, 123, "Q")
     assert [speaker.inventory, hearer.inventory] == [("Q",), ("Q",)]
 
 
 def test_a_committed_agent_speaks_and_hears_and_never_changes() -> None:
-    committed, other = talker("M", committed="M"), talker("Q")
+    committed, other = player("M", committed="M"), player("Q")
     assert not meet(committed, other, LAST)
     assert other.inventory == ("Q", "M")
-    assert not meet(talker("Q"), committed, FIRST)
+    assert not meet(player("Q"), committed, FIRST)
     assert meet(other, committed, LAST)
     assert [committed.inventory, other.inventory] == [("M",), ("M",)]
 
 
 @pytest.mark.parametrize(("draw", "word"), [(FIRST, "a"), (2**31, "b"), (LAST, "c")])
 def test_the_draw_says_which_word_the_oldest_first(draw: int, word: str) -> None:
-    assert talker("a", "b", "c").utter(draw, "new") == word
+    assert player("a", "b", "c").utter(draw, "new") == word
 
 
 # Who meets whom
@@ -202,9 +202,9 @@ def test_what_cannot_be_played_is_refused(
 
 @pytest.mark.parametrize("until", ["flipped", 3, ["converged"]])
 def test_only_consensus_ends_a_run(until: Any) -> None:
-    with pytest.raises(SpecError, match="no way to end"):
+    with pytest.raises(SpecError, match="not a valid stopping rule"):
         ClassicalGame().run(until=until)
-    with pytest.raises(SpecError, match="no way to end"):
+    with pytest.raises(SpecError, match="not a valid stopping rule"):
         run_classical(until=until)
 
 

@@ -15,10 +15,10 @@ from classical_cases import players
 from mesa.batchrunner import batch_run
 from scipy import sparse
 
-from mesa_llm_norms.classical.engine import ClassicalAgent, run_classical
-from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.classical.ensemble import run_classical
+from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 from mesa_llm_norms.errors import GraphError, SpecError
-from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.reading import read_graph
 
 # The model
 

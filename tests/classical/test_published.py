@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from mesa_llm_norms.classical.engine import run_classical
+from mesa_llm_norms.classical.ensemble import run_classical
 from mesa_llm_norms.classical.published import (
     CLAIMS,
     EXPERIMENTS,
@@ -25,8 +25,8 @@ from mesa_llm_norms.classical.published import (
     compare,
     play_experiments,
     points,
+    power_law,
     shares,
-    slope,
     table,
 )
 
@@ -78,7 +78,7 @@ def slope_of(graph: str, sizes: list[int], runs: int, column: str) -> tuple[floa
         errors.append(played[column].std() / np.sqrt(runs) / means[-1])
     x = np.log(sizes) - np.log(sizes).mean()
     error = np.sqrt(np.sum((x * errors) ** 2)) / np.sum(x**2)
-    return slope(np.array(sizes, float), np.array(means))[0], float(error)
+    return power_law(np.array(sizes, float), np.array(means))[0], float(error)
 
 
 @pytest.mark.parametrize("committed", [2, 3, 4, 5])

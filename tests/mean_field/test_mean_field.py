@@ -32,15 +32,15 @@ from mesa_llm_norms import (
 )
 from mesa_llm_norms.core.game import Memory, filled, read_memory, remember
 from mesa_llm_norms.mean_field.critical import (
-    change,
+    classical_change,
     classical_critical_share,
     classical_mean_field,
-    committed_at_rest,
+    committed_in_equilibrium,
     critical_share,
 )
 from mesa_llm_norms.mean_field.dynamics import MeanField, mean_field
 from mesa_llm_norms.mean_field.equilibria import basins, fixed_points
-from mesa_llm_norms.mean_field.population import GAMES, MOST_KEPT, _kept_for
+from mesa_llm_norms.mean_field.population import MAX_CACHED, MAX_GAMES, _cached_states
 from mesa_llm_norms.minds.mind import Policy
 
 CLAUDE, LLAMA_3_1 = "claude-3.5-sonnet", "llama-3.1-70b-instruct"
@@ -291,7 +291,7 @@ def test_the_growth_rate_is_how_fast_a_population_leaves_a_saddle_or_nears_rest(
 
 def test_a_voter_rests_anywhere_and_a_stubborn_agent_where_it_began_and_both_are_refused() -> None:
     for mind in (voter(), stubborn()):
-        with pytest.raises(SpecError, match="Look where it goes from each beginning"):
+        with pytest.raises(SpecError, match="Follow a population from each start"):
             fixed_points(mind, memory=1)
         assert mean_field(mind, memory=1, start={"Q": 0.3, "M": 0.7}).shares["Q"].to_numpy() == (
             pytest.approx(0.3)
@@ -409,10 +409,12 @@ def test_the_critical_share_of_the_classical_game_is_the_published_one() -> None
 def test_the_committed_share_at_rest_leaves_the_classical_population_at_rest(
     incumbents: float,
 ) -> None:
-    committed = committed_at_rest(incumbents)
+    committed = committed_in_equilibrium(incumbents)
     both = math.sqrt(incumbents) - incumbents
     others = 1 - committed - incumbents - both
-    assert change(np.array([others, incumbents]), committed) == pytest.approx(0, abs=1e-12)
+    assert classical_change(np.array([others, incumbents]), committed) == pytest.approx(
+        0, abs=1e-12
+    )
     assert committed <= classical_critical_share() + 1e-12
 
 
@@ -465,9 +467,9 @@ class Counting(Policy):
         return self.mind.distribution(memory, pool)
 
 
-def without_what_is_kept(mind: Any, **arguments: Any) -> MeanField:
+def with_an_empty_cache(mind: Any, **arguments: Any) -> MeanField:
     """Return the trajectory as in a new process."""
-    _kept_for.cache_clear()
+    _cached_states.cache_clear()
     return mean_field(mind, **arguments)
 
 
@@ -480,7 +482,7 @@ def test_a_trajectory_is_the_same_whatever_was_worked_out_before(data: st.DataOb
     rows = st.fixed_dictionaries({key: chance.map(lambda p: [p, 1 - p]) for key in memories})
     arguments: dict[str, Any] = {"memory": 2, "committed": {"M": 0.2}, "rounds": 5}
     one, other = (table_of(label, data.draw(rows)) for label in ("one", "other"))
-    alone = [without_what_is_kept(mind, **arguments) for mind in (one, other)]
+    alone = [with_an_empty_cache(mind, **arguments) for mind in (one, other)]
     for mind, before in [(one, alone[0]), (other, alone[1])] * 2:
         after = mean_field(mind, **arguments)
         assert after.rounds.equals(before.rounds)
@@ -493,13 +495,13 @@ def test_a_mind_that_was_changed_is_not_answered_from_before() -> None:
     for row in ((0.3, 0.7), (1.0, 0.0)):
         mind.table[()] = row
         changed = mean_field(mind, memory=2)
-        assert changed.rounds.equals(without_what_is_kept(mind, memory=2).rounds)
+        assert changed.rounds.equals(with_an_empty_cache(mind, memory=2).rounds)
         assert not changed.rounds.equals(before.rounds)
 
 
 def test_a_mind_is_asked_about_the_memories_its_agents_may_have_and_no_other() -> None:
     """Also after another mind, whose agents may remember more, played the same game."""
-    without_what_is_kept(UniformMind(), memory=3)
+    with_an_empty_cache(UniformMind(), memory=3)
     always = Counting(FixedPolicy(1, 0))
     mean_field(always, memory=3)
     may = {filled("Q", size) for size in range(4)}
@@ -511,13 +513,13 @@ def test_a_mind_is_asked_about_the_memories_its_agents_may_have_and_no_other() -
 
 
 def test_memories_are_kept_of_a_few_games_only_and_of_none_that_has_very_many() -> None:
-    for memory in range(1, GAMES + 3):
+    for memory in range(1, MAX_GAMES + 3):
         mean_field(FixedPolicy(1, 0), memory=memory, rounds=1)
-    assert _kept_for.cache_info().currsize == GAMES
+    assert _cached_states.cache_info().currsize == MAX_GAMES
     many = Counting(UniformMind())
-    without_what_is_kept(many, memory=7, rounds=1)
-    assert len(many.asked) > MOST_KEPT
-    assert not _kept_for((("Q", "M"), 7, 1, ((),), ()))
+    with_an_empty_cache(many, memory=7, rounds=1)
+    assert len(many.asked) > MAX_CACHED
+    assert not _cached_states(("Q", "M"), 7, 1, ((),), ())
 
 
 # Tables from files
@@ -571,7 +573,7 @@ def test_a_measured_table_in_a_file_gives_the_curve_that_populations_of_any_size
 @pytest.mark.parametrize(
     ("arguments", "error", "what"),
     [
-        ({"names": "QMXYFJPRCD", "memory": 3, "mind": "unbiased"}, SpecError, "more than 100,000"),
+        ({"names": "QMXYFJPRCD", "memory": 3, "mind": "uniform"}, SpecError, "more than 100,000"),
         ({"names": "Q"}, PoolError, "a pool of 1"),
         ({"memory": 0}, SpecError, "whole number"),
         ({"incumbent": "Z"}, SpecError, "'Z' is not in the pool"),
@@ -582,14 +584,14 @@ def test_a_measured_table_in_a_file_gives_the_curve_that_populations_of_any_size
         ({"committed": {"M": -0.1}}, SpecError, "a share is committed"),
         ({"committed": {"M": math.nan}}, SpecError, "a share is committed"),
         ({"committed": 0.1}, SpecError, "a share is committed"),
-        ({"committed": {"Q": 0.5, "M": 0.5}}, SpecError, "nobody is left"),
+        ({"committed": {"Q": 0.5, "M": 0.5}}, SpecError, "everybody is committed"),
         ({"start": {"Q": 0.7, "M": 0.7}}, SpecError, "at most 1.0"),
         ({"start": {"Z": 0.7}}, SpecError, "'Z' is not in the pool"),
         ({"start": {"Q": 1.0}, "incumbent": "Q"}, SpecError, "either start or incumbent"),
         ({"rounds": 0}, SpecError, "whole number"),
         ({"pairing": "nodes"}, PairingError, "no pairing rule 'nodes'"),
         ({"mind": {0: CLAUDE, 1: CLAUDE}}, MindError, "no nodes"),
-        ({"mind": Waiting(UniformMind())}, MindError, "not known beforehand"),
+        ({"mind": Waiting(UniformMind())}, MindError, "in advance"),
         ({"mind": FixedPolicy(0.5, 0.6)}, MindError, "summing to 1"),
         ({"mind": "nobody"}, MindError, "there is no mind 'nobody'"),
     ],
@@ -609,5 +611,5 @@ def test_critical_shares_and_basins_need_two_different_names_of_the_pool() -> No
         with pytest.raises(SpecError, match="between"):
             basins(between=between)
     for committed, incumbents in ((1.5, None), (0.1, 0.95), (math.nan, None), (True, None)):
-        with pytest.raises(SpecError, match="is no share"):
+        with pytest.raises(SpecError, match="is not a share"):
             classical_mean_field(committed, incumbents)

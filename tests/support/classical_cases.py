@@ -7,9 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 from strategies import graphs, pools
 
-from mesa_llm_norms.classical.engine import ClassicalAgent
 from mesa_llm_norms.classical.game import PAIRINGS
-from mesa_llm_norms.classical.model import ClassicalGame
+from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 
 
 def players(model: ClassicalGame) -> list[ClassicalAgent]:

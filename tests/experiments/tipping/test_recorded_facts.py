@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 from binary_chain import flipped_within
 
-from mesa_llm_norms.classical.engine import run_classical
+from mesa_llm_norms.classical.ensemble import run_classical
 
 RECORDED = {2: 0.18, 3: 0.57, 4: 0.92, 5: 0.99}
 WITHIN = 0.03
