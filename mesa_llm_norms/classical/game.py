@@ -37,8 +37,8 @@ from mesa_llm_norms.core.game import MAX_NAME_LENGTH, is_name, read_pool
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
-from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.placement import place_committed, read_committed
+from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.registry import find_topology, parse
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import EdgePairing, NodePairing

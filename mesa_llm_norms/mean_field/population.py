@@ -29,7 +29,7 @@ from scipy.sparse.linalg import LinearOperator, gcrotmk, splu
 from mesa_llm_norms.core.game import Game, Memory, Remembered, filled
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.minds.mind import Policy
-from mesa_llm_norms.simulation.engine import TOLERANCE, probabilities_of, is_plain_policy
+from mesa_llm_norms.simulation.engine import TOLERANCE, is_plain_policy, probabilities_of
 from mesa_llm_norms.simulation.spec import Spec, by_share
 
 INTERACTIONS_PER_ROUND = 2
@@ -41,7 +41,7 @@ MAX_STATES = 100_000
 MAX_GAMES, MAX_CACHED = 8, 10_000
 """Of how many games the reachable states are cached, and how many states at most of each."""
 
-TOLERANCE = 1e-13
+STATIONARY_TOLERANCE = 1e-13
 """How exactly a stationary distribution is solved for."""
 
 Floats = NDArray[np.float64]
@@ -269,7 +269,7 @@ class States:
             even @ weights,
             x0=None if guess is None else self.arriving(guess),
             rtol=0,
-            atol=TOLERANCE,
+            atol=STATIONARY_TOLERANCE,
             maxiter=5,
             m=min(size, 100),
             k=0,
