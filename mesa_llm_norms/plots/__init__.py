@@ -1,6 +1,6 @@
 """Figures of runs, ensembles, sweeps and networks, drawn without pyplot or a screen."""
 
-from mesa_llm_norms.networks.drawing import GREY, layout, name_colours
+from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
 from mesa_llm_norms.plots.network import MOST_NODES, plot_graph, plot_network
 from mesa_llm_norms.plots.runs import plot_ensemble, plot_rounds
 from mesa_llm_norms.plots.style import figure_bytes, save_figure, write_figure
@@ -11,7 +11,7 @@ __all__ = [
     "MOST_NODES",
     "figure_bytes",
     "layout",
-    "name_colours",
+    "name_colors",
     "plot_ensemble",
     "plot_graph",
     "plot_network",

@@ -19,18 +19,15 @@ from matplotlib.transforms import ScaledTranslation
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.experiments.audits.populations import DRIFT, FIRST, SizeCurve, collective
 from mesa_llm_norms.experiments.audits.verdict import Audit
-from mesa_llm_norms.experiments.tipping.comparison import Comparison
-from mesa_llm_norms.experiments.tipping.tip import Tipping, TippingPoint, labels
-from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO, name_colours
+from mesa_llm_norms.experiments.tipping import Comparison, Tipping, TippingPoint
+from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO, name_colors
 from mesa_llm_norms.plots.style import add_legend, bare_axes, line_style, plain, share_axis, shorten
 
 MOST_NAMES = 26
 """How many names are drawn side by side; of more, those that won most often."""
 
-
 MOST_LINES = 4
 """How many names have a line in the curve by size."""
-
 
 _INDIVIDUAL, _EXPLAINED, _DRIFT, _GROUP = (OKABE_ITO[n] for n in (0, 1, 2, 3))
 
@@ -125,13 +122,13 @@ def _draw_sizes(axes: Axes, audit: Audit, curve: SizeCurve) -> None:
         entries.append((Line2D([], [], marker="o", markersize=4, **style), f"{name} wins"))
     axes.axhline(
         curve.individual,
-        color=name_colours(pool)[curve.strong],
+        color=name_colors(pool)[curve.strong],
         linestyle=(0, (1, 1)),
         linewidth=1.4,
     )
     entries.append(
         (
-            Line2D([], [], color=name_colours(pool)[curve.strong], linestyle=(0, (1, 1))),
+            Line2D([], [], color=name_colors(pool)[curve.strong], linestyle=(0, (1, 1))),
             f"{curve.strong}, first choice",
         )
     )
@@ -148,13 +145,10 @@ def _draw_sizes(axes: Axes, audit: Audit, curve: SizeCurve) -> None:
 
 _COLOURS = OKABE_ITO[:6] + OKABE_ITO[7:]
 
-
 _MARKERS = "osD^vPX<*p"
-
 
 _APART, _SPREAD = 3, 10
 """How many points lie between the marks of neighbouring conditions, and of all, at most."""
-
 
 _REMARK: dict[str, Any] = {"va": "center", "fontsize": 8, "color": "#555555"}
 
@@ -166,7 +160,7 @@ def plot_tipping(found: Tipping) -> Figure:
     lines are the intervals of the critical share, with an arrow where they have no end, and grey
     bars what is sure without a curve. The marks there are the key to those above.
     """
-    named = labels(found)
+    named = found.labels
     rows = len(found.points)
     figure = Figure(figsize=(8.4, 5.0 + 0.3 * rows), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3.6, 0.6 + 0.3 * rows))

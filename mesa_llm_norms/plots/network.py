@@ -20,7 +20,7 @@ from mesa_llm_norms.networks.drawing import (
     Positions,
     ink_on,
     layout,
-    name_colours,
+    name_colors,
     node_size,
 )
 from mesa_llm_norms.plots.style import add_legend, plain, shorten
@@ -28,12 +28,9 @@ from mesa_llm_norms.plots.style import add_legend, plain, shorten
 MOST_NODES = 2_000
 """Networks larger than this are not drawn."""
 
-
 _MOST_NAMES = 400
 
-
 _MOST_IDS = 100
-
 
 _MANY_EDGES = 3_000
 
@@ -53,7 +50,7 @@ def plot_network(
     figure = Figure(figsize=(8.2, 7), layout="constrained")
     axes, places = _draw_network(figure, graph)
     size = node_size(places)
-    colours = name_colours(pool)
+    colours = name_colors(pool)
     for square in (False, True):
         nodes = [node for node in graph if (node in committed) is square]
         if nodes:
@@ -155,7 +152,7 @@ def _network_entries(
 ) -> list[tuple[Any, str]]:
     held = [names.get(node) for node in graph]
     counts = {name: held.count(name) for name in pool if name in held}
-    colours = name_colours(pool)
+    colours = name_colors(pool)
     order = sorted(counts, key=lambda name: -counts[name])
     entries: list[tuple[Any, str]] = [
         (_dot(colours[name]), f"{shorten(name)}  {counts[name]}") for name in order[:14]

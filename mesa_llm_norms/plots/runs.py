@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.mean_field.dynamics import MeanField
-from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO, name_colours
+from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO, name_colors
 from mesa_llm_norms.plots.style import (
     add_legend,
     bare_axes,
@@ -182,7 +182,7 @@ def _plot_winners(axes: Axes, runs: pd.DataFrame, pool: Sequence[str], none: boo
     shown, rest = order[:10], order[10:]
     values = [counts[name] / len(runs) for name in shown]
     labels = [plain(shorten(name)) for name in shown]
-    colours = [name_colours(pool)[name] for name in shown]
+    colours = [name_colors(pool)[name] for name in shown]
     hatches = [hatch(pool, name) for name in shown]
     if rest:
         values.append(sum(counts[name] for name in rest) / len(runs))

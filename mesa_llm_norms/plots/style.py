@@ -16,10 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mesa_llm_norms.networks.drawing import name_colours, shade_step
+from mesa_llm_norms.networks.drawing import name_colors, shade_step
 
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
-
 
 _HATCHES = ("", "///", "...", "xxx")
 
@@ -27,7 +26,7 @@ _HATCHES = ("", "///", "...", "xxx")
 def line_style(pool: Sequence[str], name: str) -> dict[str, Any]:
     """Return what matplotlib is told about a name's line: its colour, dashes and width (points)."""
     return {
-        "color": name_colours(pool)[name],
+        "color": name_colors(pool)[name],
         "linestyle": _DASHES[shade_step(list(pool).index(name))],
         "linewidth": 2.2,
     }

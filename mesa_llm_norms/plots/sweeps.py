@@ -15,28 +15,22 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.networks.drawing import INK, OKABE_ITO, name_colours
+from mesa_llm_norms.networks.drawing import INK, OKABE_ITO, name_colors
 from mesa_llm_norms.plots.style import bare_axes, hatch, line_style, plain, share_axis, shorten
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.sweeps.sweep import Sweep
 
-
 MOST_KINDS = 8
-
 
 MOST_COLUMNS = 12
 
-
 MOST_NAMES = 12
-
 
 MOST_LINES = 4
 """Names that are followed along an axis of numbers: those that won most."""
 
-
 _MARKERS = "osD^vPX*"
-
 
 # Names have the colours of Okabe and Ito from blue on; these begin elsewhere.
 _COLOURS = tuple(OKABE_ITO[place] for place in (7, 3, 2, 5, 4, 0, 1, 6))
@@ -259,7 +253,7 @@ def _plot_names(
     pool: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    colours = name_colours(pool)
+    colours = name_colors(pool)
     for number, colour, some, x in _series(cells, arranged):
         marker = _MARKERS[number % 8]
         if arranged.x.numbers is not None:
@@ -342,7 +336,7 @@ def _add_legends(
         handles: list[Any] = [
             Line2D([], [], **line_style(pool, name))
             if arranged.x.numbers is not None
-            else Patch(facecolor=name_colours(pool)[name], hatch=hatch(pool, name), edgecolor="w")
+            else Patch(facecolor=name_colors(pool)[name], hatch=hatch(pool, name), edgecolor="w")
             for name in names
         ]
         _legend(figure, handles, names, "name", "outside right lower")

@@ -14,7 +14,6 @@ from typing import Any
 import mesa
 
 from mesa_llm_norms import NamingGame, NormsError, tip
-from mesa_llm_norms.experiments.tipping.tip import sentence
 
 INCUMBENT, CHALLENGER = "Q", "M"
 
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NormsError as error:
         parser.error(str(error))
     for point in found.points:
-        print(sentence(point))
+        print(point.sentence)
         columns = ["committed", "runs", "flip_share", "flip_low", "flip_high", "rounds"]
         print(point.table[columns].round(2).to_string(index=False))
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from mesa_llm_norms import audit, cli
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.minds.policies import TableMind
-from mesa_llm_norms.reports.audits import write_report
+from mesa_llm_norms.reports.experiments import write_audit
 
 TABLE = """\
 memory,Q,M
@@ -107,7 +107,7 @@ def test_names_cannot_put_anything_into_the_page(tmp_path: Path) -> None:
     found = audit(
         TableMind("<b>bold</b>", names, rows), names, "complete(n=4)", runs=10, sizes=(), rng=1
     )
-    write_report(found, tmp_path)
+    write_audit(found, tmp_path)
     text = (tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<b>bold" not in text
@@ -117,7 +117,7 @@ def test_names_cannot_put_anything_into_the_page(tmp_path: Path) -> None:
 
 def test_an_audit_without_populations_and_sizes_still_leaves_a_report(tmp_path: Path) -> None:
     found = audit(planted(), graph="complete(n=4)", memory=1, runs=0, sizes=(), rng=1)
-    write_report(found, tmp_path)
+    write_audit(found, tmp_path)
     assert "No populations were played" in (tmp_path / "audit.html").read_text(encoding="utf-8")
 
 
@@ -127,7 +127,7 @@ def test_an_audit_without_populations_and_sizes_still_leaves_a_report(tmp_path: 
         (("--sizes", "two"), "no list of sizes"),
         (("--sizes", "1"), "sizes: 1 is not"),
         (("--level", "2"), "no rate of false alarms"),
-        (("--size", "9"), "nothing is to be filled in"),
+        (("--size", "9"), "nothing to fill in"),
         (("--names", "XY"), "measured for the names"),
         (("--resume",), "only what live minds play"),
         (("--forecast",), "it is not live"),
@@ -156,6 +156,6 @@ def test_a_live_audit_tells_its_forecast_first_keeps_journals_and_goes_on_within
         whole = invoke(*LIVE, *FEW, "--out", "live", "--resume")
         assert whole.exit_code == 0, whole.stderr
         assert len(server.answered) == asked
-    assert "rightly" in whole.stdout
+    assert "correctly" in whole.stdout
     assert {path.name for path in Path("live").iterdir()} >= {"asked", "audit.html", "audit.json"}
     assert "comprehension" in Path("live/audit.json").read_text(encoding="utf-8")

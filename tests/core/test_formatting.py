@@ -1,6 +1,7 @@
 """Numbers read the same wherever they are shown."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -69,10 +70,22 @@ def test_things_are_counted_in_the_plural_but_for_one() -> None:
     assert formatting.plural(1_200, "reply", "replies") == "1,200 replies"
 
 
-def test_a_range_is_rounded_away_from_its_middle() -> None:
-    assert formatting.spread((1_234, 2_111, 3_333)) == "1,200 to 3,400 (about 2,100)"
-    assert formatting.spread((1_234, 1_234, 1_234)) == "1,234"
-    assert formatting.spread((1.234, 2.0, 44.4), formatting.dollars) == "$1.20 to $45 (about $2.00)"
-    assert formatting.spread((61, 150, 7_300), formatting.duration) == (
-        "61 seconds to 2.1 hours (about 2.5 minutes)"
-    )
+@pytest.mark.parametrize(
+    ("numbers", "write", "words"),
+    [
+        ((1_234, 2_099, 3_333), formatting.about, "1,200 to 3,400 (about 2,100)"),
+        ((1_234, 1_234, 1_234), formatting.about, "1,234"),
+        ((0, 0.4, 7.2), formatting.about, "0 to 8 (about 0)"),
+        ((8.4, 13.3, 21), formatting.about, "8 to 21 (about 13)"),
+        ((995, 999, 1_001), formatting.about, "990 to 1,100 (about 1,000)"),
+        ((0.0121, 0.1, 1.21), formatting.dollars, "$0.012 to $1.30 (about $0.10)"),
+        ((12.1, 99.6, 12_345), formatting.dollars, "$12 to $13,000 (about $100)"),
+        ((0.4, 1, 119), formatting.duration, "0.4 seconds to 120 seconds (about 1 second)"),
+        ((90, 150, 9_000), formatting.duration, "90 seconds to 2.5 hours (about 2.5 minutes)"),
+        ((86_400, 172_800, 864_000), formatting.duration, "24 hours to 10 days (about 2 days)"),
+    ],
+)
+def test_ranges_are_written_with_two_digits_and_rounded_away_from_the_middle(
+    numbers: tuple[float, float, float], write: Any, words: str
+) -> None:
+    assert formatting.spread(numbers, write) == words

@@ -45,9 +45,9 @@ def nodes_drawn(figure: Figure) -> list[PathCollection]:
 
 
 def test_the_same_name_has_the_same_colour_and_neighbours_in_the_pool_differ() -> None:
-    colours = plots.name_colours("QMXYFJPRCD")
-    assert colours["M"] == plots.name_colours("QM")["M"]
-    alphabet = plots.name_colours("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    colours = plots.name_colors("QMXYFJPRCD")
+    assert colours["M"] == plots.name_colors("QM")["M"]
+    alphabet = plots.name_colors("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     assert len(set(alphabet.values())) == 26
     assert plots.GREY not in alphabet.values()
 
@@ -74,7 +74,7 @@ def test_every_node_is_drawn_in_its_name_s_colour_and_labelled() -> None:
     held: dict[Hashable, str | None] = {0: "Q", 1: "M", 2: None, 3: "M"}
     figure = plots.plot_network(graph, held, "QM", {3: "M"})
     circles, squares = nodes_drawn(figure)
-    colours = plots.name_colours("QM")
+    colours = plots.name_colors("QM")
     drawn = [to_hex(colour).upper() for colour in np.asarray(circles.get_facecolor())]
     assert drawn == [colours["Q"].upper(), colours["M"].upper(), plots.GREY]
     assert len(np.asarray(squares.get_offsets())) == 1
@@ -131,11 +131,11 @@ def test_any_graph_can_be_drawn(graph: nx.Graph[Any], tmp_path: Path) -> None:
 
 
 def test_any_names_can_be_drawn(tmp_path: Path) -> None:
-    spec = Spec(graph="ring(n=8)", names=ODD_NAMES, mind="unbiased", seed=1)
+    spec = Spec(graph="ring(n=8)", names=ODD_NAMES, mind="uniform", seed=1)
     played = play_run(spec, 0, Goal(), 4, keep=True)
     held: dict[Hashable, str | None] = dict(enumerate((*ODD_NAMES, None)))
     ensemble = run_ensemble(
-        graph="ring(n=8)", names=ODD_NAMES, mind="unbiased", rng=1, runs=4, rounds=3
+        graph="ring(n=8)", names=ODD_NAMES, mind="uniform", rng=1, runs=4, rounds=3
     )
     figures = {
         "rounds": plots.plot_rounds(played.rounds, ODD_NAMES),
@@ -164,7 +164,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_in_which_nothing_converged_says_so() -> None:
-    ensemble = run_ensemble(graph="ring(n=8)", names="QM", mind="unbiased", rng=1, runs=3, rounds=4)
+    ensemble = run_ensemble(graph="ring(n=8)", names="QM", mind="uniform", rng=1, runs=3, rounds=4)
     figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, "QM")
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["Success rate", "Interactions, none converged", "Played most at the end"]

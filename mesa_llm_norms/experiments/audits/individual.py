@@ -1,15 +1,12 @@
-"""The memories on which a mind is looked at: none, and all of one and of two interactions.
+"""What a mind prefers by itself: at first, and after one or two interactions.
 
-Minds that give no probabilities: asked, and what they answer counted.
+At first every name should be as likely as any other. After an interaction that cannot be expected:
+agents repeat and copy. There a mind is compared with itself made symmetric (see ``preference``):
+what it chooses on ``Q/M`` with what it chooses, name for name, on ``M/Q``.
 
-A live mind is shown the names in every rotation of the pool in turn, so that each name stands in
-each place equally often. What gives no name is counted as that, and nothing is put in its place.
-
-Individual bias: what a mind prefers by itself, at first and after one or two interactions.
-
-At first every name should be as likely as any other. After an interaction that is not to be had:
-agents repeat and copy. There a mind is held against itself made symmetric (see ``symmetry``): what
-it chooses on ``Q/M`` against what it chooses, name for name, on ``M/Q``.
+A mind that gives no probabilities is asked, and its answers are counted. A live mind is shown the
+names in every rotation of the pool in turn, so that each name is in each position equally often.
+Replies that give no name are counted, and nothing is put in their place.
 """
 
 from __future__ import annotations
@@ -41,14 +38,14 @@ from mesa_llm_norms.experiments.audits.preference import (
     pattern_of,
     roles_of,
 )
-from mesa_llm_norms.llm.mind import Caller, LiveMind
+from mesa_llm_norms.llm.client import LLMClient
 from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind, Policy, Situation
 from mesa_llm_norms.minds.policies import write_memory
 
 DEPTH = 2
 """How many interactions the longest of them hold."""
-
 
 MOST = 20_000
 """How many memories of one length are looked at where looking costs nothing."""
@@ -78,10 +75,10 @@ def _number(names: int, length: int) -> int:
 
 
 AT_ONCE = 256
-"""How many questions are under way at once, at most; the session lets fewer through."""
+"""How many questions are open at once, at most; the client lets fewer through."""
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """One question: the mind, the game whose pool may be answered, and the memory."""
 
     mind: Mind
@@ -90,7 +87,7 @@ class Asked(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What was answered to some questions: by name, and how often nothing that could be used."""
+    """The answers to some questions: by name, and how many could not be used."""
 
     names: Counter[str]
     unusable: int
@@ -100,17 +97,17 @@ class Answers(NamedTuple):
         return tuple(self.names[name] for name in pool)
 
 
-class Fixed(LiveMind):
-    """A live mind that is told what ``words`` makes of a situation, and nothing else."""
+class FixedPromptMind(LiveMind):
+    """A live mind whose prompts are what ``words`` makes of a situation."""
 
     def __init__(
-        self, mind: LiveMind, words: Callable[[Situation], Prompt], client: Caller | None
+        self, mind: LiveMind, words: Callable[[Situation], Prompt], client: LLMClient | None
     ) -> None:
-        super().__init__(mind.server, mind.template, client)
+        super().__init__(mind.provider, mind.template, client)
         self._words = words
 
     def prompt(self, situation: Situation) -> Prompt:
-        """Return what the agent is told, word for word."""
+        """Return the prompt of a situation."""
         return self._words(situation)
 
 
@@ -120,30 +117,32 @@ class Interviewer:
     ``client`` makes the calls of live minds.
     """
 
-    def __init__(self, seed: int, client: Caller | None = None) -> None:
-        self._draws = RandomStream(seed)
-        self._session = client
+    def __init__(self, seed: int, client: LLMClient | None = None) -> None:
+        self._stream = RandomStream(seed)
+        self._client = client
         self._next = 0
 
     def with_order(self, mind: Mind, order: Sequence[str]) -> Mind:
-        """Return a mind that is shown the names in this order; other minds are shown none."""
+        """Return a mind that is shown the names in this order; offline minds as they are."""
         if not isinstance(mind, LiveMind):
             return mind
         template = mind.template
-        return Fixed(mind, lambda it: template.fill(it.game, it.memory, order), self._session)
+        return FixedPromptMind(
+            mind, lambda it: template.fill(it.game, it.memory, order), self._client
+        )
 
     def with_words(self, mind: LiveMind, prompt: Prompt) -> Mind:
-        """Return a mind that is told this."""
-        return Fixed(mind, lambda _: prompt, self._session)
+        """Return a mind that is sent this prompt."""
+        return FixedPromptMind(mind, lambda _: prompt, self._client)
 
-    def balanced(self, mind: Mind, game: Game, memory: Memory, times: int) -> list[Asked]:
-        """Return the question what to play on a memory, ``times`` over, in all orders in turn."""
+    def balanced(self, mind: Mind, game: Game, memory: Memory, times: int) -> list[Query]:
+        """Return the question which name to play, ``times`` over, names rotated each time."""
         pool = game.pool
         shown = [self.with_order(mind, pool[turn:] + pool[:turn]) for turn in range(len(pool))]
-        return [Asked(shown[turn % len(pool)], game, memory) for turn in range(times)]
+        return [Query(shown[turn % len(pool)], game, memory) for turn in range(times)]
 
-    def ask(self, questions: Iterable[Asked]) -> list[str | None]:
-        """Return the answer to each question, None where there was none to be used.
+    def ask(self, questions: Iterable[Query]) -> list[str | None]:
+        """Return the answer to each question, None where there was none that could be used.
 
         Raises ``CallError`` and ``BudgetError`` as a live run does.
         """
@@ -153,11 +152,11 @@ class Interviewer:
             self._next += 1
         return wait_for(self._all(numbered))
 
-    async def _all(self, numbered: list[tuple[int, Asked]]) -> list[str | None]:
-        places = asyncio.Semaphore(AT_ONCE)
+    async def _all(self, numbered: list[tuple[int, Query]]) -> list[str | None]:
+        slots = asyncio.Semaphore(AT_ONCE)
 
-        async def one(number: int, question: Asked) -> str | None:
-            async with places:
+        async def one(number: int, question: Query) -> str | None:
+            async with slots:
                 return await self._one(number, question)
 
         tasks = [asyncio.ensure_future(one(*each)) for each in numbered]
@@ -169,10 +168,10 @@ class Interviewer:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    async def _one(self, number: int, question: Asked) -> str | None:
+    async def _one(self, number: int, question: Query) -> str | None:
         mind, game, memory = question
-        draw = self._draws.interaction(number).seat_a
-        situation = Situation(game, memory, draw, self._draws, number, 0)
+        draw = self._stream.interaction(number).seat_a
+        situation = Situation(game, memory, draw, self._stream, number, 0)
         try:
             decision = await mind.decide(situation)
         except DecisionError:
@@ -181,22 +180,21 @@ class Interviewer:
 
 
 def count(answers: Iterable[str | None]) -> Answers:
-    """Return answers counted."""
+    """Count answers."""
     names = Counter(answers)
     unusable = names.pop(None, 0)
     return Answers(Counter({name: n for name, n in names.items() if name is not None}), unusable)
 
 
 MOST_RUNS = 100
-"""Over how many runs a mind that differs from run to run is averaged."""
-
+"""How many runs a mind that differs from run to run is averaged over."""
 
 MOST_ASKED = 100
-"""Of how many memories of one length a mind is asked, at most."""
+"""How many memories of one length a mind is asked about, at most."""
 
 
 class Choice(NamedTuple):
-    """What is chosen on one memory: probabilities, or shares of answers and how many there were.
+    """The choices on one memory: probabilities, or shares of answers and their number.
 
     ``fair`` is what the same mind made symmetric chooses there.
     """
@@ -249,7 +247,7 @@ class IndividualBias:
     symmetric: Policy
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return the bias as plain data, for JSON."""
         return {
             "exact": self.exact,
             "unusable": self.unusable,
@@ -338,7 +336,7 @@ def ask_mind(
 def questions(
     game: Game, times: int, times_after: int
 ) -> tuple[list[tuple[Memory, int]], list[int]]:
-    """Return the memories to ask about with how often, and how many are left out by length."""
+    """Return memories and how often to ask about them, and how many are left out by length."""
     wanted, left_out = [], []
     for length in range(min(DEPTH, game.memory) + 1):
         memories, missing = memories_of(game.pool, length, MOST_ASKED)
@@ -348,7 +346,7 @@ def questions(
 
 
 class _Average(Policy):
-    """What minds choose on average: one mind as it is in different runs."""
+    """The average of one mind over runs in which it differs."""
 
     def __init__(self, label: str, minds: Sequence[Policy]) -> None:
         self.label = label

@@ -1,29 +1,23 @@
-"""Populations that play until they agree, and which names they agree on.
+"""Populations that play until they agree, which names win, and what would explain that.
 
 A name *wins* a population that settled on it: one that converged and played it more than half of
 the time in the last rounds, or that was stopped at its limit and played it at least nine times in
-ten. No rule about ties is needed, so no name is favoured by its place in the pool.
+ten. No rule about ties is needed, so no name is favored by its place in the pool.
 
-Collective bias by the size of the population: it can grow, shrink, appear or turn round.
-
-The drift null: the classical naming game, begun with the first choices that were measured.
-
-Every agent starts out with one word, drawn by the mind's first choices, and from then on words are
-passed on and dropped by the rules of Baronchelli and others (2006), which know no word from
-another. What wins is a matter of how often it was there at the start, of the network, and of luck.
-
-Nulls: what populations would do if minds were as biased as said, and no more.
+Populations are compared with nulls, in which minds are as biased as described and no more:
 
 ``symmetric``
     The same mind made symmetric. No name has any advantage, so every name is as likely to win as
-    any other, exactly; what is played shows how often and how fast such populations settle, and
-    what luck and the network alone do to winners.
+    any other, exactly; playing it shows how often and how fast such populations settle, and what
+    chance and the network alone do to winners.
 ``first choices``
     First choices as measured, everything after that symmetric. What individual bias, as it is
     usually measured, explains of collective bias.
 ``drift``
-    The classical game begun with these first choices (see ``drift``). The same question without
-    the mind's way to insist, copy and forget.
+    The classical naming game of Baronchelli et al. (J. Stat. Mech. P06014, 2006), in which every
+    agent starts out with one word, drawn by the measured first choices. The same question without
+    the mind's way to insist, copy and forget: what wins depends on how often it was there at the
+    start, on the network, and on chance.
 """
 
 from __future__ import annotations
@@ -32,6 +26,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -46,7 +41,7 @@ from mesa_llm_norms.analysis.intervals import (
     share_difference,
     total_variation,
 )
-from mesa_llm_norms.classical.engine import KernelEngine, Tally, pack_seating
+from mesa_llm_norms.classical.engine import ClassicalKernel, PackedPlayers, WordTally
 from mesa_llm_norms.classical.game import ClassicalSpec
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal, read_rounds
@@ -69,30 +64,28 @@ from mesa_llm_norms.validation import read_whole
 MAJORITY = 0.5
 """What share of the last plays a name has more than, to win a population that converged."""
 
-
 NEARLY_ALL = 0.9
 """What share it has at least, to win one that did not."""
-
 
 Report = Callable[[str, int, int], None]
 """Called with what is being played, the runs done, and the runs in all."""
 
 
-class Play(NamedTuple):
-    """How populations are played: how many, for how long at most, and by whom."""
+class PlaySettings(NamedTuple):
+    """How populations are played: how many, for how long at most, and where."""
 
     runs: int
     goal: Goal
     rounds: int | None
     executor: Executor | None
     report: Report | None
-    accounts: SharedBudget
-    """What calls to live minds are made from."""
+    budget: SharedBudget
+    """Shared by all calls to live minds."""
 
 
 @dataclass(frozen=True)
 class Populations:
-    """Which names won, of ``runs`` populations of ``agents``; ``median`` interactions till then."""
+    """Which names won in ``runs`` populations of ``agents``, after ``median`` interactions."""
 
     agents: int
     runs: int
@@ -111,7 +104,7 @@ class Populations:
         return tuple(wins / max(1, self.settled) for wins in self.wins)
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return it as plain data, for JSON."""
         return {
             "agents": self.agents,
             "runs": self.runs,
@@ -121,7 +114,7 @@ class Populations:
         }
 
 
-def play_populations(label: str, spec: Spec, play: Play) -> Populations:
+def play_populations(label: str, spec: Spec, play: PlaySettings) -> Populations:
     """Play populations of a spec and count who wins them; ``label`` is what progress calls them."""
     found = play_ensemble(
         spec,
@@ -129,16 +122,16 @@ def play_populations(label: str, spec: Spec, play: Play) -> Populations:
         goal=play.goal,
         rounds=play.rounds,
         executor=None if spec.live else play.executor,
-        progress=None if play.report is None else _telling(play.report, label),
-        llm=play.accounts.calls_for(label.replace(" ", "-")) if spec.live else None,
+        progress=None if play.report is None else partial(play.report, label),
+        llm=play.budget.settings_for(label.replace(" ", "-")) if spec.live else None,
     )
-    play.accounts.add(found.usage)
+    play.budget.add(found.usage)
     won = found.runs[_won(found.runs)]
     return count_wins(spec.game.pool, len(found.held[0]), play.runs, won)
 
 
 def count_wins(pool: Sequence[str], agents: int, runs: int, won: pd.DataFrame) -> Populations:
-    """Return what a table of populations that were won says: a ``winner`` and ``interactions``."""
+    """Count a table of populations that were won, with ``winner`` and ``interactions``."""
     wins = won["winner"].value_counts()
     return Populations(
         agents,
@@ -154,29 +147,22 @@ def _won(runs: pd.DataFrame) -> Any:
     return agreed | (runs["share"] >= NEARLY_ALL)
 
 
-def _telling(report: Report, label: str) -> Callable[[int, int], None]:
-    return lambda done, total: report(label, done, total)
-
-
 SIZES = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000)
-
 
 COMPLETE = "complete(n={size})"
 
-
 LARGEST = 100_000
-
 
 EFFECTS = {
     "none": "no name is shown to win more often than others",
-    "created": "one does, and individuals are not biased",
-    "amplified": "individuals' favourite wins more often than individuals choose it",
+    "created": "a name does, and individuals are not biased",
+    "amplified": "individuals' favorite wins more often than individuals choose it",
     "damped": "it wins less often than that, and still more often than others",
     "kept": "it wins, and neither of these is shown",
-    "reversed": "another name wins most, and individuals' favourite less than they choose it",
-    "shifted": "another name wins most; that the favourite wins less is not shown",
+    "reversed": "another name wins most, and individuals' favorite less than they choose it",
+    "shifted": "another name wins most; that the favorite wins less is not shown",
 }
-"""What a group of some size makes of an individual bias."""
+"""What a group can make of an individual bias."""
 
 
 class SizePoint(NamedTuple):
@@ -201,7 +187,7 @@ class SizeCurve:
     points: tuple[SizePoint, ...]
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return it as plain data, for JSON."""
         return {
             "topology": self.topology,
             "strong": self.strong,
@@ -221,14 +207,14 @@ class SizeCurve:
 
 
 def read_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return sizes in order, each once; raise ``SpecError`` for what is none."""
+    """Return sizes in order, each once, or raise ``SpecError``."""
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
-        raise SpecError("sizes", sizes, f"{sizes!r} is no list of sizes", "Give [2, 10, 100].")
+        raise SpecError("sizes", sizes, f"{sizes!r} is not a list of sizes", "Give [2, 10, 100].")
     return tuple(sorted({read_whole("sizes", size, 2, LARGEST) for size in sizes}))
 
 
 def open_topology(graph: Any) -> str:
-    """Return the topology of every size: that given, with ``{size}`` in it, or complete graphs."""
+    """Return the topology of every size: the given one if it has ``{size}``, else complete."""
     return graph if is_open(graph) else COMPLETE
 
 
@@ -238,10 +224,10 @@ def play_sizes(
     sizes: Sequence[int],
     individual: IndividualBias,
     biased: bool,
-    play: Play,
+    play: PlaySettings,
     level: float,
 ) -> SizeCurve:
-    """Play populations of every size, and tell what each makes of individual bias.
+    """Play populations of every size, and find what each makes of individual bias.
 
     ``biased`` says whether individuals are; ``level`` is the rate of false alarms of all effects of
     one kind together, and intervals hold as often as 1 less it.
@@ -264,17 +250,17 @@ def _effects(
     preferences: Sequence[Preference], first: Preference, biased: bool, level: float
 ) -> list[str]:
     any_bias = holm([one.p_value if one.p_value is not None else 1.0 for one in preferences])
-    chosen = first.favourite
+    chosen = first.favorite
     against = holm([_differs(one.of(chosen.name), one.trials, chosen) for one in preferences])
     effects = []
     for preference, p_value, other in zip(preferences, any_bias, against, strict=True):
-        favourite = preference.favourite
+        favorite = preference.favorite
         more = preference.of(chosen.name).share.value > chosen.share.value
         if p_value >= level:
             effects.append("none")
         elif not biased:
             effects.append("created")
-        elif favourite.name != chosen.name:
+        elif favorite.name != chosen.name:
             effects.append("reversed" if other < level and not more else "shifted")
         elif other >= level:
             effects.append("kept")
@@ -289,7 +275,7 @@ def _differs(winner: NameShare, trials: int | None, chosen: NameShare) -> float:
     return exact_test([wins, (trials or 0) - wins], [share, 1 - share])
 
 
-def play_drift(spec: Spec, first: Sequence[float], play: Play) -> Populations:
+def play_drift(spec: Spec, first: Sequence[float], play: PlaySettings) -> Populations:
     """Play as many classical populations on the same network, and count which word wins them.
 
     Speakers are drawn as under ``pairing="node"``, whatever the spec's pairing is.
@@ -310,16 +296,16 @@ def play_drift(spec: Spec, first: Sequence[float], play: Play) -> Populations:
 def _play_one(
     spec: ClassicalSpec, run: int, first: Sequence[float], rounds: int
 ) -> tuple[int, str | None, int]:
-    seating = spec.seat(run)
-    packed, tally = pack_seating(seating), Tally()
+    initial = spec.initial_state(run)
+    packed, tally = PackedPlayers.of_initial_state(initial), WordTally()
     sums = list(accumulate(first))
-    chance = seating.draws.generator("first words")
-    agents = len(seating.neighbors)
+    chance = initial.stream.generator("first words")
+    agents = len(initial.neighbors)
     packed.rows[:, 0] = 1
     packed.rows[:, 2] = np.minimum(
         [bisect_right(sums, chance.random() * sums[-1]) for _ in range(agents)], len(first) - 1
     )
-    engine = KernelEngine(seating.rules, seating.neighbors, packed, seating.draws, tally)
+    engine = ClassicalKernel(initial.rules, initial.neighbors, packed, initial.stream, tally)
     engine.play(rounds, True, False)
     agreed = (tally.distinct_words, tally.total_words) == (1, agents)
     return (
@@ -341,7 +327,7 @@ class Difference(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Populations held against a null.
+    """Populations compared with a null.
 
     ``p_value`` is that of the test that winners are distributed alike, exact for two names and by
     simulation for more; ``variation`` the total variation between both.
@@ -358,7 +344,7 @@ class Comparison(NamedTuple):
         return next(one for one in self.differences if one.name == name)
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return it as plain data, for JSON."""
         return {
             "null": self.null,
             "populations": self.played.as_object(),
@@ -371,7 +357,9 @@ class Comparison(NamedTuple):
         }
 
 
-def play_nulls(spec: Spec, individual: IndividualBias, play: Play) -> tuple[Populations, ...]:
+def play_nulls(
+    spec: Spec, individual: IndividualBias, play: PlaySettings
+) -> tuple[Populations, ...]:
     """Play the populations of every null, in the order of the module's text."""
     symmetric, first = individual.symmetric, individual.first.shares
     biased = FirstChoices(first, spec.game.pool, symmetric)
@@ -383,7 +371,7 @@ def play_nulls(spec: Spec, individual: IndividualBias, play: Play) -> tuple[Popu
 
 
 def compare(null: str, found: Populations, played: Populations, level: float) -> Comparison:
-    """Hold populations against those of a null; intervals hold as often as ``level`` says."""
+    """Compare populations with those of a null; intervals hold as often as ``level`` says."""
     p_values = [
         same_test([(wins, found.settled - wins), (others, played.settled - others)])
         for wins, others in zip(found.wins, played.wins, strict=True)
@@ -409,10 +397,10 @@ def compare(null: str, found: Populations, played: Populations, level: float) ->
 
 
 def collective(found: Populations, level: float) -> Preference:
-    """Return how often names won against equal shares, which is what the symmetric mind gives."""
+    """Return how often names won, against equal shares, which the symmetric mind gives."""
     return counted(found.names, found.wins, equal(found.names), level)
 
 
 def _apart(spec: Spec, null: str, mind: Policy) -> Spec:
-    """Return the same spec for another mind, its draws independent of what it is compared with."""
+    """Return the spec with another mind, and randomness independent of the original."""
     return replace(spec, mind=mind, seed=RandomStream(spec.seed).of(f"null: {null}"))

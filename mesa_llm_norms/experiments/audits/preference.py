@@ -1,14 +1,14 @@
-"""Names against what is expected of them: shares, effect sizes with intervals, corrected tests.
+"""Preferences for names, and minds without any.
 
-Minds that know no name from another: what is left of a mind when its names are permuted.
+A *preference* compares how often every name of a pool is chosen, or wins, with what is expected:
+shares, effect sizes with intervals, corrected tests.
 
-A memory has a *pattern*: its names numbered in the order in which they are met. Whoever has no
-preference answers memories of one pattern alike: so often the first name met, so often the second,
-the names never met all equally often. A mind made symmetric does that, with the frequencies that
-the mind has on average over the pattern's memories, which are the ways to put names into it.
-
-So no name has an advantage to begin with, on any network, and every name is as likely to win as any
-other; how much agents insist, copy and forget stays as it was.
+A mind made *symmetric* treats all names alike. A memory has a *pattern*: its names numbered in the
+order in which they are met. A mind without preferences answers all memories of a pattern in the
+same way: with some probability the first name met, with some the second, and all names never met
+with equal ones. A mind made symmetric does that, with the probabilities that the mind has on
+average over the pattern's memories. So no name has an advantage, on any network, and each is as
+likely to win as any other; how much agents insist, copy and forget stays as it was.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from mesa_llm_norms.minds.recorded import RecordedMind, sharpen
 
 
 class NameShare(NamedTuple):
-    """How often one name, and how often it would be as ``expected``.
+    """How often one name is chosen, and how often it would be if all went as ``expected``.
 
     ``effect`` is Cohen's h. ``p_value`` is that of the exact binomial test, corrected for the
     number of names (Holm); None where the share is known and nothing is to be tested.
@@ -56,7 +56,7 @@ class NameShare(NamedTuple):
 
 @dataclass(frozen=True)
 class Preference:
-    """How often every name of a pool, against expected shares.
+    """How often every name of a pool is chosen, against expected shares.
 
     ``trials`` is None where the shares are known, without sampling error: intervals then are points
     and there are no p-values. ``p_value`` is that of the exact test of all names together,
@@ -81,7 +81,7 @@ class Preference:
         return tuple(one.chosen or 0 for one in self.names)
 
     @property
-    def favourite(self) -> NameShare:
+    def favorite(self) -> NameShare:
         """The name that is most frequent; of several, the one furthest above what is expected."""
         return max(self.names, key=lambda one: (one.share.value, one.effect.value))
 
@@ -90,7 +90,7 @@ class Preference:
         return next(one for one in self.names if one.name == name)
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return the preference as plain data, for JSON."""
         return {
             "trials": self.trials,
             "p_value": self.p_value,
@@ -113,7 +113,7 @@ class Preference:
 def counted(
     pool: Sequence[str], counts: Sequence[int], expected: Sequence[float], level: float
 ) -> Preference:
-    """Return the preference in counts; ``level`` is how often intervals hold, each by itself."""
+    """Return the preference that counts show; each interval holds as often as ``level`` says."""
     trials = sum(counts)
     p_values = [
         exact_test([count, trials - count], [due, 1 - due])
@@ -139,7 +139,7 @@ def counted(
 
 
 def known(pool: Sequence[str], shares: Sequence[float], expected: Sequence[float]) -> Preference:
-    """Return the preference in shares that are known, without sampling error."""
+    """Return the preference of shares that are known, without sampling error."""
     names = tuple(
         NameShare(name, None, _exactly(share), due, _exactly(cohens_h(share, due)), None)
         for name, share, due in zip(pool, shares, expected, strict=True)
@@ -153,12 +153,12 @@ def equal(pool: Sequence[str]) -> tuple[float, ...]:
 
 
 def finite(number: float | None) -> float | None:
-    """Return a number as JSON can hold it: None in the place of what is none."""
+    """Return a number for JSON: None for one that is infinite or missing."""
     return number if number is not None and math.isfinite(number) else None
 
 
 def estimate_object(estimate: Estimate) -> dict[str, float | None]:
-    """Return an estimate as JSON can hold it."""
+    """Return an estimate as plain data, for JSON."""
     return {field: finite(number) for field, number in estimate._asdict().items()}
 
 
@@ -169,15 +169,12 @@ def _exactly(number: float) -> Estimate:
 Pattern: TypeAlias = tuple[tuple[int, int], ...]
 """A memory with its names numbered as they are met: ``((0, 1), (1, 1))``."""
 
-
 Roles: TypeAlias = tuple[float, ...]
 """The probability of every name met, in the order met, and of all others together."""
-
 
 EVERY_WAY = 4
 """With so many names at most, all their permutations are averaged over; with more, the rotations of
 a shuffled pool, which put every name into every role equally often."""
-
 
 _KNOWN = 50_000
 
@@ -231,7 +228,7 @@ class SymmetricMind(Symmetric):
 
     def __init__(self, mind: Policy) -> None:
         self.mind = mind
-        self.sharpness = 1.0
+        self.inverse_temperature = 1.0
         self.label = f"{mind.label}, made symmetric"
         self._known = lru_cache(_KNOWN)(self._average)
 
@@ -252,7 +249,9 @@ class SymmetricMind(Symmetric):
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
         """Return the probability of each name of ``pool``, in its order."""
         shares = super().distribution(memory, pool)
-        return sharpen(shares, self.sharpness) if self.sharpness != 1 else shares
+        return (
+            sharpen(shares, self.inverse_temperature) if self.inverse_temperature != 1 else shares
+        )
 
     def for_run(self, game: Game, stream: RandomStream) -> SymmetricMind:
         """Return the same of the mind as it is in this run."""
@@ -262,7 +261,7 @@ class SymmetricMind(Symmetric):
         if not isinstance(mind, RecordedMind):
             return SymmetricMind(mind)
         sharper = object.__new__(type(self))  # shares what is known of the averages
-        sharper.__dict__.update(self.__dict__, sharpness=mind.sharpness)
+        sharper.__dict__.update(self.__dict__, inverse_temperature=mind.inverse_temperature)
         return sharper
 
     def check(self, game: Game) -> None:

@@ -1,26 +1,22 @@
-"""Comprehension: questions about the rules and the remembered rounds, whose answers are known.
-
-Every question is put in the words of the mind's own prompt, after the situation it is about, and is
-answered by one of a few choices. So a model that cannot read a memory is told from one that reads
-it and has a preference.
-
-Probes of live minds: is a preference one for a name, or for a wording or a place in a list?
+"""Probes of live minds: is a preference one for a name, or for a wording or a position in a list?
 
 ``wording``
-    First choices under paraphrases of the prompt that ship. A preference that comes and goes with
-    the words is not one for a name.
+    First choices with paraphrases of the prompt. A preference that comes and goes with the words is
+    not one for a name.
 ``order``
-    First choices with the names in one fixed order, and in all rotations. Whoever shows them in one
-    order measures places in a list.
+    First choices with the names in one fixed order, and in all rotations. Showing them in only one
+    order measures positions in a list.
 ``place``
-    Of the answers under all rotations, how often the name shown first was chosen.
+    Of the answers in all rotations, how often the name in each position was chosen.
 ``nonsense names``
-    First choices among made-up words that no model was trained on. A preference for Q or M that
-    comes from having read about this game cannot be there.
+    First choices among made-up words that no model was trained on. There can be no preference for
+    Q or M that comes from having read about this game.
 ``comprehension``
-    Questions about rules and remembered rounds with known answers (see ``comprehension``).
+    Questions about the rules and the remembered rounds, with known answers, in the words of the
+    mind's own prompt. They tell a model that cannot read a memory from one that reads it and has a
+    preference.
 
-A recorded mind and any other that is a function of memory reads no prompt: probes do not apply.
+Recorded minds, and all others that are functions of memory, read no prompt: probes do not apply.
 """
 
 from __future__ import annotations
@@ -32,17 +28,15 @@ from typing import Any, NamedTuple
 
 from mesa_llm_norms.analysis.intervals import Estimate, exact_interval, same_test
 from mesa_llm_norms.core.game import Game, Memory, Remembered, score
-from mesa_llm_norms.experiments.audits.individual import Answers, Asked, Interviewer, count
+from mesa_llm_norms.experiments.audits.individual import Answers, Interviewer, Query, count
 from mesa_llm_norms.experiments.audits.preference import Preference, counted, equal
-from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.prompt import PARAPHRASES, Prompt, Template, points, shipped_template
+from mesa_llm_norms.llm.provider import LiveMind
 
 RULES, ROUNDS = "rules", "remembered rounds"
 
-
 MEMORIES = 3
 """How many memories questions are asked about."""
-
 
 _FORM = """{situation}
 
@@ -63,10 +57,7 @@ class ComprehensionQuestion(NamedTuple):
 
 
 def comprehension_questions(game: Game, seed: int) -> tuple[ComprehensionQuestion, ...]:
-    """Return the questions of an audit: the same for the same game and seed.
-
-    They are about the empty memory and about drawn ones, each with matches and misses in it.
-    """
+    """Return the questions about the empty memory and random ones, a function of the seed."""
     chance = random.Random(seed)
     found = list(_about_rules(game, chance))
     drawn: list[Memory] = []
@@ -78,49 +69,41 @@ def comprehension_questions(game: Game, seed: int) -> tuple[ComprehensionQuestio
     return tuple(found)
 
 
-def put_question(template: Template, game: Game, question: ComprehensionQuestion) -> Prompt:
+def comprehension_prompt(template: Template, game: Game, question: ComprehensionQuestion) -> Prompt:
     """Return the prompt that asks a question, in the mind's own wording of the game."""
-    told = template.fill(game, question.memory, game.pool)
+    prompt = template.fill(game, question.memory, game.pool)
     user = _FORM.format(
-        situation=told.user, question=question.text, choices=", ".join(question.choices)
+        situation=prompt.user, question=question.text, choices=", ".join(question.choices)
     )
-    return Prompt(told.system, user)
+    return Prompt(prompt.system, user)
 
 
 def _about_rules(game: Game, chance: random.Random) -> Iterator[ComprehensionQuestion]:
     first, second = game.pool[:2]
     worth = {points(game.reward), points(game.penalty), "0"}
     worth |= {points(-game.reward), points(-game.penalty)} - {"0"}
-    choices = _shuffled(worth, chance)
-    yes = ("yes", "no")
-    yield ComprehensionQuestion(
-        RULES,
-        f"You pick {first} and the other player picks {first}. How many points do you get?",
-        choices,
-        points(game.reward),
-        (),
-    )
-    yield ComprehensionQuestion(
-        RULES,
-        f"You pick {first} and the other player picks {second}. How many points do you get?",
-        choices,
-        points(game.penalty),
-        (),
-    )
-    yield ComprehensionQuestion(
-        RULES,
-        f"You pick {second} and the other player picks {first}. How many points does the other "
-        "player get?",
-        choices,
-        points(game.penalty),
-        (),
-    )
-    yield ComprehensionQuestion(
-        RULES, "Can you see what the other player picks before you pick?", yes, "no", ()
-    )
-    yield ComprehensionQuestion(
-        RULES, "Is the other player the same in every round?", yes, "no", ()
-    )
+    choices, yes_no = _shuffled(worth, chance), ("yes", "no")
+    for text, allowed, answer in (
+        (
+            f"You pick {first} and the other player picks {first}. How many points do you get?",
+            choices,
+            points(game.reward),
+        ),
+        (
+            f"You pick {first} and the other player picks {second}. How many points do you get?",
+            choices,
+            points(game.penalty),
+        ),
+        (
+            f"You pick {second} and the other player picks {first}. How many points does the "
+            "other player get?",
+            choices,
+            points(game.penalty),
+        ),
+        ("Can you see what the other player picks before you pick?", yes_no, "no"),
+        ("Is the other player the same in every round?", yes_no, "no"),
+    ):
+        yield ComprehensionQuestion(RULES, text, allowed, answer, ())
 
 
 def _about_rounds(
@@ -129,44 +112,37 @@ def _about_rounds(
     number = chance.randint(1, len(memory))
     own, partner = memory[number - 1]
     names = game.pool
-    matches = sum(one.own == one.partner for one in memory)
+
+    def question(text: str, choices: tuple[str, ...], answer: str) -> ComprehensionQuestion:
+        return ComprehensionQuestion(ROUNDS, text, choices, answer, memory)
+
+    yield question(f"Which name did you pick in round {number}?", names, own)
+    yield question(f"Which name did the other player pick in round {number}?", names, partner)
+    if game.reward != game.penalty:
+        yield question(
+            f"How many points did you get in round {number}?",
+            _shuffled({points(game.reward), points(game.penalty)}, chance),
+            points(game.payoff(own, partner)),
+        )
+    yield question(
+        "In how many of these rounds did you and the other player pick the same name?",
+        tuple(map(str, range(len(memory) + 1))),
+        str(sum(one.own == one.partner for one in memory)),
+    )
     sums = {
         points(game.reward * won + game.penalty * (len(memory) - won))
         for won in range(len(memory) + 1)
     }
-    yield ComprehensionQuestion(
-        ROUNDS, f"Which name did you pick in round {number}?", names, own, memory
-    )
-    yield ComprehensionQuestion(
-        ROUNDS, f"Which name did the other player pick in round {number}?", names, partner, memory
-    )
-    if game.reward != game.penalty:
-        yield ComprehensionQuestion(
-            ROUNDS,
-            f"How many points did you get in round {number}?",
-            _shuffled({points(game.reward), points(game.penalty)}, chance),
-            points(game.payoff(own, partner)),
-            memory,
-        )
-    yield ComprehensionQuestion(
-        ROUNDS,
-        "In how many of these rounds did you and the other player pick the same name?",
-        tuple(map(str, range(len(memory) + 1))),
-        str(matches),
-        memory,
-    )
     if len(sums) > 1:
-        yield ComprehensionQuestion(
-            ROUNDS,
+        yield question(
             "How many points did you get in these rounds together?",
             _shuffled(sums, chance),
             points(score(memory, game)),
-            memory,
         )
 
 
 def _drawn_memory(game: Game, chance: random.Random) -> Memory:
-    """Return a full memory of drawn names, in about half of which both picked the same."""
+    """Return a full memory of random names, equal ones in at least half of its rounds."""
     memory = []
     for _ in range(game.memory):
         own = chance.choice(game.pool)
@@ -180,8 +156,7 @@ def _shuffled(choices: set[str], chance: random.Random) -> tuple[str, ...]:
 
 
 MASTERED = 0.9
-"""Share of comprehension questions that a mind should answer rightly for its choices to count."""
-
+"""Share of comprehension questions that a mind should answer correctly for its choices to count."""
 
 _CONSONANTS, _VOWELS = "bdfgklmnprtvz", "aeiou"
 
@@ -195,9 +170,9 @@ class Condition(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """What came of one probe.
+    """The result of one probe.
 
-    ``passed`` is None where nothing is shown either way and it only informs. ``p_value`` is that of
+    ``passed`` is None for a probe that only informs. ``p_value`` is that of
     the test that conditions do not differ (``wording``, ``order``), or that no name or place is
     preferred (``nonsense names``, ``place``).
     """
@@ -209,8 +184,8 @@ class Probe(NamedTuple):
     sentence: str
 
 
-class Asking(NamedTuple):
-    """One comprehension question, and what was answered: None for nothing that could be used."""
+class ComprehensionAnswer(NamedTuple):
+    """A comprehension question and its answer, None if the reply could not be used."""
 
     question: ComprehensionQuestion
     reply: str | None
@@ -227,19 +202,33 @@ class Probes:
 
     why_not: str | None = None
     probes: tuple[Probe, ...] = ()
-    comprehension: tuple[Asking, ...] = ()
+    comprehension: tuple[ComprehensionAnswer, ...] = ()
 
     @property
     def understood(self) -> Estimate | None:
-        """The share of comprehension questions answered rightly, with its exact 95% interval."""
+        """The share of comprehension questions answered correctly, with its exact 95% interval."""
         if not self.comprehension:
             return None
         right = sum(one.right for one in self.comprehension)
         low, high = exact_interval(right, len(self.comprehension))
         return Estimate(right / len(self.comprehension), low, high)
 
+    @property
+    def sentence(self) -> str:
+        """How well the comprehension questions were answered, in words."""
+        understood = self.understood
+        assert understood is not None
+        parts = []
+        for about, words in ((RULES, "the rules"), (ROUNDS, "remembered rounds")):
+            some = [one.right for one in self.comprehension if one.question.about == about]
+            if some:
+                parts.append(f"{sum(some)} of {len(some)} about {words}")
+        enough = understood.value >= MASTERED
+        doubt = "" if enough else "; its choices may show a lack of understanding, not a preference"
+        return f"It answered {' and '.join(parts)} correctly{doubt}."
+
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return the probes as plain data, for JSON."""
         understood = self.understood
         return {
             "applicable": self.why_not is None,
@@ -285,7 +274,7 @@ def wordings(mind: LiveMind) -> tuple[Template, ...]:
 
 
 def nonsense(number: int, seed: int) -> tuple[str, ...]:
-    """Return so many different made-up words of four letters."""
+    """Return different made-up words of four letters."""
     chance = random.Random(seed)
     made: dict[str, None] = {}
     while len(made) < number:
@@ -295,17 +284,17 @@ def nonsense(number: int, seed: int) -> tuple[str, ...]:
 
 def probe_questions(
     mind: LiveMind, game: Game, interviewer: Interviewer, times: int, seed: int
-) -> tuple[list[tuple[str, list[Asked]]], tuple[ComprehensionQuestion, ...]]:
-    """Return all there is to ask: first choices by condition, then comprehension questions."""
+) -> tuple[list[tuple[str, list[Query]]], tuple[ComprehensionQuestion, ...]]:
+    """Return all questions: first choices by condition, and about comprehension."""
     series = [
         (
             f"wording {template.version}",
-            interviewer.balanced(LiveMind(mind.server, template), game, (), times),
+            interviewer.balanced(LiveMind(mind.provider, template), game, (), times),
         )
         for template in wordings(mind)
     ]
     fixed = interviewer.with_order(mind, game.pool)
-    series.append(("fixed order", [Asked(fixed, game)] * times))
+    series.append(("fixed order", [Query(fixed, game)] * times))
     made_up = replace(game, pool=nonsense(len(game.pool), seed))
     series.append(("nonsense names", interviewer.balanced(mind, made_up, (), times)))
     return series, comprehension_questions(game, seed)
@@ -314,36 +303,22 @@ def probe_questions(
 def probe(
     mind: LiveMind, game: Game, interviewer: Interviewer, times: int, seed: int, level: float
 ) -> Probes:
-    """Ask all of it, ``times`` per condition, and return what it shows.
+    """Ask all questions, ``times`` per condition, and return what the answers show.
 
     Raises ``CallError`` and ``BudgetError`` as a live run does.
     """
     series, questions = probe_questions(mind, game, interviewer, times, seed)
     replies = {label: interviewer.ask(asked) for label, asked in series}
     answers = interviewer.ask(
-        Asked(
-            interviewer.with_words(mind, put_question(mind.template, game, one)),
+        Query(
+            interviewer.with_words(mind, comprehension_prompt(mind.template, game, one)),
             replace(game, pool=one.choices),
         )
         for one in questions
     )
     made_up = nonsense(len(game.pool), seed)
     found = tuple(_read(replies, game.pool, made_up, level))
-    return Probes(None, found, tuple(map(Asking, questions, answers)))
-
-
-def comprehension_sentence(probes: Probes) -> str:
-    """Return how well questions were answered, in words."""
-    understood = probes.understood
-    assert understood is not None
-    parts = []
-    for about in dict.fromkeys(one.question.about for one in probes.comprehension):
-        some = [one for one in probes.comprehension if one.question.about == about]
-        what = "the rules" if about == RULES else "remembered rounds"
-        parts.append(f"{sum(one.right for one in some)} of {len(some)} about {what}")
-    enough = understood.value >= MASTERED
-    rest = "" if enough else "; its choices may show that it does not follow, not what it prefers"
-    return f"It answered {' and '.join(parts)} rightly{rest}."
+    return Probes(None, found, tuple(map(ComprehensionAnswer, questions, answers)))
 
 
 def _read(
@@ -392,12 +367,12 @@ def _place(replies: Sequence[str | None], pool: Sequence[str], level: float) -> 
     preference = counted(labels, counts, equal(labels), 1 - level)
     p_value = preference.p_value
     passed = p_value is None or p_value >= level
-    favourite = preference.favourite
+    favorite = preference.favorite
     sentence = (
         "No place in the list is shown to be preferred."
         if passed
-        else f"What stands in {favourite.name} of the list is chosen {favourite.share.value:.0%} "
-        "of the time, whatever it is: names have to be shown in drawn orders."
+        else f"What stands in {favorite.name} of the list is chosen {favorite.share.value:.0%} "
+        "of the time, whatever it is: names have to be shown in random orders."
     )
     condition = Condition("by place", preference, len(replies) - len(places))
     return Probe("place", (condition,), p_value, passed, sentence)
@@ -405,10 +380,10 @@ def _place(replies: Sequence[str | None], pool: Sequence[str], level: float) -> 
 
 def _nonsense(condition: Condition, level: float) -> Probe:
     p_value = condition.preference.p_value
-    favourite = condition.preference.favourite
+    favorite = condition.preference.favorite
     biased = p_value is not None and p_value < level
     sentence = (
-        f"Among made-up words it prefers {favourite.name}: preferences do not need names it knows."
+        f"Among made-up words it prefers {favorite.name}: preferences do not need names it knows."
         if biased
         else "Among made-up words no preference is shown."
     )

@@ -1,23 +1,6 @@
 """What runs with live minds will take before anything is paid: calls, tokens, dollars and time."""
 
 from mesa_llm_norms.experiments.cost_forecast.estimate import forecast
-from mesa_llm_norms.experiments.cost_forecast.result import (
-    Forecast,
-    Part,
-    Range,
-    ServerForecast,
-    Together,
-    describe,
-    together,
-)
+from mesa_llm_norms.experiments.cost_forecast.result import Forecast, describe
 
-__all__ = [
-    "Forecast",
-    "Part",
-    "Range",
-    "ServerForecast",
-    "Together",
-    "describe",
-    "forecast",
-    "together",
-]
+__all__ = ["Forecast", "describe", "forecast"]

@@ -1,60 +1,327 @@
-"""How many different prompts there are: what a server is asked that answers each but once.
+"""The forecast of one or many runs, and what it assumes.
 
-What a forecast rests on, and what speaks against beginning: sentences for whoever will pay.
-
-The forecast of one or many runs, put together.
-
-The runs are played with recorded minds in the place of live ones. That gives the calls. What a call
-takes is known only in part; the rest is assumed, and said.
+The runs are played with recorded minds in the place of live ones, which gives the calls. What a
+call takes is known only in part; the rest is assumed, and said. Nothing here calls a provider.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mesa_llm_norms.core.formatting import about, dollars, spread
 from mesa_llm_norms.core.game import Game
 from mesa_llm_norms.core.stopping import MOST, Goal, check_goal, read_rounds
+from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.cost_forecast.result import (
-    ADDED,
-    BYTES_PER_TOKEN,
     NOTHING,
-    RESAMPLES,
     Forecast,
+    PerCall,
     Range,
     ServerForecast,
-    Values,
-    assumed,
-    count,
-    dollars,
-    generator,
-    in_words,
-    nearest,
-    next_of,
-    sum_of,
+    sum_costs,
     sum_up,
-    tokens_of,
 )
-from mesa_llm_norms.experiments.cost_forecast.simulation import Simulation, simulate
+from mesa_llm_norms.experiments.cost_forecast.simulation import (
+    LLAMAS,
+    Simulation,
+    nearest,
+    simulate,
+)
 from mesa_llm_norms.llm.budget import FREE, Price, read_prices
-from mesa_llm_norms.llm.mind import LiveMind
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
-from mesa_llm_norms.llm.provider import Provider, Usage
+from mesa_llm_norms.llm.provider import LiveMind, Provider, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.ensemble import AT_ONCE
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.validation import read_whole
 
+Values = NDArray[np.float64]
+
+AHEAD = Range(0.0, 1.0, 1.5)
+"""How many times as many calls are made beyond the end of a run as if all took equally long."""
+
 SUBSETS = 40
-"""How many choices of so many of the runs are looked at."""
+"""How many subsets of the runs of each size are looked at, to see how many prompts differ."""
+
+QUANTILES = (0.1, 0.5, 0.9)
+
+RESAMPLES = 999
+
+_SEED = 20251
+
+BYTES_PER_TOKEN = Range(3.0, 3.8, 4.5)
+
+ADDED = Range(0, 100, 300)
+"""Tokens read beside the prompt: the schema, and the marks of a chat."""
+
+ANSWER = Range(5, 10, 25)
+"""Tokens written for a name, bare or as JSON."""
+
+FIRST_TOKEN = Range(1, 1, 25)
+"""Where the probabilities of the first token are all that is wanted."""
+
+THINKING = Range(50, 200, 800)
+"""Tokens of thinking, where there is any."""
+
+OFF = ("disabled", "between_tools")
+"""The values of a provider's parameter ``thinking`` that keep a model from it."""
+
+SECONDS = Range(0.5, 1.2, 3.0)
+
+OWN_SECONDS = Range(0.1, 0.5, 2.0)
+"""The same for a provider that costs nothing, which is nearly always near."""
+
+THINKING_SECONDS = Range(2.0, 5.0, 15.0)
+
+
+def forecast(
+    spec: Spec,
+    goal: Goal,
+    rounds: int | None = None,
+    runs: int | None = None,
+    llm: LLMSettings | None = None,
+) -> Forecast:
+    """Forecast what it takes to play a spec to its goal, before a provider is called.
+
+    Each live mind is replaced by the nearest recorded one. What a provider can do counts as far as
+    it is known: ``await provider.prepare()`` first to know more. The same spec gives the same
+    forecast.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is to be played.
+    goal : Goal
+        When a run ends.
+    rounds : int, optional
+        The most population rounds of a run (default: as ``run_ensemble`` has it).
+    runs : int, optional
+        How many runs (default 1).
+    llm : LLMSettings, optional
+        How calls will be made: concurrency, budgets and prices.
+
+    Returns
+    -------
+    Forecast
+        Interactions, calls, tokens, dollars and seconds, and what they rest on.
+
+    Raises
+    ------
+    SpecError
+        Where the runs themselves would raise it.
+    FileFormatError
+        For a file of prices that cannot be read.
+    """
+    llm = llm or LLMSettings()
+    most = read_rounds(rounds, goal.until)
+    number = 1 if runs is None else read_whole("runs", runs, 1, MOST)
+    check_goal(goal, spec.committed_names)
+    prices = read_prices(llm.prices)
+    minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
+    servers = list({mind.provider.label: mind.provider for mind in minds}.values())
+    once = {it.label: _answers_once(it, spec.game.pool) for it in servers}
+    simulation = simulate(
+        spec,
+        goal,
+        most,
+        {label for label, does in once.items() if does},
+        {label for label, does in once.items() if does is not False},
+    )
+    parts = tuple(
+        _server_forecast(
+            [mind for mind in minds if mind.provider.label == it.label],
+            once[it.label],
+            simulation,
+            spec.game,
+            number,
+            prices.of(it.model),
+        )
+        for it in servers
+    )
+    found = Forecast(
+        runs=number,
+        simulated=simulation.runs,
+        missed=1 - simulation.reached / simulation.runs if goal.until is not None else 0.0,
+        interactions=next_of(simulation.interactions),
+        rounds=next_of(simulation.rounds),
+        chain=next_of(simulation.interactions * simulation.chain_rate),
+        calls=sum_up(part.calls for part in parts),
+        read=sum_up(part.read for part in parts),
+        written=sum_up(part.written for part in parts),
+        thinking=sum_up(part.thinking for part in parts),
+        usd=sum_costs([part.usd for part in parts]),
+        seconds=_seconds(simulation, parts, number, llm.max_concurrency),
+        servers=parts,
+    )
+    return replace(
+        found,
+        assumptions=tuple(_assumptions(found, prices.as_of)),
+        warnings=tuple(_warnings(found, llm)),
+    )
+
+
+def _answers_once(server: Provider, pool: Sequence[str]) -> bool | None:
+    """Return whether equal prompts are answered only once, None where that is not known yet."""
+    if isinstance(server, OpenAICompatibleProvider) and server.abilities is None:
+        return None
+    return server.gives_distributions(pool)
+
+
+def _server_forecast(
+    minds: Sequence[LiveMind],
+    once: bool | None,
+    simulation: Simulation,
+    game: Game,
+    runs: int,
+    price: Price | None,
+) -> ServerForecast:
+    """Return what the provider of these minds will be asked in all runs."""
+    server = minds[0].provider
+    per_interaction, beyond = simulation.load(server.label)
+    decisions = sum_of(simulation.interactions, runs).times(per_interaction)
+    calls = decisions.plus(AHEAD.times(beyond * runs))
+    asked = simulation.asked(server.label)
+    if once is not False:
+        distinct = different([it.prompts for it in asked], decisions)
+        distinct = distinct.at_most(len(minds) * _possible(game))
+        calls = distinct if once else calls._replace(low=distinct.low)
+    sizes = [
+        size
+        for it in asked
+        for size in (dict(zip(it.prompts, it.sizes, strict=True)).values() if once else it.sizes)
+    ]
+    call = assumed(server, bool(once))
+    read = calls.times(tokens_of(float(np.mean(sizes)))) if sizes else NOTHING
+    written = calls.times(call.written)
+    return ServerForecast(
+        server=server.label,
+        model=server.model,
+        proxy=nearest(server.model),
+        once=once,
+        call=call,
+        calls=calls,
+        read=read,
+        written=written,
+        thinking=calls.times(call.thinking),
+        usd=cost_of(server, price, read, written),
+    )
+
+
+def _seconds(
+    simulation: Simulation, parts: Sequence[ServerForecast], runs: int, slots: int
+) -> Range:
+    """Return how long all runs take: as long as calls wait for each other, or for a slot."""
+    asked = [part for part in parts if part.calls.high]
+    if not asked:
+        return NOTHING
+    low, expected, high = zip(*(part.call.seconds for part in asked), strict=True)
+    waits = _waits(simulation, runs).at_most(sum_up(part.calls for part in asked))
+    if any(part.once is None for part in asked):
+        waits = waits._replace(low=0.0)
+    # Of the two calls of an interaction, the slower one counts.
+    seconds = waits.times(Range(min(low), max(expected), max(high)))
+    for part in asked:
+        seconds = seconds.at_least(part.calls.times(part.call.seconds).times(1 / slots))
+    return seconds
+
+
+def _waits(simulation: Simulation, runs: int) -> Range:
+    """Return how many calls after one another all runs take, so many of them side by side."""
+    chains = simulation.interactions * simulation.chain_rate
+    if runs == 1 or not simulation.chain_rate:
+        return next_of(chains)
+    side = min(runs, AT_ONCE)
+    longest = _generator().choice(chains, (RESAMPLES, side)).max(axis=1)
+    later = (runs - side) / side * simulation.later_rate / simulation.chain_rate
+    return next_of(np.maximum(longest, chains.mean() * (1 + later)))
+
+
+def assumed(server: Provider, once: bool) -> PerCall:
+    """Return what a call to a provider takes; ``once`` if its replies are distributions."""
+    answer = FIRST_TOKEN if once else ANSWER
+    thinking = NOTHING if once else _thinking(server)
+    quick = OWN_SECONDS if server.free else SECONDS
+    seconds = Range(
+        *(
+            slow if tokens else plain
+            for plain, slow, tokens in zip(quick, THINKING_SECONDS, thinking, strict=True)
+        )
+    )
+    most = server.max_tokens
+    return PerCall(answer.at_most(most), thinking.at_most(most), most, seconds)
+
+
+def tokens_of(size: float) -> Range:
+    """Return the tokens read in a call whose prompt has so many bytes."""
+    most, middle, least = (size / each for each in BYTES_PER_TOKEN)
+    return Range(least, middle, most).plus(ADDED)
+
+
+def _thinking(server: Provider) -> Range:
+    parameters, proxy = _parameters(server), nearest(server.model)
+    if parameters.get("thinking") in OFF or (proxy.alike and proxy.name in LLAMAS.values()):
+        return NOTHING
+    if "effort" in parameters:
+        return THINKING
+    # Not known; a call that leaves no room for thinking expects none.
+    middle = THINKING.expected if server.max_tokens >= THINKING.high else 0.0
+    return Range(0.0, middle, THINKING.high)
+
+
+def _parameters(server: Provider) -> Mapping[str, Any]:
+    """Return the parameters of a call, none where the provider cannot tell without a key."""
+    try:
+        return server.parameters
+    except MindError:
+        return {}
+
+
+def cost_of(server: Provider, price: Price | None, read: Range, written: Range) -> Range | None:
+    """Return what so many tokens cost in US dollars, None where the price is not known."""
+    if price is None:
+        if not server.free:
+            return None
+        price = FREE
+    used = (Usage(round(r), round(w)) for r, w in zip(read, written, strict=True))
+    return Range(*map(price.cost, used))
+
+
+def next_of(values: Any) -> Range:
+    """Return where one more value lies, given independent ones that are like it.
+
+    By Weibull's plotting positions (1939): of n values, the next is below the k-th with probability
+    k / (n + 1), whatever they are distributed like.
+    """
+    return Range(*np.quantile(values, QUANTILES, method="weibull").tolist())
+
+
+def sum_of(values: Values, number: int) -> Range:
+    """Return where the sum of so many more values lies, given independent ones that are like them.
+
+    What they are distributed like is itself uncertain: each resample weighs the values anew, by the
+    Bayesian bootstrap (Rubin, Ann. Stat. 9, 130, 1981), before it draws from them.
+    """
+    if number == 1:
+        return next_of(values)
+    chance = _generator()
+    weights = chance.dirichlet(np.ones(len(values)), RESAMPLES)
+    return next_of(chance.multinomial(number, weights) @ values)
+
+
+def _generator() -> np.random.Generator:
+    """Return a generator for resampling, always the same, so that a forecast is too."""
+    return np.random.default_rng(_SEED)
 
 
 def different(runs: Sequence[Sequence[int]], decisions: Range) -> Range:
-    """Return how many different prompts so many decisions have, given the prompts of some runs.
+    """Return how many different prompts so many decisions have, given those of some runs.
 
     Prompts are numbers, equal for equal ones. How the count grows from one of the runs to all of
     them is counted. Beyond, it grows no faster than it did from half of them to all (Heaps' law),
@@ -75,7 +342,7 @@ def different(runs: Sequence[Sequence[int]], decisions: Range) -> Range:
     return Range(*sorted(round(each, 6) for each in (low, expected, high))).at_most(decisions)
 
 
-def possible(game: Game) -> int:
+def _possible(game: Game) -> int:
     """Return how many different prompts there can be: memories, with names in any order."""
     pairs = len(game.pool) ** 2
     memories: int = sum(pairs**length for length in range(game.memory + 1))
@@ -83,13 +350,14 @@ def possible(game: Game) -> int:
 
 
 def _growth(runs: Sequence[Sequence[int]]) -> Values:
-    """Return how many prompts some of the runs have, and how many different ones: for more and more
-    runs, the means over choices of so many. Two rows of logarithms.
+    """Return two rows of logarithms: how many prompts subsets have, and how many different ones.
+
+    The columns are subsets of more and more runs, the means over random ones of that size.
     """
     if len(runs) == 1:
         runs = [runs[0][: len(runs[0]) // 2], runs[0][len(runs[0]) // 2 :]]
     half = len(runs) // 2
-    chance = generator()
+    chance = _generator()
     points = []
     for size in sorted({2**power for power in range(half.bit_length())} | {half, len(runs)}):
         choices = [chance.permutation(len(runs))[:size].tolist() for _ in range(SUBSETS)]
@@ -100,7 +368,7 @@ def _growth(runs: Sequence[Sequence[int]]) -> Values:
 
 
 def _at(growth: Values, number: float) -> float:
-    """Return how many different prompts so many have; at both ends growth goes on as it was."""
+    """Return how many different prompts so many have, extrapolating the growth at both ends."""
     if not number:
         return 0.0
     x, y = growth
@@ -123,14 +391,14 @@ def _least(met: Sequence[int], number: float) -> float:
     return known + unmet * (1 - still_unmet)
 
 
-def assumptions(found: Forecast, prices_as_of: str) -> Iterator[str]:
+def _assumptions(found: Forecast, prices_as_of: str) -> Iterator[str]:
     """Yield what is assumed, a sentence each."""
     if not found.servers:
         return
     for part in found.servers:
         yield from _of_server(part)
     yield (
-        f"The game was played {found.simulated} times so. Of what chance decides, one case in ten "
+        f"The game was simulated {found.simulated} times. Of what chance decides, one case in ten "
         "is below a range and one in ten above it."
     )
     yield (
@@ -138,23 +406,23 @@ def assumptions(found: Forecast, prices_as_of: str) -> Iterator[str]:
         f"server reads up to {ADDED.high:.0f} more a call, for a schema and the like."
     )
     yield (
-        "Interactions are begun before their turn, and those beyond the end of a run count too. "
-        "Calls that fail and replies of no use, which are asked for again, do not."
+        "Speculative interactions beyond the end of a run are counted. Calls that fail and "
+        "replies that cannot be used, which are retried, are not."
     )
     if found.usd is None or found.usd.high:
-        yield f"Prices are those of {prices_as_of}, and nothing is read from a server's cache."
+        yield f"Prices are those of {prices_as_of}, without any discount for cached prompts."
 
 
 def _of_server(part: ServerForecast) -> Iterator[str]:
-    name, alike = part.stand_in
+    name, alike = part.proxy
     kind = "" if alike else ", for want of a recording of its kind"
-    yield f"{part.server} is taken to play as {name} was recorded to{kind}."
+    yield f"{part.server} is assumed to play like the recorded {name}{kind}."
     if part.once:
-        yield f"{part.server} gives probabilities, so that equal prompts of all runs are one call."
+        yield f"{part.server} gives probabilities, so equal prompts of all runs are one call."
     if part.once is None:
         yield (
-            f"Whether {part.server} gives probabilities is not known before it is asked: if so, "
-            "equal prompts of all runs are one call; if not, each decision is."
+            f"Whether {part.server} gives probabilities is not known before it is asked: if it "
+            "does, equal prompts of all runs are one call; if not, each decision is one."
         )
     answer = part.call.answer
     yield (
@@ -163,7 +431,7 @@ def _of_server(part: ServerForecast) -> Iterator[str]:
     )
     thinking = part.call.thinking
     if thinking.low:
-        yield f"{part.server} cannot be kept from thinking: {_from(thinking)} tokens a call."
+        yield f"{part.server} always thinks before it answers: {_from(thinking)} tokens a call."
     elif thinking.high:
         yield (
             f"Whether {part.server} thinks before it answers is not known: "
@@ -175,8 +443,8 @@ def _from(tokens: Range) -> str:
     return f"{tokens.low:.0f} to {tokens.high:,.0f}"
 
 
-def warnings(found: Forecast, llm: LLMSettings) -> Iterator[str]:
-    """Yield why the runs may not come to their end, a sentence each."""
+def _warnings(found: Forecast, llm: LLMSettings) -> Iterator[str]:
+    """Yield why the runs may not be finished, a sentence each."""
     needs: tuple[tuple[str, float | None, Range | None], ...] = (
         ("calls", llm.budget_calls, found.calls),
         ("tokens", llm.budget_tokens, found.read.plus(found.written)),
@@ -188,168 +456,13 @@ def warnings(found: Forecast, llm: LLMSettings) -> Iterator[str]:
         if need is None:
             without = ", ".join(part.model for part in found.servers if part.usd is None)
             yield (
-                f"There is no price for {without}, and so no keeping to a budget in dollars: give "
-                "one in a file (prices=, --prices), or a budget in tokens."
+                f"There is no price for {without}, so a budget in dollars cannot be kept: give "
+                "a price in a file (prices=, --prices), or a budget in tokens."
             )
         elif budget < need.high:
-            write = dollars if unit == "US dollars" else count
-            likely = "will hardly do" if budget < need.expected else "may not do"
+            write = dollars if unit == "US dollars" else about
+            likely = "is probably too small" if budget < need.expected else "may be too small"
             yield (
                 f"The budget of {budget:,.6g} {unit} {likely}: the forecast is "
-                f"{in_words(need, write)}."
+                f"{spread(need, write)}."
             )
-
-
-AHEAD = Range(0.0, 1.0, 1.5)
-"""How many times as many calls are made beyond the end of a run as if all took equally long."""
-
-
-def forecast(
-    spec: Spec,
-    goal: Goal,
-    rounds: int | None = None,
-    runs: int | None = None,
-    llm: LLMSettings | None = None,
-) -> Forecast:
-    """Return what it takes to play a spec to its goal: one run, or as many as ``runs`` says.
-
-    Each live mind is stood in for by the nearest recorded one; nothing is asked of a server. What a
-    server can do counts as far as it is known: ``await server.prepare()`` first to know more. The
-    same spec gives the same forecast.
-
-    Raises ``SpecError`` where the runs themselves would, ``FileFormatError`` for a file of prices.
-    """
-    llm = llm or LLMSettings()
-    most = read_rounds(rounds, goal.until)
-    number = 1 if runs is None else read_whole("runs", runs, 1, MOST)
-    check_goal(goal, spec.committed_names)
-    prices = read_prices(llm.prices)
-    minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
-    servers = list({mind.server.label: mind.server for mind in minds}.values())
-    once = {it.label: _answers_once(it, spec.game.pool) for it in servers}
-    simulation = simulate(
-        spec,
-        goal,
-        most,
-        {label for label, does in once.items() if does},
-        {label for label, does in once.items() if does is not False},
-    )
-    parts = tuple(
-        _server_forecast(
-            [mind for mind in minds if mind.server.label == it.label],
-            once[it.label],
-            simulation,
-            spec.game,
-            number,
-            prices.of(it.model),
-        )
-        for it in servers
-    )
-    found = Forecast(
-        runs=number,
-        simulated=simulation.runs,
-        missed=1 - simulation.reached / simulation.runs if goal.until is not None else 0.0,
-        interactions=next_of(simulation.interactions),
-        rounds=next_of(simulation.rounds),
-        chain=next_of(simulation.interactions * simulation.chain_rate),
-        calls=sum_up(part.calls for part in parts),
-        read=sum_up(part.read for part in parts),
-        written=sum_up(part.written for part in parts),
-        thinking=sum_up(part.thinking for part in parts),
-        usd=_dollars(parts),
-        seconds=_seconds(simulation, parts, number, llm.max_concurrency),
-        servers=parts,
-    )
-    return replace(
-        found,
-        assumptions=tuple(assumptions(found, prices.as_of)),
-        warnings=tuple(warnings(found, llm)),
-    )
-
-
-def _answers_once(server: Provider, pool: Sequence[str]) -> bool | None:
-    """Return whether a server answers equal prompts once, None where that is to be found out."""
-    if isinstance(server, OpenAICompatibleProvider) and server.abilities is None:
-        return None
-    return server.gives_distributions(pool)
-
-
-def _server_forecast(
-    minds: Sequence[LiveMind],
-    once: bool | None,
-    simulation: Simulation,
-    game: Game,
-    runs: int,
-    price: Price | None,
-) -> ServerForecast:
-    """Return what the server of these minds will be asked in all runs."""
-    server = minds[0].server
-    per_interaction, beyond = simulation.load(server.label)
-    decisions = sum_of(simulation.interactions, runs).times(per_interaction)
-    calls = decisions.plus(AHEAD.times(beyond * runs))
-    asked = simulation.asked(server.label)
-    if once is not False:
-        distinct = different([it.prompts for it in asked], decisions)
-        distinct = distinct.at_most(len(minds) * possible(game))
-        calls = distinct if once else calls._replace(low=distinct.low)
-    sizes = [
-        size
-        for it in asked
-        for size in (dict(zip(it.prompts, it.sizes, strict=True)).values() if once else it.sizes)
-    ]
-    call = assumed(server, bool(once))
-    read = calls.times(tokens_of(float(np.mean(sizes)))) if sizes else NOTHING
-    written = calls.times(call.written)
-    if price is None and server.free:
-        price = FREE
-    usd = None
-    if price is not None:
-        used = (Usage(round(r), round(w)) for r, w in zip(read, written, strict=True))
-        usd = Range(*map(price.cost, used))
-    return ServerForecast(
-        server=server.label,
-        model=server.model,
-        stand_in=nearest(server.model),
-        once=once,
-        call=call,
-        calls=calls,
-        read=read,
-        written=written,
-        thinking=calls.times(call.thinking),
-        usd=usd,
-    )
-
-
-def _dollars(parts: Iterable[ServerForecast]) -> Range | None:
-    costs = [part.usd for part in parts]
-    known = [usd for usd in costs if usd is not None]
-    return sum_up(known) if len(known) == len(costs) else None
-
-
-def _seconds(
-    simulation: Simulation, parts: Sequence[ServerForecast], runs: int, places: int
-) -> Range:
-    """Return how long all runs take: as long as calls wait for each other, or for a place."""
-    asked = [part for part in parts if part.calls.high]
-    if not asked:
-        return NOTHING
-    low, expected, high = zip(*(part.call.seconds for part in asked), strict=True)
-    waits = _waits(simulation, runs).at_most(sum_up(part.calls for part in asked))
-    if any(part.once is None for part in asked):
-        waits = waits._replace(low=0.0)
-    # Of two who meet, the slower one counts.
-    seconds = waits.times(Range(min(low), max(expected), max(high)))
-    for part in asked:
-        seconds = seconds.at_least(part.calls.times(part.call.seconds).times(1 / places))
-    return seconds
-
-
-def _waits(simulation: Simulation, runs: int) -> Range:
-    """Return how many calls after one another all runs take, so many of them side by side."""
-    chains = simulation.interactions * simulation.chain_rate
-    if runs == 1 or not simulation.chain_rate:
-        return next_of(chains)
-    side = min(runs, AT_ONCE)
-    longest = generator().choice(chains, (RESAMPLES, side)).max(axis=1)
-    later = (runs - side) / side * simulation.later_rate / simulation.chain_rate
-    return next_of(np.maximum(longest, chains.mean() * (1 + later)))

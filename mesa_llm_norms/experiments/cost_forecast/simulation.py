@@ -1,49 +1,137 @@
-"""One simulated run over again: what each server would be asked in it, and what waits for what.
+"""The runs to come, simulated with recorded minds in the place of live ones.
 
-The runs to come, played with recorded minds in the place of live ones.
+Some of the simulated runs are replayed with the prompts that their live minds would have been sent:
+what each provider is asked, and which calls wait for which.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence, Set
+from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mesa_llm_norms.core.game import Interaction, Memory, remember
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.experiments.cost_forecast.result import Values, offline
-from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.experiments.cost_forecast.result import Proxy
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.minds.mind import Situation
-from mesa_llm_norms.simulation.ensemble import start_course
+from mesa_llm_norms.llm.provider import LiveMind
+from mesa_llm_norms.minds.mind import Mind, Situation
+from mesa_llm_norms.minds.registry import load_mind
+from mesa_llm_norms.simulation.ensemble import start_run
 from mesa_llm_norms.simulation.kernel import can_play, invalidate_caches
 from mesa_llm_norms.simulation.pipeline import WINDOW, Planned, plan_rounds
-from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import InitialState, Spec
+
+MOST = 199
+"""Runs simulated, at most: the quantiles are then those of single runs."""
+
+LEAST = 29
+"""Runs simulated, at least, unless they are very long."""
+
+FEWEST = 5
+"""Runs simulated in any case."""
+
+FACTOR = 10
+"""Runs are very long if fewer than ``LEAST`` have this many times ``INTERACTIONS``."""
+
+FEW_MEMORIES = 100_000
+"""With this many different memories or fewer, the kernel soon knows all of them."""
+
+INTERACTIONS = {True: 1_000_000, False: 10_000}
+"""After how many interactions no more runs are simulated, by whether the kernel knows all memories;
+fewer in proportion with more than ten names. That takes about a second.
+"""
+
+REPLAYED = {True: 8_000, False: 3_000}
+"""After how many decisions of live minds no more runs are replayed, by whether different prompts
+are counted.
+"""
+
+KEPT = 300_000
+"""The names of this many interactions of a run are kept, at most."""
 
 CALL = -1
 """Stands for a decision that always takes a call; a number from 0 up is that of a prompt."""
 
-
 SOME = 7
-"""Of so many prompts one is made where only their sizes are wanted. Steps are odd, so that both
+"""Where only the sizes of prompts are wanted, one in this many is made. Steps are odd, so that both
 seats come up.
 """
-
 
 Decisions = tuple[int, ...]
 """What an interaction waits for: ``CALL``, or a prompt that is asked once and never again."""
 
+CLAUDE = "claude-3.5-sonnet"
+
+LLAMAS = {
+    "2": "llama-2-70b-chat",
+    "3": "llama-3-70b-instruct",
+    "3.x": "llama-3.1-70b-instruct",
+}
+
+OTHERS = "llama-3-70b-instruct"
+"""The proxy of models of no recorded kind."""
+
+_LLAMA = re.compile(
+    r"""llama[\s._-]*v?
+        ([23])(?![\d.]*b)                   # the version, and not the size of a "llama-3b"
+        (?:[\s._p-]([1-9])(?!\d*\.?\d*b))?  # its second part, and not the size either
+        (?!\d)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+class Simulation(NamedTuple):
+    """Simulated runs: how long each was, whether it reached its goal; and some of them replayed."""
+
+    interactions: NDArray[np.float64]
+    rounds: NDArray[np.float64]
+    reached: int
+    replays: tuple[Replay, ...]
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self.interactions)
+
+    @property
+    def chain_rate(self) -> float:
+        """How many calls wait for each other in a run, per interaction."""
+        return self._per_interaction(sum(replay.chain for replay in self.replays))
+
+    @property
+    def later_rate(self) -> float:
+        """The same in a run that comes after others."""
+        last = self.replays[-1]
+        return last.later_chain / last.interactions if last.interactions else 0.0
+
+    def load(self, label: str) -> tuple[float, float]:
+        """Return a provider's decisions per interaction, and speculative ones per run."""
+        asked = self.asked(label)
+        decisions = sum(it.decisions for it in asked)
+        return self._per_interaction(decisions), sum(it.ahead for it in asked) / len(self.replays)
+
+    def asked(self, label: str) -> list[Asked]:
+        """Return what a provider is asked in the replayed runs."""
+        return [replay.asked[label] for replay in self.replays if label in replay.asked]
+
+    def _per_interaction(self, number: int) -> float:
+        return number / max(1, sum(replay.interactions for replay in self.replays))
+
 
 class Asked:
-    """What one server would be asked in a run.
+    """What one provider would be asked in a run.
 
-    ``decisions`` counts those of its minds, ``ahead`` those that are begun before their turn and
-    come after the end. ``prompts`` are numbers, equal for equal prompts, of every ``step``-th
-    decision, and ``sizes`` their bytes.
+    ``decisions`` counts those of its minds, ``ahead`` speculative ones after the end. ``prompts``
+    are numbers, equal for equal prompts, of every ``step``-th decision, and ``sizes`` their bytes.
     """
 
     def __init__(self, step: int) -> None:
@@ -66,8 +154,95 @@ class Replay(NamedTuple):
     asked: dict[str, Asked]
 
 
-class Replayer:
-    """Replays runs; ``once`` are the servers that answer every prompt once and for all.
+def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str]) -> Simulation:
+    """Play runs of a spec to its goal, or for ``most`` rounds, with proxies of its live minds.
+
+    ``once`` are the providers that answer each prompt only once, ``counted`` those whose different
+    prompts are to be counted. How many runs are played depends on the spec alone, on no clock.
+    """
+    invalidate_caches()
+    room = REPLAYED[bool(counted)]
+    replayer, replays = _Replayer(once, counted, room), list[Replay]()
+    lengths: list[tuple[int, int]] = []
+    reached = played = replayed = 0
+    for run in range(MOST):
+        initial = spec.initial_state(run)
+        proxies = without_calls(initial)
+        game_run, rows = _play(spec, proxies, goal, most, replayed < room)
+        outcome = game_run.outcome
+        lengths.append((outcome.interactions, outcome.rounds))
+        reached += game_run.reached
+        played += outcome.interactions
+        if rows is not None:
+            whole = len(rows) == outcome.interactions
+            replay = replayer.replay(initial, rows, most, game_run.reached and whole)
+            replays.append(replay)
+            replayed += sum(it.decisions for it in replay.asked.values())
+        if _enough(run + 1, played, proxies):
+            break
+    interactions, rounds = np.array(lengths, float).T
+    return Simulation(interactions, rounds, reached, tuple(replays))
+
+
+def _play(
+    spec: Spec, initial: InitialState, goal: Goal, most: int, keep: bool
+) -> tuple[Run, list[Interaction] | None]:
+    """Play a run; return it and, if wanted, its first interactions, nearly always all of them."""
+    game_run = start_run(spec, initial, "auto")
+    rows = None
+    if keep:
+        kept = min(most, max(1, KEPT // len(initial.neighbors)))
+        game_run.play_to(goal, kept, keep=True)
+        rows, most = game_run.rows, most - kept
+    if most > 0 and not game_run.reached:
+        game_run.play_to(goal, most)
+    return game_run, rows
+
+
+def _enough(runs: int, interactions: int, initial: InitialState) -> bool:
+    """Whether so many runs, with so many interactions together, are enough."""
+    game = initial.game
+    few = len(game.pool) ** (2 * game.memory) <= FEW_MEMORIES
+    quick = few and bool(can_play(initial.minds, initial.pairing))
+    enough = INTERACTIONS[quick] * 10 / max(10, len(game.pool))
+    if runs < LEAST:
+        enough *= FACTOR
+    return runs >= FEWEST and interactions >= enough
+
+
+def nearest(model: str) -> Proxy:
+    """Return the recorded mind that is nearest to a model.
+
+    Versions of Llama are recognized as the makers of files and servers write them: ``llama3.1:8b``,
+    ``Meta-Llama-3-70B-Instruct``, ``llama-v3p3-70b``, ``llama2``.
+    """
+    if "claude" in model.lower():
+        return Proxy(CLAUDE, True)
+    found = _LLAMA.search(model)
+    if found is None:
+        return Proxy(OTHERS, False)
+    version, part = found.groups()
+    return Proxy(LLAMAS["3.x" if version == "3" and part else version], True)
+
+
+def without_calls(initial: InitialState) -> InitialState:
+    """Return an initial state with a recorded mind in the place of every live one."""
+
+    def put(mind: Mind) -> Mind:
+        if not isinstance(mind, LiveMind):
+            return mind
+        return _recorded(mind.provider.model).for_run(initial.game, initial.stream)
+
+    return initial._replace(minds=tuple(put(mind) for mind in initial.minds))
+
+
+@cache
+def _recorded(model: str) -> Mind:
+    return load_mind(nearest(model).name)
+
+
+class _Replayer:
+    """Replays runs; ``once`` are the providers that answer every prompt once and for all.
 
     Of those in ``counted`` all prompts are made, of a run with more than ``room`` decisions only so
     many; of the others as many as it takes to know how long they are.
@@ -110,7 +285,7 @@ class Replayer:
         game, stream, minds = initial.game, initial.stream, _live_minds(initial)
         memories: list[Memory] = [initial.start] * len(minds)
         step = math.ceil(2 * len(rows) / self._room) | 1
-        live = {mind.server.label for mind in minds if mind is not None}
+        live = {mind.provider.label for mind in minds if mind is not None}
         asked = {
             label: Asked(step if label in self._counted else max(step, SOME))
             for label in sorted(live)
@@ -122,7 +297,7 @@ class Replayer:
                 mind = minds[node]
                 if mind is None:
                     continue
-                label = mind.server.label
+                label = mind.provider.label
                 there = asked[label]
                 prompt = CALL
                 if there.decisions % there.step == 0:
@@ -142,12 +317,12 @@ class Replayer:
         return asked, waiting
 
     def _sampled(self, minds: Sequence[LiveMind | None], planned: Planned) -> list[str]:
-        """Return the servers that are asked in an interaction beyond the end, for each decision.
+        """Return the provider asked for each decision of an interaction beyond the end.
 
         Those that answer once are left out: at the end hardly a prompt is new.
         """
         both = (minds[planned.a], minds[planned.b])
-        labels = [mind.server.label for mind in both if mind is not None]
+        labels = [mind.provider.label for mind in both if mind is not None]
         return [label for label in labels if label not in self._once]
 
 
@@ -166,8 +341,8 @@ def _timeline(
 ) -> _Timeline:
     """Return when planned interactions happen, if every call takes one unit of time.
 
-    As ``lookahead`` has it: each begins once its two agents are free, and not before the one a
-    window earlier is over. ``known`` are the prompts that are answered already.
+    As in ``simulation.pipeline``: each begins once its two agents are free, and not before the one
+    a window earlier is over. ``known`` are the prompts that are answered already.
     """
     window = WINDOW * nodes
     free = [0] * nodes
@@ -190,138 +365,5 @@ def _timeline(
 
 def _live_minds(initial: InitialState) -> list[LiveMind | None]:
     """Return the live mind on every node, None where there is another."""
-    roster = [mind if isinstance(mind, LiveMind) else None for mind in initial.minds]
-    return [roster[seat] for seat in initial.mind_indices.tolist()]
-
-
-MOST = 199
-"""So many runs are played at most: the quantiles are then those of single runs."""
-
-
-LEAST = 29
-"""So many at least, unless they are very long."""
-
-
-FEWEST = 5
-"""So many in any case."""
-
-
-FACTOR = 10
-"""They are, once so many times ``INTERACTIONS`` were played."""
-
-
-FEW_MEMORIES = 100_000
-"""So many different memories, and the kernel soon knows all that agents can be in."""
-
-
-INTERACTIONS = {True: 1_000_000, False: 10_000}
-"""How many interactions are played before no more runs are, where it does and where not; fewer in
-proportion with more than ten names. That takes about a second.
-"""
-
-
-REPLAYED = {True: 8_000, False: 3_000}
-"""How many decisions of live minds are replayed before no more runs are: more where different
-prompts are counted.
-"""
-
-
-KEPT = 300_000
-"""Of how many interactions of a run the names are kept, at most."""
-
-
-class Simulation(NamedTuple):
-    """Simulated runs: how long each was, whether it reached its goal; and some of them replayed."""
-
-    interactions: Values
-    rounds: Values
-    reached: int
-    replays: tuple[Replay, ...]
-
-    @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        return len(self.interactions)
-
-    @property
-    def chain_rate(self) -> float:
-        """How many calls wait for each other in a run, for every interaction of it."""
-        return self._per_interaction(sum(replay.chain for replay in self.replays))
-
-    @property
-    def later_rate(self) -> float:
-        """Likewise in a run that comes after others."""
-        last = self.replays[-1]
-        return last.later_chain / last.interactions if last.interactions else 0.0
-
-    def load(self, label: str) -> tuple[float, float]:
-        """Return how many decisions of a server an interaction has, and how many are begun beyond
-        the end of a run.
-        """
-        asked = self.asked(label)
-        decisions = sum(it.decisions for it in asked)
-        return self._per_interaction(decisions), sum(it.ahead for it in asked) / len(self.replays)
-
-    def asked(self, label: str) -> list[Asked]:
-        """Return what a server is asked in the replayed runs."""
-        return [replay.asked[label] for replay in self.replays if label in replay.asked]
-
-    def _per_interaction(self, number: int) -> float:
-        return number / max(1, sum(replay.interactions for replay in self.replays))
-
-
-def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str]) -> Simulation:
-    """Play runs of a spec to its goal, or for ``most`` rounds, as its live minds' stand-ins would.
-
-    ``once`` are the servers that answer each prompt only once, ``counted`` those whose different
-    prompts are to be counted. How many runs are played depends on the spec alone, on no clock.
-    """
-    invalidate_caches()
-    room = REPLAYED[bool(counted)]
-    replayer, replays = Replayer(once, counted, room), list[Replay]()
-    lengths: list[tuple[int, int]] = []
-    reached = played = replayed = 0
-    for run in range(MOST):
-        initial = spec.initial_state(run)
-        stand_ins = offline(initial)
-        course, rows = _play(spec, stand_ins, goal, most, replayed < room)
-        outcome = course.outcome
-        lengths.append((outcome.interactions, outcome.rounds))
-        reached += course.reached
-        played += outcome.interactions
-        if rows is not None:
-            whole = len(rows) == outcome.interactions
-            replay = replayer.replay(initial, rows, most, course.reached and whole)
-            replays.append(replay)
-            replayed += sum(it.decisions for it in replay.asked.values())
-        if _enough(run + 1, played, stand_ins):
-            break
-    interactions, rounds = np.array(lengths, float).T
-    return Simulation(interactions, rounds, reached, tuple(replays))
-
-
-def _play(
-    spec: Spec, initial: InitialState, goal: Goal, most: int, keep: bool
-) -> tuple[Course, list[Interaction] | None]:
-    """Play a run; return it and, if wanted, its first interactions, nearly always all of them."""
-    course = start_course(spec, initial, "auto")
-    course.aim(goal)
-    rows = None
-    if keep:
-        kept = min(most, max(1, KEPT // len(initial.neighbors)))
-        course.play(kept)
-        rows, most = course.rows, most - kept
-    if most > 0 and not course.reached:
-        course.play(most, keep=False)
-    return course, rows
-
-
-def _enough(runs: int, interactions: int, initial: InitialState) -> bool:
-    """Whether so many runs do, with so many interactions together."""
-    game = initial.game
-    few = len(game.pool) ** (2 * game.memory) <= FEW_MEMORIES
-    quick = few and bool(can_play(initial.minds, initial.pairing))
-    enough = INTERACTIONS[quick] * 10 / max(10, len(game.pool))
-    if runs < LEAST:
-        enough *= FACTOR
-    return runs >= FEWEST and interactions >= enough
+    minds = [mind if isinstance(mind, LiveMind) else None for mind in initial.minds]
+    return [minds[index] for index in initial.mind_indices.tolist()]

@@ -41,8 +41,8 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.networks.graph_files import names_file, read_graph
 from mesa_llm_norms.networks.placement import read_committed
+from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL, How, load_graph, play_run, settle
 from mesa_llm_norms.simulation.kernel import can_play
@@ -323,12 +323,9 @@ class MindsRunner:
 
 FORMAT = "mesa_llm_norms sweep"
 
-
 VERSION = 1
 
-
 RECORD = "sweep.json"
-
 
 _META = b"mesa_llm_norms"
 

@@ -19,8 +19,8 @@ from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_ro
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, MindsGame, describe
 from mesa_llm_norms.networks.adjacency import graph_size
-from mesa_llm_norms.networks.graph_files import names_file, read_graph
 from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
@@ -31,16 +31,12 @@ SPEC = (
 )
 """Arguments of ``run_ensemble`` that a spec is made of."""
 
-
 GOAL = ("until", "window", "threshold")
-
 
 ARGUMENTS = (*SPEC, *GOAL, "rounds", "size")
 """What may be an axis."""
 
-
 NOBODY = "nobody"
-
 
 Label = str | int | float
 
@@ -170,9 +166,7 @@ def _one_amount(committed: Mapping[str, Any]) -> tuple[str, str, bool, float] | 
 
 MOST_CELLS = 100_000
 
-
 ALIASES = {"topology": "graph", "pool": "names", "rng": "seed"}
-
 
 RUN = ("runs", "seed", "keep_rounds")
 

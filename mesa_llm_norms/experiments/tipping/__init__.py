@@ -1,9 +1,12 @@
 """How many committed agents overturn a convention, and what else would undo or prevent it."""
 
-from mesa_llm_norms.experiments.tipping.comparison import Comparison, compare_interventions
 from mesa_llm_norms.experiments.tipping.dose_response import Dose, DoseResponse, fit_dose_response
-from mesa_llm_norms.experiments.tipping.interventions import Intervention
-from mesa_llm_norms.experiments.tipping.tip import Tipping, TippingPoint, tip
+from mesa_llm_norms.experiments.tipping.interventions import (
+    Comparison,
+    Intervention,
+    compare_interventions,
+)
+from mesa_llm_norms.experiments.tipping.search import Tipping, TippingPoint, tip
 
 __all__ = [
     "Comparison",

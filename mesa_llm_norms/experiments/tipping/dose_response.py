@@ -32,17 +32,13 @@ from mesa_llm_norms.errors import SpecError
 BATCHES = 40
 """Into how many batches a budget is divided."""
 
-
 FEWEST = 10
 """Runs in a batch, at least, unless there are then fewer than ``LEAST_BATCHES``."""
 
-
 LEAST_BATCHES = 8
-
 
 ALONE = 4
 """Batches that go to a population with nobody committed, which comes first: how stable it is."""
-
 
 LARGEST = 5
 """They are no more than one run in so many."""
@@ -91,16 +87,12 @@ def next_count(doses: Sequence[Dose], most: int, batch: int) -> int:
 MISFIT = 0.05
 """The p-value of the test of fit below which intervals are widened."""
 
-
 _FLATTEST, _STEEPEST = math.log(1e-3), math.log(60)
 """Logarithms of the slopes per least distance of two counts between which curves are sought."""
 
-
 _GRID, _ZOOMS = 21, 14
 
-
 _FAR, _HALVINGS = 100, 12
-
 
 _TINY = 1e-300
 

@@ -1,35 +1,60 @@
-"""What can be done about a convention, and what it costs.
+"""``compare_interventions``: what undoes or prevents a convention, side by side, and at what cost.
 
-Interventions to be tried on one population, and the runs that try them.
+Runs of the same number begin alike with every intervention, and with none, so that interventions
+are compared run by run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mesa_llm_norms.analysis.intervals import LEVEL, read_level
+import pandas as pd
+
+from mesa_llm_norms.analysis.intervals import (
+    LEVEL,
+    Estimate,
+    exact_interval,
+    exact_test,
+    holm,
+    read_level,
+    share_difference,
+)
+from mesa_llm_norms.core import formatting
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import MOST
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.experiments.tipping.question import (
+from mesa_llm_norms.experiments.cost_forecast.result import Part
+from mesa_llm_norms.experiments.tipping.conditions import (
     ROUNDS,
-    Legs,
-    TwoLegs,
-    play_legs,
+    Phases,
+    TwoPhaseRun,
+    forecast_first_phase,
+    forecast_second_phase,
+    play_phases,
     read_directions,
-    read_legs,
+    read_phases,
+    read_placement,
+    read_share,
 )
-from mesa_llm_norms.experiments.tipping.tip import OnProgress, Progress, adding_up
+from mesa_llm_norms.experiments.tipping.search import (
+    Progress,
+    add_up,
+    check_live,
+    columns,
+    flip_time,
+    from_columns,
+    proportion,
+)
 from mesa_llm_norms.llm.client import SharedBudget
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.generators import rewire
-from mesa_llm_norms.networks.graph_files import read_graph
-from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.simulation.ensemble import check_here, load_graph, side_by_side
 from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
@@ -38,6 +63,15 @@ from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
+    from mesa_llm_norms.llm.journal import Totals
+
+GOALS = ("undo", "prevent")
+
+RUNS, LIVE_RUNS = 500, 20
+"""Of every intervention, and of every one where minds are live."""
+
+NOTHING = "nothing"
+"""The label of the intervention that does nothing, which is always compared."""
 
 
 class Cost(NamedTuple):
@@ -51,10 +85,25 @@ class Cost(NamedTuple):
 class Intervention:
     """A change to a population: any of these, or several at once.
 
-    ``committed`` agents always play the alternative, and sit where ``placement`` says. All agents
-    remember ``memory`` interactions instead of what they do. ``rewired`` is the share of edges that
-    are exchanged, every degree kept. ``other_share`` of the agents, drawn at random, get the mind
-    ``other``.
+    Parameters
+    ----------
+    committed : int
+        Agents that always play the alternative (default 0).
+    placement : str
+        Where they sit: ``"random"`` (default), ``"hubs"``, ``"periphery"`` or ``"cluster"``.
+    memory : int, optional
+        How many interactions all agents remember instead.
+    rewired : float
+        The share of edges that are exchanged, every degree kept (default 0).
+    other : str or Mind, optional
+        A mind that some agents, drawn at random, get instead of theirs.
+    other_share : float
+        The share of the agents that get it (default 0).
+
+    Raises
+    ------
+    SpecError
+        For a value that is not valid.
     """
 
     committed: int = 0
@@ -66,21 +115,9 @@ class Intervention:
 
     def __post_init__(self) -> None:
         read_whole("committed", self.committed, 0, 10**9)
-        if self.placement not in PLACEMENTS:
-            raise SpecError(
-                "placement",
-                self.placement,
-                f"there is no placement {self.placement!r}",
-                f"Use {', '.join(PLACEMENTS)}.",
-            )
-        for argument in ("rewired", "other_share"):
-            share = getattr(self, argument)
-            if (
-                isinstance(share, bool)
-                or not isinstance(share, (int, float))
-                or not 0 <= share <= 1
-            ):
-                raise SpecError(argument, share, f"{share!r} is no share", "Use 0 to 1.")
+        read_placement(self.placement)
+        read_share("rewired", self.rewired)
+        read_share("other_share", self.other_share)
         if (self.other is None) != (self.other_share == 0):
             raise SpecError(
                 "other",
@@ -91,20 +128,41 @@ class Intervention:
 
     @property
     def label(self) -> str:
-        """What is done, in words."""
-        done = []
+        """The intervention in words."""
+        parts = []
         if self.committed:
             where = "" if self.placement == "random" else f" ({self.placement})"
-            done.append(f"{self.committed} committed{where}")
+            parts.append(f"{self.committed} committed{where}")
         if self.memory is not None:
-            done.append(f"memory {self.memory}")
+            parts.append(f"memory {self.memory}")
         if self.rewired:
-            done.append(f"{self.rewired:.0%} rewired")
+            parts.append(f"{self.rewired:.0%} rewired")
         if self.other is not None:
-            done.append(f"{self.other_share:.0%} {getattr(self.other, 'label', self.other)}")
-        return ", ".join(done) or "nothing"
+            parts.append(f"{self.other_share:.0%} {getattr(self.other, 'label', self.other)}")
+        return ", ".join(parts) or NOTHING
 
-    def changes(self, spec: Spec, alternative: str) -> Spec:
+    def cost(self, spec: Spec) -> Cost:
+        """Return what the intervention touches in a population.
+
+        Parameters
+        ----------
+        spec : Spec
+            The population before the intervention.
+
+        Returns
+        -------
+        Cost
+            Agents touched and edges moved.
+        """
+        agents, edges = graph_size(
+            read_graph(spec.graph, RandomStream(spec.seed).generator("graph"))
+        )
+        everybody = self.memory is not None and self.memory != spec.memory
+        others = round(self.other_share * agents)
+        touched = agents if everybody else min(agents, self.committed + others)
+        return Cost(touched, 2 * round(self.rewired * edges / 2))
+
+    def _change(self, spec: Spec, alternative: str) -> Spec:
         """Return the spec of runs with the intervention, edges left where they are."""
         mind = spec.mind
         if self.other is not None:
@@ -116,36 +174,22 @@ class Intervention:
             mind=mind,
         )
 
-    def for_run(self, spec: Spec, run: int) -> Spec:
-        """Return the spec for one run, its edges rewired if that is part of it."""
+    def _rewire(self, spec: Spec, run: int) -> Spec:
+        """Return the spec for one run, its edges rewired if that is part of the intervention."""
         if not self.rewired:
             return spec
         stream = RandomStream(spec.seed, run)
         graph = read_graph(spec.graph, stream.generator("graph"))
         return replace(spec, graph=rewire(graph, self.rewired, stream.generator("rewired"))[0])
 
-    def cost(self, spec: Spec) -> Cost:
-        """Return what it costs in a population of this spec, as before the intervention."""
-        agents, edges = graph_size(read_graph(spec.graph, RandomStream(spec.seed).generator("graph")))
-        everybody = self.memory is not None and self.memory != spec.memory
-        others = round(self.other_share * agents)
-        touched = agents if everybody else min(agents, self.committed + others)
-        return Cost(touched, 2 * round(self.rewired * edges / 2))
-
-
-GOALS = ("undo", "prevent")
-
-
-RUNS, LIVE_RUNS = 500, 20
-"""Of every intervention, and of every one where minds are live."""
-
 
 @dataclass(frozen=True)
-class Trials:
-    """What is tried, nothing first; see ``compare_interventions`` for what the arguments are.
+class InterventionPlan:
+    """What is compared, as ``plan_interventions`` read it.
 
-    ``base`` is the population that nothing is done about, and ``specs`` what it is with each of
-    them, edges where they are. ``prices`` are those of an agent and of an edge.
+    ``base`` is the population that nothing is done about, and ``specs`` what each of
+    ``interventions``, nothing first, makes of it, edges aside. ``prices`` are those of an agent and
+    of an edge.
     """
 
     goal: str
@@ -153,7 +197,7 @@ class Trials:
     base: Spec
     interventions: tuple[Intervention, ...]
     specs: tuple[Spec, ...]
-    legs: Legs
+    phases: Phases
     runs: int
     enough: float
     prices: tuple[float, float]
@@ -161,22 +205,133 @@ class Trials:
 
     @property
     def live(self) -> bool:
-        """Whether any of them calls live minds."""
+        """Whether any intervention has live minds."""
         return any(spec.live for spec in self.specs)
 
-    def describe(self, one: Intervention, spec: Spec) -> dict[str, Any]:
-        """Return what one of them is as plain data, for a journal."""
-        return {
-            **spec.describe(),
-            "goal": self.goal,
-            "intervention": one.label,
-            "rounds": self.legs.rounds,
-            "after": self.legs.after,
-            "runs": self.runs,
-        }
+
+@dataclass(frozen=True)
+class Comparison:
+    """The effect of every intervention, nothing first.
+
+    Attributes
+    ----------
+    goal, convention, alternative : str
+        ``"undo"`` or ``"prevent"``, what, and the name that is to take its place.
+    enough : float
+        The share of runs in which an intervention has to work.
+    table : pandas.DataFrame
+        One row per intervention: ``intervention``, ``runs``, ``worked`` (the share of runs, with an
+        exact interval), ``more`` (the difference to doing nothing, with Newcombe's interval), ``p``
+        (McNemar's exact test on runs of the same number, Holm's correction), ``rounds`` (the median
+        until the alternative had taken over), ``lasts`` (of the runs in which it had, the share in
+        which it was still there after the committed had left), ``agents``, ``edges`` and ``cost``.
+        Bounds of intervals end in ``_low`` and ``_high``.
+    runs : pandas.DataFrame
+        One row per run.
+    seed : int
+        The seed of all runs.
+    level : float
+        How often intervals hold.
+    usage : Totals or None
+        What the calls to live minds used; None where no mind is live.
+    """
+
+    goal: str
+    convention: str
+    alternative: str
+    enough: float
+    table: pd.DataFrame
+    runs: pd.DataFrame
+    seed: int
+    level: float
+    usage: Totals | None = None
+
+    @property
+    def cheapest(self) -> str | None:
+        """The label of the cheapest intervention that works; of equals, the one that works more.
+
+        It works if that is sure to be in more than ``enough`` of the runs; None where none does.
+        """
+        good = self.table[self.table["worked_low"] > self.enough]
+        if good.empty:
+            return None
+        order = good.sort_values(["cost", "worked"], ascending=[True, False], kind="stable")
+        return str(order["intervention"].iloc[0])
+
+    @property
+    def sentence(self) -> str:
+        """The result in a sentence."""
+        goal = f"To {self.goal} {self.convention}"
+        if self.cheapest is None:
+            return f"{goal}, none of these is shown to work in more than {self.enough:.0%} of runs."
+        row = self.table[self.table["intervention"] == self.cheapest].iloc[0]
+        worked = from_columns(row, "worked")
+        return (
+            f"{goal}, the cheapest of those that work in more than {self.enough:.0%} of runs is: "
+            f"{self.cheapest} ({worked.value:.0%} of runs, {formatting.bounds(worked, '.0%')};"
+            f" agents touched: {row['agents']}, edges moved: {row['edges']})."
+        )
 
 
-def read_trials(
+def compare_interventions(
+    convention: str,
+    alternative: str,
+    interventions: Sequence[Intervention],
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    llm: LLMSettings | None = None,
+    **population: Any,
+) -> Comparison:
+    """Play every intervention, and nothing, and compare how often they work.
+
+    Parameters
+    ----------
+    convention : str
+        The name that is to go, or not to come.
+    alternative : str
+        The name that is to take its place.
+    interventions : sequence of Intervention
+        What to compare with doing nothing.
+    workers : int
+        Processes to play in (default 1); each plays whole interventions.
+    executor : concurrent.futures.Executor, optional
+        Plays interventions instead of processes of its own.
+    progress : callable, optional
+        Called with the runs done and the runs in all.
+    llm : LLMSettings, optional
+        How live minds are called: one budget for everything, and a journal for each intervention.
+    **population
+        ``graph``, ``names``, ``mind``, ``pairing``, ``memory``, ``rounds``, ``after``, ``level``,
+        ``rng`` and ``engine`` as in ``tip``. ``goal``: with ``"undo"`` (default) everybody starts
+        out remembering the convention, and an intervention works if the alternative makes up 95% of
+        the names played in three rounds, within ``rounds``; with ``"prevent"`` memories are empty,
+        and it works if after ``rounds`` rounds, or once the alternative has taken over, the
+        convention is not the name played most. ``runs``: of each intervention (default 500; 20
+        where minds are live). ``enough``: the share of runs in which it has to work (default 0.5).
+        ``agent_price``, ``edge_price``: the cost of an agent that is committed, or gets another
+        mind or memory, and of an edge that is moved (default 1 each).
+
+    Returns
+    -------
+    Comparison
+        One row for each intervention, and which is cheapest.
+
+    Raises
+    ------
+    SpecError
+        For an argument that is not valid.
+    GraphError
+        For edges that cannot be rewired.
+    BudgetError, CallError, DecisionError
+        As live runs do.
+    """
+    plan = plan_interventions(convention, alternative, interventions, **population)
+    return play_interventions(plan, workers=workers, executor=executor, progress=progress, llm=llm)
+
+
+def plan_interventions(
     convention: str,
     alternative: str,
     interventions: Sequence[Intervention],
@@ -196,10 +351,15 @@ def read_trials(
     level: float = LEVEL,
     rng: Any = None,
     engine: str = "auto",
-) -> Trials:
-    """Return the trials that arguments stand for.
+) -> InterventionPlan:
+    """Read and check the arguments of ``compare_interventions``, which describes them.
 
-    Raises ``SpecError`` for what means nothing, ``GraphError`` for edges that cannot be rewired.
+    Raises
+    ------
+    SpecError
+        For an argument that is not valid.
+    GraphError
+        For edges that cannot be rewired.
     """
     if goal not in GOALS:
         raise SpecError("goal", goal, f"{goal!r} is unknown", f"Use one of {GOALS}.")
@@ -213,21 +373,29 @@ def read_trials(
         seed=read_seed(rng),
     )
     read_directions([(convention, alternative)], base.game.pool)
-    _check(base, interventions)
-    legs = read_legs(alternative, rounds, after, engine)
+    if isinstance(base.mind, dict) and any(one.other is not None for one in interventions):
+        raise SpecError(
+            "mind",
+            base.mind_label,
+            "another mind cannot be added to a mix of minds",
+            "Give one mind for all.",
+        )
+    if not interventions:
+        raise SpecError("interventions", interventions, "there is none", "Give at least one.")
+    phases = read_phases(alternative, rounds, after, engine)
     every = Intervention(), *(one for one in interventions if one != Intervention())
-    specs = tuple(one.changes(base, alternative) for one in every)
+    specs = tuple(one._change(base, alternative) for one in every)
     for one, spec in zip(every, specs, strict=True):
-        one.for_run(spec, 0)  # raises now what would be raised after others were played
+        one._rewire(spec, 0)  # raises now what would be raised after others were played
     if runs is None:
         runs = LIVE_RUNS if any(spec.live for spec in specs) else RUNS
-    return Trials(
+    return InterventionPlan(
         goal,
         convention,
         base,
         every,
         specs,
-        legs,
+        phases,
         read_whole("runs", runs, 1, MOST),
         enough,
         (agent_price, edge_price),
@@ -235,75 +403,154 @@ def read_trials(
     )
 
 
-def play_trials(
-    trials: Trials,
-    accounts: SharedBudget,
+def play_interventions(
+    plan: InterventionPlan,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    llm: LLMSettings | None = None,
+) -> Comparison:
+    """Play and compare what was read already; see ``compare_interventions``."""
+    budget = SharedBudget(llm)
+    workers = read_whole("workers", workers, 1, 1_000)
+    played = _play(plan, budget, workers, executor, progress)
+    tables = [_run_table(one, runs, plan) for one, runs in played]
+    rows = [
+        _row(one, table, tables[0], plan)
+        for one, table in zip(plan.interventions, tables, strict=True)
+    ]
+    corrected = holm([row["p"] for row in rows[1:]])
+    for row, p_value in zip(rows[1:], corrected, strict=True):
+        row["p"] = p_value
+    return Comparison(
+        plan.goal,
+        plan.convention,
+        plan.phases.name,
+        plan.enough,
+        pd.DataFrame(rows),
+        pd.concat(tables, ignore_index=True),
+        plan.base.seed,
+        plan.level,
+        budget.used,
+    )
+
+
+def forecast_interventions(plan: InterventionPlan, llm: LLMSettings) -> list[Part]:
+    """Return what every intervention will use of live minds; no provider is called.
+
+    Raises
+    ------
+    MindError
+        Where no mind is live.
+    """
+    check_live(*plan.specs)
+    parts = []
+    for one, spec in zip(plan.interventions, plan.specs, strict=True):
+        if spec.live:
+            first = forecast_first_phase(spec, plan.phases, plan.runs, llm)
+            flipped = round(plan.runs * (1 - first.missed))
+            second = forecast_second_phase(spec, plan.phases, flipped, llm)
+            parts.append(Part(one.label, plan.runs, (first, *second)))
+    return parts
+
+
+def _play(
+    plan: InterventionPlan,
+    budget: SharedBudget,
     workers: int,
     executor: Executor | None,
     progress: Progress | None,
-) -> list[list[TwoLegs]]:
-    """Play the runs of every intervention; ``progress`` is told the runs done and those in all.
-
-    Runs of one number begin alike with every intervention. Those with live minds are played side by
-    side, each intervention with a journal of its own.
-    """
-    if trials.live:
-        check_here(executor, trials.legs.engine)
+) -> list[tuple[Intervention, list[TwoPhaseRun]]]:
+    """Play the runs of every intervention; those with live minds each with their own journal."""
+    if plan.live:
+        check_here(executor, plan.phases.engine)
     invalidate_caches()
-    found: dict[int, list[TwoLegs]] = {}
-    told = adding_up(trials.runs * len(trials.interventions), progress)
+    found: dict[int, list[TwoPhaseRun]] = {}
+    report = add_up(plan.runs * len(plan.interventions), progress)
     offline = []
-    for place, (one, spec) in enumerate(zip(trials.interventions, trials.specs, strict=True)):
+    for number, (one, spec) in enumerate(zip(plan.interventions, plan.specs, strict=True)):
         if spec.live:
-            found[place] = _play_live(one, spec, trials, accounts, f"{place:02}", told)
+            found[number] = _play_live(one, spec, plan, budget, f"{number:02}", report)
         else:
-            offline.append((place, (one, spec, trials.runs, trials.legs)))
-    with closing(answers(_play, (call for _, call in offline), workers, executor)) as played:
+            offline.append((number, (one, spec, plan.runs, plan.phases)))
+    with closing(answers(_play_here, (call for _, call in offline), workers, executor)) as played:
         for answer in played:
             found[offline[answer.number][0]] = answer.result
-            told(trials.runs)
-    return [found[place] for place in range(len(trials.interventions))]
+            report(plan.runs)
+    return [(one, found[number]) for number, one in enumerate(plan.interventions)]
 
 
-def _play(one: Intervention, spec: Spec, runs: int, legs: Legs) -> list[TwoLegs]:
-    return [_play_run(one, spec, run, legs) for run in range(runs)]
+def _play_here(one: Intervention, spec: Spec, runs: int, phases: Phases) -> list[TwoPhaseRun]:
+    return [_play_run(one, spec, run, phases) for run in range(runs)]
 
 
 def _play_run(
-    one: Intervention, spec: Spec, run: int, legs: Legs, client: LLMClient | None = None
-) -> TwoLegs:
-    return play_legs(one.for_run(spec, run), run, legs, client)
+    one: Intervention, spec: Spec, run: int, phases: Phases, client: LLMClient | None = None
+) -> TwoPhaseRun:
+    return play_phases(one._rewire(spec, run), run, phases, client)
 
 
 def _play_live(
     one: Intervention,
     spec: Spec,
-    trials: Trials,
-    accounts: SharedBudget,
+    plan: InterventionPlan,
+    budget: SharedBudget,
     part: str,
-    told: OnProgress,
-) -> list[TwoLegs]:
-    client = accounts.client(part, trials.describe(one, spec))
-    calls = ((one, spec, run, trials.legs, client) for run in range(trials.runs))
+    report: Callable[[int], None],
+) -> list[TwoPhaseRun]:
+    """Play the runs of an intervention side by side."""
+    content = {
+        **spec.describe(),
+        "goal": plan.goal,
+        "intervention": one.label,
+        "rounds": plan.phases.rounds,
+        "after": plan.phases.after,
+        "runs": plan.runs,
+    }
+    client = budget.client(part, content)
+    calls = ((one, spec, run, plan.phases, client) for run in range(plan.runs))
     played = []
-    with (
-        closing(client),
-        closing(side_by_side(_play_run, calls, trials.runs, client)) as found,
-    ):
-        for two in found:
-            played.append(two)
-            told(1)
-    accounts.add(client.usage)
+    with closing(client), closing(side_by_side(_play_run, calls, plan.runs, client)) as found:
+        for run in found:
+            played.append(run)
+            report(1)
+    budget.add(client.usage)
     return sorted(played)
 
 
-def _check(base: Spec, interventions: Sequence[Intervention]) -> None:
-    if isinstance(base.mind, dict) and any(one.other is not None for one in interventions):
-        raise SpecError(
-            "mind",
-            base.mind_label,
-            "a share of another model is given to a population of one",
-            "Give one mind for all.",
-        )
-    if not interventions:
-        raise SpecError("interventions", interventions, "there is none", "Give at least one.")
+def _run_table(
+    one: Intervention, runs: Sequence[TwoPhaseRun], plan: InterventionPlan
+) -> pd.DataFrame:
+    table = pd.DataFrame([run._asdict() for run in runs])
+    undone = table["flipped"] if plan.goal == "undo" else table["winner"] != plan.convention
+    return table.assign(
+        worked=undone.astype(bool),
+        lasts=table["lasts"].astype("boolean"),
+        intervention=one.label,
+    )
+
+
+def _row(
+    one: Intervention, table: pd.DataFrame, nothing: pd.DataFrame, plan: InterventionPlan
+) -> dict[str, Any]:
+    """Return the row of an intervention, its p-value not corrected yet."""
+    worked, without, runs = int(table["worked"].sum()), int(nothing["worked"].sum()), len(table)
+    gained = int((table["worked"] & ~nothing["worked"]).sum())
+    lost = int((~table["worked"] & nothing["worked"]).sum())
+    cost = one.cost(plan.base)
+    agents = len(plan.base.initial_state().neighbors)
+    share = Estimate(worked / runs, *exact_interval(worked, runs, plan.level))
+    more = share_difference((worked, runs), (without, runs), plan.level)
+    return {
+        "intervention": one.label,
+        "runs": runs,
+        **columns("worked", share),
+        **columns("more", more),
+        "p": exact_test([gained, lost], [0.5, 0.5]),
+        **columns("rounds", flip_time(table, plan.level).median, agents),
+        **columns("lasts", proportion(table["lasts"], plan.level).estimate),
+        "agents": cost.agents,
+        "edges": cost.edges,
+        "cost": cost.agents * plan.prices[0] + cost.edges * plan.prices[1],
+    }

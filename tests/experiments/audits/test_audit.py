@@ -30,8 +30,8 @@ def test_a_group_that_has_a_bias_no_individual_has_is_flagged() -> None:
     assert found.verdict.kind == "created"
     assert found.verdict.flagged
     assert found.winners is not None
-    assert found.winners.favourite.name == "M"
-    assert found.winners.favourite.effect.low > 0
+    assert found.winners.favorite.name == "M"
+    assert found.winners.favorite.effect.low > 0
 
 
 def alarms(seeds: range) -> tuple[int, int]:
@@ -175,7 +175,7 @@ def test_everything_found_fits_into_json() -> None:
 
 def test_what_cannot_be_audited_is_refused_before_anything_is_played() -> None:
     with pytest.raises(MindError, match="one by one"):
-        audit({"unbiased": 1})
+        audit({"uniform": 1})
     for wrong in ({"level": 0}, {"sizes": (1,)}, {"sizes": "2"}, {"runs": -1}, {"size": 5}):
         with pytest.raises(SpecError):
             small(planted(), **wrong)

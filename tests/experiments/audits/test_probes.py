@@ -14,16 +14,16 @@ from messages_server import MessagesServer
 from mesa_llm_norms import Audit, BudgetError, DecisionError, Game, audit, load_mind
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.experiments.audits.audit import forecast_audit, read_plan
 from mesa_llm_norms.experiments.audits.individual import Interviewer, count
 from mesa_llm_norms.experiments.audits.probes import (
     RULES,
+    comprehension_prompt,
     comprehension_questions,
     nonsense,
-    put_question,
 )
-from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.experiments.audits.runner import forecast_audit, plan_audit
 from mesa_llm_norms.llm.prompt import PARAPHRASES, default_template, shipped_template
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Situation
 
@@ -31,7 +31,7 @@ MIND = "claude:claude-test-1"
 GAME = Game(("Q", "M"), memory=3)
 SMALL: dict[str, Any] = {"names": "QM", "memory": 3, "runs": 0, "times": 12, "times_after": 2}
 RIGHT = {
-    put_question(default_template(), GAME, one).user: one.answer
+    comprehension_prompt(default_template(), GAME, one).user: one.answer
     for one in comprehension_questions(GAME, 7)
 }
 SITUATION = Situation(Game(("Q", "M", "X")), (), 0, RandomStream(7), 0, 0)
@@ -53,7 +53,7 @@ def reply(name: str) -> Answer:
 
 
 def prefers_m(body: Any) -> Answer:
-    """Answer questions rightly, M where there is one, and what is listed first elsewhere."""
+    """Answer questions correctly, M where there is one, and what is listed first elsewhere."""
     pool = pool_of(body)
     if said(body) in RIGHT:
         return reply(RIGHT[said(body)])
@@ -172,7 +172,7 @@ def test_populations_of_a_live_mind_are_played_from_what_the_questions_left_of_t
 
 
 def test_the_forecast_counts_every_question_and_asks_none(server: MessagesServer) -> None:
-    found = forecast_audit(read_plan(MIND, **SMALL, rng=7))
+    found = forecast_audit(plan_audit(MIND, **SMALL, rng=7))
     assert found.asked == CALLS
     assert found.populations is None
     assert found.read.low > 100 * CALLS
@@ -195,7 +195,7 @@ class Fake(LiveMind):
     """A live mind whose prompt is nothing but the order of the names."""
 
     def __init__(self, mind: LiveMind) -> None:
-        super().__init__(mind.server, Orders())  # type: ignore[arg-type]
+        super().__init__(mind.provider, Orders())  # type: ignore[arg-type]
 
 
 class Orders:
@@ -212,7 +212,7 @@ def test_comprehension_questions_are_answered_by_rules_and_memory() -> None:
     for one in points:
         matches = sum(own == partner for own, partner in one.memory)
         assert one.answer == f"{matches * 100 - (3 - matches) * 50:+d}".replace("+0", "0")
-    asked = put_question(default_template(), GAME, found[-1])
+    asked = comprehension_prompt(default_template(), GAME, found[-1])
     assert found[-1].text in asked.user
     assert asked.system == default_template().fill(GAME, (), GAME.pool).system
 

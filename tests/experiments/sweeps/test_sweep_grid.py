@@ -67,13 +67,13 @@ def test_a_grid_has_as_many_places_as_asked_for_or_is_refused(size: int) -> None
 @pytest.mark.parametrize(
     ("graph", "size", "said"),
     [
-        ("torus(rows={rows}, columns={columns})", 23, "make no grid"),
-        ("connected_caveman(cliques={size / 6}, size=6)", 25, "no whole number"),
-        ("ring(n={size / 0})", 24, "no whole number"),
+        ("torus(rows={rows}, columns={columns})", 23, "the only grid"),
+        ("connected_caveman(cliques={size / 6}, size=6)", 25, "not a whole number"),
+        ("ring(n={size / 0})", 24, "not a whole number"),
         ("ring(n={n})", 24, "cannot read"),
         ("ring(n={size ** 2})", 24, "cannot read"),
-        ("karate()", 24, "nothing is to be filled in"),
-        ("ring(n={size})", None, "asks for one"),
+        ("karate()", 24, "nothing to fill in"),
+        ("ring(n={size})", None, "needs one"),
         ("ring(n={size})", 24.0, "whole number in range"),
     ],
 )
@@ -93,8 +93,8 @@ def test_labels_are_short_and_numbers_stay_numbers() -> None:
     assert read_axis("until", [None, "flipped"]).labels == ("none", "flipped")
     assert read_axis("graph", [nx.star_graph(3)]).labels == ("4 nodes, 3 edges",)
     assert read_axis("graph", {"mine": nx.star_graph(3)}).labels == ("mine",)
-    assert read_axis("mind", [{"unbiased": 1, "llama-2-70b-chat": 3}]).labels == (
-        "unbiased 1, llama-2-70b-chat 3",
+    assert read_axis("mind", [{"uniform": 1, "llama-2-70b-chat": 3}]).labels == (
+        "uniform 1, llama-2-70b-chat 3",
     )
     assert read_axis("committed", [None, {"M": (0.1, "hubs")}, {"M": [0, 2]}]).labels == (
         "nobody",
@@ -127,7 +127,7 @@ def test_what_is_committed_is_a_number_where_one_name_varies_alone() -> None:
         ({"memory": []}, "no value in the list"),
         ({"memory": [5, 5]}, "two values are called 5"),
         ({"memroy": [5]}, "did you mean 'memory'"),
-        ({"mind": ["unbiased"]}, "both fixed and in the grid"),
+        ({"mind": ["uniform"]}, "both fixed and in the grid"),
         ({"memory": range(1, 400), "reward": range(1, 400)}, "too many"),
         ({"memory": [5, 0]}, r"\(cell: memory 0\)"),
         ({"committed": [{"M": 0.5}, {"Z": 1}]}, r"\(cell: committed Z=1\)"),
@@ -135,11 +135,11 @@ def test_what_is_committed_is_a_number_where_one_name_varies_alone() -> None:
 )
 def test_a_grid_that_means_nothing_is_refused(grid: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        keys(make_plan(grid, {"mind": "unbiased", "names": "QM"}, seed=1))
+        keys(make_plan(grid, {"mind": "uniform", "names": "QM"}, seed=1))
 
 
 def test_the_last_axis_runs_fastest_and_the_seed_is_everybodys() -> None:
-    plan = make_plan({"memory": [2, 3], "names": ["QM", "QX"]}, {"mind": "unbiased"}, seed=9)
+    plan = make_plan({"memory": [2, 3], "names": ["QM", "QX"]}, {"mind": "uniform"}, seed=9)
     cells = list(plan.cells())
     assert [(cell.at["memory"], cell.at["names"]) for cell in cells] == [
         (2, "QM"),
@@ -154,7 +154,7 @@ def test_the_last_axis_runs_fastest_and_the_seed_is_everybodys() -> None:
 
 
 def test_every_argument_makes_another_cell() -> None:
-    common: dict[str, Any] = {"graph": "ring(n=8)", "mind": "unbiased", "names": "QM"}
+    common: dict[str, Any] = {"graph": "ring(n=8)", "mind": "uniform", "names": "QM"}
     other: dict[str, Any] = {
         "graph": "star(n=8)",
         "names": "MQ",
@@ -185,7 +185,7 @@ def test_the_same_said_otherwise_is_the_same_cell() -> None:
 
 
 def test_order_counts_where_runs_depend_on_it() -> None:
-    one, other = {"unbiased": 1, "llama-2-70b-chat": 1}, {"llama-2-70b-chat": 1, "unbiased": 1}
+    one, other = {"uniform": 1, "llama-2-70b-chat": 1}, {"llama-2-70b-chat": 1, "uniform": 1}
     assert key(mind=one) != key(mind=other)
     assert key(committed={"M": 1, "Q": 2}) != key(committed={"Q": 2, "M": 1})
 
@@ -249,7 +249,7 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
 
 def test_files_that_a_file_names_are_beside_it(tmp_path: Path) -> None:
     (tmp_path / "net.csv").write_text("a,b\nb,c\n", encoding="utf-8")
-    plan = plan_of(tmp_path, 'mind = "unbiased"\n[grid]\ngraph = ["net.csv", "ring(n=4)"]\n')
+    plan = plan_of(tmp_path, 'mind = "uniform"\n[grid]\ngraph = ["net.csv", "ring(n=4)"]\n')
     assert [cell.game.prepare() for cell in plan.cells()] == [3, 4]
     assert plan.axes[0].labels == ("net", "ring(n=4)")
 

@@ -109,7 +109,7 @@ def test_a_flip_is_timed_and_no_goal_is_not() -> None:
 
 
 def test_pools_may_differ_between_cells() -> None:
-    found = sweep(None, {"names": ["QM", "QX"]}, runs=3, mind="unbiased", rounds=2, rng=1)
+    found = sweep(None, {"names": ["QM", "QX"]}, runs=3, mind="uniform", rounds=2, rng=1)
     assert found.cells["wins_M"].isna().tolist() == [False, True]
     assert found.cells["wins_X"].isna().tolist() == [True, False]
 
@@ -233,7 +233,7 @@ def test_an_interrupt_keeps_the_runs_of_unfinished_cells_too(
         if done > 120:
             raise KeyboardInterrupt
 
-    common: dict[str, Any] = {"mind": "unbiased", "rounds": 1, "rng": 1}
+    common: dict[str, Any] = {"mind": "uniform", "rounds": 1, "rng": 1}
     grid = {"graph": ["ring(n=4)", "ring(n=5)"]}
     with pytest.raises(KeyboardInterrupt):
         sweep(tmp_path, grid, runs=200, progress=interrupt, **common)
@@ -288,8 +288,8 @@ def test_a_topology_of_ones_own_that_is_defined_anew_is_another(tmp_path: Path) 
         for definition in (circle, everybody):
             definition()
             given: dict[str, Any] = {"grid": {"graph": ["ever_new(n=8)"]}, "names": "QM"}
-            kept = sweep(tmp_path / "kept", **given, mind="unbiased", runs=3, rng=1, rounds=5)
-            fresh = sweep(None, **given, mind="unbiased", runs=3, rng=1, rounds=5)
+            kept = sweep(tmp_path / "kept", **given, mind="uniform", runs=3, rng=1, rounds=5)
+            fresh = sweep(None, **given, mind="uniform", runs=3, rng=1, rounds=5)
             assert_frame_equal(kept.runs, fresh.runs)
             found.append(kept.runs["local_agreement"].tolist())
     finally:
@@ -298,7 +298,7 @@ def test_a_topology_of_ones_own_that_is_defined_anew_is_another(tmp_path: Path) 
 
 
 def test_a_record_that_is_not_whole_is_refused(tmp_path: Path) -> None:
-    played = sweep(tmp_path, grid={"memory": [2]}, mind="unbiased", runs=1, rng=1, rounds=1)
+    played = sweep(tmp_path, grid={"memory": [2]}, mind="uniform", runs=1, rng=1, rounds=1)
     record = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
     assert played.axes
     for key in ("axes", "cells", "seed", "runs", "keep_rounds"):
@@ -349,7 +349,7 @@ def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch)
     [
         ({"size": 6}, "2 cells are there"),
         ({"size": 7, "graph": "ring(n={size})"}, "0 cells are there"),
-        ({"mind": "unbiased"}, "no axis 'mind'"),
+        ({"mind": "uniform"}, "no axis 'mind'"),
     ],
 )
 def test_one_cell_is_selected_or_none(at: dict[str, Any], said: str) -> None:

@@ -98,7 +98,7 @@ def test_a_convention_is_prevented_where_it_does_not_lead_in_the_end() -> None:
     [
         ({"committed": -1}, "committed"),
         ({"placement": "middle"}, "no placement"),
-        ({"rewired": 2}, "no share"),
+        ({"rewired": 2}, "not a share"),
         ({"other": "llama-2-70b-chat"}, "needs a share"),
         ({"other_share": 0.5}, "needs a share"),
     ],
@@ -113,8 +113,8 @@ def test_what_is_no_intervention_is_refused(given_: dict[str, Any], said: str) -
     [
         ({"goal": "stop"}, "unknown"),
         ({"interventions": []}, "there is none"),
-        ({"alternative": "X"}, "no pair"),
-        ({"mind": {"unbiased": 1}}, "one mind for all"),
+        ({"alternative": "X"}, "not a pair"),
+        ({"mind": {"uniform": 1}}, "one mind for all"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(given_: dict[str, Any], said: str) -> None:

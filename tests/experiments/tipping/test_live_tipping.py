@@ -29,9 +29,12 @@ from mesa_llm_norms import (
 )
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.experiments.cost_forecast.result import together
-from mesa_llm_norms.experiments.tipping.comparison import forecast_tipping, forecast_trials
-from mesa_llm_norms.experiments.tipping.interventions import read_trials
-from mesa_llm_norms.experiments.tipping.question import read_plan
+from mesa_llm_norms.experiments.tipping.conditions import plan_tipping
+from mesa_llm_norms.experiments.tipping.interventions import (
+    forecast_interventions,
+    plan_interventions,
+)
+from mesa_llm_norms.experiments.tipping.search import forecast_tipping
 from mesa_llm_norms.llm.settings import LLMSettings
 
 MIND = "claude:claude-test-1"
@@ -147,13 +150,13 @@ def test_only_interventions_with_a_live_mind_make_calls(server: MessagesServer) 
 
 def test_a_forecast_adds_conditions_up_and_calls_nobody(server: MessagesServer) -> None:
     given = {**SMALL, "directions": None, "runs": 40}
-    parts = forecast_tipping(read_plan(mind=MIND, **given), LLMSettings())
+    parts = forecast_tipping(plan_tipping(mind=MIND, **given), LLMSettings())
     assert [part.label.split(",")[0] for part in parts] == ["Q by M", "M by Q"]
     every = together([one for part in parts for one in part.forecasts])
     assert every.calls.low > 0
     assert every.usd is None  # a model without a price
-    tried = read_trials("Q", "M", [Intervention(committed=2)], mind=MIND, **TRIED)
-    assert [part.label for part in forecast_trials(tried, LLMSettings())] == [
+    tried = plan_interventions("Q", "M", [Intervention(committed=2)], mind=MIND, **TRIED)
+    assert [part.label for part in forecast_interventions(tried, LLMSettings())] == [
         "nothing",
         "2 committed",
     ]
@@ -162,9 +165,11 @@ def test_a_forecast_adds_conditions_up_and_calls_nobody(server: MessagesServer) 
 
 def test_a_forecast_without_a_live_mind_is_refused() -> None:
     with pytest.raises(MindError, match="no mind is live"):
-        forecast_tipping(read_plan(**SMALL), LLMSettings())
+        forecast_tipping(plan_tipping(**SMALL), LLMSettings())
     with pytest.raises(MindError, match="no mind is live"):
-        forecast_trials(read_trials("Q", "M", [Intervention(committed=2)], **TRIED), LLMSettings())
+        forecast_interventions(
+            plan_interventions("Q", "M", [Intervention(committed=2)], **TRIED), LLMSettings()
+        )
 
 
 def run(*arguments: str, status: int = 0) -> str:

@@ -13,8 +13,8 @@ from scipy import special
 
 from mesa_llm_norms import ScriptedMind, SpecError, TableMind, run_ensemble, tip
 from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.experiments.tipping.conditions import Phases, play_phases
 from mesa_llm_norms.experiments.tipping.dose_response import Dose, next_count
-from mesa_llm_norms.experiments.tipping.question import Legs, play_legs
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -133,12 +133,12 @@ def test_a_flip_lasts_with_minds_that_copy_and_falls_with_minds_that_return() ->
     assert fallen.lasting.estimate.high < 1
 
 
-def test_the_second_leg_is_left_out_where_nobody_asks_for_it() -> None:
+def test_the_second_phase_is_left_out_where_nobody_asks_for_it() -> None:
     found = tip(**SMALL, directions=[("Q", "M")], after=0, runs=100, rng=1).points[0]
     assert found.runs["lasts"].isna().all()
     assert math.isnan(found.lasting.estimate.value)
     spec = Spec(graph="complete(n=12)", names="QM", incumbent="Q", committed={"M": 12})
-    assert play_legs(spec, 0, Legs("M", 20)).lasts is None
+    assert play_phases(spec, 0, Phases("M", 20)).lasts is None
 
 
 def test_hubs_overturn_with_fewer_than_the_periphery() -> None:
@@ -158,13 +158,13 @@ def test_hubs_overturn_with_fewer_than_the_periphery() -> None:
     ("given", "said"),
     [
         ({"names": "QMX"}, "not clear which overturns which"),
-        ({"directions": [("Q", "Q")]}, "no pair of different names"),
+        ({"directions": [("Q", "Q")]}, "not a pair of different names"),
         ({"directions": []}, "there are none"),
         ({"placements": ("middle",)}, "no placement"),
         ({"runs": 30}, "runs each"),
-        ({"most": 0}, "no share"),
+        ({"most": 0}, "nobody would be committed"),
         ({"topologies": ()}, "no condition"),
-        ({"sizes": (12,)}, "nothing is to be filled in"),
+        ({"sizes": (12,)}, "nothing to fill in"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(given: dict[str, object], said: str) -> None:

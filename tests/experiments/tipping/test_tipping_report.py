@@ -15,14 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import tip
-from mesa_llm_norms.analysis.intervals import Estimate
-from mesa_llm_norms.experiments.tipping.comparison import Comparison
-from mesa_llm_norms.experiments.tipping.question import Direction, Legs, Question, TwoLegs
-from mesa_llm_norms.experiments.tipping.tip import Tipping, TippingPoint, conclude
+from mesa_llm_norms.experiments.tipping import Comparison, Tipping, TippingPoint
+from mesa_llm_norms.experiments.tipping.conditions import Direction, Phases, Question, TwoPhaseRun
+from mesa_llm_norms.experiments.tipping.search import conclude
 from mesa_llm_norms.minds.policies import ScriptedMind
 from mesa_llm_norms.plots.experiments import plot_interventions, plot_tipping
-from mesa_llm_norms.reports import document, estimate_text, glossary, p_text, paragraph, table
-from mesa_llm_norms.reports.tipping import write_comparison, write_tipping
+from mesa_llm_norms.reports import environment
+from mesa_llm_norms.reports.experiments import write_comparison, write_tipping
 from mesa_llm_norms.simulation.spec import Spec
 
 ODD = ("<script>x</script>", "M&M")
@@ -67,14 +66,14 @@ def point(
         topology,
         Direction(incumbent, challenger),
         placement,
-        legs=Legs(challenger, rounds=30, after=30),
+        Phases(challenger, rounds=30, after=30),
     )
     played = [
         (
             committed,
-            TwoLegs(run, True, 10 * AGENTS, 10, challenger, 1.0, False)
+            TwoPhaseRun(run, True, 10 * AGENTS, 10, challenger, 1.0, False)
             if run < flipped
-            else TwoLegs(run, False, 30 * AGENTS, 30, incumbent, 0.9, None),
+            else TwoPhaseRun(run, False, 30 * AGENTS, 30, incumbent, 0.9, None),
         )
         for committed, flipped in flips.items()
         for run in range(runs)
@@ -158,12 +157,22 @@ def test_names_and_interventions_cannot_put_anything_into_the_page_that_compares
     assert "50% <b>bold</b>" in page.text
 
 
+PAGE = """
+{% extends "page.html" %}{% from "macros.html" import bullets, figure, glossary, row, table %}
+{% block body %}
+<p>{{ text }}</p>{% call table(text) %}{{ row(text) }}{% endcall %}{{ glossary({text: text}) }}
+{{ bullets([text]) }}{{ figure("data:", text) }}{{ text | capital }}
+{% endblock %}
+"""
+
+
 @given(text=st.text())
 def test_nothing_that_a_page_is_made_of_reads_a_text_as_html(text: str) -> None:
-    made = document(text, [paragraph(text), *table((text,), [(text,)]), *glossary({text: text})])
+    made = environment().from_string(PAGE).render(title=text, text=text)
     body = made.partition("<body>")[2]
     tags = {tag.strip("/") for tag in re.findall(r"<([^ >]*)", body)}
-    assert tags == {"h1", "p", "div", "table", "tr", "th", "td", "dl", "dt", "dd", "body", "html"}
+    lists = {"dl", "dt", "dd", "ul", "li"}
+    assert tags == {"h1", "p", "div", "table", "tr", "th", "td", "img", "body", "html"} | lists
 
 
 def test_what_is_infinite_or_missing_is_said_in_words(tmp_path: Path) -> None:
@@ -185,32 +194,6 @@ def test_interventions_that_never_work_are_told_in_words(tmp_path: Path) -> None
     assert page.source.count("<td>more than played</td>") == 2
     assert "none of these is shown to work" in page.text
     assert not re.search(r"\b(inf|nan)\b", page.text)
-
-
-@pytest.mark.parametrize(
-    ("estimate", "told"),
-    [
-        (Estimate(0.5, 0.25, 0.75), "50% (25% to 75%)"),
-        (Estimate(0.5, 0.5, 0.5), "50%"),
-        (Estimate(0.5, 0.25, math.inf), "50% (25% to more)"),
-        (Estimate(math.inf, 0.25, math.inf), "more"),
-        (Estimate(math.nan, 0.0, 1.0), "none"),
-        (Estimate(math.nan, math.nan, math.nan), "none"),
-    ],
-)
-def test_an_estimate_is_told_with_its_interval_and_without_symbols(
-    estimate: Estimate, told: str
-) -> None:
-    assert estimate_text(estimate, ".0%").replace("\N{NO-BREAK SPACE}", " ") == told
-
-
-def test_a_p_value_that_does_not_exist_is_none_and_one_that_is_known_needs_no_test() -> None:
-    assert [p_text(p) for p in (math.nan, None, 0.0001, 0.25)] == [
-        "none",
-        "known",
-        "< 0.001",
-        "0.250",
-    ]
 
 
 def test_a_page_says_which_condition_is_meant_and_what_all_of_them_share(tmp_path: Path) -> None:

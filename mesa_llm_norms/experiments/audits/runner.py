@@ -1,9 +1,4 @@
-"""What an audit will do, read and checked before anything is played or paid.
-
-An audit: is a mind biased, is a group of it, and does the one explain the other?
-
-What an audit of a live mind will take, before a single call is made.
-"""
+"""``audit``: is a mind biased, is a group of it, and does the one explain the other?"""
 
 from __future__ import annotations
 
@@ -15,14 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mesa_llm_norms.core.formatting import spread
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.experiments.audits.individual import (
-    Asked,
-    Fixed,
+    FixedPromptMind,
     IndividualBias,
     Interviewer,
+    Query,
     ask_mind,
     questions,
     read_policy,
@@ -33,7 +29,7 @@ from mesa_llm_norms.experiments.audits.populations import (
     SIZES,
     SYMMETRIC,
     Comparison,
-    Play,
+    PlaySettings,
     Populations,
     Report,
     collective,
@@ -44,24 +40,30 @@ from mesa_llm_norms.experiments.audits.populations import (
     play_sizes,
     read_sizes,
 )
-from mesa_llm_norms.experiments.audits.probes import Probes, probe, probe_questions, put_question
-from mesa_llm_norms.experiments.audits.verdict import Audit, is_biased, reach
-from mesa_llm_norms.experiments.cost_forecast.estimate import forecast
+from mesa_llm_norms.experiments.audits.probes import (
+    Probes,
+    comprehension_prompt,
+    probe,
+    probe_questions,
+)
+from mesa_llm_norms.experiments.audits.verdict import Audit, is_biased, reach_verdict
+from mesa_llm_norms.experiments.cost_forecast.estimate import (
+    assumed,
+    cost_of,
+    forecast,
+    tokens_of,
+)
 from mesa_llm_norms.experiments.cost_forecast.result import (
     Forecast,
     Range,
-    assumed,
     cost,
-    count,
     describe,
-    in_words,
-    tokens_of,
+    plain,
 )
-from mesa_llm_norms.llm.budget import FREE, read_prices
+from mesa_llm_norms.llm.budget import read_prices
 from mesa_llm_norms.llm.client import SharedBudget
-from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.llm.provider import Usage
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Policy, Situation
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
@@ -71,22 +73,80 @@ from mesa_llm_norms.simulation.workers import WorkerPool
 from mesa_llm_norms.validation import read_seed, read_whole
 
 RUNS, ASKED_RUNS = 1_000, 20
-"""Populations where none are asked for: of a mind whose probabilities are known, and of others."""
-
+"""Populations by default: of a mind whose probabilities are known, and of others."""
 
 AGENTS = 24
-
 
 TIMES, TIMES_AFTER = 60, 12
 """How often a mind is asked for its first choice, and on every memory, at least."""
 
-
 LEVEL = 0.05
+
+NOT_LIVE = "not applicable: this mind is a function of its memory and reads no prompt"
+
+
+def audit(
+    mind: Any,
+    names: Any = "QM",
+    graph: Any = "complete(n=24)",
+    *,
+    workers: int | None = 1,
+    progress: Report | None = None,
+    llm: LLMSettings | None = None,
+    **arguments: Any,
+) -> Audit:
+    """Measure the individual and the collective bias of one mind, and compare them.
+
+    The same arguments give the same audit, live minds aside.
+
+    Parameters
+    ----------
+    mind : str or Mind
+        The mind, or its name.
+    names : str or sequence of str
+        The pool (default ``"QM"``).
+    graph : str, path or graph
+        The network (default ``"complete(n=24)"``), which may leave the number of agents open, as in
+        ``"ring(n={size}, k=4)"``.
+    workers : int or None
+        Processes to play in (default 1); None for one per processor.
+    progress : callable, optional
+        Called with what is being played, the runs done, and the runs in all.
+    llm : LLMSettings, optional
+        How a live mind is called, and what may be spent. With a folder, journals of everything are
+        kept there, and ``resume`` continues from them.
+    **arguments
+        ``pairing``, ``memory``, ``reward``, ``penalty``, ``rounds``, ``window``, ``threshold`` and
+        ``rng`` as in ``run_ensemble``. ``size``: what fills in ``{size}`` in ``graph`` (default
+        24). ``runs``: how many populations, and as many under each null (default 1,000; 20 for a
+        mind that has to be asked). ``sizes``: group sizes of the curve by size (default 2 to 1,000;
+        none for a mind that has to be asked), on ``graph`` if it leaves its size open, else on
+        complete graphs; ``size_runs``: populations of each (default: ``runs``). ``level``: the rate
+        of false alarms of a test (default 0.05). ``times``, ``times_after``: how often a mind that
+        gives no probabilities is asked for its first choice, and on every memory of one and two
+        interactions (default 60 and 12). ``probes``: whether a live mind is probed (default True).
+
+    Returns
+    -------
+    Audit
+        Individual bias, winners of populations, comparisons with nulls, and a verdict.
+
+    Raises
+    ------
+    SpecError
+        For an argument that is not valid.
+    MindError
+        For a mix of minds, and for a mind that cannot play.
+    BudgetError, CallError, DecisionError
+        As live runs do.
+    """
+    plan = plan_audit(mind, names, graph, **arguments)
+    return run_audit(plan, workers=workers, progress=progress, llm=llm)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """An audit about to be made; see ``audit`` for what the arguments are."""
+class AuditPlan:
+    """An audit to be run, as ``plan_audit`` read it."""
 
     spec: Spec
     runs: int
@@ -107,11 +167,11 @@ class Plan:
 
     @property
     def live(self) -> LiveMind | None:
-        """The same where it is live, and None where it is not."""
+        """The mind if it is live, else None."""
         return self.mind if isinstance(self.mind, LiveMind) else None
 
     def describe(self) -> dict[str, Any]:
-        """Return what is asked as plain data, for a journal."""
+        """Return the plan as plain data, for a journal."""
         return {
             **self.spec.describe(),
             "runs": self.runs,
@@ -125,7 +185,7 @@ class Plan:
         }
 
 
-def read_plan(
+def plan_audit(
     mind: Any = DEFAULT_MIND,
     names: Any = "QM",
     graph: Any = STUDY_GRAPH,
@@ -145,8 +205,14 @@ def read_plan(
     times: int = TIMES,
     times_after: int = TIMES_AFTER,
     probes: bool = True,
-) -> Plan:
-    """Return the plan that the arguments of ``audit`` make; ``SpecError`` for what cannot be."""
+) -> AuditPlan:
+    """Read and check the arguments of ``audit``, which describes them, before anything is played.
+
+    Raises
+    ------
+    SpecError, MindError
+        For an argument that is not valid.
+    """
     if isinstance(mind, Mapping):
         raise MindError(
             "mind", mind, "an audit is of one mind", "Audit the minds of a mix one by one."
@@ -168,11 +234,11 @@ def read_plan(
     check_goal(goal, ())
     read_rounds(rounds, goal.until)
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level <= 0.5:
-        raise SpecError("level", level, f"{level!r} is no rate of false alarms", "Use 0.05.")
+        raise SpecError("level", level, f"{level!r} is not a rate of false alarms", "Use 0.05.")
     number = (RUNS if known else ASKED_RUNS) if runs is None else read_whole("runs", runs, 0, MOST)
     wanted = read_sizes((SIZES if known else ()) if sizes is None else sizes)
     each = number if size_runs is None else read_whole("size_runs", size_runs, 1, MOST)
-    plan = Plan(
+    plan = AuditPlan(
         spec,
         number,
         goal,
@@ -190,63 +256,26 @@ def read_plan(
     return plan
 
 
-NOT_LIVE = "not applicable: this mind is a function of its memory and reads no prompt"
-
-
-def audit(
-    mind: Any,
-    names: Any = "QM",
-    graph: Any = "complete(n=24)",
-    *,
-    workers: int | None = 1,
-    progress: Report | None = None,
-    llm: LLMSettings | None = None,
-    **others: Any,
-) -> Audit:
-    """Measure the individual and the collective bias of one mind, and hold them against each other.
-
-    ``mind``, ``names``, ``graph``, ``pairing``, ``memory``, ``reward``, ``penalty`` and ``rng`` are
-    those of ``run_ensemble``, ``rounds``, ``window`` and ``threshold`` too. ``graph`` may leave the
-    number of agents open, as in ``"ring(n={size}, k=4)"``; ``size`` then fills it in (24).
-
-    ``runs`` populations are played (1,000; 20 of a mind that has to be asked), and as many of every
-    null. ``sizes`` are those of the curve of bias by size (2 to 1,000; none for a mind that has to
-    be asked), on the same topology where it leaves its size open and on complete graphs elsewhere,
-    with ``size_runs`` populations each (as many as ``runs``). ``level`` is how often a test raises
-    a false alarm.
-
-    A mind that gives no probabilities is asked: ``times`` for its first choice, ``times_after`` on
-    every memory of one and two interactions. A live one is also probed, unless ``probes`` is False.
-    ``calls`` says how it is called and what may be spent; with a folder, journals of everything are
-    kept there, and ``resume`` goes on from them. ``progress`` is called with what is played, runs
-    done and runs in all.
-
-    The same arguments give the same audit, live minds aside.
-    """
-    plan = read_plan(mind, names, graph, **others)
-    return make_audit(plan, workers=workers, progress=progress, llm=llm)
-
-
-def make_audit(
-    plan: Plan,
+def run_audit(
+    plan: AuditPlan,
     *,
     workers: int | None = 1,
     progress: Report | None = None,
     llm: LLMSettings | None = None,
 ) -> Audit:
-    """Make an audit that is planned already; see ``audit``."""
+    """Run an audit that was planned already; see ``audit``."""
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
-    accounts = SharedBudget(llm)
+    budget = SharedBudget(llm)
     with ExitStack() as held:
         executor = None
         if processes > 1 and plan.live is None:
             executor = held.enter_context(WorkerPool(processes))
-        play = Play(plan.runs, plan.goal, plan.rounds, executor, progress, accounts)
+        play = PlaySettings(plan.runs, plan.goal, plan.rounds, executor, progress, budget)
         return _make(plan, play)
 
 
-def _make(plan: Plan, play: Play) -> Audit:
-    individual, probes = _listen(plan, play.accounts)
+def _make(plan: AuditPlan, play: PlaySettings) -> Audit:
+    individual, probes = _ask(plan, play.budget)
     played, winners = None, None
     comparisons: tuple[Comparison, ...] = ()
     if plan.runs:
@@ -270,34 +299,34 @@ def _make(plan: Plan, play: Play) -> Audit:
         comparisons,
         sizes,
         probes,
-        reach(individual, played, winners, explained, plan.level),
-        play.accounts.used,
+        reach_verdict(individual, played, winners, explained, plan.level),
+        play.budget.used,
     )
 
 
-def _listen(plan: Plan, accounts: SharedBudget) -> tuple[IndividualBias, Probes]:
-    """Return what the mind prefers by itself, and the probes of a live one."""
+def _ask(plan: AuditPlan, budget: SharedBudget) -> tuple[IndividualBias, Probes]:
+    """Return what the mind prefers by itself, and the probes of a live mind."""
     mind, game, seed = plan.mind, plan.spec.game, plan.spec.seed
     if isinstance(mind, Policy):
         return read_policy(mind, game, seed), Probes(NOT_LIVE)
     live = plan.live
     if live is None:
         interviewer = Interviewer(seed)
-        heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
-        return heard, Probes(NOT_LIVE)
-    client = accounts.client("asked", plan.describe())
+        individual = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
+        return individual, Probes(NOT_LIVE)
+    client = budget.client("asked", plan.describe())
     with closing(client):
         interviewer = Interviewer(seed, client)
-        heard = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
+        individual = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
         probes = Probes("they were not asked for")
         if plan.probes:
             probes = probe(live, game, interviewer, plan.times, seed, plan.level)
-        accounts.add(client.usage)
-    return heard, probes
+        budget.add(client.usage)
+    return individual, probes
 
 
 def _compare(
-    plan: Plan, individual: IndividualBias, played: Populations, play: Play
+    plan: AuditPlan, individual: IndividualBias, played: Populations, play: PlaySettings
 ) -> tuple[Comparison, ...]:
     nulls = play_nulls(plan.spec, individual, play)
     return tuple(
@@ -307,7 +336,7 @@ def _compare(
 
 
 class AuditForecast(NamedTuple):
-    """What a live audit takes: the questions asked of single agents, and the populations.
+    """What a live audit takes: questions to single agents, and populations.
 
     ``asked`` is exact as long as every reply can be used. ``usd`` is None where no price is known.
     """
@@ -319,11 +348,11 @@ class AuditForecast(NamedTuple):
     populations: Forecast | None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return it in words: a label and a range each."""
+        """Return it in words: a label and a range for each row."""
         rows = [
             ("questions to single agents", f"{self.asked:,}"),
-            ("  tokens read", in_words(self.read, count)),
-            ("  tokens written", in_words(self.written, count)),
+            ("  tokens read", spread(self.read)),
+            ("  tokens written", spread(self.written)),
             ("  cost", cost(self.usd)),
         ]
         if self.populations is not None:
@@ -332,19 +361,16 @@ class AuditForecast(NamedTuple):
 
     def as_object(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
-        return {
-            "asked": self.asked,
-            "read": self.read._asdict(),
-            "written": self.written._asdict(),
-            "usd": self.usd._asdict() if self.usd is not None else None,
-            "populations": self.populations.as_object() if self.populations is not None else None,
-        }
+        return plain(self)
 
 
-def forecast_audit(plan: Plan, llm: LLMSettings | None = None) -> AuditForecast:
-    """Return what a live audit will take; nothing is asked of a server.
+def forecast_audit(plan: AuditPlan, llm: LLMSettings | None = None) -> AuditForecast:
+    """Return what a live audit will take, but for other group sizes; no provider is called.
 
-    Populations of other sizes are not in it. Raises ``MindError`` where the mind is not live.
+    Raises
+    ------
+    MindError
+        Where the mind is not live.
     """
     llm = llm or LLMSettings()
     live = plan.live
@@ -352,21 +378,16 @@ def forecast_audit(plan: Plan, llm: LLMSettings | None = None) -> AuditForecast:
         raise MindError("mind", plan.mind.label, "it is not live", "Its audit costs nothing.")
     sizes = [sum(len(text.encode()) for text in prompt) for prompt in _prompts(plan)]
     read = tokens_of(float(np.mean(sizes))).times(len(sizes))
-    written = assumed(live.server, once=False).written.times(len(sizes))
-    price = read_prices(llm.prices).of(live.server.model)
-    if price is None and live.server.free:
-        price = FREE
-    usd = None
-    if price is not None:
-        used = (Usage(round(r), round(w)) for r, w in zip(read, written, strict=True))
-        usd = Range(*map(price.cost, used))
+    written = assumed(live.provider, once=False).written.times(len(sizes))
+    price = read_prices(llm.prices).of(live.provider.model)
+    usd = cost_of(live.provider, price, read, written)
     populations = None
     if plan.runs:
         populations = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, llm)
     return AuditForecast(len(sizes), read, written, usd, populations)
 
 
-def _prompts(plan: Plan) -> list[Prompt]:
+def _prompts(plan: AuditPlan) -> list[Prompt]:
     """Return the prompt of every question."""
     live, game, seed = plan.live, plan.spec.game, plan.spec.seed
     assert live is not None
@@ -380,10 +401,10 @@ def _prompts(plan: Plan) -> list[Prompt]:
     if plan.probes:
         series, comprehension = probe_questions(live, game, interviewer, plan.times, seed)
         asked += [question for _, part in series for question in part]
-        prompts = [put_question(live.template, game, one) for one in comprehension]
+        prompts = [comprehension_prompt(live.template, game, one) for one in comprehension]
     return [*map(_prompt, asked), *prompts]
 
 
-def _prompt(question: Asked) -> Prompt:
-    assert isinstance(question.mind, Fixed)
+def _prompt(question: Query) -> Prompt:
+    assert isinstance(question.mind, FixedPromptMind)
     return question.mind.prompt(Situation(question.game, question.memory, 0, RandomStream(0), 0, 0))
