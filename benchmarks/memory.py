@@ -33,7 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
     "ensemble, 100,000 agents, degree 6, ten names, 5 rounds": {
         "graph": "random_regular(n=100000, d=6)",
         "names": "QMXYFJPRCD",
-        "mind": "unbiased",
+        "mind": "uniform",
         "rounds": 5,
     },
     "Mesa model, 2,000 agents, degree 6, two names, 5 rounds": {

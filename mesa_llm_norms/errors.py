@@ -3,39 +3,58 @@
 ::
 
     NormsError
-    ├── SpecError            a bad argument           (also a ValueError)
+    ├── SpecError            an argument that cannot be used (also a ValueError)
     │   ├── PoolError        the names agents may play
     │   ├── TopologyError    a topology string or a graph file
     │   ├── GraphError       a graph on which the game cannot be played
     │   ├── PairingError     a pairing rule, or a pair it drew
-    │   └── MindError        a mind that cannot be found, or that breaks the contract of minds
+    │   └── MindError        a mind that is unknown or breaks the contract of minds
     ├── FileFormatError      a file that cannot be read as what it should be (also a ValueError)
-    │   └── JournalError     the journal of a run that cannot be gone on with
+    │   └── JournalError     the journal of a run that cannot be resumed
     ├── DecisionError        a mind that gave no usable decision
-    │   └── SkippedError     the same, where the interaction is skipped and the run goes on
-    ├── CallError            a call to a model's server that brought no reply
-    ├── BudgetError          the next call would pass a budget
-    ├── WorkerError          processes that play runs are lost time and again
-    └── InterruptionError    somebody called interrupt() while minds were waited for
+    │   └── SkippedError     the same, where the interaction is skipped and the run continues
+    ├── CallError            a call to a model provider that brought no reply
+    ├── BudgetError          the next call would exceed a budget
+    ├── WorkerError          worker processes that keep dying
+    └── InterruptionError    interrupt() was called while waiting for minds
     GraphWarning             a graph the game can be played on, with a caveat (a UserWarning)
+
+Arguments of an error are its attributes of the same names, and all errors can be pickled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 
 class NormsError(Exception):
     """Base of every error this package raises on purpose."""
 
+    _arguments: ClassVar[tuple[str, ...]] = ()
+    """The attributes that make an equal error when passed to the class."""
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if not self._arguments:
+            return super().__reduce__()
+        return type(self), tuple(getattr(self, name) for name in self._arguments)
+
 
 class SpecError(NormsError, ValueError):
     """An argument that cannot be used.
 
-    ``argument`` names it, ``value`` is what was given, ``remedy`` what to do instead.
+    Attributes
+    ----------
+    argument : str
+        Its name.
+    value : object
+        What was given.
+    problem, remedy : str
+        What is wrong with it, and what to do instead.
     """
+
+    _arguments = ("argument", "value", "problem", "remedy")
 
     def __init__(self, argument: str, value: Any, problem: str, remedy: str) -> None:
         super().__init__(f"{argument}: {problem}. {remedy}")
@@ -44,39 +63,53 @@ class SpecError(NormsError, ValueError):
         self.problem = problem
         self.remedy = remedy
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.argument, self.value, self.problem, self.remedy)
-
 
 class PoolError(SpecError):
-    """The pool of names cannot be played with."""
+    """A pool of names that cannot be played with. Attributes as in ``SpecError``."""
 
 
 class TopologyError(SpecError):
-    """A topology string is not of the known form, or its parameters make no graph."""
+    """A topology string of unknown form or unfit parameters. Attributes as in ``SpecError``."""
 
 
 class PairingError(SpecError):
-    """A pairing rule is unknown, or drew a pair that is not an edge."""
+    """An unknown pairing rule, or a pair that is not an edge. Attributes as in ``SpecError``."""
 
 
 class MindError(SpecError):
-    """A mind is unknown, or does not keep the contract of minds."""
+    """A mind that is unknown or breaks the contract of minds. Attributes as in ``SpecError``."""
 
 
 class GraphError(SpecError):
-    """The game cannot be played on this graph; ``nodes`` are the ones in the way."""
+    """A graph on which the game cannot be played.
+
+    Attributes
+    ----------
+    nodes : tuple of hashable
+        The ids of the nodes concerned.
+    argument, value, problem, remedy
+        As in ``SpecError``.
+    """
+
+    _arguments = ("problem", "remedy", "nodes")
 
     def __init__(self, problem: str, remedy: str, nodes: Iterable[Hashable] = ()) -> None:
         self.nodes: tuple[Hashable, ...] = tuple(nodes)
         super().__init__("graph", self.nodes, problem, remedy)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problem, self.remedy, self.nodes)
-
 
 class FileFormatError(NormsError, ValueError):
-    """A file, ``path``, cannot be read; ``problem`` and ``remedy`` say why and what to do."""
+    """A file that cannot be read as what it should be.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    problem, remedy : str
+        What is wrong with it, and what to do.
+    """
+
+    _arguments = ("path", "problem", "remedy")
 
     def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: {problem}. {remedy}")
@@ -84,116 +117,137 @@ class FileFormatError(NormsError, ValueError):
         self.problem = problem
         self.remedy = remedy
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.problem, self.remedy)
-
 
 class JournalError(FileFormatError):
-    """The journal of a run cannot be read, or does not belong to what is to be gone on with."""
+    """A journal that cannot be read, or belongs to another run. Attributes as in its base."""
 
 
 class DecisionError(NormsError):
-    """A mind gave no decision, or a name outside the pool; nothing is ever put in its place."""
+    """A mind that gave no decision, or a name outside the pool. Nothing is put in its place.
+
+    Attributes
+    ----------
+    mind : str
+        The label of the mind.
+    problem : str
+        What it did instead.
+    """
+
+    _arguments = ("mind", "problem")
 
     def __init__(self, mind: str, problem: str) -> None:
         super().__init__(
-            f"mind {mind!r}: {problem}. The interaction was not played; correct the mind and go on."
+            f"mind {mind!r}: {problem}. The interaction was not played; fix the mind and continue."
         )
         self.mind = mind
         self.problem = problem
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.mind, self.problem)
-
 
 class SkippedError(DecisionError):
-    """A mind gave no decision, and by the caller's choice the run goes on without one.
+    """A mind that gave no decision where the caller chose to continue without one.
 
-    The interaction is void: it keeps its number, nobody remembers it, and no name is played.
+    The interaction is skipped: it keeps its number, nobody remembers it, and no name is played.
+    Attributes as in ``DecisionError``.
     """
 
 
 _REMEDIES = {
-    "rate limit": "Ask for less at once (max_concurrency), or later.",
-    "refused": "See what the server has against the call.",
+    "rate limit": "Send fewer calls at once (max_concurrency), or try later.",
+    "refused": "See what the provider objects to in the call.",
     "denied": "Check the key, the model's name and the account.",
     "connection": "Check the address, and that a server is running there.",
-    "timeout": "Give calls more time (timeout), or ask for less at once.",
+    "timeout": "Allow more time per call (timeout), or send fewer at once.",
     "garbled": "Check that the address is that of such a server.",
 }
 
 
 class CallError(NormsError):
-    """A call to a model's server brought no reply.
+    """A call to a model provider that brought no reply.
 
-    ``server`` is its label, ``kind`` what went wrong: ``rate limit`` (the server asks for fewer
-    calls), ``overloaded`` (it has too many from others), ``failed`` (it answered with an error that
-    may pass), ``refused`` (with one about the call itself), ``denied`` (with one that no other call
-    will be spared: a wrong key, an unknown model), ``connection``, ``timeout`` or ``garbled`` (what
-    came back is not the protocol's). ``status`` is the HTTP status where there was one, and
-    ``retry_after`` the seconds the server asks to wait.
+    Attributes
+    ----------
+    provider : str
+        The label of the provider.
+    kind : str
+        ``rate limit`` (the provider asks for fewer calls), ``overloaded`` (by others), ``failed``
+        (an error that may pass), ``refused`` (an error about this call), ``denied`` (an error that
+        every call will get: a wrong key, an unknown model), ``connection``, ``timeout`` or
+        ``garbled`` (the reply does not follow the protocol).
+    problem : str
+        What the provider said.
+    status : int or None
+        The HTTP status, if there was one.
+    retry_after : float or None
+        How many seconds the provider asks to wait.
     """
+
+    _arguments = ("provider", "kind", "problem", "status", "retry_after")
 
     def __init__(
         self,
-        server: str,
+        provider: str,
         kind: str,
         problem: str,
         status: int | None = None,
         retry_after: float | None = None,
     ) -> None:
-        said = f"{kind} ({status})" if status is not None else kind
+        title = f"{kind} ({status})" if status is not None else kind
         remedy = _REMEDIES.get(kind, "Try again later.")
-        super().__init__(f"{server}: {said}: {problem.rstrip('.')}. {remedy}")
-        self.server = server
+        super().__init__(f"{provider}: {title}: {problem.rstrip('.')}. {remedy}")
+        self.provider = provider
         self.kind = kind
         self.problem = problem
         self.status = status
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.server, self.kind, self.problem, self.status, self.retry_after)
-
 
 class BudgetError(NormsError):
-    """The next call could pass a budget, and was not made.
+    """The next call could exceed a budget, and was not made.
 
-    ``budget`` says which (``calls``, ``tokens`` or ``usd``), ``limit`` how much there is,
-    ``used`` what was used, and ``next_call`` what one more call may use at most.
+    Attributes
+    ----------
+    budget : str
+        Which budget: ``calls``, ``tokens`` or ``usd``.
+    limit, used, next_call : float
+        The budget, how much of it is used, and the most that one more call may use.
     """
+
+    _arguments = ("budget", "limit", "used", "next_call")
 
     def __init__(self, budget: str, limit: float, used: float, next_call: float) -> None:
         super().__init__(
             f"budget: {used:,.6g} of {limit:,.6g} {budget} are used, and one more call may take "
-            f"{next_call:,.6g}. Everything so far is kept; go on with a larger budget."
+            f"{next_call:,.6g}. Everything so far is kept; resume with a larger budget."
         )
         self.budget = budget
         self.limit = limit
         self.used = used
         self.next_call = next_call
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.budget, self.limit, self.used, self.next_call)
-
 
 class WorkerError(NormsError):
-    """What plays the runs is lost; ``problem`` says how. What was finished before is kept."""
+    """The processes that play runs keep dying. Finished runs are kept.
+
+    Attributes
+    ----------
+    problem : str
+        What happened to them.
+    """
+
+    _arguments = ("problem",)
 
     def __init__(self, problem: str) -> None:
         super().__init__(
-            f"workers: {problem}. Look for what ends them, a lack of memory perhaps, and go on."
+            f"workers: {problem}. Find out what ends them (too little memory?), and run it again."
         )
         self.problem = problem
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problem,)
-
 
 class InterruptionError(NormsError):
-    """Play was interrupted while it waited for minds, by ``NamingGame.interrupt``."""
+    """Play was interrupted by ``NamingGame.interrupt`` while it waited for minds."""
 
     def __init__(self) -> None:
-        super().__init__("interrupted: play stopped between two interactions. Play on to go on.")
+        super().__init__("interrupted: play stopped between two interactions. Step or run again.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
@@ -204,7 +258,7 @@ class GraphWarning(UserWarning):
 
 
 def some(items: Sequence[Any], limit: int = 5) -> str:
-    """Name the first ``limit`` items in a message, and how many more there are."""
+    """Return the first ``limit`` items for a message, and how many more there are."""
     named = ", ".join(repr(item) for item in items[:limit])
     more = len(items) - limit
     return f"{named} and {more} more" if more > 0 else named

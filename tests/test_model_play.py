@@ -93,7 +93,7 @@ def test_no_number_of_interactions_but_a_whole_one() -> None:
 
 
 def test_an_agent_may_be_committed_and_released_at_any_time() -> None:
-    game = a_game(names="QMX", mind="unbiased")
+    game = a_game(names="QMX", mind="uniform")
     agent = game.agent_on(2)
     minds, committed = [agent.mind], [agent.committed]
     agent.commit("X")
@@ -111,7 +111,7 @@ def test_an_agent_may_be_committed_and_released_at_any_time() -> None:
 
 
 def test_who_is_committed_from_the_start_has_a_mind_to_go_back_to() -> None:
-    minds = {node: load_mind("claude-3.5-sonnet" if node % 2 else "unbiased") for node in range(6)}
+    minds = {node: load_mind("claude-3.5-sonnet" if node % 2 else "uniform") for node in range(6)}
     game = a_game(mind=minds, committed={"M": [0, 1, 2]})
     for agent in game.players:
         agent.release()

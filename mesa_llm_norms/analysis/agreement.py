@@ -87,7 +87,7 @@ class Edges:
         )
 
     @classmethod
-    def of_contacts(cls, neighbors: Neighbors) -> Edges:
+    def of_neighbors(cls, neighbors: Neighbors) -> Edges:
         """Return the edges of a graph that is already read as neighbors."""
         first, second = neighbors.tails.astype(np.intp), neighbors.heads.astype(np.intp)
         unique = not neighbors.directed

@@ -1,5 +1,6 @@
-"""Minds: what turns what an agent sees into a name. One seam, one file per kind of mind."""
+"""Minds: what turns what an agent sees into a name. One contract, several kinds, found by name."""
 
+from mesa_llm_norms.minds.files import read_mind, write_recorded
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.minds.policies import CommittedMind, ScriptedMind, TableMind, UniformMind
 from mesa_llm_norms.minds.recorded import RecordedMind
@@ -7,9 +8,9 @@ from mesa_llm_norms.minds.registry import (
     DEFAULT_MIND,
     load_mind,
     mind_names,
-    read_mind,
     recorded_names,
-    write_recorded,
+    register_mind,
+    register_provider,
 )
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "mind_names",
     "read_mind",
     "recorded_names",
+    "register_mind",
+    "register_provider",
     "write_recorded",
 ]

@@ -1,15 +1,9 @@
-"""A measured table as a mind: memory -> probability of each name, for one pool.
-
-A mind without preferences or memory: the null against which others are measured.
-
-A mind that always plays one name: the committed agent of the critical-mass experiments.
-
-A mind that plays from a script: the test double for models, metrics and pages.
-"""
+"""Simple minds: from a measured table, uniform, committed to one name, or playing a script."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from mesa_llm_norms.core.game import Game, Memory
 from mesa_llm_norms.errors import DecisionError, MindError, some
@@ -18,12 +12,29 @@ from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 ROUNDING = 0.002
 """How far a row may be from summing to one, because its numbers were rounded."""
 
+Script: TypeAlias = Callable[[Situation], str] | Mapping[tuple[int, int], str] | Sequence[str]
+
 
 class TableMind(Policy):
-    """Plays from ``table``, which gives for a memory the probability of each name of ``names``.
+    """A policy given as a table: for each memory, the probability of every name.
 
-    A memory that has no row of its own is looked up by its longest recent part that has one, down
-    to the empty memory, whose row must be there. Rows rounded to three decimals are brought to one.
+    A memory without a row is looked up by its longest most recent part that has one.
+
+    Parameters
+    ----------
+    label : str
+        What the mind is called in results and messages.
+    names : sequence of str
+        The pool that the table is for.
+    table : mapping from memory to sequence of float
+        For each memory (a tuple of ``(own, partner)`` names, oldest first) one probability per
+        name, in the order of ``names``. The empty memory must be there. Rows that sum to one
+        within 0.002 are normalized.
+
+    Raises
+    ------
+    MindError
+        If the empty memory is missing, or a row is not a probability distribution.
     """
 
     def __init__(
@@ -31,41 +42,59 @@ class TableMind(Policy):
     ) -> None:
         self.label = label
         self.names = tuple(names)
-        self.table = {memory: tuple(row) for memory, row in table.items()}
-        if () not in self.table:
+        if () not in table:
+            problem = "the table has no row for the empty memory"
+            raise MindError("mind", label, problem, "Add one: every run starts there.")
+        self.table = {memory: self._normalized(memory, row) for memory, row in table.items()}
+
+    def _normalized(self, memory: Memory, row: Sequence[float]) -> tuple[float, ...]:
+        fits = len(row) == len(self.names) and all(0 <= p <= 1 for p in row)
+        if not fits or abs(sum(row) - 1) > ROUNDING:
             raise MindError(
                 "mind",
-                label,
-                "the table has no row for the empty memory",
-                "Add one: every run starts there.",
+                tuple(row),
+                f"the row for memory {write_memory(memory)!r} is not a distribution over "
+                f"{some(self.names)}",
+                "Give one probability per name, from 0 to 1, summing to 1.",
             )
-        for memory, row in self.table.items():
-            if (
-                len(row) != len(self.names)
-                or not all(0 <= p <= 1 for p in row)
-                or abs(sum(row) - 1) > ROUNDING
-            ):
-                raise MindError(
-                    "mind",
-                    row,
-                    f"the row for memory {write_memory(memory)!r} is no distribution over "
-                    f"{some(self.names)}",
-                    "Give one probability per name, from 0 to 1, summing to 1.",
-                )
-            self.table[memory] = tuple(p / sum(row) for p in row)
+        return tuple(p / sum(row) for p in row)
 
     def check(self, game: Game) -> None:
-        """Raise ``MindError`` unless the pool is the measured one, in any order."""
+        """Check that the pool is the one the table is for, in any order.
+
+        Parameters
+        ----------
+        game : Game
+            The game to be played.
+
+        Raises
+        ------
+        MindError
+            If the pool has other names.
+        """
         if set(game.pool) != set(self.names):
             raise MindError(
                 "mind",
                 self.label,
                 f"it was measured for the names {some(self.names, 26)}, not {some(game.pool, 26)}",
-                "Play the measured pool, or take a mind that plays any.",
+                "Play the measured pool, or use a mind that plays any pool.",
             )
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
-        """Return the row of the longest recent part of ``memory`` that has one, in pool order."""
+        """Return the probabilities of the names on a memory.
+
+        Parameters
+        ----------
+        memory : tuple of (own, partner) names
+            What the agent remembers, oldest first.
+        pool : sequence of str
+            The names of the table, in any order.
+
+        Returns
+        -------
+        list of float
+            The table's row, in the order of ``pool``.
+        """
         row = next(
             self.table[memory[k:]] for k in range(len(memory) + 1) if memory[k:] in self.table
         )
@@ -78,24 +107,54 @@ def write_memory(memory: Memory) -> str:
 
 
 class UniformMind(Policy):
-    """Plays every name of the pool with equal probability, always."""
+    """A mind that always plays every name with equal probability: the null model."""
 
-    label = "unbiased"
+    label = "uniform"
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
-        """Return equal probabilities."""
+        """Return equal probabilities.
+
+        Parameters
+        ----------
+        memory : tuple of (own, partner) names
+            Not used.
+        pool : sequence of str
+            The names that can be played.
+
+        Returns
+        -------
+        list of float
+            One over the number of names, for each name.
+        """
         return [1 / len(pool)] * len(pool)
 
 
 class CommittedMind(Policy):
-    """Plays ``name`` whatever it remembers."""
+    """A mind that always plays one name, whatever it remembers: a committed agent.
+
+    Parameters
+    ----------
+    name : str
+        The name it plays.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.label = f"committed to {name}"
 
     def check(self, game: Game) -> None:
-        """Raise ``MindError`` unless the name is in the pool."""
+        """Check that the name is in the pool.
+
+        Parameters
+        ----------
+        game : Game
+            The game to be played.
+
+        Raises
+        ------
+        MindError
+            If it is not.
+        """
         if self.name not in game.pool:
             raise MindError(
                 "committed",
@@ -105,19 +164,34 @@ class CommittedMind(Policy):
             )
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
-        """Return probability one for the name."""
+        """Return probability one for the name.
+
+        Parameters
+        ----------
+        memory : tuple of (own, partner) names
+            Not used.
+        pool : sequence of str
+            The names that can be played.
+
+        Returns
+        -------
+        list of float
+            1 for the name, 0 for every other.
+        """
         return [float(name == self.name) for name in pool]
 
 
-Script = Callable[[Situation], str] | Mapping[tuple[int, int], str] | Sequence[str]
-
-
 class ScriptedMind(Mind):
-    """Plays what ``script`` says, and raises ``DecisionError`` where it says nothing.
+    """A mind that plays from a script: a test double for models, metrics and pages.
 
-    The script is a function of the situation, a mapping ``(interaction, seat) -> name``, or a
-    sequence of names, of which the agent's n-th remembered interaction counts: an agent that
-    remembers n interactions plays ``script[n]``, and the last name from then on.
+    Parameters
+    ----------
+    script : callable, mapping or sequence of str
+        A function from the ``Situation`` to a name; names by ``(interaction, seat)``; or a
+        sequence, of which an agent that remembers n interactions plays number n, and the last name
+        from then on.
+    label : str, default "scripted"
+        What the mind is called in results and messages.
     """
 
     def __init__(self, script: Script, label: str = "scripted") -> None:
@@ -125,17 +199,32 @@ class ScriptedMind(Mind):
         self.label = label
 
     async def decide(self, situation: Situation) -> Decision:
-        """Return the scripted name."""
+        """Return the scripted name.
+
+        Parameters
+        ----------
+        situation : Situation
+            What the agent sees.
+
+        Returns
+        -------
+        Decision
+            The name, without a probability.
+
+        Raises
+        ------
+        DecisionError
+            If the script has no name for this situation.
+        """
+        name: str | None
         if callable(self.script):
-            return Decision(self.script(situation))
-        if isinstance(self.script, Mapping):
+            name = self.script(situation)
+        elif isinstance(self.script, Mapping):
             name = self.script.get((situation.interaction, situation.seat))
+        elif self.script:
+            name = self.script[min(len(situation.memory), len(self.script) - 1)]
         else:
-            name = (
-                self.script[min(len(situation.memory), len(self.script) - 1)]
-                if self.script
-                else None
-            )
+            name = None
         if name is None:
             raise DecisionError(
                 self.label,

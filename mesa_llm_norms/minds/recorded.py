@@ -3,13 +3,13 @@
 The policy is a conditional logit over the names of the pool. For each name the memory is read as a
 *profile*, newest interaction first, with one letter per interaction: ``B`` both played the name,
 ``O`` only I did, ``P`` only my partner did, ``N`` neither did. A name's utility is the sum of the
-weights its profile and the name itself earn::
+weights of its features, which come in these families::
 
     name            the name, anywhere
     name_in_pool    the name, in this very pool
     first           the name, nothing remembered
     first_in_pool   likewise, in this very pool
-    met             was the name ever met, by how much is remembered
+    met             whether the name was ever met, by how much is remembered
     lag             one interaction of the profile
     recent          the newest 2 to 5 letters
     whole           a profile shorter than 5
@@ -17,18 +17,18 @@ weights its profile and the name itself earn::
     name_recent     the name and its newest letters
     name_whole      the name and its short profile
 
-and ``P(name) = exp(utility) / sum over the pool``. Everything but the weights of names is blind to
-which name it speaks of, so a pool of names never recorded is played without bias; a weight that the
-fit did not see is zero. A memory longer than five counts by its last five, a shorter one is what
-the recorded agents had in their first interactions.
+and ``P(name) = exp(utility) / sum over the pool``. Apart from the weights of names, nothing depends
+on which name it is, so a pool of names that were never recorded is played without preference; a
+feature that the fit did not see has weight zero. A memory longer than five counts by its last five;
+a shorter one is what the recorded agents had in their first interactions.
 
-Where one memory was met often in the very pool that is played, what was counted there comes first:
-``P = (n(memory, name) + a * P_logit) / (n(memory) + a)``, with ``a`` the mind's ``caution``. That
-is what makes a consensus as lasting as it was recorded to be.
+Where a memory was met often in the very pool that is played, the recorded counts come first:
+``P = (n(memory, name) + a * P_logit) / (n(memory) + a)``, with ``a`` the mind's *prior strength*.
+This makes a consensus as lasting as it was recorded to be.
 
-Some recorded models differed from run to run, more than chance allows (``study.drift``). For a pool
-where that was found, each run draws a *sharpness* b for all agents of the mind, from a lognormal
-distribution measured over runs, and plays P**b renormalised.
+Some recorded models differed from run to run by more than chance (``study.fit``). For a pool where
+this was found, each run draws an *inverse temperature* b, shared by all agents of the mind, from a
+lognormal distribution measured over runs, and plays P**b, renormalized.
 """
 
 from __future__ import annotations
@@ -46,40 +46,49 @@ from mesa_llm_norms.minds.mind import Policy
 DEPTH = 5
 """How many interactions the recorded agents remembered."""
 
-
 MOST_KNOWN = 50_000
-"""Of how many memories a mind keeps the distribution."""
-
+"""For how many memories a mind keeps the distribution."""
 
 Weights: TypeAlias = dict[str, dict[str, float]]
 """family -> feature -> weight; a feature of two parts joins them with a space."""
 
-
 Seen: TypeAlias = dict[str, dict[Memory, dict[str, int]]]
 """pool's key -> memory -> how often each name was chosen on it"""
 
-
 FAMILIES = (
-    "name",
-    "name_in_pool",
-    "first",
-    "first_in_pool",
-    "met",
-    "lag",
-    "recent",
-    "whole",
-    "many_lag",
-    "many_recent",
-    "many_whole",
-    "name_recent",
-    "name_whole",
+    *("name", "name_in_pool", "first", "first_in_pool", "met", "lag", "recent", "whole"),
+    *("many_lag", "many_recent", "many_whole", "name_recent", "name_whole"),
 )
 
 
 class RecordedMind(Policy):
-    """A fitted policy; ``weights``, ``counts`` and ``caution`` are as in the module's text.
+    """A policy fitted to recorded decisions, which plays any pool.
 
-    ``provenance`` says what it was fitted to, by what, and how well.
+    The module's text defines it. ``load_mind`` returns those that ship with the package.
+
+    Parameters
+    ----------
+    label : str
+        What the mind is called in results and messages.
+    weights : dict
+        Family, then feature, to weight; every family is there.
+    counts : dict, optional
+        Pool (its names sorted, with spaces between), then memory, then name, to how often it was
+        chosen.
+    prior_strength : float, default 10.0
+        How many choices the logit counts for where a memory has counts of its own.
+    drift : mapping, optional
+        Pool to the median of the inverse temperature over runs and the standard deviation of its
+        logarithm; pools that are not listed do not drift.
+    provenance : mapping, optional
+        What it was fitted to, by what, and how well.
+    inverse_temperature : float, default 1.0
+        The power to which probabilities are raised.
+
+    References
+    ----------
+    A. F. Ashery, L. M. Aiello, A. Baronchelli, "Emergent social conventions and collective bias in
+    LLM populations", Science Advances 11, eadu9368 (2025), whose published decisions were fitted.
     """
 
     def __init__(
@@ -87,17 +96,17 @@ class RecordedMind(Policy):
         label: str,
         weights: Weights,
         counts: Seen | None = None,
-        caution: float = 10.0,
+        prior_strength: float = 10.0,
         drift: Mapping[str, Sequence[float]] | None = None,
         provenance: Mapping[str, Any] | None = None,
-        sharpness: float = 1.0,
+        inverse_temperature: float = 1.0,
     ) -> None:
         self.label = label
         self.weights = weights
         self.counts = dict(counts or {})
-        self.caution = caution
+        self.prior_strength = prior_strength
         self.drift = {pool: (mean, spread) for pool, (mean, spread) in (drift or {}).items()}
-        self.sharpness = sharpness
+        self.inverse_temperature = inverse_temperature
         self.provenance = dict(provenance or {})
         self._shared = cache(self._shared_utility)
         self._own = cache(self._own_utility)
@@ -105,9 +114,71 @@ class RecordedMind(Policy):
         self._fitted = lru_cache(MOST_KNOWN)(self._fitted_distribution)
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
-        """Return the probability of each name of ``pool``, in its order."""
+        """Return the probabilities of the names on a memory.
+
+        Parameters
+        ----------
+        memory : tuple of (own, partner) names
+            What the agent remembers, oldest first; the last five count.
+        pool : sequence of str
+            The names that can be played.
+
+        Returns
+        -------
+        list of float
+            One probability per name of ``pool``, in its order.
+        """
         probabilities = self._fitted(memory[-DEPTH:], tuple(pool))
-        return sharpen(probabilities, self.sharpness) if self.sharpness != 1 else probabilities
+        if self.inverse_temperature == 1:
+            return probabilities
+        return sharpen(probabilities, self.inverse_temperature)
+
+    def for_run(self, game: Game, stream: RandomStream) -> RecordedMind:
+        """Return the mind as it plays in one run.
+
+        Parameters
+        ----------
+        game : Game
+            The game to be played.
+        stream : RandomStream
+            The run's random numbers.
+
+        Returns
+        -------
+        RecordedMind
+            Itself, or a copy with an inverse temperature drawn for this run if it drifts in this
+            pool.
+        """
+        if pool_key(game.pool) not in self.drift:
+            return self
+        mean, spread = self.drift[pool_key(game.pool)]
+        # The wording is a key of the random stream: another one would draw other numbers.
+        uniform = ((stream.of(f"sharpness of {self.label}") >> 12) + 0.5) / 2**52
+        drawn = mean * math.exp(spread * NormalDist().inv_cdf(uniform))
+        mind = object.__new__(type(self))  # shares the cached distributions
+        mind.__dict__.update(self.__dict__, drift={}, inverse_temperature=drawn)
+        return mind
+
+    def known(self, pool: Sequence[str]) -> tuple[str, ...]:
+        """Return the names that carry a weight of their own.
+
+        Parameters
+        ----------
+        pool : sequence of str
+            Names.
+
+        Returns
+        -------
+        tuple of str
+            Those of them that were recorded.
+        """
+        return tuple(name for name in pool if name in self.weights["name"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            *(self.label, self.weights, self.counts, self.prior_strength, self.drift),
+            *(self.provenance, self.inverse_temperature),
+        )
 
     def _fitted_distribution(self, recent: Memory, pool: tuple[str, ...]) -> Sequence[float]:
         size = len(pool)
@@ -126,38 +197,12 @@ class RecordedMind(Policy):
         probabilities = [weight / total for weight in weights]
         counted = self.counts.get(pool_key(pool), {}).get(recent)
         if counted is not None:
-            total = sum(counted.values()) + self.caution
+            total = sum(counted.values()) + self.prior_strength
             probabilities = [
-                (counted.get(name, 0) + self.caution * probability) / total
+                (counted.get(name, 0) + self.prior_strength * probability) / total
                 for name, probability in zip(pool, probabilities, strict=True)
             ]
         return probabilities
-
-    def for_run(self, game: Game, stream: RandomStream) -> RecordedMind:
-        """Return the mind with the sharpness of this run, where its pool was found to drift."""
-        if pool_key(game.pool) not in self.drift:
-            return self
-        mean, spread = self.drift[pool_key(game.pool)]
-        chance = ((stream.of(f"sharpness of {self.label}") >> 12) + 0.5) / 2**52
-        sharpness = mean * math.exp(spread * NormalDist().inv_cdf(chance))
-        mind = object.__new__(type(self))  # shares what is known of the fit, cached
-        mind.__dict__.update(self.__dict__, drift={}, sharpness=sharpness)
-        return mind
-
-    def known(self, pool: Sequence[str]) -> tuple[str, ...]:
-        """Return the names of ``pool`` that carry a measured weight of their own."""
-        return tuple(name for name in pool if name in self.weights["name"])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (
-            self.label,
-            self.weights,
-            self.counts,
-            self.caution,
-            self.drift,
-            self.provenance,
-            self.sharpness,
-        )
 
     def _utilities_alone(self, pool: tuple[str, ...], first: bool) -> list[float]:
         key = pool_key(pool)
@@ -173,10 +218,10 @@ class RecordedMind(Policy):
         return math.fsum(self.weights[family].get(feature, 0.0) for family, feature in features)
 
 
-def sharpen(probabilities: Sequence[float], sharpness: float) -> list[float]:
-    """Return the probabilities raised to the power ``sharpness`` and renormalised."""
-    highest = max(probabilities)  # so that no power of all of them is zero
-    powers = [(probability / highest) ** sharpness for probability in probabilities]
+def sharpen(probabilities: Sequence[float], inverse_temperature: float) -> list[float]:
+    """Return the probabilities raised to the power ``inverse_temperature``, renormalized."""
+    highest = max(probabilities)  # so that not all powers underflow to zero
+    powers = [(probability / highest) ** inverse_temperature for probability in probabilities]
     total = math.fsum(powers)
     return [power / total for power in powers]
 

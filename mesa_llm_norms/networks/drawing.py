@@ -1,11 +1,9 @@
-"""Where the nodes of a network are drawn, and how large.
+"""Where the nodes of a network are drawn, how large, and in which color each name is shown.
 
-The colour of each name, the same in every figure and on the page.
-
-The first eight are those of Okabe and Ito (Color Universal Design, 2008), which people with any
-colour vision tell apart. A larger pool goes on with lighter and darker shades of them, and letters,
-dashes or patterns tell these from the first eight. A name's colour depends on its place in the pool
-alone.
+A name has the same color in every figure and on the page, which depends on its place in the pool
+alone. The first eight colors are those of Okabe and Ito (Color Universal Design, 2008), which
+people with any color vision can tell apart. A larger pool continues with lighter and darker shades
+of them, and letters, dashes or patterns tell these from the first eight.
 """
 
 from __future__ import annotations
@@ -13,38 +11,78 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-Positions = Mapping[Hashable, tuple[float, float]]
+Positions: TypeAlias = Mapping[Hashable, tuple[float, float]]
 """For each node, where it is drawn: x to the right, y upwards, on any scale."""
 
+OKABE_ITO = (
+    "#0072B2",  # blue
+    "#E69F00",  # orange
+    "#009E73",  # green
+    "#D55E00",  # vermillion
+    "#56B4E9",  # sky
+    "#CC79A7",  # purple
+    "#F0E442",  # yellow
+    "#000000",  # black
+)
 
+GREY = "#B8B8B8"
+"""The color of agents that have not played yet."""
+
+INK = "#222222"
+
+_SHADES = (
+    *("#4C4C4C", "#6A2F00", "#002E47", "#8F5575", "#BBE1F6", "#EEBF99", "#00507D", "#401C00"),
+    *("#006F50", "#954200", "#3D2432", "#4C9CC9", "#99C7E0", "#003F2E", "#4CBB9D", "#346C8C"),
+    *("#F0D7E5", "#7A4964", "#DBA1C1", "#005F45", "#F5D999", "#22485D", "#523043", "#552600"),
+)
+"""Each is, among the shades of the first eight, the one farthest (CIEDE2000) from all before it.
+
+Distances are those seen with the eye that sees the least difference: without a defect, or without
+one of its three kinds of cones (Machado et al., IEEE TVCG 2009). The first ten colors are at least
+10.9 apart, the first 26 at least 5.1.
+"""
+
+_COLORS = (*OKABE_ITO, *_SHADES)
 _MOST_EXACT = 100
-
-
 _LARGEST_CIRCLE = 60
 
 
 def layout(graph: nx.Graph[Any]) -> Positions:
     """Return where each node is drawn; the same graph gives the same places.
 
-    Places come from the node attribute ``pos`` (two numbers) if all nodes have one. Rings, and
-    small worlds and complete graphs of up to 60 nodes, told by their edges joining near nodes in
-    order, go on a circle from the top clockwise; other small graphs get the layout of Kamada and
-    Kawai, the rest springs.
+    Rings, and small worlds and complete graphs of up to 60 nodes (recognized by edges that join
+    nodes near in order), are drawn as a circle, from the top clockwise. Other graphs of up to 100
+    nodes get the layout of Kamada and Kawai, larger ones springs.
+
+    Parameters
+    ----------
+    graph : networkx.Graph
+        The graph. If all nodes have an attribute ``pos`` (two numbers), that is where they are.
+
+    Returns
+    -------
+    dict
+        Node to (x, y), on any scale.
+
+    References
+    ----------
+    T. Kamada, S. Kawai, Information Processing Letters 31, 7 (1989); T. Fruchterman, E. Reingold,
+    Software: Practice and Experience 21, 1129 (1991).
     """
     given = {node: _position(pos) for node, pos in graph.nodes(data="pos")}
     if all(given.values()):
         return {node: pos for node, pos in given.items() if pos}
     if _is_round(graph):
-        angles = [math.tau * place / len(graph) for place in range(len(graph))]
+        turn = math.tau / len(graph)
         return {
-            node: (math.sin(angle), math.cos(angle))
-            for node, angle in zip(graph, angles, strict=True)
+            node: (math.sin(turn * place), math.cos(turn * place))
+            for place, node in enumerate(graph)
         }
     plain: nx.Graph[Any] = nx.Graph()
     plain.add_nodes_from(graph)
@@ -57,14 +95,14 @@ def layout(graph: nx.Graph[Any]) -> Positions:
 
 
 def node_size(places: Positions) -> float:
-    """Return the size of nodes (points squared) so that near ones hardly touch."""
+    """Return the size of nodes (in points squared) at which near ones hardly touch."""
     near = nearest(places)
     diameter = 0.85 * 430 * float(np.quantile(near, 0.25)) if len(near) else 30
     return float(np.clip(diameter, 5, 34)) ** 2
 
 
 def nearest(places: Positions) -> NDArray[np.float64]:
-    """Return how far nodes, of many only some, are from the nearest other, as a share of the width.
+    """Return how far nodes (a sample, if many) are from the nearest other, as a share of the width.
 
     The width is the longer side of the drawing. Nodes that lie upon all others are left out.
     """
@@ -77,19 +115,54 @@ def nearest(places: Positions) -> NDArray[np.float64]:
     return found[np.isfinite(found)]
 
 
-def _springs(graph: nx.Graph[Any], iterations: int = 100) -> dict[Hashable, NDArray[np.float64]]:
-    """Return places by the force-directed method of Fruchterman and Reingold (1991).
+def name_colors(pool: Sequence[str]) -> dict[str, str]:
+    """Return the color of each name, by its place in the pool.
 
-    As networkx has it, whose own takes ten times as long from 500 nodes on.
+    Parameters
+    ----------
+    pool : sequence of str
+        The names. After 32 of them, colors repeat.
+
+    Returns
+    -------
+    dict
+        Name to color, such as "#0072b2".
+    """
+    return {name: _COLORS[place % len(_COLORS)].lower() for place, name in enumerate(pool)}
+
+
+def shade_step(place: int) -> int:
+    """Return which eight of the 32 colors the color of a place in the pool is in: 0 to 3."""
+    return place % len(_COLORS) // len(OKABE_ITO)
+
+
+def ink_on(color: str) -> str:
+    """Return black or white, whichever contrasts more with a color, by the measure of WCAG 2.2.
+
+    The contrast is 4.5 or more with any color.
+    """
+    channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    red, green, blue = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for channel in channels
+    )
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def _springs(graph: nx.Graph[Any], iterations: int = 100) -> dict[Hashable, NDArray[np.float64]]:
+    """Return places by force-directed placement, as networkx does it.
+
+    The implementation of networkx takes ten times as long from 500 nodes on.
     """
     n = len(graph)
     apart = 1.6 / math.sqrt(n)
-    ties = nx.to_numpy_array(graph).astype(np.float32)
+    edges = nx.to_numpy_array(graph).astype(np.float32)
     at = np.random.default_rng(1).random((n, 2), dtype=np.float32)
     for step in np.linspace(0.1, 0.0, iterations, endpoint=False, dtype=np.float32):
         x, y = (at[:, None, axis] - at[None, :, axis] for axis in (0, 1))
         distance = np.maximum(np.sqrt(x * x + y * y), 0.01)
-        force = apart * apart / (distance * distance) - ties * distance / apart
+        force = apart * apart / (distance * distance) - edges * distance / apart
         moved = np.stack([(x * force).sum(1), (y * force).sum(1)], axis=1)
         length = np.maximum(np.hypot(*moved.T), 0.01)[:, None]
         at += moved / length * step
@@ -97,10 +170,11 @@ def _springs(graph: nx.Graph[Any], iterations: int = 100) -> dict[Hashable, NDAr
 
 
 def _is_round(graph: nx.Graph[Any]) -> bool:
-    """Whether nodes are tied to those that are near in their order, all along it.
+    """Return whether nodes are joined to those near in their order, all along it.
 
-    A ring proper, or, up to 60 nodes, one in which four in ten of the ties of any length may lead
-    elsewhere. Larger small worlds look better with springs, which tie large rings into knots.
+    This holds for a ring proper and, up to 60 nodes, for one in which four in ten of the edges of
+    any length may lead elsewhere. Larger small worlds look better with springs, which tie large
+    rings into knots.
     """
     n, edges = len(graph), graph.number_of_edges()
     if not edges or n > (300 if edges <= 2 * n else _LARGEST_CIRCLE):
@@ -123,61 +197,3 @@ def _position(pos: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError):
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) else None
-
-
-OKABE_ITO = (
-    "#0072B2",  # blue
-    "#E69F00",  # orange
-    "#009E73",  # green
-    "#D55E00",  # vermillion
-    "#56B4E9",  # sky
-    "#CC79A7",  # purple
-    "#F0E442",  # yellow
-    "#000000",  # black
-)
-
-
-GREY = "#B8B8B8"
-"""Of whoever has no name yet."""
-
-
-INK = "#222222"
-
-
-_SHADES = (
-    *("#4C4C4C", "#6A2F00", "#002E47", "#8F5575", "#BBE1F6", "#EEBF99", "#00507D", "#401C00"),
-    *("#006F50", "#954200", "#3D2432", "#4C9CC9", "#99C7E0", "#003F2E", "#4CBB9D", "#346C8C"),
-    *("#F0D7E5", "#7A4964", "#DBA1C1", "#005F45", "#F5D999", "#22485D", "#523043", "#552600"),
-)
-"""Each is, of the shades of the first eight, the one farthest (CIEDE2000) from all before it.
-
-That is for the eye it is nearest for: without a defect, or without one of its three kinds of cones
-(Machado et al., IEEE TVCG 2009). The first ten are 10.9 apart or more, the first 26 are 5.1.
-"""
-
-
-_COLOURS = (*OKABE_ITO, *_SHADES)
-
-
-def name_colours(pool: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each name of ``pool``, by its place; after 32 names they come again."""
-    return {name: _COLOURS[place % len(_COLOURS)].lower() for place, name in enumerate(pool)}
-
-
-def shade_step(place: int) -> int:
-    """Return which eight of the 32 colours that in a place of the pool is of: 0, 1, 2 or 3."""
-    return place % len(_COLOURS) // len(OKABE_ITO)
-
-
-def ink_on(colour: str) -> str:
-    """Return black or white, whichever contrasts more with a colour, by the measure of WCAG 2.2.
-
-    The contrast is 4.5 or more with any colour.
-    """
-    channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    red, green, blue = (
-        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
-        for channel in channels
-    )
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"

@@ -1,10 +1,10 @@
-"""Where committed agents sit: so many anywhere, on hubs, on the periphery, close together."""
+"""Which nodes are committed: any, hubs, the periphery, or a cluster of near ones."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,31 +16,70 @@ PLACEMENTS = ("random", "hubs", "periphery", "cluster")
 
 
 def read_committed(committed: Any) -> dict[str, Any]:
-    """Return who is committed, by name; ``SpecError`` for what is no mapping. None is nobody."""
+    """Return who is committed, by name; None is nobody. ``SpecError`` for what is not a mapping."""
     if committed is None:
         return {}
     if not isinstance(committed, Mapping):
-        raise _bad(committed)
+        raise _unreadable(committed)
     return dict(committed)
 
 
 def place_committed(
-    committed: Mapping[str, Any], neighbors: Neighbors, chance: random.Random
+    committed: Mapping[str, Any], neighbors: Neighbors, rng: random.Random
 ) -> dict[int, str]:
-    """Return the places of committed agents in ``neighbors.nodes``, and the name of each.
+    """Return which nodes are committed, and to which name.
 
-    ``committed`` gives for a name a count, a share of all agents (a number with a decimal point,
-    from 0.0 to 1.0), either of them with a placement, such as ``(5, "hubs")``, or the nodes. Nodes
-    are taken first, then counts and shares in the order given; half an agent is rounded up, and
-    shares that add up to 1.0 are everybody. ``hubs`` are the nodes of highest
-    degree, ``periphery`` those of lowest, equals in random order; a ``cluster`` is a random node
-    and those nearest to it.
+    Nodes that are listed are taken first, then counts and shares in the order given. Half an agent
+    is rounded up, and shares that add up to 1.0 are everybody.
+
+    Parameters
+    ----------
+    committed : mapping
+        Name to a count (int), a share of all agents (float from 0.0 to 1.0), either of them with a
+        placement, such as ``(5, "hubs")``, or the nodes themselves. Placements are ``random``;
+        ``hubs``, the nodes of highest degree, and ``periphery``, those of lowest, equals in random
+        order; and ``cluster``, a random node and those nearest to it.
+    neighbors : Neighbors
+        The graph.
+    rng : random.Random
+        Where the draws come from.
+
+    Returns
+    -------
+    dict
+        Index in ``neighbors.nodes`` to name.
+
+    Raises
+    ------
+    SpecError
+        If a value says nothing of the kind, nodes are unknown or committed twice, or there are too
+        few agents.
     """
     taken: dict[int, str] = {}
-    shares = 0.0
-    for name, where in sorted(committed.items(), key=lambda item: _is_amount(item[1])):
-        before, shares = shares, shares + _share(where)
-        for place in _places(where, neighbors, taken, chance, (before, shares)):
+    share = 0.0
+    in_order = sorted(committed.items(), key=lambda item: _read_amount(item[1]) is not None)
+    for name, where in in_order:
+        amount = _read_amount(where)
+        if amount is None:
+            places = _listed(where, neighbors)
+        else:
+            before, number = share, amount[0]
+            if isinstance(number, float):
+                share += number if 0 <= number <= 1 else 0.0
+            free = [place for place in range(len(neighbors)) if place not in taken]
+            count = _count(number, len(neighbors), before, share)
+            if not 0 <= count <= len(free):
+                raise SpecError(
+                    "committed",
+                    where,
+                    f"{number} of {len(neighbors)} agents cannot be committed "
+                    f"({len(taken)} already committed)",
+                    f"Use 0 to {len(free)}, or a share from 0.0 to 1.0; all shares together at "
+                    "most 1.",
+                )
+            rng.shuffle(free)
+            places = _placed(neighbors, free, count, amount[1])
+        for place in places:
             if place in taken:
                 node = neighbors.nodes[place]
                 raise SpecError(
@@ -53,61 +92,41 @@ def place_committed(
     return taken
 
 
-def describe_committed(committed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return who is committed as plain data, for a file."""
-    return {name: _plain(where) for name, where in committed.items()}
+def _read_amount(where: Any) -> tuple[int | float, str] | None:
+    """Return a count (int) or share (float) and its placement; None for nodes."""
+    placement = "random"
+    pair = isinstance(where, tuple) and len(where) == 2 and isinstance(where[1], str)
+    if pair and where[1] in PLACEMENTS:
+        where, placement = where
+    if isinstance(where, (float, np.floating)):
+        return float(where), placement
+    if isinstance(where, (int, np.integer)) and not isinstance(where, bool):
+        return int(where), placement
+    return None
 
 
-def _places(
-    where: Any,
-    neighbors: Neighbors,
-    taken: Mapping[int, str],
-    chance: random.Random,
-    shares: tuple[float, float],
-) -> list[int]:
+def _count(number: int | float, size: int, before: float, share: float) -> int:
+    """Return how many agents a count or share is, given all shares before and with it; or -1."""
+    if isinstance(number, int):
+        return number
+    if not 0 <= number <= 1:
+        return -1
+    return math.floor(share * size + 0.5) - math.floor(before * size + 0.5)
+
+
+def _listed(where: Any, neighbors: Neighbors) -> list[int]:
+    """Return the indices of nodes that are listed."""
     if isinstance(where, np.ndarray):
         where = where.tolist()
-    if not _is_amount(where):
-        return _named(where, neighbors)
-    amount, placement = where if isinstance(where, tuple) else (where, "random")
-    free = [place for place in range(len(neighbors)) if place not in taken]
-    size = len(neighbors)
-    if not _is_share(amount):
-        count = amount
-    elif 0 <= amount <= 1:
-        low, high = (math.floor(share * size + 0.5) for share in shares)
-        count = high - low
-    else:
-        count = -1
-    if not 0 <= count <= len(free):
-        raise SpecError(
-            "committed",
-            where,
-            f"{amount} of {size} agents cannot be committed, {len(taken)} being so already",
-            f"Use 0 to {len(free)}, or a share from 0.0 to 1.0; all shares together at most 1.",
-        )
-    chance.shuffle(free)
-    if placement == "cluster":
-        return _cluster(neighbors, free, count)
-    if placement != "random":
-        degrees = neighbors.degrees.tolist()
-        free.sort(key=lambda place: degrees[place], reverse=placement == "hubs")
-    return free[:count]
-
-
-def _share(where: Any) -> float:
-    """Return the share of all agents that is asked for, 0 where that is not how it is said."""
-    amount = where[0] if _is_amount(where) and isinstance(where, tuple) else where
-    return float(amount) if _is_share(amount) and 0 <= amount <= 1 else 0.0
-
-
-def _named(where: Any, neighbors: Neighbors) -> list[int]:
-    if (
-        isinstance(where, (str, bytes))
-        or not isinstance(where, Sequence | set | frozenset)
-        or (isinstance(where, tuple) and _names_a_placement(where, neighbors))
-    ):
-        raise _bad(where)
+    names_placement = (
+        isinstance(where, tuple)
+        and len(where) == 2
+        and isinstance(where[1], str)
+        and where[1] not in neighbors.index
+    )
+    nodes = isinstance(where, Sequence | set | frozenset) and not isinstance(where, (str, bytes))
+    if not nodes or names_placement:
+        raise _unreadable(where)
     strangers = [node for node in where if not _is_node(node, neighbors)]
     if strangers:
         raise SpecError(
@@ -126,32 +145,13 @@ def _is_node(node: Any, neighbors: Neighbors) -> bool:
         return False
 
 
-def _names_a_placement(where: tuple[Any, ...], neighbors: Neighbors) -> bool:
-    """Whether ``where`` looks like a count and a placement, though the placement is unknown."""
-    return len(where) == 2 and isinstance(where[1], str) and where[1] not in neighbors.index
-
-
-def _is_amount(where: Any) -> bool:
-    """Whether ``where`` is a count or a share, perhaps with a placement, and not nodes."""
-    if isinstance(where, tuple) and len(where) == 2 and _is_placement(where[1]):
-        where = where[0]
-    return _is_share(where) or (
-        isinstance(where, (int, np.integer)) and not isinstance(where, bool)
-    )
-
-
-def _is_placement(where: Any) -> bool:
-    return isinstance(where, str) and where in PLACEMENTS
-
-
-def _is_share(amount: Hashable) -> bool:
-    return isinstance(amount, (float, np.floating))
-
-
-def _cluster(neighbors: Neighbors, free: Sequence[int], count: int) -> list[int]:
-    """Return ``count`` free places, nearest to the first first; elsewhere when no more are near."""
-    if neighbors.is_complete:
-        return list(free[:count])
+def _placed(neighbors: Neighbors, free: list[int], count: int, placement: str) -> list[int]:
+    """Return ``count`` of the free places, which are in random order."""
+    if placement in ("hubs", "periphery"):
+        degrees = neighbors.degrees.tolist()
+        free.sort(key=lambda place: degrees[place], reverse=placement == "hubs")
+    if placement != "cluster" or neighbors.is_complete:
+        return free[:count]
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order
 
@@ -168,13 +168,7 @@ def _cluster(neighbors: Neighbors, free: Sequence[int], count: int) -> list[int]
     return list(found)[:count]
 
 
-def _plain(where: Any) -> Any:
-    if _is_amount(where) and not isinstance(where, tuple):
-        return float(where) if _is_share(where) else int(where)
-    return [node if isinstance(node, (int, float)) else str(node) for node in where]
-
-
-def _bad(value: Any) -> SpecError:
+def _unreadable(value: Any) -> SpecError:
     return SpecError(
         "committed",
         value,

@@ -1,10 +1,8 @@
-"""How a string such as ``"ring(n=12)"`` is read: a name, and numbers in parentheses.
+"""Topologies by name: what one is, how to add one, and how a string becomes a graph.
 
-No string is ever evaluated; what is not of this form is refused.
-
-Topologies by name: what one is, how to add one, and how a string comes to be a graph.
-
-Topologies with the number of agents left open: ``ring(n={size})``, filled in for each cell.
+A topology string is a name and numbers in parentheses: ``"watts_strogatz(n=24, k=4, p=0.1)"``.
+No string is ever evaluated; anything not of this form is refused. In a *template* the number of
+agents is left open, as in ``"ring(n={size})"``, to be filled in later.
 """
 
 from __future__ import annotations
@@ -32,114 +30,39 @@ from mesa_llm_norms.networks.adjacency import (
 )
 from mesa_llm_norms.validation import read_whole
 
-MAX_TEXT = 500
+MAX_NODES, MAX_EDGES = 100_000, 5_000_000
+"""The largest networkx graph that a topology may make."""
 
-
-_ARGUMENT = re.compile(
-    r"\s*(?:([^\W\d]\w*)\s*=\s*)?(\[[^][()=]*\]|\([^][()=]*\)|[^\s,=()[\]]+)\s*(?:,|$)"
-)
-
-
-class Call(NamedTuple):
-    """A topology string taken apart: a name, the values without and with a parameter's name."""
-
-    name: str
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
-
-
-def parse(text: str) -> Call:
-    """Return the name and the numbers of a topology string; whether it is known is not looked at.
-
-    Values are whole numbers, decimal numbers, and lists of whole numbers in brackets or
-    parentheses.
-    """
-    if len(text) > MAX_TEXT:
-        raise _unreadable(text, f"a text of {len(text)} characters is no topology")
-    name, opened, rest = (part.strip() for part in text.partition("("))
-    if opened and not rest.endswith(")"):
-        raise _unreadable(text, f"no closing parenthesis in {shown(text)}")
-    args: list[object] = []
-    kwargs: dict[str, object] = {}
-    inside, position = rest[:-1], 0
-    while inside[position:].strip():
-        found = _ARGUMENT.match(inside, position)
-        if not found:
-            raise _unreadable(text, f"cannot read {shown(inside[position:].strip())}")
-        key, value = found[1], _literal(text, found[2])
-        if key in kwargs:
-            raise _unreadable(text, f"{key} is given twice")
-        if kwargs and not key:
-            raise _unreadable(text, f"{shown(value)} without a name comes after a named value")
-        if key:
-            kwargs[key] = value
-        else:
-            args.append(value)
-        position = found.end()
-    return Call(name, tuple(args), kwargs)
-
-
-def shown(value: object) -> str:
-    """Return ``value`` as it would be written, cut short for a message."""
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def _literal(text: str, value: str) -> object:
-    try:
-        if value[0] in "[(":
-            items = value[1:-1].split(",")
-            return tuple(int(item) for item in (items if items[-1].strip() else items[:-1]))
-        return int(value)
-    except ValueError:
-        pass
-    try:
-        return float(value)
-    except ValueError:
-        raise _unreadable(text, f"{shown(value)} is not a number") from None
-
-
-def _unreadable(text: str, problem: str) -> TopologyError:
-    return TopologyError(
-        "graph", text, problem, 'Write a name and numbers: "watts_strogatz(n=24, k=4, p=0.1)".'
-    )
-
-
-MAX_NODES = 100_000
-
-
-MAX_EDGES = 5_000_000
-
-
-MAX_SPARSE_NODES = 10_000_000
-
-
-MAX_SPARSE_EDGES = 100_000_000
-
+MAX_SPARSE_NODES, MAX_SPARSE_EDGES = 10_000_000, 100_000_000
+"""The largest sparse array that a topology may make."""
 
 MAX_LIST = 100
-
-
 MAX_DRAWS = 100
-
-
-_MAX_DRAWN = 5_000_000
-
-
-_MAX_SPARSE_DRAWN = 200_000_000
-
+_MAX_DRAWN, _MAX_SPARSE_DRAWN = 5_000_000, 200_000_000
+"""How many nodes and edges may be drawn in search of a connected graph."""
 
 Value: TypeAlias = int | float | tuple[int, ...]
-
-
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    tuple: f"a list of at most {MAX_LIST} whole numbers",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One number of a topology; the type of ``default`` (int, float, tuple of ints) is its type.
+    """One parameter of a topology.
 
-    Every value, or every item of a tuple, is finite and from ``low`` to ``high`` inclusive.
+    Attributes
+    ----------
+    name : str
+        Its name.
+    default : int, float or tuple of int
+        Its default, whose type is the parameter's.
+    low, high : float
+        The inclusive range of its value, or of each item of a tuple.
     """
 
     name: str
@@ -154,11 +77,28 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What it may be, in words."""
-        return f"{_KINDS[self.type]}{_between(self.low, self.high)}"
+        """The values it may have, in words."""
+        bounded = not (math.isinf(self.low) and math.isinf(self.high))
+        return _KINDS[self.type] + (f" from {self.low:,} to {self.high:,}" if bounded else "")
 
     def read(self, value: object) -> Value:
-        """Return ``value`` as the type of this parameter, or raise ``ValueError``."""
+        """Return a value as the type of this parameter.
+
+        Parameters
+        ----------
+        value : object
+            What was given.
+
+        Returns
+        -------
+        int, float or tuple of int
+            The value.
+
+        Raises
+        ------
+        ValueError
+            If it is of another type or out of range.
+        """
         items: tuple[Any, ...] = (value,)
         if isinstance(self.default, tuple):
             items = tuple(value) if isinstance(value, (list, tuple)) else ()
@@ -166,7 +106,7 @@ class Parameter:
         if not 1 <= len(items) <= MAX_LIST or not all(
             _is_number(item, whole) and self.low <= item <= self.high for item in items
         ):
-            raise ValueError(f"{self.name}={shown(value)} is not {self.allowed}")
+            raise ValueError(f"{self.name}={_shown(value)} is not {self.allowed}")
         if isinstance(self.default, tuple):
             return items
         return int(items[0]) if whole else float(items[0])
@@ -174,11 +114,23 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A graph that goes by a name: a ``summary`` in one line, its ``parameters`` in order.
+    """A graph that goes by a name.
 
-    ``function`` makes the graph from the parameters, and from ``rng`` when ``takes_rng``. A random
-    topology with ``connect_by`` is drawn again until the graph is connected; that text names what
-    to raise when it never is. ``example`` is a string that works.
+    Attributes
+    ----------
+    name, summary : str
+        Its name, and a description in one line.
+    parameters : mapping from str to Parameter
+        Its parameters, in order.
+    example : str
+        A topology string that works.
+    function : callable
+        Makes the graph from the parameters, and from ``rng`` if ``takes_rng``.
+    takes_rng : bool
+        Whether it is random.
+    connect_by : str
+        If not empty, a random graph is drawn again until it is connected; the text names the
+        parameters to raise if it never is.
     """
 
     name: str
@@ -195,11 +147,25 @@ class Topology:
         return _written(self.name, (), {name: it.default for name, it in self.parameters.items()})
 
     def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> Graph:
-        """Return the graph for these parameters, in declared order or by name.
+        """Return the graph for some values of the parameters.
 
-        Draws from ``rng`` only if the topology is random. Raises ``TopologyError`` for a parameter
-        that is unknown, of the wrong type or out of range, and when ``MAX_DRAWS`` draws (fewer for
-        graphs of millions of edges) give no connected graph.
+        Parameters
+        ----------
+        rng : random.Random
+            Where the draws come from, if the topology is random.
+        *args, **kwargs : object
+            The parameters, in declared order or by name; the others have their defaults.
+
+        Returns
+        -------
+        networkx.Graph or scipy.sparse.csr_array
+            The graph.
+
+        Raises
+        ------
+        TopologyError
+            For a parameter that is unknown, of the wrong type or out of range, and if 100 draws
+            (fewer for graphs of millions of edges) give no connected graph.
         """
         try:
             values = self.read(args, kwargs)
@@ -216,7 +182,25 @@ class Topology:
             ) from error
 
     def read(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, Value]:
-        """Return every parameter's value; raise ``ValueError`` naming one that does not fit."""
+        """Return the value of every parameter.
+
+        Parameters
+        ----------
+        args : tuple
+            Values in declared order.
+        kwargs : mapping
+            Values by name.
+
+        Returns
+        -------
+        dict
+            Name to value, defaults included.
+
+        Raises
+        ------
+        ValueError
+            If one does not fit; the message names it.
+        """
         names = list(self.parameters)
         if len(args) > len(names):
             raise ValueError(f"{len(args)} values for {len(names)} parameters ({_listed(names)})")
@@ -227,10 +211,7 @@ class Topology:
             if name in given:
                 raise ValueError(f"two values for {name}")
             given[name] = value
-        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
-        return {
-            name: self.parameters[name].read(value) for name, value in {**defaults, **given}.items()
-        }
+        return {name: it.read(given.get(name, it.default)) for name, it in self.parameters.items()}
 
     def _draw(self, call: Callable[[], Any]) -> Graph:
         draws = drawn = 0
@@ -254,7 +235,13 @@ _TOPOLOGIES: dict[str, Topology] = {}
 
 
 def topologies() -> tuple[Topology, ...]:
-    """Return every known topology, in the order they were added."""
+    """Return every known topology.
+
+    Returns
+    -------
+    tuple of Topology
+        In the order in which they were added.
+    """
     return tuple(_TOPOLOGIES.values())
 
 
@@ -263,17 +250,33 @@ def topology(
 ) -> Callable[[Function], Function]:
     """Make a function that returns a graph usable by name: ``graph="my_name(n=10)"``.
 
-    It returns a networkx graph, or a scipy sparse array as ``read_adjacency`` takes it.
+    The function returns a networkx graph, or a scipy sparse array as ``read_adjacency`` takes it.
+    Its name is the topology's, the first line of its docstring the summary. Each of its parameters
+    has a default, which sets the type: an int, a float, or a tuple of ints. A parameter ``rng`` is
+    given a ``random.Random``. It raises ``ValueError`` for parameters that make no graph, and calls
+    ``check_size`` where nodes or edges grow faster than the parameters. Running a definition again
+    replaces it.
 
-    The function's name is the topology's, the first line of its docstring the summary, and its
-    parameters, each with a default, the parameters. Types come from the defaults: an int, a float,
-    or a tuple of ints. ``ranges`` bounds them, as in ``p=(0, 1)``; without, ints go from 0 to
-    ``MAX_NODES``. A parameter called ``rng`` is given a ``random.Random``. Inside, raise
-    ``ValueError`` for parameters that make no graph, and call ``check_size`` where nodes or edges
-    grow faster than the parameters. ``connect_by``, if given, has disconnected draws drawn again.
+    Parameters
+    ----------
+    example : str
+        A topology string that works.
+    connect_by : str, default ""
+        If given, disconnected draws are repeated; names what to raise when none is connected.
+    **ranges : tuple of float
+        The inclusive range of a parameter, as in ``p=(0, 1)``. By default ints go from 0 to
+        100,000, and floats are unbounded.
 
-    Running the definition again replaces it; a name taken by another module raises
-    ``TopologyError``, as does an example that does not fit.
+    Returns
+    -------
+    callable
+        A decorator that returns the function unchanged.
+
+    Raises
+    ------
+    TopologyError
+        When decorating, if the name is taken by another module, a parameter has no usable default,
+        or the example does not fit.
     """
 
     def register(function: Function) -> Function:
@@ -281,7 +284,7 @@ def topology(
         taken = _TOPOLOGIES.get(made.name)
         if taken and taken.function.__module__ != function.__module__:
             raise TopologyError(
-                "topology", made.name, f"{made.name!r} is taken", "Call the function otherwise."
+                "topology", made.name, f"{made.name!r} is taken", "Rename the function."
             )
         _TOPOLOGIES[made.name] = made
         return function
@@ -290,10 +293,22 @@ def topology(
 
 
 def check_size(nodes: float, edges: float = 0, *, sparse: bool = False) -> None:
-    """Raise ``ValueError`` for more nodes or edges than allowed; an estimate will do.
+    """Check that a graph is not too large to be made.
 
-    ``MAX_NODES`` and ``MAX_EDGES`` go for a networkx graph, ``MAX_SPARSE_NODES`` and
-    ``MAX_SPARSE_EDGES`` for a ``sparse`` array.
+    Parameters
+    ----------
+    nodes : float
+        The number of nodes, or an estimate.
+    edges : float, default 0
+        The number of edges, or an estimate.
+    sparse : bool, default False
+        Whether it is made as a sparse array: at most ``MAX_SPARSE_NODES`` and ``MAX_SPARSE_EDGES``,
+        instead of ``MAX_NODES`` and ``MAX_EDGES``.
+
+    Raises
+    ------
+    ValueError
+        If it has more; ``topology`` turns this into a ``TopologyError``.
     """
     most = (MAX_SPARSE_NODES, MAX_SPARSE_EDGES) if sparse else (MAX_NODES, MAX_EDGES)
     if nodes > most[0] or edges > most[1]:
@@ -304,15 +319,29 @@ def check_size(nodes: float, edges: float = 0, *, sparse: bool = False) -> None:
 
 
 def find_topology(text: str) -> Topology | None:
-    """Return the topology that ``text`` starts with the name of, whatever is in parentheses."""
+    """Return the topology whose name a string starts with, whatever is in parentheses, or None."""
     return _TOPOLOGIES.get(text.partition("(")[0].strip())
 
 
 def read_topology(text: str, rng: random.Random) -> Graph:
-    """Return the graph that a string such as ``"watts_strogatz(n=24, k=4, p=0.1)"`` stands for.
+    """Return the graph that a topology string stands for. Never touches a file.
 
-    Never touches a file. The same string and the same state of ``rng`` give the same graph. Raises
-    ``TopologyError`` for anything that is not a known name with fitting numbers.
+    Parameters
+    ----------
+    text : str
+        A name, and perhaps parameters: ``"watts_strogatz(n=24, k=4, p=0.1)"``.
+    rng : random.Random
+        Where the draws come from; the same string and state give the same graph.
+
+    Returns
+    -------
+    networkx.Graph or scipy.sparse.csr_array
+        The graph.
+
+    Raises
+    ------
+    TopologyError
+        If the string is not a known name with fitting parameters.
     """
     call = parse(text)
     if call.name not in _TOPOLOGIES:
@@ -321,17 +350,10 @@ def read_topology(text: str, rng: random.Random) -> Graph:
         raise TopologyError(
             "graph",
             text,
-            f"no topology is called {shown(call.name)}",
+            f"no topology is called {_shown(call.name)}",
             f"{suggestion}Known are {_listed(sorted(_TOPOLOGIES))}, and the paths of graph files.",
         )
     return _TOPOLOGIES[call.name].make(rng, *call.args, **call.kwargs)
-
-
-_KINDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    tuple: f"a list of at most {MAX_LIST} whole numbers",
-}
 
 
 def _described(
@@ -375,7 +397,7 @@ def _described(
 def _parameter(name: str, default: object, bounds: tuple[float, float] | None) -> Parameter:
     default = tuple(default) if isinstance(default, list) else default
     if isinstance(default, bool) or not isinstance(default, (int, float, tuple)):
-        raise ValueError(f"no number is the default of {name}")
+        raise ValueError(f"the default of {name} is not a number")
     unbounded = (-math.inf, math.inf) if isinstance(default, float) else (0, MAX_NODES)
     parameter = Parameter(name, default, *(bounds or unbounded))
     parameter.read(default)
@@ -388,14 +410,8 @@ def _is_number(item: object, whole: bool) -> bool:
     return not isinstance(item, float) or math.isfinite(item)
 
 
-def _between(low: float, high: float) -> str:
-    if math.isinf(low) and math.isinf(high):
-        return ""
-    return f" from {low:,} to {high:,}"
-
-
 def _written(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
-    given = [*map(shown, args), *(f"{key}={shown(value)}" for key, value in kwargs.items())]
+    given = [*map(_shown, args), *(f"{key}={_shown(value)}" for key, value in kwargs.items())]
     return f"{name}({', '.join(given)})"
 
 
@@ -403,63 +419,134 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) if names else "none"
 
 
-MOST = 10_000_000
+# Topology strings
+
+MAX_TEXT = 500
+
+_ARGUMENT = re.compile(
+    r"\s*(?:([^\W\d]\w*)\s*=\s*)?(\[[^][()=]*\]|\([^][()=]*\)|[^\s,=()[\]]+)\s*(?:,|$)"
+)
 
 
-STRETCHED = 4
-"""How many times longer than wide a grid may be."""
+class Call(NamedTuple):
+    """A topology string taken apart: a name, the values without and with a parameter's name."""
 
+    name: str
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+
+def parse(text: str) -> Call:
+    """Return the name and the values of a topology string, known or not.
+
+    Values are whole numbers, decimal numbers, and lists of whole numbers in brackets or
+    parentheses; ``TopologyError`` for anything else.
+    """
+    if len(text) > MAX_TEXT:
+        raise _unreadable(text, f"a text of {len(text)} characters is not a topology")
+    name, opened, rest = (part.strip() for part in text.partition("("))
+    if opened and not rest.endswith(")"):
+        raise _unreadable(text, f"no closing parenthesis in {_shown(text)}")
+    args: list[object] = []
+    kwargs: dict[str, object] = {}
+    inside, position = rest[:-1], 0
+    while inside[position:].strip():
+        found = _ARGUMENT.match(inside, position)
+        if not found:
+            raise _unreadable(text, f"cannot read {_shown(inside[position:].strip())}")
+        key, value = found[1], _literal(text, found[2])
+        if key in kwargs:
+            raise _unreadable(text, f"{key} is given twice")
+        if kwargs and not key:
+            raise _unreadable(text, f"{_shown(value)} without a name comes after a named value")
+        if key:
+            kwargs[key] = value
+        else:
+            args.append(value)
+        position = found.end()
+    return Call(name, tuple(args), kwargs)
+
+
+def _literal(text: str, value: str) -> object:
+    try:
+        if value[0] in "[(":
+            items = value[1:-1].split(",")
+            return tuple(int(item) for item in (items if items[-1].strip() else items[:-1]))
+        return int(value)
+    except ValueError:
+        pass
+    try:
+        return float(value)
+    except ValueError:
+        raise _unreadable(text, f"{_shown(value)} is not a number") from None
+
+
+def _shown(value: object) -> str:
+    """Return ``value`` as it would be written, cut short for a message."""
+    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _unreadable(text: str, problem: str) -> TopologyError:
+    return TopologyError(
+        "graph", text, problem, 'Write a name and numbers: "watts_strogatz(n=24, k=4, p=0.1)".'
+    )
+
+
+# Templates
+
+_MOST_STRETCHED = 4
+"""How many times longer than wide the grid of a template may be."""
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
-
-
 _FORM = re.compile(r"\s*(size|rows|columns)\s*(?:([-+*/])\s*(\d{1,9})\s*)?")
-
-
-_REMEDY = "Write {size}, {rows} or {columns}, alone or with one sum, such as {size / 2}."
+_REMEDY = "Write {size}, {rows} or {columns}, alone or with one operation, such as {size / 2}."
 
 
 def is_open(graph: Any) -> bool:
-    """Whether a ``graph=`` argument is a topology with something to be filled in."""
+    """Return whether a ``graph=`` argument is a template, with a size to be filled in."""
     return isinstance(graph, str) and "{" in graph
 
 
 def fill(graph: Any, size: Any) -> str:
-    """Return a topology with ``size`` agents filled in.
+    """Return a template with ``size`` agents filled in.
 
-    ``{rows}`` and ``{columns}`` are the sides of the grid of that many places that is nearest to a
-    square. Raises ``SpecError`` for a size that makes no whole number, or no grid.
+    ``{rows}`` and ``{columns}`` are the sides of the grid of that many nodes that is nearest to a
+    square. Raises ``SpecError`` for a size that gives no whole number, or no grid.
     """
     if not is_open(graph):
         raise SpecError(
             "size",
             size,
-            f"nothing is to be filled in where the graph is {graph!r}",
+            f"there is nothing to fill in in the graph {graph!r}",
             'Write "ring(n={size})" or the like, or leave size out.',
         )
     if size is None:
-        raise SpecError("size", size, f"{graph!r} asks for one", "Give size, or write a number.")
-    number = read_whole("size", size, 2, MOST)
+        raise SpecError("size", size, f"{graph!r} needs one", "Give size, or write a number.")
+    number = read_whole("size", size, 2, MAX_SPARSE_NODES)
     return _PLACE.sub(lambda found: str(_value(found[1], number)), graph)
 
 
 def sides(size: int) -> tuple[int, int]:
-    """Return rows and columns of the grid of ``size`` places that is nearest to a square."""
-    rows = next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
-    if size > STRETCHED * rows * rows:
-        near = [other for other in range(max(4, size - 6), size + 7) if _is_grid(other)]
+    """Return rows and columns of the grid of ``size`` nodes that is nearest to a square."""
+    rows = _rows(size)
+    if size > _MOST_STRETCHED * rows * rows:
+        near = [
+            other
+            for other in range(max(4, size - 6), size + 7)
+            if other <= _MOST_STRETCHED * _rows(other) ** 2
+        ]
         raise SpecError(
             "size",
             size,
-            f"{size} places make no grid but {rows} by {size // rows}",
+            f"the only grid of {size} nodes is {rows} by {size // rows}",
             f"Use {', '.join(map(str, near))} or the like.",
         )
     return rows, size // rows
 
 
-def _is_grid(size: int) -> bool:
-    rows = next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
-    return size <= STRETCHED * rows * rows
+def _rows(size: int) -> int:
+    return next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
 
 
 def _value(form: str, size: int) -> int:
@@ -473,7 +560,10 @@ def _value(form: str, size: int) -> int:
     if found[2] == "/":
         if not other or value % other:
             raise SpecError(
-                "size", size, f"{{{form}}} is no whole number for {size}", "Use another size."
+                "size",
+                size,
+                f"{{{form}}} is not a whole number for {size}",
+                "Use another size.",
             )
         return value // other
     return {"+": value + other, "-": value - other, "*": value * other}[found[2]]

@@ -20,22 +20,28 @@ from mesa_llm_norms.networks.adjacency import (
     read_adjacency,
 )
 
-_PARTS_NAMED = 3
+_COMPONENTS_NAMED = 3
 
 
 def check_graph(graph: Graph) -> None:
-    """Raise ``GraphError`` for a graph on which the game cannot be played, and name the nodes.
+    """Check that the game can be played on a graph.
 
-    Refused: fewer than two nodes, multigraphs, self-loops, nodes without any edge, and edge weights
-    (attribute ``weight``, 1 where absent) that are not positive finite numbers. In a directed graph
-    the edge u -> v lets u, drawn first, meet v; a node with only in-edges is met and never drawn
-    first, which is fine. Node ids may be anything hashable.
+    In a directed graph the edge u -> v lets u, drawn first, meet v; a node with only in-edges is
+    met and never drawn first, which is fine. Warns ``GraphWarning`` when the graph has more than
+    one connected component (directions ignored, as both sides of an interaction learn from it).
 
-    The same goes for a scipy sparse array, which must also be square and hold real numbers: its
-    nodes are 0 to n - 1, the value in row u and column v is the weight of u -> v.
+    Parameters
+    ----------
+    graph : networkx.Graph or scipy sparse array
+        Nodes may be anything hashable. The nodes of a sparse array are 0 to n - 1, and the value in
+        row u and column v is the weight of u -> v. The edge attribute ``weight`` is 1 where absent.
 
-    Warns ``GraphWarning`` when the graph falls into parts with no edge between them (directions
-    ignored, for both sides of an interaction learn from it).
+    Raises
+    ------
+    GraphError
+        For fewer than two nodes, a multigraph, a self-loop, a node without any edge, or weights
+        that are not positive finite numbers; it names the nodes. Also for a sparse array that is
+        not square or does not hold real numbers.
     """
     checked = _read(graph)
     _check_size(checked)
@@ -43,18 +49,40 @@ def check_graph(graph: Graph) -> None:
     _check_self_loops(checked)
     _check_isolated(checked)
     _check_weights(checked)
-    _warn_parts(checked)
+    _warn_components(checked)
 
 
 def check_edges(graph: Graph) -> None:
-    """Raise ``GraphError`` for self-loops and for weights that are not positive finite numbers."""
+    """Check only what ``check_graph`` checks of edges: no self-loops, and weights that are usable.
+
+    Parameters
+    ----------
+    graph : networkx.Graph or scipy sparse array
+        As in ``check_graph``.
+
+    Raises
+    ------
+    GraphError
+        For a self-loop, or weights that are not positive finite numbers.
+    """
     checked = _read(graph)
     _check_self_loops(checked)
     _check_weights(checked)
 
 
-def parts(graph: Graph) -> list[list[Any]]:
-    """Return the nodes of each connected part, largest part first, nodes in the graph's order."""
+def components(graph: Graph) -> list[list[Any]]:
+    """Return the connected components of a graph, directions ignored.
+
+    Parameters
+    ----------
+    graph : networkx.Graph or scipy sparse array
+        The graph.
+
+    Returns
+    -------
+    list of list
+        The nodes of each component in the order of the graph, the largest component first.
+    """
     graph = _read(graph)
     if not isinstance(graph, nx.Graph):
         numbers = component_numbers(graph)
@@ -62,15 +90,11 @@ def parts(graph: Graph) -> list[list[Any]]:
         found = np.split(np.argsort(numbers, kind="stable"), ends[:-1])
         in_order = sorted(nodes.tolist() for nodes in found if len(nodes))
         return sorted(in_order, key=len, reverse=True)
-    components = (
-        nx.weakly_connected_components(graph)
-        if isinstance(graph, nx.DiGraph)
-        else nx.connected_components(graph)
-    )
-    part_of = {node: part for part, nodes in enumerate(components) for node in nodes}
+    split = nx.weakly_connected_components if graph.is_directed() else nx.connected_components
+    number_of = {node: number for number, nodes in enumerate(split(graph)) for node in nodes}
     members: dict[int, list[Hashable]] = {}
     for node in graph:
-        members.setdefault(part_of[node], []).append(node)
+        members.setdefault(number_of[node], []).append(node)
     return sorted(members.values(), key=len, reverse=True)
 
 
@@ -88,9 +112,8 @@ def _read(graph: Any) -> Graph:
 def _check_size(graph: Graph) -> None:
     nodes = list(graph) if isinstance(graph, nx.Graph) else range(graph.shape[0])
     if len(nodes) < 2:
-        count = "one node" if nodes else "no nodes"
         raise GraphError(
-            f"a graph with {count} has no pair to play",
+            f"a graph with {'one node' if nodes else 'no nodes'} has no pair to play",
             "Give at least two nodes and an edge, such as nx.complete_graph(24).",
             nodes,
         )
@@ -101,9 +124,9 @@ def _check_multigraph(graph: Graph) -> None:
         return
     simple = "nx.DiGraph(multigraph)" if graph.is_directed() else "nx.Graph(multigraph)"
     parallel = [
-        (node, neighbour)
-        for node, neighbours in graph.adj.items()
-        for neighbour, keys in neighbours.items()
+        (node, neighbor)
+        for node, neighbors in graph.adj.items()
+        for neighbor, keys in neighbors.items()
         if len(keys) > 1
     ]
     nodes = list(dict.fromkeys(node for pair in parallel for node in pair))
@@ -124,7 +147,7 @@ def _check_self_loops(graph: Graph) -> None:
         remedy = "graph - scipy.sparse.diags_array(graph.diagonal(), dtype=graph.dtype)"
     if nodes:
         raise GraphError(
-            f"an edge from a node to itself, where nobody can play alone: {some(nodes)}",
+            f"an edge from a node to itself, but no agent plays alone: {some(nodes)}",
             f"Remove such edges with {remedy}.",
             nodes,
         )
@@ -152,13 +175,18 @@ def _check_isolated(graph: Graph) -> None:
 
 def _check_weights(graph: Graph) -> None:
     if isinstance(graph, nx.Graph):
-        total, bad = _weights(graph)
+        total, bad = 0.0, []
+        for node, neighbor, weight in graph.edges(data="weight", default=1):
+            number = _number(weight)
+            total += number
+            if not 0 < number < math.inf:
+                bad.append((node, neighbor, weight))
         remedy = 'nx.set_edge_attributes(graph, 1, "weight")'
     else:
         total, bad = _adjacency_weights(graph)
         remedy = "graph.astype(bool)"
     if bad:
-        named = some([f"{node!r} to {neighbour!r}: {weight!r}" for node, neighbour, weight in bad])
+        named = some([f"{node!r} to {neighbor!r}: {weight!r}" for node, neighbor, weight in bad])
         raise GraphError(
             f"edge weights that are not positive finite numbers ({named})",
             f"Set them, or make all edges equal with {remedy}.",
@@ -171,20 +199,8 @@ def _check_weights(graph: Graph) -> None:
         )
 
 
-def _weights(graph: nx.Graph[Any]) -> tuple[float, list[tuple[Hashable, Hashable, Any]]]:
-    """Return what all edges weigh together, and the edges whose weight cannot be used."""
-    total = 0.0
-    bad = []
-    for node, neighbour, weight in graph.edges(data="weight", default=1):
-        number = _number(weight)
-        total += number
-        if not 0 < number < math.inf:
-            bad.append((node, neighbour, weight))
-    return total, bad
-
-
 def _adjacency_weights(graph: Adjacency) -> tuple[float, list[tuple[Hashable, Hashable, Any]]]:
-    """Return the same for a sparse array, an edge being named once if it is bad both ways."""
+    """Return the total weight and the bad edges; one that is bad both ways is named once."""
     if graph.dtype == np.uint8:
         return float(graph.nnz), []
     with np.errstate(over="ignore", invalid="ignore"):
@@ -199,7 +215,7 @@ def _adjacency_weights(graph: Adjacency) -> tuple[float, list[tuple[Hashable, Ha
 
 
 def _number(weight: object) -> float:
-    """Return ``weight`` as a float; infinity, which is refused, for what is no number."""
+    """Return ``weight`` as a float; infinity, which is refused, for what is not a number."""
     if isinstance(weight, bool) or not isinstance(weight, Real):
         return math.inf
     try:
@@ -208,24 +224,25 @@ def _number(weight: object) -> float:
         return math.inf
 
 
-def _warn_parts(graph: Graph) -> None:
-    separate = parts(graph)
+def _warn_components(graph: Graph) -> None:
+    separate = components(graph)
     if len(separate) == 1:
         return
     named = "; ".join(
-        f"{len(nodes)} nodes, such as {some(nodes[:2])}" for nodes in separate[:_PARTS_NAMED]
+        f"{len(nodes)} nodes, such as {some(nodes[:2])}" for nodes in separate[:_COMPONENTS_NAMED]
     )
-    more = f"; and {len(separate) - _PARTS_NAMED} more" if len(separate) > _PARTS_NAMED else ""
+    others = len(separate) - _COMPONENTS_NAMED
+    more = f"; and {others} more" if others > 0 else ""
     if isinstance(graph, nx.Graph):
         kind = "weakly_connected_components" if graph.is_directed() else "connected_components"
         join = f"graph.add_edge({separate[0][0]!r}, {separate[1][0]!r})"
         largest = f"graph.subgraph(max(nx.{kind}(graph), key=len)).copy()"
     else:
         join = f"an edge between {separate[0][0]} and {separate[1][0]}"
-        largest = "graph[part][:, part], where part = parts(graph)[0]"
+        largest = "graph[part][:, part], where part = components(graph)[0]"
     warnings.warn(
-        f"graph: {len(separate)} parts with no edge between them ({named}{more}). No convention "
-        "can pass from one part to another, so consensus across parts cannot happen other than "
+        f"graph: {len(separate)} components with no edge between them ({named}{more}). No "
+        "convention can pass from one to another, so consensus across them cannot happen except "
         f"by chance. Join them with {join}, or play on the largest with {largest}.",
         GraphWarning,
         stacklevel=3,

@@ -26,7 +26,7 @@ from mesa_llm_norms.core.files import RUNS, SPEC
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
-from mesa_llm_norms.networks.graph_files import names_file
+from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.run import interaction_table, round_table
 from mesa_llm_norms.simulation.spec import Spec

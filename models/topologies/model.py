@@ -204,10 +204,10 @@ def draw(found: dict[str, dict[str, Finding]], names: str, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    from mesa_llm_norms.plots import GREY, name_colours, write_figure
+    from mesa_llm_norms.plots import GREY, name_colors, write_figure
 
     minds = [player for player in found if player != CLASSICAL]
-    colours = name_colours(names)
+    colours = name_colors(names)
     order = sorted(TOPOLOGIES, key=lambda label: found[minds[0]][label].time.value, reverse=True)
     rows = np.arange(len(order))
     never = ROUNDS * AGENTS

@@ -72,7 +72,7 @@ cache = getattr(caching, "CacheImpl", None) or caching._CacheImpl
 cache._locator_classes = cache._locator_classes[:1]  # where the user says, and nowhere else
 from mesa_llm_norms import run_ensemble
 import numba
-found = run_ensemble(names="QM", mind="unbiased", runs=1, rounds=2, rng=1, engine="kernel")
+found = run_ensemble(names="QM", mind="uniform", runs=1, rounds=2, rng=1, engine="kernel")
 print(found.runs.interactions[0], numba.config.CACHE_DIR)
 """
 

@@ -39,8 +39,9 @@ from mesa_llm_norms import (
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.game import Memory, Remembered, read_memory
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.minds.files import read_mind, write_recorded
 from mesa_llm_norms.minds.recorded import DEPTH, pool_key, sharpen
-from mesa_llm_norms.minds.registry import DEFAULT_MIND, read_mind, recorded_names, write_recorded
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, recorded_names
 from mesa_llm_norms.testing import check_mind
 
 TEN = tuple("QMXYFJPRCD")
@@ -238,7 +239,7 @@ def test_the_order_of_the_pool_means_nothing(
 def test_what_was_counted_in_the_very_pool_comes_first() -> None:
     memory = read_memory([("Q", "M")])
     counts = {pool_key("QM"): {memory: {"Q": 60, "M": 30}}}
-    mind = RecordedMind("counted", read_empty(), counts, caution=10)
+    mind = RecordedMind("counted", read_empty(), counts, prior_strength=10)
     assert mind.distribution(memory, "QM") == pytest.approx([65 / 100, 35 / 100])
     assert mind.distribution(memory, "MQ") == pytest.approx([35 / 100, 65 / 100])
     assert mind.distribution(memory, "QMX") == pytest.approx([1 / 3] * 3)
@@ -291,7 +292,7 @@ def test_a_mind_that_drifts_is_another_in_every_run_and_the_same_in_each() -> No
 # The others
 
 
-def test_the_unbiased_mind_prefers_nothing() -> None:
+def test_the_uniform_mind_prefers_nothing() -> None:
     assert UniformMind().distribution(read_memory([("Q", "Q")] * 5), TEN) == [0.1] * 10
 
 
@@ -368,7 +369,7 @@ def test_where_the_script_says_nothing_no_decision_is_made(script: Any) -> None:
 
 
 def test_minds_go_by_name_and_a_mind_is_itself() -> None:
-    assert mind_names() == (*RECORDED, "unbiased")
+    assert mind_names() == (*RECORDED, "uniform")
     assert DEFAULT_MIND in RECORDED
     for name in mind_names():
         assert load_mind(name).label == name
@@ -381,7 +382,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
         load_mind("claude-sonnet-3.5")
 
 
-@pytest.mark.parametrize("mind", ["", "?", "gpt", None, 3, b"unbiased", [], UniformMind])
+@pytest.mark.parametrize("mind", ["", "?", "gpt", None, 3, b"uniform", [], UniformMind])
 def test_what_is_no_mind_is_refused(mind: Any) -> None:
     with pytest.raises(MindError) as caught:
         load_mind(mind)
@@ -412,7 +413,7 @@ def test_a_recorded_mind_comes_back_from_its_file_and_gives_the_same_bytes(
     again = read_mind(path)
     assert isinstance(again, RecordedMind)
     assert (again.label, again.weights, again.counts) == (mind.label, mind.weights, mind.counts)
-    assert (again.caution, again.drift) == (mind.caution, mind.drift)
+    assert (again.prior_strength, again.drift) == (mind.prior_strength, mind.drift)
     assert again.provenance == mind.provenance
     write_recorded(again, other)
     assert path.read_bytes() == other.read_bytes()

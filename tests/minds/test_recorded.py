@@ -55,7 +55,7 @@ def test_its_held_out_loss_is_what_a_fit_on_even_runs_gives(name: str) -> None:
     """The figures in the provenance are those of the recordings, not of somebody's notes."""
     shipped = recorded(name)
     recordings = study()
-    smoothing = Smoothing(shipped.provenance["strength"], shipped.caution)
+    smoothing = Smoothing(shipped.provenance["strength"], shipped.prior_strength)
     half = build(name, sample(recordings, name, lambda run: run % 2 == 0), smoothing)
     losses = log_loss(half, sample(recordings, name, lambda run: run % 2 == 1))
     for condition in shipped.provenance["conditions"]:
@@ -100,7 +100,7 @@ def test_a_mind_whose_runs_were_recorded_to_differ_is_one_thing_within_a_run() -
     spec = Spec(graph="complete(n=6)", names="QM", mind=mind, seed=3)
     sharpness = [
         {
-            mind.sharpness
+            mind.inverse_temperature
             for mind in spec.initial_state(run).minds_by_node.values()
             if isinstance(mind, RecordedMind)
         }
@@ -109,7 +109,7 @@ def test_a_mind_whose_runs_were_recorded_to_differ_is_one_thing_within_a_run() -
     assert all(len(one) == 1 for one in sharpness)
     assert len(set.union(*sharpness)) == 5
     assert sharpness[0] == {
-        mind.sharpness
+        mind.inverse_temperature
         for mind in spec.initial_state(0).minds_by_node.values()
         if isinstance(mind, RecordedMind)
     }

@@ -20,10 +20,10 @@ from scipy import sparse
 from strategies import graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
-from mesa_llm_norms.networks import graph_files as files
+from mesa_llm_norms.networks import reading as files
 from mesa_llm_norms.networks.adjacency import graph_size, is_directed, is_sparse, read_adjacency
-from mesa_llm_norms.networks.graph_files import read_file, read_graph
-from mesa_llm_norms.networks.validation import check_edges, check_graph, parts
+from mesa_llm_norms.networks.reading import read_file, read_graph
+from mesa_llm_norms.networks.validation import check_edges, check_graph, components
 
 FORMATS = ["csr", "csc", "coo", "lil", "dok", "dia", "bsr"]
 
@@ -62,7 +62,7 @@ def refusal(graph: Any) -> GraphError:
 def test_a_sparse_adjacency_is_read_as_networkx_would_read_it(
     graph: nx.Graph[Any], kind: Any, as_matrix: bool
 ) -> None:
-    """Neighbors, weights, directions, sizes and parts; any format, and the argument untouched."""
+    """Neighbors, weights, directions, sizes, components; any format, and the argument untouched."""
     named: nx.Graph[Any] = nx.convert_node_labels_to_integers(graph)
     to_array: Any = nx.to_scipy_sparse_array
     given_array: Any = to_array(named, format="coo", dtype=float)
@@ -78,7 +78,7 @@ def test_a_sparse_adjacency_is_read_as_networkx_would_read_it(
     assert is_directed(found) != both_ways
     if is_directed(found) == named.is_directed():
         assert graph_size(found) == graph_size(named)
-    assert parts(found) == parts(named)
+    assert components(found) == components(named)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_graph(found)
@@ -192,7 +192,7 @@ def test_a_sparse_array_is_refused_for_what_a_networkx_graph_is_refused_for(
 
 def test_remedies_for_sparse_arrays_work() -> None:
     """Carried out, each leaves a graph that passes."""
-    names = {"numpy": np, "scipy": sparse, "parts": parts}
+    names = {"numpy": np, "scipy": sparse, "components": components}
     loops = array([1, 1, 0], [1, 0, 1], [0, 1, 3])
     error = refusal(loops)
     assert error.nodes == (0, 2)
@@ -214,12 +214,12 @@ def test_remedies_for_sparse_arrays_work() -> None:
     assert "too large to add up" in str(refusal(array([0, 1e308], [1e308, 0])))
 
     apart = sparse.block_diag([array([0, 1], [1, 0]), array([0, 1, 1], [1, 0, 1], [1, 1, 0])])
-    with pytest.warns(GraphWarning, match="2 parts") as caught:
+    with pytest.warns(GraphWarning, match="2 components") as caught:
         check_graph(read(apart))
     assert caught[0].filename == __file__
     assert "an edge between 2 and 0" in str(caught[0].message)
     graph = read(apart)
-    part = parts(graph)[0]
+    part = components(graph)[0]
     assert part == [2, 3, 4]
     check_graph(graph[part][:, part])
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import TopologyError
-from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import Topology, topologies
 from mesa_llm_norms.networks.validation import check_graph
 

@@ -20,7 +20,7 @@ import mesa_llm_norms.networks
 from mesa_llm_norms.errors import FileFormatError, TopologyError
 from mesa_llm_norms.networks import registry
 from mesa_llm_norms.networks.adjacency import is_directed
-from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import check_size, read_topology, topologies, topology
 
 

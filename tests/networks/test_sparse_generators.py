@@ -21,11 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import TopologyError
-from mesa_llm_norms.networks import generators as catalogue
-from mesa_llm_norms.networks import generators as large
-from mesa_llm_norms.networks import registry
+from mesa_llm_norms.networks import generators, registry
 from mesa_llm_norms.networks.adjacency import Adjacency, graph_size, read_adjacency
-from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import (
     MAX_SPARSE_EDGES,
     MAX_SPARSE_NODES,
@@ -49,6 +47,14 @@ SPARSE = [
 def rng(seed: int = 5) -> random.Random:
     """Return a fresh generator."""
     return random.Random(seed)
+
+
+def large(name: str, *numbers: Any, seed: int | None = None) -> Any:
+    """Return a topology of the package, made as a large one is whatever its size."""
+    draws = {} if seed is None else {"rng": rng(seed)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generators, "LARGE", 0)
+        return getattr(generators, name)(*numbers, **draws)
 
 
 def edges(graph: Any) -> set[tuple[int, int]]:
@@ -77,8 +83,8 @@ def assert_canonical(graph: Any) -> None:
 
 @pytest.fixture
 def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the catalogue take every graph for a large one."""
-    monkeypatch.setattr(catalogue, "LARGE", 0)
+    """Have the generators take every graph for a large one."""
+    monkeypatch.setattr(generators, "LARGE", 0)
 
 
 @pytest.fixture
@@ -93,7 +99,7 @@ def test_a_large_ring_is_the_one_of_networkx(n: int, half: int) -> None:
     """Edge by edge."""
     if 2 * half >= n:
         return
-    graph = large._sparse_ring(n, 2 * half)
+    graph = large("ring", n, 2 * half)
     assert_canonical(graph)
     assert edges(graph) == edges(nx.circulant_graph(n, list(range(1, half + 1))))
 
@@ -102,11 +108,11 @@ def test_a_large_ring_is_the_one_of_networkx(n: int, half: int) -> None:
 @settings(max_examples=40)
 def test_large_grids_are_those_of_networkx_numbered_row_by_row(rows: int, columns: int) -> None:
     """With borders, and without where both sides are at least 3."""
-    for make, periodic in ((large._sparse_lattice, False), (large._sparse_torus, True)):
+    for name, periodic in (("lattice", False), ("torus", True)):
         if rows * columns < 2 or (periodic and min(rows, columns) < 3):
             continue
         grid: Any = nx.grid_2d_graph(rows, columns, periodic=periodic)
-        graph = make(rows, columns)
+        graph = large(name, rows, columns)
         assert_canonical(graph)
         assert edges(graph) == edges(nx.convert_node_labels_to_integers(grid))
 
@@ -117,7 +123,7 @@ def test_a_large_random_regular_graph_has_d_neighbours_for_all(n: int, d: int, s
     """Even where most random pairings have loops and double edges: up to half of all nodes."""
     if 2 * d >= n or n * d % 2:
         return
-    graph = large._sparse_random_regular(n, d, rng(seed))
+    graph = large("random_regular", n, d, seed=seed)
     assert_canonical(graph)
     assert degrees(graph) == [d] * n
 
@@ -126,8 +132,8 @@ def test_a_large_random_regular_graph_has_d_neighbours_for_all(n: int, d: int, s
 @settings(max_examples=40)
 def test_a_large_random_graph_is_simple_at_any_density(n: int, p: float, seed: int) -> None:
     """From no edge to all."""
-    assert_canonical(large._sparse_erdos_renyi(n, p, rng(seed)))
-    assert large._sparse_erdos_renyi(n, 1.0, rng(seed)).nnz == n * (n - 1)
+    assert_canonical(generators._sparse_gnp(n, p, rng(seed)))
+    assert generators._sparse_gnp(n, 1.0, rng(seed)).nnz == n * (n - 1)
 
 
 @given(n=st.integers(5, 60), half=st.integers(1, 15), p=st.floats(0, 1), seed=st.integers(0, 2**64))
@@ -138,12 +144,12 @@ def test_large_rewiring_keeps_the_ties_that_start_at_every_node(
     """n k / 2 in all, at least k / 2 each; without chance the ring, edge by edge."""
     if 2 * half >= n:
         return
-    graph = large._sparse_watts_strogatz(n, 2 * half, p, rng(seed))
+    graph = large("watts_strogatz", n, 2 * half, p, seed=seed)
     assert_canonical(graph)
     assert graph.nnz == 2 * n * half
     assert min(degrees(graph)) >= half
-    assert edges(large._sparse_watts_strogatz(n, 2 * half, 0.0, rng(seed))) == edges(
-        large._sparse_ring(n, 2 * half)
+    assert edges(large("watts_strogatz", n, 2 * half, 0.0, seed=seed)) == edges(
+        large("ring", n, 2 * half)
     )
 
 
@@ -155,7 +161,7 @@ def test_large_preferential_attachment_grows_a_star_by_m_ties_a_newcomer(
     """All of them to different earlier nodes."""
     if m >= n:
         return
-    graph = large._sparse_barabasi_albert(n, m, rng(seed))
+    graph = large("barabasi_albert", n, m, seed=seed)
     assert_canonical(graph)
     found = edges(graph)
     assert {(u, v) for u, v in found if v <= m} == {(0, leaf) for leaf in range(1, m + 1)}
@@ -166,9 +172,9 @@ def test_large_preferential_attachment_grows_a_star_by_m_ties_a_newcomer(
 def test_the_smallest_dense_graphs_come_to_an_end() -> None:
     """Where a node may be tied to all, or all half-edges be paired to loops; 2,000 draws each."""
     for seed in range(2_000):
-        assert degrees(large._sparse_random_regular(5, 2, rng(seed))) == [2] * 5
-        assert large._sparse_watts_strogatz(5, 2, 1.0, rng(seed)).nnz == 10
-        assert large._sparse_watts_strogatz(6, 4, 1.0, rng(seed)).nnz == 24
+        assert degrees(large("random_regular", 5, 2, seed=seed)) == [2] * 5
+        assert large("watts_strogatz", 5, 2, 1.0, seed=seed).nnz == 10
+        assert large("watts_strogatz", 6, 4, 1.0, seed=seed).nnz == 24
 
 
 def of_networkx(name: str, *numbers: Any) -> Callable[[int], nx.Graph[Any]]:
@@ -177,10 +183,8 @@ def of_networkx(name: str, *numbers: Any) -> Callable[[int], nx.Graph[Any]]:
 
 
 def of_large(name: str, *numbers: Any) -> Callable[[int], nx.Graph[Any]]:
-    """Return what draws a graph of ``large`` from a seed."""
-    return lambda seed: nx.from_scipy_sparse_array(
-        getattr(large, f"_sparse_{name}")(*numbers, rng(seed))
-    )
+    """Return what draws a large graph from a seed."""
+    return lambda seed: nx.from_scipy_sparse_array(large(name, *numbers, seed=seed))
 
 
 def triangles(graph: nx.Graph[Any]) -> int:
@@ -236,7 +240,7 @@ def test_large_random_graphs_are_distributed_as_those_of_networkx(
 def test_every_edge_is_as_likely_in_a_large_random_regular_graph() -> None:
     """d / (n - 1), whichever two nodes; 4,000 graphs."""
     n, d, runs = 12, 4, 4_000
-    graphs = [edges(large._sparse_random_regular(n, d, rng(seed))) for seed in range(runs)]
+    graphs = [edges(large("random_regular", n, d, seed=seed)) for seed in range(runs)]
     for pair in combinations(range(n), 2):
         count = sum(pair in graph for graph in graphs)
         assert_frequencies([count, runs - count], [d, n - 1 - d])
@@ -279,9 +283,9 @@ def test_up_to_ten_thousand_nodes_a_topology_is_a_networkx_graph(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """24 nodes are not large unless fewer are; grids go by both sides together."""
-    monkeypatch.setattr(catalogue, "LARGE", 24)
+    monkeypatch.setattr(generators, "LARGE", 24)
     assert isinstance(read_graph(name, rng()), nx.Graph)
-    monkeypatch.setattr(catalogue, "LARGE", 23)
+    monkeypatch.setattr(generators, "LARGE", 23)
     assert_canonical(read_graph(name, rng()))
 
 
@@ -312,7 +316,7 @@ def test_large_topologies_have_limits_of_their_own_and_say_them() -> None:
 
 
 @pytest.mark.usefixtures("own_registry")
-def test_a_topology_of_ones_own_may_return_a_sparse_array() -> None:
+def test_a_topology_of_your_own_may_return_a_sparse_array() -> None:
     """Any format; it is read as one given directly, and drawn again until connected."""
 
     @topology("islands()", connect_by="n")

@@ -18,7 +18,7 @@ from hypothesis import given
 from strategies import graphs
 
 from mesa_llm_norms.errors import GraphError, GraphWarning
-from mesa_llm_norms.networks.validation import check_graph, parts
+from mesa_llm_norms.networks.validation import check_graph, components
 
 
 def weighted(weight: object) -> nx.Graph[Any]:
@@ -154,7 +154,7 @@ def test_weights_that_add_up_to_infinity_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [nx.Graph, nx.DiGraph])
-def test_separate_parts_are_warned_of_with_sizes_nodes_and_a_remedy_that_works(
+def test_separate_components_are_warned_of_with_sizes_nodes_and_a_remedy_that_works(
     kind: type[nx.Graph[Any]],
 ) -> None:
     """Consensus across them cannot happen."""
@@ -162,7 +162,7 @@ def test_separate_parts_are_warned_of_with_sizes_nodes_and_a_remedy_that_works(
     with pytest.warns(GraphWarning) as caught:
         check_graph(graph)
     message = str(caught[0].message)
-    assert "2 parts" in message
+    assert "2 components" in message
     assert "3 nodes, such as 'a', 'b'; 2 nodes, such as 'x', 'y'" in message
     assert "cannot happen" in message
     assert caught[0].filename == __file__
@@ -173,15 +173,15 @@ def test_separate_parts_are_warned_of_with_sizes_nodes_and_a_remedy_that_works(
     check_graph(graph)
 
 
-def test_a_graph_of_very_many_parts_is_warned_of_in_one_short_message() -> None:
-    """Three parts are described, the others counted."""
+def test_a_graph_of_very_many_components_is_warned_of_in_one_short_message() -> None:
+    """Three components are described, the others counted."""
     graph: nx.Graph[int] = nx.Graph([(node, node + 1) for node in range(0, 2_000, 2)])
-    with pytest.warns(GraphWarning, match="1000 parts.*and 997 more") as caught:
+    with pytest.warns(GraphWarning, match="1000 components.*and 997 more") as caught:
         check_graph(graph)
     assert len(str(caught[0].message)) < 600
 
 
-def test_parts_come_largest_first_with_nodes_in_the_order_of_the_graph() -> None:
+def test_components_come_largest_first_with_nodes_in_the_order_of_the_graph() -> None:
     """Whatever order sets iterate in."""
     graph: nx.Graph[str] = nx.Graph([("x", "y"), ("c", "b"), ("b", "a")])
-    assert parts(graph) == [["c", "b", "a"], ["x", "y"]]
+    assert components(graph) == [["c", "b", "a"], ["x", "y"]]

@@ -39,7 +39,7 @@ from mesa_llm_norms.core.game import Game, Memory, read_memory, remember
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.networks.adjacency import Pair
-from mesa_llm_norms.simulation.engine import steps_of
+from mesa_llm_norms.simulation.engine import choice_weights
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.kernel import AUTOMATA, Automaton, automaton_for
 from mesa_llm_norms.simulation.pairing import NodePairing
@@ -64,11 +64,11 @@ TABLE = TableMind(
 @st.composite
 def kernel_specs(draw: st.DrawFn) -> dict[str, Any]:
     """Draw arguments over all that the kernel plays: recorded, table, mixed and drifting minds."""
-    arguments = draw(specs(minds=["unbiased"]))
+    arguments = draw(specs(minds=["uniform"]))
     graph: nx.Graph[Any] = arguments["graph"]
     kind = draw(st.sampled_from(["any pool", "Q and M", "many names"]))
     if kind == "any pool":
-        policies: list[Any] = ["unbiased", *RECORDED, copying(arguments["names"])]
+        policies: list[Any] = ["uniform", *RECORDED, copying(arguments["names"])]
     elif kind == "Q and M":
         arguments |= {"names": "QM", "incumbent": draw(st.sampled_from([None, "Q", "M"]))}
         arguments["committed"] = draw(
@@ -78,7 +78,7 @@ def kernel_specs(draw: st.DrawFn) -> dict[str, Any]:
     else:
         arguments["names"] = draw(pools(min_size=11, max_size=14))
         arguments |= {"incumbent": None, "committed": None}
-        policies = ["unbiased", *RECORDED]
+        policies = ["uniform", *RECORDED]
     mind = st.sampled_from(policies)
     by_node = st.fixed_dictionaries(dict.fromkeys(graph, mind))
     arguments["mind"] = draw(st.one_of(mind, by_node))
@@ -190,16 +190,16 @@ def test_threads_do_not_get_into_each_others_way() -> None:
 
 
 def test_two_runs_may_take_turns_on_one_automaton() -> None:
-    from mesa_llm_norms.simulation.ensemble import start_course
+    from mesa_llm_norms.simulation.ensemble import start_run
 
     spec = Spec(graph="complete(n=8)", names="QM", mind=DRIFTING, seed=2)
     alone = [play_run(spec, run, Goal(), 10, keep=True, engine="python").rows for run in (0, 1)]
-    courses = [start_course(spec, spec.initial_state(run), "kernel") for run in (0, 1)]
+    game_runs = [start_run(spec, spec.initial_state(run), "kernel") for run in (0, 1)]
     rows: list[list[Any]] = [[], []]
     for _ in range(10):
-        for course, found in zip(courses, rows, strict=True):
-            course.play(1)
-            found += course.rows
+        for game_run, found in zip(game_runs, rows, strict=True):
+            game_run.play(1)
+            found += game_run.rows
     assert rows == alone
 
 
@@ -263,7 +263,7 @@ def test_ones_own_agents_can_sit_on_every_node() -> None:
     class OwnGame(NamingGame):
         player_type = Own
 
-    game = OwnGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+    game = OwnGame(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
     assert all(type(agent) is Own for agent in game.agents)
     assert can_run(game)
 
@@ -292,7 +292,7 @@ class TestWhatItRefuses:
         assert reason == "chances.Waiting.decide"
 
     def test_one_such_mind_among_many_is_enough(self) -> None:
-        game = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+        game = NamingGame(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
         assert can_run(game)
         game.agent_on(4).mind = ScriptedMind("QM")
         assert self.refused(game) == "mesa_llm_norms.minds.policies.ScriptedMind.decide"
@@ -307,13 +307,13 @@ class TestWhatItRefuses:
             "memory": property(lambda self: self._memory[-1:]),
         }
         setattr(Forgetful, method, overridden[method])
-        game = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+        game = NamingGame(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
         game.agent_on(2).remove()
         Forgetful(game, cast(Any, game.network)[2], UniformMind())
         assert self.refused(game).endswith(f"Forgetful.{method}")
 
     def test_a_single_agent_that_remembers_differently(self) -> None:
-        game = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+        game = NamingGame(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
         agent = game.agent_on(0)
         usual, heard = agent.remember, list[str]()
 
@@ -342,7 +342,7 @@ class TestWhatItRefuses:
             pass
 
         for rule in (Clockwork(), Node()):
-            game = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", pairing=rule, rng=1)
+            game = NamingGame(graph="ring(n=6)", names="QM", mind="uniform", pairing=rule, rng=1)
             assert self.refused(game).endswith(f"{type(rule).__qualname__}.pairs")
 
     def test_an_ensemble_says_so_too_and_auto_plays_on_in_python(self) -> None:
@@ -356,10 +356,10 @@ class TestWhatItRefuses:
     @pytest.mark.parametrize("engine", ["numba", "", None, True])
     def test_an_engine_that_is_none(self, engine: Any) -> None:
         with pytest.raises(SpecError) as caught:
-            NamingGame(names="QM", mind="unbiased").run(engine=engine)
+            NamingGame(names="QM", mind="uniform").run(engine=engine)
         assert caught.value.argument == "engine"
         with pytest.raises(SpecError):
-            run_ensemble(names="QM", mind="unbiased", runs=1, engine=engine)
+            run_ensemble(names="QM", mind="uniform", runs=1, engine=engine)
 
 
 class TestAutomaton:
@@ -376,7 +376,7 @@ class TestAutomaton:
         place = st.integers(0, len(pool) - 1)
         for own, partner in data.draw(st.lists(st.tuples(place, place), max_size=12)):
             automaton.learn(state)
-            assert automaton.steps[state].tolist() == steps_of(mind, memory, game)[:-1]
+            assert automaton.steps[state].tolist() == choice_weights(mind, memory, game)[:-1]
             automaton.connect(state, own, partner)
             memory = remember(memory, pool[own], pool[partner], length)
             state = automaton.state(0, memory, pool[own])
@@ -389,7 +389,7 @@ class TestAutomaton:
         from mesa_llm_norms.simulation import kernel
         from mesa_llm_norms.simulation import kernel as automaton
 
-        spec = Spec(graph="complete(n=10)", names="QMXYFJPRCDAB", mind="unbiased", seed=4)
+        spec = Spec(graph="complete(n=10)", names="QMXYFJPRCDAB", mind="uniform", seed=4)
         expected = play_run(spec, 0, Goal(), 40, keep=True, engine="python").rows
         monkeypatch.setattr(automaton, "BUDGET", 30_000)
         monkeypatch.setattr(kernel, "_kept", type(kernel._kept)())
@@ -420,14 +420,14 @@ class TestAutomaton:
         for state in states:
             automaton.learn(state)
         known = automaton.steps[states].tolist()
-        automaton.recast([second, automaton.roster[1]])
+        automaton.recast([second, automaton.minds[1]])
         assert automaton.steps[states].tolist() == [[-1], known[1]]
 
 
 @settings(max_examples=30)
 @given(graphs(max_nodes=6), st.integers(0, 9))
 def test_names_held_at_the_end_are_those_last_played(graph: nx.Graph[Any], rounds: int) -> None:
-    spec = Spec(graph=graph, names="QMX", mind="unbiased", incumbent="X", seed=1)
+    spec = Spec(graph=graph, names="QMX", mind="uniform", incumbent="X", seed=1)
     for engine in ("python", "kernel"):
         played = play_run(spec, 0, Goal(), rounds, keep=True, engine=engine)
         held: dict[Hashable, int] = dict.fromkeys(graph, -1)
@@ -448,7 +448,7 @@ def test_importing_the_package_does_not_import_numba_and_small_runs_do_without()
 
 
 def test_a_memory_of_a_mind_is_the_same_object_of_the_package() -> None:
-    game = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+    game = NamingGame(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
     game.run(rounds=3, until=None, engine="kernel")
     for agent in game.agents:
         assert isinstance(agent, NamingAgent)
@@ -472,7 +472,7 @@ def test_a_mind_put_in_during_a_run_is_played_in_python_from_then_on() -> None:
 
     logs = []
     for engine in ("auto", "python"):
-        game = Changing(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+        game = Changing(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
         game.run(rounds=10, until=None, engine=engine)
         logs.append(game.log)
     assert logs[0] == logs[1]

@@ -72,7 +72,7 @@ class PairingConformance:
         assert set(drawn(self.rule(), directed, 500)) == set(directed.edges)
 
     def test_a_game_is_played_by_it(self) -> None:
-        game = NamingGame(graph=UNEVEN, mind="unbiased", pairing=self.rule(), rng=1)
+        game = NamingGame(graph=UNEVEN, mind="uniform", pairing=self.rule(), rng=1)
         game.step()
         assert game.interactions == len(game.rows) > 0
 
@@ -237,7 +237,7 @@ class Drawing(Pairing):
     "pair", [(0, 2), (0, 0), (-1, 0), (0, 3), (0, 99), ("a", "b"), (0,), 5, None, (0.0, 1.0), "01"]
 )
 def test_a_rule_that_draws_no_edge_is_refused_and_nothing_is_played(pair: Any) -> None:
-    game = LoggedGame(graph=nx.path_graph(3), mind="unbiased", pairing=Drawing(pair), rng=1)
+    game = LoggedGame(graph=nx.path_graph(3), mind="uniform", pairing=Drawing(pair), rng=1)
     with pytest.raises(PairingError, match="not an edge"):
         game.step()
     assert game.interactions == 0
@@ -245,7 +245,7 @@ def test_a_rule_that_draws_no_edge_is_refused_and_nothing_is_played(pair: Any) -
 
 
 def test_a_rule_that_draws_nothing_is_refused() -> None:
-    game = NamingGame(graph=nx.path_graph(3), mind="unbiased", pairing=Drawing(), rng=1)
+    game = NamingGame(graph=nx.path_graph(3), mind="uniform", pairing=Drawing(), rng=1)
     with pytest.raises(PairingError, match="no pair"):
         game.step()
 

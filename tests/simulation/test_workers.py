@@ -145,9 +145,7 @@ def test_a_shared_value_is_unpacked_once_in_each_process() -> None:
 def test_parts_that_never_meet_are_warned_of_once_however_many_processes() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        run_ensemble(
-            nx.Graph([(0, 1), (2, 3)]), mind="unbiased", runs=6, rounds=1, workers=2, rng=1
-        )
+        run_ensemble(nx.Graph([(0, 1), (2, 3)]), mind="uniform", runs=6, rounds=1, workers=2, rng=1)
     assert [one.category for one in caught] == [GraphWarning]
 
 

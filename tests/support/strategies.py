@@ -124,7 +124,7 @@ def memories(
 
 
 @st.composite
-def specs(draw: st.DrawFn, *, minds: Sequence[Any] = ("unbiased",)) -> dict[str, Any]:
+def specs(draw: st.DrawFn, *, minds: Sequence[Any] = ("uniform",)) -> dict[str, Any]:
     """Draw arguments of ``NamingGame`` that fit together: small graphs, any pool and pairing.
 
     ``minds`` are those to choose from; they must be able to play any pool.

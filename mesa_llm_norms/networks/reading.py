@@ -1,6 +1,4 @@
-"""Graphs from files: GraphML, GEXF, GML, edge lists, node-link JSON, sparse arrays; by suffix.
-
-The graphs that agents live on: by name, from a file, or your own from networkx or scipy.
+"""Graphs as they are given: by name, in a file, or as an object of networkx or scipy.
 
 ::
 
@@ -8,6 +6,9 @@ The graphs that agents live on: by name, from a file, or your own from networkx 
     read_graph("friendships.graphml", rng)
     read_graph(nx.path_graph(5), rng)
     read_graph(scipy.sparse.csr_array([[0, 1], [1, 0]]), rng)
+
+The suffix of a file says its format: GraphML, GEXF, GML, node-link JSON, an edge list, or a scipy
+sparse array.
 """
 
 from __future__ import annotations
@@ -31,39 +32,103 @@ from mesa_llm_norms.networks.adjacency import Adjacency, Graph, is_sparse, read_
 from mesa_llm_norms.networks.registry import check_size, find_topology, read_topology
 
 MAX_BYTES = 100_000_000
-
-
 MAX_SPARSE_BYTES = 1_000_000_000
-
 
 _HEADERS = {("source", "target"), ("from", "to")}
 
 
-class Format(NamedTuple):
-    """A kind of graph file: what it is called, how it is read, and the call that writes one.
+def read_graph(graph: Any, rng: random.Random) -> Graph:
+    """Return the graph that a ``graph=`` argument stands for.
 
-    ``read`` takes the decoded text, or the bytes of a file that is not text.
+    ``check_graph`` says whether the game can be played on it.
+
+    Parameters
+    ----------
+    graph : networkx.Graph, scipy sparse array, str or pathlib.Path
+        A networkx graph is returned as it is, not copied. In a sparse array or matrix the value in
+        row u and column v is the weight of u -> v; it is undirected if symmetric. A path is a file.
+        A string is a file if it has a suffix of ``FORMATS``, else a topology if it starts with the
+        name of one (``"ring"``, ``"ring(n=12, k=4)"``), else a file if one is there.
+    rng : random.Random
+        Where random topologies get their draws: the same state gives the same graph.
+
+    Returns
+    -------
+    networkx.Graph or scipy.sparse.csr_array
+        The graph; sparse arrays as ``read_adjacency`` returns them.
+
+    Raises
+    ------
+    TopologyError
+        If the argument stands for no graph.
+    FileFormatError
+        If a file cannot be read.
+    GraphError
+        If a sparse array is not an adjacency.
     """
+    if isinstance(graph, nx.Graph):
+        return graph
+    if is_sparse(graph):
+        return read_adjacency(graph)
+    if names_file(graph):
+        return read_file(Path(graph))
+    if isinstance(graph, str):
+        return read_topology(graph, rng)
+    raise TopologyError(
+        "graph",
+        graph,
+        f"a {type(graph).__name__} is not a graph",
+        'Give a networkx graph, a scipy sparse array, a topology such as "ring(n=24)", or the path '
+        "of a graph file.",
+    )
 
-    name: str
-    read: Callable[[Any], Graph]
-    write: str
-    is_text: bool = True
+
+def names_file(graph: Any) -> bool:
+    """Return whether a ``graph=`` argument means a file, by the rule of ``read_graph``."""
+    if isinstance(graph, Path):
+        return True
+    if not isinstance(graph, str):
+        return False
+    if Path(graph).suffix.lower() in FORMATS:
+        return True
+    try:
+        return find_topology(graph) is None and bool(graph) and Path(graph).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_random(graph: Any) -> bool:
+    """Return whether a ``graph=`` argument means another graph each time it is read."""
+    if not isinstance(graph, str) or names_file(graph):
+        return False
+    kind = find_topology(graph)
+    return kind is not None and kind.takes_rng
 
 
 def read_file(path: Path) -> Graph:
-    """Return the graph in a file, whose suffix says the format (see ``FORMATS``).
+    """Return the graph in a file.
 
-    Node ids are strings, or ints if every one is a whole number (JSON says which itself); GML nodes
-    go by label where they have one. ``weight`` of an edge becomes a number if it reads as one.
-    GraphML, GEXF, GML and JSON may be directed; an edge list is not. Parallel edges are kept, in a
-    multigraph, for ``check_graph`` to refuse. An ``.npz`` file holds a scipy sparse array, read as
-    ``read_graph`` reads one.
+    GraphML, GEXF, GML and JSON may be directed; an edge list is not. GML nodes are identified by
+    label where they have one. Parallel edges are kept, in a multigraph, for ``check_graph`` to
+    refuse. Nothing in an ``.npz`` file is unpickled.
 
-    Raises ``FileFormatError`` for a file that is missing, empty, larger than ``MAX_BYTES``, not
-    text (UTF-8, or UTF-16 with a byte order mark), or not of its format, and for XML that declares
-    a document type or entities, which can grow without bound. An ``.npz`` file may have, packed and
-    unpacked, ``MAX_SPARSE_BYTES``; nothing in it is ever unpickled.
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, with a suffix of ``FORMATS``. It is UTF-8, or UTF-16 with a byte order mark, and
+        at most 100 MB; an ``.npz`` file at most 1 GB, packed and unpacked.
+
+    Returns
+    -------
+    networkx.Graph or scipy.sparse.csr_array
+        Node ids are strings, or ints if all of them are whole numbers (JSON states the type
+        itself). The ``weight`` of an edge is a number where it reads as one.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, too large, not text or not of its format, or is XML that
+        declares a document type or entities, which can expand without bound.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
@@ -75,26 +140,18 @@ def read_file(path: Path) -> Graph:
     data = _contents(path, MAX_BYTES if kind.is_text else MAX_SPARSE_BYTES)
     contents = _text(path, data) if kind.is_text else data
     try:
-        return _with_numeric_weights(_simple(kind.read(contents)))
+        return _finished(kind.read(contents))
     except Exception as error:  # On bad input networkx and expat raise nearly every kind there is.
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise FileFormatError(
             path,
             f"cannot be read as {kind.name} ({' '.join(reason.split())[:200]})",
-            f"Check that the file is complete and what its suffix says; {kind.write} writes one.",
+            f"Check that the file is complete and has the right suffix; {kind.write} writes one.",
         ) from error
 
 
-def is_file(text: str) -> bool:
-    """Whether ``text`` is the path of something that exists."""
-    try:
-        return bool(text) and Path(text).exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _contents(path: Path, most: int) -> bytes:
-    """Return at most so many bytes; what goes wrong becomes ``FileFormatError``."""
+    """Return the bytes of a regular file, at most ``most``."""
     try:
         regular = path.is_file() or not path.exists()
         data = _first_bytes(path, most + 1) if regular else b""
@@ -135,15 +192,7 @@ def _text(path: Path, data: bytes) -> str:
     return text
 
 
-def _read_graphml(text: str) -> nx.Graph[Any]:
-    return _read_xml(text, nx.read_graphml)
-
-
-def _read_gexf(text: str) -> nx.Graph[Any]:
-    return _read_xml(text, nx.read_gexf)
-
-
-def _read_xml(text: str, read: Callable[[io.BytesIO], nx.Graph[Any]]) -> nx.Graph[Any]:
+def _xml(read: Callable[[io.BytesIO], nx.Graph[Any]], text: str) -> nx.Graph[Any]:
     if re.search(r"<!(DOCTYPE|ENTITY)", text, re.IGNORECASE):
         raise ValueError("it declares a document type or entities, which is refused; remove them")
     # With this declaration in place of its own, the parser reads the very text that was searched.
@@ -161,7 +210,7 @@ def _read_xml(text: str, read: Callable[[io.BytesIO], nx.Graph[Any]]) -> nx.Grap
     return _with_whole_ids(graph)
 
 
-def _read_gml(text: str) -> nx.Graph[Any]:
+def _gml(text: str) -> nx.Graph[Any]:
     try:
         graph = nx.parse_gml(text, label="label")
     except nx.NetworkXError:  # Labels are optional, and need not be unique.
@@ -169,7 +218,7 @@ def _read_gml(text: str) -> nx.Graph[Any]:
     return _with_whole_ids(graph)
 
 
-def _read_json(text: str) -> nx.Graph[Any]:
+def _json(text: str) -> nx.Graph[Any]:
     data = json.loads(text)
     keys = [key for key in ("edges", "links") if isinstance(data, dict) and key in data]
     if len(keys) != 1 or not all(isinstance(data.get(key), list) for key in ("nodes", *keys)):
@@ -182,7 +231,7 @@ def _read_json(text: str) -> nx.Graph[Any]:
     return graph
 
 
-def _read_edge_list(text: str) -> nx.Graph[Any]:
+def _edge_list(text: str) -> nx.Graph[Any]:
     """Read lines ``u v`` or ``u v weight``; ``v u`` with the same weight is the same edge again.
 
     A line is split at its commas, else semicolons, else tabs, else spaces. ``#`` starts a comment,
@@ -226,7 +275,7 @@ def _fields(content: str) -> list[str]:
     return [*(field.strip() for field in row), *(weight.groups() if weight else ())]
 
 
-def _read_npz(data: bytes) -> Adjacency:
+def _npz(data: bytes) -> Adjacency:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > MAX_SPARSE_BYTES:
@@ -236,14 +285,6 @@ def _read_npz(data: bytes) -> Adjacency:
     return read_adjacency(matrix)
 
 
-def _simple(graph: Graph) -> Graph:
-    """Return a multigraph without parallel edges as the simple graph it is, others as they are."""
-    if not isinstance(graph, nx.Graph) or not graph.is_multigraph():
-        return graph
-    simple: nx.Graph[Any] = nx.DiGraph(graph) if graph.is_directed() else nx.Graph(graph)
-    return simple if simple.number_of_edges() == graph.number_of_edges() else graph
-
-
 def _with_whole_ids(graph: nx.Graph[Any]) -> nx.Graph[Any]:
     whole = {node: int(node) for node in graph if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", str(node))}
     if len(set(whole.values())) < len(graph):
@@ -251,9 +292,13 @@ def _with_whole_ids(graph: nx.Graph[Any]) -> nx.Graph[Any]:
     return nx.relabel_nodes(graph, whole)
 
 
-def _with_numeric_weights(graph: Graph) -> Graph:
+def _finished(graph: Graph) -> Graph:
+    """Return a graph with numeric weights; a multigraph without parallel edges as a simple one."""
     if not isinstance(graph, nx.Graph):
         return graph
+    if graph.is_multigraph():
+        simple: nx.Graph[Any] = nx.DiGraph(graph) if graph.is_directed() else nx.Graph(graph)
+        graph = simple if simple.number_of_edges() == graph.number_of_edges() else graph
     for _, _, data in graph.edges(data=True):
         if isinstance(data.get("weight"), str):
             try:
@@ -263,87 +308,45 @@ def _with_numeric_weights(graph: Graph) -> Graph:
     return graph
 
 
-_GRAPHML = Format("GraphML", _read_graphml, "nx.write_graphml(graph, path)")
+class Format(NamedTuple):
+    """A kind of graph file.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in messages.
+    read : callable
+        Takes the decoded text, or the bytes of a file that is not text, and returns the graph.
+    write : str
+        The call that writes such a file.
+    is_text : bool, default True
+        Whether the file is text.
+    """
+
+    name: str
+    read: Callable[[Any], Graph]
+    write: str
+    is_text: bool = True
 
 
-_GEXF = Format("GEXF", _read_gexf, "nx.write_gexf(graph, path)")
-
-
-_GML = Format("GML", _read_gml, "nx.write_gml(graph, path)")
-
-
-_JSON = Format(
-    "node-link JSON", _read_json, 'json.dump(nx.node_link_data(graph, edges="edges"), file)'
+_GRAPHML = Format(
+    "GraphML", lambda text: _xml(nx.read_graphml, text), "nx.write_graphml(graph, path)"
 )
-
-
-_EDGES = Format("an edge list", _read_edge_list, 'nx.write_edgelist(graph, path, data=["weight"])')
-
-
-_NPZ = Format(
-    "a scipy sparse array", _read_npz, "scipy.sparse.save_npz(path, array)", is_text=False
-)
-
+_EDGES = Format("an edge list", _edge_list, 'nx.write_edgelist(graph, path, data=["weight"])')
 
 FORMATS: Mapping[str, Format] = {
     ".graphml": _GRAPHML,
     ".xml": _GRAPHML,
-    ".gexf": _GEXF,
-    ".gml": _GML,
-    ".json": _JSON,
+    ".gexf": Format("GEXF", lambda text: _xml(nx.read_gexf, text), "nx.write_gexf(graph, path)"),
+    ".gml": Format("GML", _gml, "nx.write_gml(graph, path)"),
+    ".json": Format(
+        "node-link JSON", _json, 'json.dump(nx.node_link_data(graph, edges="edges"), file)'
+    ),
     ".edgelist": _EDGES,
     ".edges": _EDGES,
     ".txt": _EDGES,
     ".csv": _EDGES,
     ".tsv": _EDGES,
-    ".npz": _NPZ,
+    ".npz": Format("a scipy sparse array", _npz, "scipy.sparse.save_npz(path, array)", False),
 }
-
-
-def read_graph(graph: Any, rng: random.Random) -> Graph:
-    """Return the graph that a ``graph=`` argument stands for.
-
-    A networkx graph is returned as it is, not copied. A scipy sparse array or matrix says whom the
-    nodes 0 to n - 1 may meet, undirected if it is symmetric, and comes back as ``read_adjacency``
-    makes it. A ``Path`` is a file. A string is a file if it has a suffix of ``FORMATS``, else a
-    topology (``"ring"``, ``"ring(n=12, k=4)"``) if it starts with the name of one, else a file if
-    one is there. Random topologies draw from ``rng``, so the same state gives the same graph.
-    Whether the game can be played on it, ``check_graph`` says.
-
-    Raises ``TopologyError`` for anything else, ``FileFormatError`` for a file that cannot be read,
-    ``GraphError`` for a sparse array that is no adjacency.
-    """
-    if isinstance(graph, nx.Graph):
-        return graph
-    if is_sparse(graph):
-        return read_adjacency(graph)
-    if names_file(graph):
-        return read_file(Path(graph))
-    if isinstance(graph, str):
-        return read_topology(graph, rng)
-    raise TopologyError(
-        "graph",
-        graph,
-        f"a {type(graph).__name__} is no graph",
-        'Give a networkx graph, a scipy sparse array, a topology such as "ring(n=24)", or the path '
-        "of a graph file.",
-    )
-
-
-def names_file(graph: Any) -> bool:
-    """Whether a ``graph=`` argument means a file, by the rule of ``read_graph``."""
-    if isinstance(graph, Path):
-        return True
-    if not isinstance(graph, str):
-        return False
-    return Path(graph).suffix.lower() in FORMATS or (
-        find_topology(graph) is None and is_file(graph)
-    )
-
-
-def is_random(graph: Any) -> bool:
-    """Whether a ``graph=`` argument means another graph whenever it is read."""
-    if not isinstance(graph, str) or names_file(graph):
-        return False
-    kind = find_topology(graph)
-    return kind is not None and kind.takes_rng
+"""The format of a graph file, by its suffix."""

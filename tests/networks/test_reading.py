@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from strategies import bad_graph_files, graph_files, graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
-from mesa_llm_norms.networks import graph_files as files
+from mesa_llm_norms.networks import reading as files
 from mesa_llm_norms.networks.adjacency import graph_size
-from mesa_llm_norms.networks.graph_files import FORMATS, read_file
+from mesa_llm_norms.networks.reading import FORMATS, read_file
 from mesa_llm_norms.networks.validation import check_graph
 
 DIRECTED = [".graphml", ".xml", ".gexf", ".gml", ".json"]
