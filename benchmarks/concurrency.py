@@ -38,11 +38,10 @@ from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.llm.client import LLMClient
-from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
-from mesa_llm_norms.simulation.ensemble import start_course
+from mesa_llm_norms.simulation.ensemble import start_run
 from mesa_llm_norms.simulation.pipeline import plan_rounds
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -99,13 +98,13 @@ def play(spec: Spec, rounds: int, at_once: int) -> tuple[int, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         calls = LLMSettings(folder=Path(folder) / "run", max_concurrency=at_once)
         client = LLMClient(calls) if spec.live else None
-        course = start_course(spec, spec.initial_state(), "python", client)
+        game_run = start_run(spec, spec.initial_state(), "python", client)
         cpu, start = time.process_time(), time.perf_counter()
-        course.play(rounds, keep=False)
+        game_run.play(rounds, keep=False)
         taken, used = time.perf_counter() - start, time.process_time() - cpu
         if client is not None:
             client.close()
-    return course.interactions, taken, used
+    return game_run.interactions, taken, used
 
 
 def bare(calls: int, at_once: int) -> float:

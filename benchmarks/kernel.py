@@ -37,7 +37,7 @@ import numpy as np
 
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.simulation.kernel import Kernel
-from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 SIZES = (24, 1_000, 100_000, 1_000_000)
@@ -49,17 +49,16 @@ SOURCE = Path(__file__).with_name("loop.c")
 def ready(agents: int) -> InitialState:
     """Return the population that is played."""
     graph = f"random_regular(n={agents}, d={DEGREE})"
-    return Spec(graph=graph, names="QM", mind="unbiased", seed=1).initial_state()
+    return Spec(graph=graph, names="QM", mind="uniform", seed=1).initial_state()
 
 
 def of_kernel(initial: InitialState, rounds: int) -> tuple[float, Any]:
     """Play ``rounds`` rounds; return interactions per second, and the counts of the rounds."""
-    course = Course(Kernel.of_initial_state(initial), ())
-    course.aim(Goal("converged"))
+    game_run = Run(Kernel.of_initial_state(initial), ())
     start = time.perf_counter()
-    tally = course.play(rounds, keep=False)
+    tally = game_run.play_to(Goal("converged"), rounds)
     taken = time.perf_counter() - start
-    return course.engine.interactions / taken, tally.counts
+    return game_run.engine.interactions / taken, tally.counts
 
 
 def compiled(folder: Path) -> Any:

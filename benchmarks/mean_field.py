@@ -33,7 +33,7 @@ from mesa_llm_norms.mean_field.critical import critical_share
 from mesa_llm_norms.mean_field.dynamics import mean_field
 from mesa_llm_norms.mean_field.equilibria import fixed_points
 from mesa_llm_norms.simulation.kernel import Kernel
-from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import Spec
 
 AGENTS, DEGREE, ROUNDS = 10_000, 100, 30
@@ -70,9 +70,8 @@ def first_seconds(case: str) -> float:
 
 def simulate(spec: Spec, run: int) -> Callable[[], Any]:
     """Return what plays a run that is made ready."""
-    course = Course(Kernel.of_initial_state(spec.initial_state(run)), ())
-    course.aim(Goal(None))
-    return lambda: course.play(ROUNDS, keep=False)
+    game_run = Run(Kernel.of_initial_state(spec.initial_state(run)), ())
+    return lambda: game_run.play_to(Goal(None), ROUNDS)
 
 
 def measure(case: str, spec: Spec, repeats: int) -> dict[str, Any]:

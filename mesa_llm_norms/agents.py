@@ -167,9 +167,13 @@ class AgentsKernel:
         """The number of the round to be played next, or gone on with."""
         return self.engine.next_round
 
-    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:
-        """Let the engine look ahead in what it plays itself."""
-        return self.engine.looking_ahead(rounds)
+    def speculating(self, rounds: int) -> AbstractContextManager[None]:
+        """Let the engine speculate in what it plays itself."""
+        return self.engine.speculating(rounds)
+
+    def release(self, indices: Iterable[int]) -> None:
+        """Give agents the mind they have when committed to no name."""
+        self.engine.release(indices)
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
@@ -181,9 +185,9 @@ class AgentsKernel:
         if cut or not _can_play_agents(agents, engine.pairing):
             engine.play(rounds, recent, stop, tally, rows)
             return
-        roster = {id(agent.mind): agent.mind for agent in agents}
-        seats = {key: seat for seat, key in enumerate(roster)}
-        automaton = automaton_for(engine.game, tuple(roster.values()))
+        minds = {id(agent.mind): agent.mind for agent in agents}
+        seats = {key: seat for seat, key in enumerate(minds)}
+        automaton = automaton_for(engine.game, tuple(minds.values()))
         states = np.array(
             [automaton.state(seats[id(agent.mind)], agent.memory, agent.name) for agent in agents],
             np.uint32,

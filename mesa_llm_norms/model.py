@@ -23,7 +23,7 @@ from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import check_engine, invalidate_caches, refusal, worthwhile
 from mesa_llm_norms.simulation.pairing import Pairing
-from mesa_llm_norms.simulation.run import Course
+from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
@@ -108,7 +108,7 @@ class NamingGame(NetworkModel[NamingAgent]):
             content = {"spec": save(self.spec), "run": run} if kept else {}
             self.client = LLMClient(llm, content)
             try:
-                initial = initial._replace(minds=self.client.attend(initial.minds))
+                initial = initial._replace(minds=self.client.attach(initial.minds))
             except MindError:
                 self.client.close()
                 raise
@@ -119,7 +119,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         self._engine = Engine(
             initial.game, *self.read_seats(), initial.pairing, initial.stream, self.client
         )
-        self._course = Course(self._engine, self.spec.committed_names)
+        self._run = Run(self._engine, self.spec.committed_names, Goal("converged"))
         self.datacollector = mesa.DataCollector(
             model_reporters={
                 "interactions": "interactions",
@@ -141,7 +141,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
         Raises ``JournalError`` where there is no journal, or one that is damaged or in use.
         """
-        from mesa_llm_norms.llm.journal.journal import Journal
+        from mesa_llm_norms.llm.journal import Journal
         from mesa_llm_norms.simulation.serialization import restore
 
         path = Path(folder) / JOURNAL
@@ -163,7 +163,9 @@ class NamingGame(NetworkModel[NamingAgent]):
 
         A round is N interactions, or one matching. It ends early where ``run`` reaches its goal.
         """
-        self._current().play(1)
+        game_run = self._current()
+        game_run.play()
+        self.running = not game_run.reached
         self.datacollector.collect(self)
 
     def run(
@@ -188,23 +190,22 @@ class NamingGame(NetworkModel[NamingAgent]):
         check_engine(engine)
         if engine == "kernel" and not (verdict := can_run(self)):
             raise refusal(verdict)
-        course, start = self._current(), self.interactions
+        game_run, start = self._current(), self.interactions
         self._engine.invalidate_caches()
         invalidate_caches()
-        course.aim(Goal(until, window, threshold))
+
+        def step() -> None:
+            soon = self.interactions - start + len(self._engine.neighbors)
+            if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
+                game_run.engine = AgentsKernel(self._engine)
+            self.step()
+
         try:
-            with self._engine.looking_ahead(most):
-                for _ in range(most):
-                    soon = self.interactions - start + len(course.engine.neighbors)
-                    if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
-                        course.engine = AgentsKernel(self._engine)
-                    self.step()
-                    if course.reached:
-                        break
-            return course.outcome
+            for _ in game_run.each_round(Goal(until, window, threshold), most, step=step):
+                pass
+            return game_run.outcome
         finally:
-            course.engine = self._engine
-            course.aim(Goal(None, window, threshold))
+            game_run.engine = self._engine
 
     def play(self, interactions: int | None = None) -> Generator[Interaction, None, None]:
         """Play so many interactions, or on and on: yield each as it is committed.
@@ -228,10 +229,11 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     def _play_on(self, most: int | None) -> Generator[Interaction, None, None]:
         played = 0
-        with self._engine.looking_ahead(MOST), suppress(InterruptionError):
+        with self._engine.speculating(MOST), suppress(InterruptionError):
             while played != most:
-                course = self._current()
-                for row in course.follow(self._engine.round()):
+                game_run = self._current()
+                for row in game_run.follow(self._engine.round()):
+                    self.running = not game_run.reached
                     yield row
                     played += 1
                     if played == most or not self.seats_known:
@@ -240,7 +242,7 @@ class NamingGame(NetworkModel[NamingAgent]):
     @property
     def interactions(self) -> int:
         """How many interactions have been played; void ones were not."""
-        return self._course.interactions
+        return self._run.interactions
 
     @property
     def between_rounds(self) -> bool:
@@ -265,12 +267,12 @@ class NamingGame(NetworkModel[NamingAgent]):
     @property
     def rows(self) -> list[Interaction]:
         """The interactions of the last round played, or begun where a mind failed in it."""
-        return self._course.rows
+        return self._run.rows
 
     @property
     def round(self) -> Round | None:
         """The last population round in numbers, None before the first."""
-        return self._course.last_round
+        return self._run.last_round
 
     @property
     def converged(self) -> bool:
@@ -282,12 +284,12 @@ class NamingGame(NetworkModel[NamingAgent]):
         """How the run stands now."""
         return self._current().outcome
 
-    def _current(self) -> Course:
-        """The course, its seats read anew if the graph or the agents changed."""
+    def _current(self) -> Run:
+        """The run, with agents and neighbors read again if the graph or the agents changed."""
         if not self.seats_known:
-            self._engine.seat(*self.read_seats())
-            self._course.resize()
-        return self._course
+            self._engine.set_players(*self.read_seats())
+            self._run.resize()
+        return self._run
 
 
 def _of_round(number: str, model: NamingGame) -> float:

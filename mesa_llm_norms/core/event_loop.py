@@ -1,11 +1,8 @@
-"""The event loop on which minds are awaited: one for the process, in a thread of its own.
+"""The event loop on which minds are awaited: one per process, in a thread of its own.
 
-Callers stay plain Python, inside Jupyter and web pages too, where a loop of theirs may be running.
-
-What a task does for whoever waits for an interaction: which calls it has under way for that.
-
-A task and all it starts share one errand, so that somebody who wants no more can tell calls that
-are being made, and may be paid for, from mere waiting.
+Callers stay plain Python, also in Jupyter and web pages, where a loop of their own may be running.
+A ``CancelScope`` tells a task that is making a paid call from one that merely waits, so that work
+nobody wants any more can be ended without losing a reply.
 """
 
 from __future__ import annotations
@@ -16,27 +13,53 @@ import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+POLL_INTERVAL = 0.2
+"""Seconds between looks at pending interrupts while waiting.
 
-AWAKE = 0.2
-"""Seconds after which an interrupt has its effect at the latest.
-
-A signal that the system gave to another thread does not wake the one in which it takes effect.
+A signal that the system delivers to another thread does not wake the one in which it takes effect.
 """
+
+GRACE_PERIOD = 5.0
+"""Seconds that calls under way are given to finish once no more are wanted."""
+
+
+class CancelScope:
+    """Counts the calls being made for one piece of work, and refuses more once cancelled."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.cancelled = False
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Make a call in the block.
+
+        Raises
+        ------
+        asyncio.CancelledError
+            Instead of running the block, if the scope is cancelled.
+        """
+        if self.cancelled:
+            raise asyncio.CancelledError
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
 
 
 def start(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Begin a coroutine on the loop; what is returned may be waited for or cancelled."""
+    """Start a coroutine on the loop; the future may be waited for or cancelled from any thread."""
     return asyncio.run_coroutine_threadsafe(work, loop())
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine run on the loop; an interrupt cancels it."""
+    """Run a coroutine on the loop and return its result; an interrupt cancels it."""
     future = start(work)
     try:
         return result_of(future)
@@ -46,18 +69,18 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 def result_of(future: Future[T]) -> T:
-    """Return the result of what was begun, waking up now and then to be interrupted."""
+    """Wait for the result of something started, waking up now and then for interrupts."""
     while True:
         try:
-            return future.result(timeout=AWAKE)
+            return future.result(timeout=POLL_INTERVAL)
         except TimeoutError:
             if future.done():
                 return future.result()
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """Return the loop, which runs for as long as the process."""
-    with _making:  # threads that ask for it first at the same time are to get the same
+    """Return the loop, which runs as long as the process."""
+    with _making:  # threads that ask for the first time at once must get the same loop
         return _loop()
 
 
@@ -71,47 +94,12 @@ def _loop() -> asyncio.AbstractEventLoop:
 _making = threading.Lock()
 
 
-def _start_anew() -> None:
-    """In a forked process, which has the loop but not the thread that ran it."""
+def _forget_loop() -> None:
+    """Drop the loop in a forked process, which has inherited it but not the thread that runs it."""
     global _making
     _making = threading.Lock()
     _loop.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
-
-
-GRACE = 5.0
-"""Seconds that calls under way are given to end when no more are wanted."""
-
-
-class Errand:
-    """``calls`` are being made; once it is ``over`` none may begin."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.over = False
-
-
-_current: ContextVar[Errand | None] = ContextVar("errand", default=None)
-
-
-def set_out() -> Errand:
-    """Begin an errand: that of this task from now on, and of all it starts."""
-    errand = Errand()
-    _current.set(errand)
-    return errand
-
-
-@contextmanager
-def calling() -> Iterator[None]:
-    """Make a call in the block; where the errand is over, the task is cancelled instead."""
-    errand = _current.get() or Errand()
-    if errand.over:
-        raise asyncio.CancelledError
-    errand.calls += 1
-    try:
-        yield
-    finally:
-        errand.calls -= 1
+    os.register_at_fork(after_in_child=_forget_loop)

@@ -161,7 +161,7 @@ MAX_ROUNDS = 1_000
 
 
 class Goal(NamedTuple):
-    """When a run stops: ``until`` is ``converged``, ``flipped`` or None; see ``Course.reached``."""
+    """When a run stops: ``until`` is ``converged``, ``flipped`` or None; see ``Run.reached``."""
 
     until: str | None = None
     window: float = WINDOW

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mesa_llm_norms.core.event_loop import CancelScope
 from mesa_llm_norms.core.game import Game, Memory
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 
@@ -14,8 +15,22 @@ from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 class Situation(NamedTuple):
     """All a mind may see when it chooses.
 
-    ``draw`` is this decision's own 32-bit random number. ``stream``, ``interaction`` and ``seat``
-    (0 for the node drawn first) key any further draw, such as the order in which names are shown.
+    Parameters
+    ----------
+    game : Game
+        The rules: pool, payoffs, length of the memory.
+    memory : Memory
+        The agent's own last interactions, oldest first.
+    draw : int
+        This decision's own random number, from 0 to 2**32 - 1.
+    stream : RandomStream
+        Source of any further draw, such as the order in which names are shown.
+    interaction : int
+        Number of the interaction in its run, from 0; keys further draws.
+    seat : int
+        0 for the agent drawn first, 1 for its partner; keys further draws.
+    scope : CancelScope or None, default None
+        Says whether the decision is still wanted; minds that make calls make them within it.
     """
 
     game: Game
@@ -24,6 +39,7 @@ class Situation(NamedTuple):
     stream: RandomStream
     interaction: int
     seat: int
+    scope: CancelScope | None = None
 
 
 class Decision(NamedTuple):

@@ -1,15 +1,15 @@
 """Playing interactions: plan the pair, let both minds decide, and only then commit.
 
-The engine knows neither Mesa nor files. Whoever plays is a ``Player``; what comes out is one
-``Interaction`` row after the other. Minds that are policies are played through their distribution;
-any other mind is awaited, in as many interactions at once as do not depend on each other.
+The engine knows neither Mesa nor files. It plays ``Player`` objects and yields one ``Interaction``
+row after the other. Minds that are policies are played through their distribution; any other mind
+is awaited, in as many interactions at once as do not depend on each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Protocol
@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.event_loop import wait_for
+from mesa_llm_norms.core.event_loop import CancelScope, wait_for
 from mesa_llm_norms.core.game import Game, Interaction, Memory
 from mesa_llm_norms.core.metrics import Tally, count
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
@@ -26,21 +26,19 @@ from mesa_llm_norms.errors import DecisionError, MindError, SkippedError
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
-from mesa_llm_norms.simulation.pipeline import Lookahead, Names, Planned, plan_rounds
+from mesa_llm_norms.simulation.pipeline import Names, Pipeline, Planned, plan_rounds
 
-ROUNDING = 1e-6
-"""How far the chances of a policy may be from summing to one."""
-
+TOLERANCE = 1e-6
+"""How far the probabilities of a policy may be from summing to one."""
 
 MAX_SKIPPED = 20
-"""So many void interactions in a row end a run: nothing is going to come of the next either."""
-
+"""Skipped interactions in a row that end a run: the next is not going to be any better."""
 
 _MAX_CACHED = 500_000
 
 
 class Player(Protocol):
-    """Anyone who can sit at the game: a mind, a memory, and a way to add to it."""
+    """An agent as the engine sees it: a mind, a memory, and a way to add to it."""
 
     mind: Mind
 
@@ -54,33 +52,60 @@ class Player(Protocol):
 
     @property
     def foreseeable(self) -> bool:
-        """Whether ``memory.remember`` alone says what the memory becomes."""
+        """Whether ``game.remember`` alone determines what the memory becomes."""
 
     def remember(self, own: str, partner: str) -> None:
         """Add one interaction to the memory."""
 
+    def release(self) -> None:
+        """Give the player the mind it has when it is committed to no name."""
+
 
 class Log(Protocol):
-    """Who is told of every interaction before anyone remembers it."""
+    """Records every interaction before anyone remembers it."""
 
     def played(self, row: Interaction) -> None:
-        """Take down an interaction."""
+        """Record an interaction."""
 
-    def void(
+    def skipped(
         self, run: int, number: int, round_: int, nodes: tuple[Hashable, Hashable], reason: str
     ) -> None:
-        """Take down that an interaction is void, and why."""
+        """Record that an interaction is skipped, and why."""
 
     def flush(self) -> None:
-        """See to it that all of this is kept: no more comes for a while."""
+        """Make sure that all of this is kept: nothing more comes for a while."""
 
 
 class Engine:
-    """Plays a game among ``players``, who sit on ``neighbors.nodes`` in this order.
+    """Plays a game in plain Python; any mind, any pairing rule, any player.
 
-    ``interactions`` and ``rounds`` count those begun so far; ``skipped`` of them came to
-    nothing. ``discarded`` were begun ahead of their turn, beyond the end of what was played, and
-    are in no result.
+    Parameters
+    ----------
+    game
+        The rules.
+    neighbors
+        Who may meet whom.
+    players
+        Who sits on each of ``neighbors.nodes``.
+    pairing
+        The rule that draws pairs.
+    stream
+        All random draws of the run.
+    log
+        Records what is played; None for no record.
+
+    Attributes
+    ----------
+    interactions, rounds
+        How many have been started.
+    skipped
+        How many interactions had no outcome because a mind gave no name.
+    discarded
+        How many were decided speculatively, beyond the end of what was played, and are in no
+        result.
+    cut
+        A round that was cut by an error, or is being played: its number and that of its first
+        interaction. None between rounds.
     """
 
     def __init__(
@@ -98,22 +123,27 @@ class Engine:
         self.log = log
         self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
-        self._voids = 0
-        self._ahead: Lookahead | None = None
-        self._horizon: int | None = None
         self.cut: tuple[int, int] | None = None
-        """A round that was cut by an error, or is being played, and its first interaction."""
-        self._left: list[tuple[Mind, Memory]] = []
+        self._skipped_in_a_row = 0
+        self._pipeline: Pipeline | None = None
+        self._assumed: list[tuple[Mind, Memory]] = []
+        """The mind and memory of every player that the pipeline works from."""
+        self._horizon: int | None = None
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
         self._tables: dict[int, tuple[Mind, dict[Memory, list[int]]]] = {}
-        self.seat(neighbors, players)
+        self.set_players(neighbors, players)
 
-    def seat(self, neighbors: Neighbors, players: Sequence[Player]) -> None:
-        """Go on with these players on these neighbors; a round that was cut is then over."""
-        self._look_no_more()
+    def set_players(self, neighbors: Neighbors, players: Sequence[Player]) -> None:
+        """Continue with these players on these neighbors; a round that was cut is then over."""
+        self._drop_pipeline()
         self.cut = None
         self.neighbors = neighbors
         self.players = tuple(players)
+
+    def release(self, indices: Iterable[int]) -> None:
+        """Give the players at these indices the mind they have when committed to no name."""
+        for index in indices:
+            self.players[index].release()
 
     def invalidate_caches(self) -> None:
         """Forget how minds chose: they may have been changed in place."""
@@ -121,38 +151,43 @@ class Engine:
 
     @property
     def names_held(self) -> NDArray[np.int16]:
-        """For each node the place in the pool of the name played last, -1 for none."""
-        places: dict[str | None, int] = {name: at for at, name in enumerate(self.game.pool)}
-        return np.array([places.get(player.name, -1) for player in self.players], np.int16)
+        """For each node the index in the pool of the name played last, -1 for none."""
+        indices: dict[str | None, int] = {name: at for at, name in enumerate(self.game.pool)}
+        return np.array([indices.get(player.name, -1) for player in self.players], np.int16)
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round that is played or resumed next."""
+        return self.rounds if self.cut is None else self.cut[0]
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
     ) -> None:
         """Play population rounds until ``recent`` reaches ``stop``; at least one interaction.
 
-        What is played is counted in ``recent`` and ``tally`` and added to ``rows``, if that is
-        wanted, as it happens, so that it is there if a mind fails.
+        Everything is counted in ``recent`` and ``tally`` and added to ``rows``, unless that is
+        None, as it happens, so that it is there if a mind fails.
         """
-        places = {name: place for place, name in enumerate(self.game.pool)}
-        with self.looking_ahead(rounds):
+        indices = {name: index for index, name in enumerate(self.game.pool)}
+        with self.speculating(rounds):
             for _ in range(rounds):
                 line = tally.begin_round()
                 for row in self.round():
-                    name_a, name_b = places[row.name_a], places[row.name_b]
+                    name_a, name_b = indices[row.name_a], indices[row.name_b]
                     if rows is not None:
                         rows.append(row)
                     recent.add(name_a, name_b)
                     count(line, name_a, name_b)
                     if recent.reaches(stop):
-                        self._look_no_more()
+                        self._drop_pipeline()
                         self.cut = None
                         return
 
     @contextmanager
-    def looking_ahead(self, rounds: int) -> Iterator[None]:
-        """Within the block, interactions of so many rounds may be begun before their turn.
+    def speculating(self, rounds: int) -> Iterator[None]:
+        """Within the block, interactions of so many rounds may be decided before their turn.
 
-        Agents and edges may be changed meanwhile, between rounds: what was begun is then discarded.
+        Agents and edges may be changed meanwhile, between rounds: what was decided is discarded.
         """
         if self._horizon is not None:
             yield
@@ -162,36 +197,33 @@ class Engine:
             yield
         finally:
             self._horizon = None
-            self._look_no_more()
+            self._drop_pipeline()
             if self.log is not None:
                 self.log.flush()
 
     def round(self) -> Iterator[Interaction]:
         """Play the next population round, yielding each interaction once committed.
 
-        One that stopped at its goal stays shorter, and the next follows on from it. One that was
-        cut by an error or an interrupt is gone on with.
+        A round that stopped at its goal stays shorter, and the next follows on from it. One that
+        was cut by an error or an interrupt is resumed.
         """
         if self.cut is None:
             self.cut = self.rounds, self.interactions
             self.rounds += 1
         number, first = self.cut
-        ahead = self._may_look_ahead()
-        yield from self._round_ahead(number, first) if ahead else self._round_in_turn(number, first)
+        play = self._concurrently if self._may_speculate() else self._in_turn
+        yield from play(number, first)
         self.cut = None
-
-    @property
-    def next_round(self) -> int:
-        """The number of the round to be played next, or gone on with."""
-        return self.rounds if self.cut is None else self.cut[0]
 
     def interrupt(self) -> None:
         """Have whoever waits for minds, in another thread, get ``InterruptionError`` instead."""
-        ahead = self._ahead
-        if ahead is not None:
-            ahead.interrupt()
+        pipeline = self._pipeline
+        if pipeline is not None:
+            pipeline.interrupt()
 
-    def _round_in_turn(self, number: int, first: int) -> Iterator[Interaction]:
+    # Rounds
+
+    def _in_turn(self, number: int, first: int) -> Iterator[Interaction]:
         plan = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, 1)
         for planned in islice(plan, self.interactions - first, None):
             row = self._play(planned)
@@ -200,57 +232,70 @@ class Engine:
             if row is not None:
                 yield row
 
-    def _round_ahead(self, number: int, first: int) -> Iterator[Interaction]:
-        if self._ahead is not None and self._left != self._seen():
-            self._look_no_more()
-        if self._ahead is None:
-            self._ahead = self._look_ahead(number, first)
+    def _concurrently(self, number: int, first: int) -> Iterator[Interaction]:
+        if self._changed(range(len(self.players))):
+            self._drop_pipeline()
         while True:
+            if self._pipeline is None:
+                self._pipeline = self._start_pipeline(number, first)
             try:
-                planned, names, void = self._ahead.next()
-                row = self._commit(planned, names, void)
+                decided = self._pipeline.next()
+                pair = (decided.planned.a, decided.planned.b)
+                if self._changed(pair):
+                    self.discarded += 1
+                    self._drop_pipeline()
+                    continue
+                row = self._commit(decided.planned, decided.names, decided.skipped)
             except BaseException:
-                self._look_no_more()
+                self._drop_pipeline()
                 raise
-            for node in (planned.a, planned.b):
-                self._left[node] = (self.players[node].mind, self.players[node].memory)
-            if planned.last:
+            for node in pair:
+                self._assumed[node] = (self._assumed[node][0], decided.memories[node])
+            if decided.planned.last:
                 self.cut = None
             if row is not None:
                 yield row
-            if planned.last:
+            if decided.planned.last:
                 return
 
-    def _may_look_ahead(self) -> bool:
-        """Whether somebody has to be waited for, and what all will remember is foreseeable."""
+    def _may_speculate(self) -> bool:
+        """Whether a mind has to be waited for, and all memories are foreseeable."""
         minds = {id(player.mind): player.mind for player in self.players}.values()
         return not all(is_plain_policy(mind) for mind in minds) and all(
             player.foreseeable for player in self.players
         )
 
-    def _look_ahead(self, number: int, first: int) -> Lookahead:
-        self._left = self._seen()
-        minds = [mind for mind, _ in self._left]
+    def _start_pipeline(self, number: int, first: int) -> Pipeline:
+        self._assumed = [(player.mind, player.memory) for player in self.players]
+        minds = [mind for mind, _ in self._assumed]
         rounds = self._horizon - number if self._horizon is not None else 1
         every = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, rounds)
         plan = islice(every, self.interactions - first, None)
 
-        async def ask(planned: Planned, memory_a: Memory, memory_b: Memory) -> Names:
+        async def ask(
+            planned: Planned, memory_a: Memory, memory_b: Memory, scope: CancelScope
+        ) -> Names:
             seats = ((minds[planned.a], memory_a), (minds[planned.b], memory_b))
-            return await self._choices(planned.number, *seats)
+            return await self._choices(planned.number, *seats, scope=scope)
 
-        return Lookahead(ask, plan, [memory for _, memory in self._left], self.game.memory)
+        return Pipeline(ask, plan, [memory for _, memory in self._assumed], self.game.memory)
 
-    def _look_no_more(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            self.discarded += ahead.close()
+    def _drop_pipeline(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            self.discarded += pipeline.close()
 
-    def _seen(self) -> list[tuple[Mind, Memory]]:
-        return [(player.mind, player.memory) for player in self.players]
+    def _changed(self, indices: Iterable[int]) -> bool:
+        """Whether somebody gave one of these players another mind or memory than is assumed."""
+        return self._pipeline is not None and any(
+            self._assumed[index] != (self.players[index].mind, self.players[index].memory)
+            for index in indices
+        )
+
+    # Interactions
 
     def _play(self, planned: Planned) -> Interaction | None:
-        """Play the next interaction; return None where it is void."""
+        """Play the next interaction; return None where it is skipped."""
         first, second = self.players[planned.a], self.players[planned.b]
         drawn = self.stream.interaction(self.interactions)
         name_a = self._choose(first.mind, first.memory, drawn.seat_a)
@@ -265,12 +310,12 @@ class Engine:
         return self._commit(planned, names)
 
     def _commit(
-        self, planned: Planned, names: Names | None, void: SkippedError | None = None
+        self, planned: Planned, names: Names | None, skipped: SkippedError | None = None
     ) -> Interaction | None:
         run, nodes, (number, t, a, b, _) = self.stream.run, self.neighbors.nodes, planned
         if names is None:
-            assert void is not None
-            self._void(planned, void)
+            assert skipped is not None
+            self._skip(planned, skipped)
             return None
         payoff = self.game.payoff(*names)
         row = Interaction(run, t, number, nodes[a], nodes[b], *names, payoff)
@@ -279,27 +324,25 @@ class Engine:
         self.players[a].remember(names.a, names.b)
         self.players[b].remember(names.b, names.a)
         self.interactions = t + 1
-        self._voids = 0
+        self._skipped_in_a_row = 0
         return row
 
-    def _void(self, planned: Planned, reason: SkippedError) -> None:
-        self._voids += 1
-        if self._voids >= MAX_SKIPPED:
-            problem = (
-                f"{MAX_SKIPPED} interactions in a row are void, this one because {reason.problem}"
-            )
-            raise DecisionError(reason.mind, problem) from reason
+    def _skip(self, planned: Planned, reason: SkippedError) -> None:
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= MAX_SKIPPED:
+            raise DecisionError(
+                reason.mind,
+                f"{MAX_SKIPPED} interactions in a row were skipped, this one because "
+                f"{reason.problem}",
+            ) from reason
         if self.log is not None:
             nodes = self.neighbors.nodes[planned.a], self.neighbors.nodes[planned.b]
-            self.log.void(
-                self.stream.run,
-                planned.number,
-                planned.round,
-                nodes,
-                f"{reason.mind}: {reason.problem}",
-            )
+            why = f"{reason.mind}: {reason.problem}"
+            self.log.skipped(self.stream.run, planned.number, planned.round, nodes, why)
         self.interactions = planned.number + 1
         self.skipped += 1
+
+    # Decisions
 
     def _choose(self, mind: Mind, memory: Memory, draw: int) -> str | None:
         """Return the name a policy gives on this draw, or None for a mind that must be asked."""
@@ -309,20 +352,22 @@ class Engine:
                 return None
             known = self._tables[id(mind)] = (mind, {})
         table = known[1]
-        steps = table.get(memory)
-        if steps is None:
+        weights = table.get(memory)
+        if weights is None:
             if len(table) >= _MAX_CACHED:
                 table.clear()
-            steps = table[memory] = steps_of(mind, memory, self.game)
-        return self.game.pool[bisect_right(steps, draw)]
+            weights = table[memory] = choice_weights(mind, memory, self.game)
+        return self.game.pool[bisect_right(weights, draw)]
 
-    async def _choices(self, number: int, *seats: tuple[Mind, Memory]) -> Names:
-        """Return what both choose, once both have: of a failure, the other's reply is not lost."""
+    async def _choices(
+        self, number: int, *seats: tuple[Mind, Memory], scope: CancelScope | None = None
+    ) -> Names:
+        """Return what both choose, once both have: if one fails, the other's reply is not lost."""
         drawn = self.stream.interaction(number)[2:]
         names = await asyncio.gather(
             *(
-                self._answer(mind, Situation(self.game, memory, draw, self.stream, number, seat))
-                for seat, ((mind, memory), draw) in enumerate(zip(seats, drawn, strict=True))
+                self._ask(mind, Situation(self.game, memory, draw, self.stream, number, at, scope))
+                for at, ((mind, memory), draw) in enumerate(zip(seats, drawn, strict=True))
             ),
             return_exceptions=True,
         )
@@ -331,13 +376,13 @@ class Engine:
             raise failure
         return Names(*(name for name in names if isinstance(name, str)))
 
-    async def _answer(self, mind: Mind, situation: Situation) -> str:
+    async def _ask(self, mind: Mind, situation: Situation) -> str:
         name = self._choose(mind, situation.memory, situation.draw)
         if name is not None:
             return name
         decision = await mind.decide(situation)
         if not isinstance(decision, Decision):
-            raise DecisionError(mind.label, f"it returned {decision!r}, which is no Decision")
+            raise DecisionError(mind.label, f"it returned {decision!r}, which is not a Decision")
         if decision.name not in self.game.pool:
             raise DecisionError(mind.label, f"it chose {decision.name!r}, which is not in the pool")
         return decision.name
@@ -348,20 +393,40 @@ def is_plain_policy(mind: Mind) -> bool:
     return isinstance(mind, Policy) and type(mind).decide is Policy.decide
 
 
-def steps_of(mind: Mind, memory: Memory, game: Game) -> list[int]:
-    """Return the thresholds of a policy's distribution; ``MindError`` if it is none."""
-    return cumulative_weights(chances_of(mind, memory, game))
+def choice_weights(mind: Mind, memory: Memory, game: Game) -> list[int]:
+    """Return the cumulative weights of a policy's distribution; see ``probabilities_of``."""
+    return cumulative_weights(probabilities_of(mind, memory, game))
 
 
-def chances_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:
-    """Return a policy's distribution; ``MindError`` if it is none."""
+def probabilities_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:
+    """Return the probability that a policy gives each name of the pool.
+
+    Parameters
+    ----------
+    mind : Mind
+        A policy.
+    memory : Memory
+        What the agent remembers.
+    game : Game
+        The rules; ``game.pool`` is the order of the names.
+
+    Returns
+    -------
+    sequence of float
+        One probability per name, shape (names,).
+
+    Raises
+    ------
+    MindError
+        If the mind does not return a distribution.
+    """
     assert isinstance(mind, Policy)
     probabilities = mind.distribution(memory, game.pool)
     if (
         not hasattr(probabilities, "__len__")
         or len(probabilities) != len(game.pool)
         or not all(p >= 0 for p in probabilities)
-        or not abs(sum(probabilities) - 1) < ROUNDING
+        or not abs(sum(probabilities) - 1) < TOLERANCE
     ):
         raise MindError(
             "mind",

@@ -26,7 +26,7 @@ from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.networks.graph_files import names_file, read_file
+from mesa_llm_norms.networks.reading import names_file, read_file
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import (
     Kernel,
@@ -36,14 +36,14 @@ from mesa_llm_norms.simulation.kernel import (
     refusal,
     worthwhile,
 )
-from mesa_llm_norms.simulation.run import Course, Played, interaction_table, run_table, tally_table
+from mesa_llm_norms.simulation.run import Run, RunResult, interaction_table, run_table, tally_table
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared, answers
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
-    from mesa_llm_norms.llm.journal.tables import Totals
+    from mesa_llm_norms.llm.journal import Totals
 
 
 AT_ONCE = 64
@@ -102,14 +102,15 @@ BATCH_AGENTS = 50_000
 """Agents in them, at most, if they are of more than one run."""
 
 
-class Seat:
-    """A player without Mesa: what an ensemble puts in the place of an agent."""
+class PlainPlayer:
+    """A player without Mesa: what an ensemble has instead of an agent."""
 
-    __slots__ = ("length", "memory", "mind", "name")
+    __slots__ = ("length", "memory", "mind", "name", "uncommitted")
     foreseeable = True
 
-    def __init__(self, mind: Mind, memory: Memory, length: int) -> None:
+    def __init__(self, mind: Mind, uncommitted: Mind, memory: Memory, length: int) -> None:
         self.mind = mind
+        self.uncommitted = uncommitted
         self.memory = memory
         self.length = length
         self.name: str | None = None
@@ -118,6 +119,10 @@ class Seat:
         """Take in one interaction."""
         self.name = own
         self.memory = remember(self.memory, own, partner, self.length)
+
+    def release(self) -> None:
+        """Decide with the mind the player has when it is committed to no name."""
+        self.mind = self.uncommitted
 
 
 @dataclass(frozen=True)
@@ -238,7 +243,7 @@ def play_ensemble(
     runs = read_whole("runs", runs, 1, MOST)
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
     check_goal(goal, spec.committed_names)
-    played: list[Played] = []
+    played: list[RunResult] = []
     if spec.live:
         check_here(executor, engine)
         check_engine(engine)
@@ -269,52 +274,55 @@ def play_run(
     keep: bool = False,
     engine: str = "python",
     client: LLMClient | None = None,
-) -> Played:
+) -> RunResult:
     """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says.
 
     Calls to live minds are made by ``client``.
     """
     initial = spec.initial_state(run)
-    course = start_course(spec, initial, engine, client)
-    course.aim(goal)
-    tally = course.play(rounds, keep)
-    held, edges = course.engine.names_held, Edges.of_contacts(initial.neighbors)
+    game_run = start_run(spec, initial, engine, client)
+    tally = game_run.play_to(goal, rounds, keep)
+    held, edges = game_run.engine.names_held, Edges.of_neighbors(initial.neighbors)
     clusters = name_clusters(edges, held)
-    return Played(
+    return RunResult(
         run,
-        course.outcome,
+        game_run.outcome,
         local_agreement(edges, held),
         len(clusters.sizes),
         clusters.largest_share,
         tally,
         held,
-        course.rows,
-        course.engine.discarded,
-        course.engine.skipped,
+        game_run.rows,
+        game_run.engine.discarded,
+        game_run.engine.skipped,
     )
 
 
-def start_course(
+def start_run(
     spec: Spec, initial: InitialState, engine: str = "python", client: LLMClient | None = None
-) -> Course:
-    """Return a course for a run made ready, compiled where ``engine`` says so and it can be.
+) -> Run:
+    """Return a run ready to be played, compiled where ``engine`` says so and it can be.
 
     Calls to live minds are made by ``client``, which is told of every interaction.
     """
     if client is not None:
-        initial = initial._replace(minds=client.attend(initial.minds))
+        initial = initial._replace(minds=client.attach(initial.minds))
     if engine != "python":
         verdict = can_play(initial.minds, initial.pairing)
         if verdict:
-            return Course(Kernel.of_initial_state(initial), spec.committed_names)
+            return Run(Kernel.of_initial_state(initial), spec.committed_names)
         if engine == "kernel":
             raise refusal(verdict)
-    length, start = initial.game.memory, initial.start
-    seats = [Seat(mind, start, length) for mind in initial.minds_by_node.values()]
-    players = Engine(
-        initial.game, initial.neighbors, seats, initial.pairing, initial.stream, client
+    players = [
+        PlainPlayer(mind, uncommitted, initial.start, initial.game.memory)
+        for mind, uncommitted in zip(
+            initial.minds_by_node.values(), initial.uncommitted_by_node.values(), strict=True
+        )
+    ]
+    return Run(
+        Engine(initial.game, initial.neighbors, players, initial.pairing, initial.stream, client),
+        spec.committed_names,
     )
-    return Course(players, spec.committed_names)
 
 
 def settle(engine: str, interactions: int) -> str:
@@ -339,14 +347,14 @@ def batch_size(runs: int, agents: int, workers: int) -> int:
     return max(1, min(BATCH, math.ceil(runs / (4 * workers)), BATCH_AGENTS // agents))
 
 
-def play_batch(spec: Shared[Spec], runs: range, how: How) -> list[Played]:
+def play_batch(spec: Shared[Spec], runs: range, how: How) -> list[RunResult]:
     """Play some runs of a spec, in this process or another."""
     return [play_run(spec.value, run, *how) for run in runs]
 
 
 def _batches(
     spec: Spec, runs: int, agents: int, how: How, processes: int, executor: Executor | None
-) -> Generator[list[Played], None, None]:
+) -> Generator[list[RunResult], None, None]:
     shared = Shared(spec)
     alone = executor is None and processes == 1
     size = 1 if alone else batch_size(runs, agents, processes)
@@ -368,7 +376,7 @@ def _play_live(
     from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.simulation.serialization import save
 
-    played: list[Played] = []
+    played: list[RunResult] = []
     kept = llm is not None and llm.folder is not None
     client = LLMClient(llm, {"spec": save(spec), "runs": runs, **content} if kept else {})
     every = ((spec, run, *how, "python", client) for run in range(runs))
@@ -381,7 +389,7 @@ def _play_live(
     return replace(_tables(spec, played, how[2]), usage=client.usage)
 
 
-def _tables(spec: Spec, played: list[Played], keep: bool) -> Ensemble:
+def _tables(spec: Spec, played: list[RunResult], keep: bool) -> Ensemble:
     rounds = tally_table([(one.run, one.tally) for one in played])
     rows = interaction_table(row for one in played for row in one.rows) if keep else None
     held = tuple(one.held for one in played)

@@ -31,7 +31,7 @@ from mesa_llm_norms.core.stopping import Recent, Stop
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.simulation.engine import is_plain_policy, steps_of
+from mesa_llm_norms.simulation.engine import choice_weights, is_plain_policy
 from mesa_llm_norms.simulation.pairing import PAIRINGS, EdgePairing, MatchingPairing, Pairing
 from mesa_llm_norms.simulation.spec import InitialState
 
@@ -44,25 +44,25 @@ BUDGET = 1 << 28
 
 
 class State(NamedTuple):
-    """A mind's place in the roster, a memory, and the place of the name played last, or -1."""
+    """The index of a mind, a memory, and the index of the name played last (-1 for none)."""
 
-    seat: int
+    mind: int
     memory: Memory
     last: int
 
 
 class Automaton:
-    """The states of agents with the minds of ``roster``, playing ``game``.
+    """The states of agents with the minds of ``minds``, playing ``game``.
 
     The tables are those of ``compiled.game.Tables``; they grow, so read them anew after every call.
     """
 
-    def __init__(self, game: Game, roster: Sequence[Mind]) -> None:
+    def __init__(self, game: Game, minds: Sequence[Mind]) -> None:
         self.game = game
-        self.roster = tuple(roster)
+        self.minds = tuple(minds)
         self.names = len(game.pool)
         self._dense = self.names <= DENSE
-        self._places = {name: place for place, name in enumerate(game.pool)}
+        self._indices = {name: index for index, name in enumerate(game.pool)}
         self._most = BUDGET // (8 * self.names + 4 * self.names**2 * self._dense + 400)
         self._known: list[State] = []
         self._numbers: dict[State, int] = {}
@@ -75,9 +75,13 @@ class Automaton:
     def __len__(self) -> int:
         return len(self._known)
 
-    def state(self, seat: int, memory: Memory, name: str | None = None) -> int:
+    def state(self, mind: int, memory: Memory, name: str | None = None) -> int:
         """Return the state of an agent that has played ``name`` last, None if it has not played."""
-        return self._number(State(seat, memory, -1 if name is None else self._places[name]))
+        return self._number(State(mind, memory, -1 if name is None else self._indices[name]))
+
+    def with_mind(self, state: int, mind: int) -> int:
+        """Return the state of an agent that differs from one in ``state`` by its mind alone."""
+        return self._number(self._known[state]._replace(mind=mind))
 
     def memory(self, state: int) -> Memory:
         """Return what an agent in this state remembers."""
@@ -90,15 +94,15 @@ class Automaton:
 
     def learn(self, state: int) -> None:
         """Work out how the choice in this state is made; ``MindError`` if the mind gives none."""
-        seat, memory, _ = self._known[state]
-        self.steps[state] = steps_of(self.roster[seat], memory, self.game)[:-1]
+        mind, memory, _ = self._known[state]
+        self.steps[state] = choice_weights(self.minds[mind], memory, self.game)[:-1]
 
     def connect(self, state: int, own: int, partner: int) -> None:
         """Work out what this state becomes by playing and seeing these names."""
         pool = self.game.pool
-        seat, memory, _ = self._known[state]
+        mind, memory, _ = self._known[state]
         memory = remember(memory, pool[own], pool[partner], self.game.memory)
-        became = self._number(State(seat, memory, own))
+        became = self._number(State(mind, memory, own))
         seen = own * self.names + partner
         if self._dense:
             self.nexts[state, seen] = became
@@ -108,12 +112,12 @@ class Automaton:
                 self._rehash()
             self._store([key], [became])
 
-    def recast(self, roster: Sequence[Mind]) -> None:
+    def recast(self, minds: Sequence[Mind]) -> None:
         """Go on with other minds in the same seats, as a new run may have them."""
-        changed = [new is not old for new, old in zip(roster, self.roster, strict=True)]
-        self.roster = tuple(roster)
+        changed = [new is not old for new, old in zip(minds, self.minds, strict=True)]
+        self.minds = tuple(minds)
         if any(changed):
-            here = [state for state, known in enumerate(self._known) if changed[known.seat]]
+            here = [state for state, known in enumerate(self._known) if changed[known.mind]]
             self.steps[here, 0] = -1
 
     def relearn(self) -> None:
@@ -128,7 +132,7 @@ class Automaton:
     def only(self, states: NDArray[np.uint32]) -> tuple[Automaton, NDArray[np.uint32]]:
         """Return an automaton that knows these states alone, and their numbers in it."""
         kept, numbers = np.unique(states, return_inverse=True)
-        other = Automaton(self.game, self.roster)
+        other = Automaton(self.game, self.minds)
         other._most = max(self._most, 2 * len(kept))
         for old in kept.tolist():
             other._number(self._known[old])
@@ -266,18 +270,21 @@ class Kernel:
         self.rounds = 0
         self.cut: tuple[int, int] | None = None
         """The round in which a mind failed, and its first interaction."""
-        self._roster = automaton.roster
+        self._minds = automaton.minds
+        self._uncommitted: NDArray[np.int32] = np.zeros(0, np.int32)
         self._loops = load("interactions")
 
     @classmethod
     def of_initial_state(cls, initial: InitialState) -> Kernel:
         """Return a kernel for a run that is made ready."""
         automaton = automaton_for(initial.game, initial.minds)
-        starts = [automaton.state(seat, initial.start) for seat in range(len(initial.minds))]
+        starts = [automaton.state(mind, initial.start) for mind in range(len(initial.minds))]
         states = np.array(starts, np.uint32)[initial.mind_indices]
-        return cls(
+        kernel = cls(
             initial.game, initial.neighbors, initial.pairing, initial.stream, automaton, states
         )
+        kernel._uncommitted = initial.uncommitted_indices
+        return kernel
 
     @property
     def names_held(self) -> NDArray[np.int16]:
@@ -288,7 +295,7 @@ class Kernel:
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
     ) -> None:
         """Play population rounds until ``recent`` reaches ``stop``, as ``Engine.play`` does."""
-        self.automaton.recast(self._roster)
+        self.automaton.recast(self._minds)
         planned = isinstance(self.pairing, MatchingPairing)
         fitting = (AT_ONCE if rows is None else ROWS) // len(self.neighbors)
         patience = 4
@@ -305,9 +312,15 @@ class Kernel:
         """The number of the round to be played next."""
         return self.rounds
 
-    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Nobody waits here, so nothing is begun ahead."""
+    def speculating(self, rounds: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """No-op: the kernel never waits."""
         return nullcontext()
+
+    def release(self, indices: Iterable[int]) -> None:
+        """Give the agents at these indices the mind they have when committed to no name."""
+        for index in indices:
+            state, mind = int(self.states[index]), int(self._uncommitted[index])
+            self.states[index] = self.automaton.with_mind(state, mind)
 
     def _play_some(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
@@ -450,15 +463,15 @@ def invalidate_caches() -> None:
     _epoch += 1
 
 
-def automaton_for(game: Game, roster: Sequence[Mind]) -> Automaton:
+def automaton_for(game: Game, minds: Sequence[Mind]) -> Automaton:
     """Return an automaton for these minds; one that this thread has, if they were there before."""
     if not hasattr(_kept, "automata"):
         _kept.automata = OrderedDict()
     automata: OrderedDict[Any, Automaton] = _kept.automata
-    key = game.pool, game.memory, tuple(mind.label for mind in roster)
+    key = game.pool, game.memory, tuple(mind.label for mind in minds)
     automaton = automata.pop(key, None)
     if automaton is None or automaton.overgrown:
-        automaton = Automaton(game, roster)
+        automaton = Automaton(game, minds)
     if _epoch != getattr(_kept, "epoch", 0):
         _kept.epoch = _epoch
         for each in (automaton, *automata.values()):
@@ -466,7 +479,7 @@ def automaton_for(game: Game, roster: Sequence[Mind]) -> Automaton:
     automata[key] = automaton
     while len(automata) > AUTOMATA:
         automata.popitem(last=False)
-    automaton.recast(roster)
+    automaton.recast(minds)
     return automaton
 
 

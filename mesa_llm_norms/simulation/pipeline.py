@@ -1,35 +1,37 @@
 """Interactions decided before it is their turn, and handed over in order all the same.
 
-Pairs are planned without looking at choices, so an interaction depends on nothing but the one
-before it of each of its two agents. It begins as soon as those are decided, in whatever round it
-is, and what comes of it is what would have come of it in its turn. How long a run takes is then the
-longest chain of interactions that wait for each other, not their number.
+Pairs are planned without looking at choices, so an interaction depends on nothing but the previous
+one of each of its two agents. It starts as soon as those are decided, in whatever round it is, and
+its outcome is the one it would have had in its turn. How long a run takes is then the longest chain
+of interactions that wait for each other, not their number.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from mesa_llm_norms.core.event_loop import AWAKE, GRACE, Errand, loop, result_of, set_out, start
+from mesa_llm_norms.core.event_loop import (
+    GRACE_PERIOD,
+    POLL_INTERVAL,
+    CancelScope,
+    loop,
+    result_of,
+    start,
+)
 from mesa_llm_norms.core.game import Memory, remember
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import (
-    DecisionError,
-    InterruptionError,
-    PairingError,
-    SkippedError,
-)
+from mesa_llm_norms.errors import DecisionError, InterruptionError, PairingError, SkippedError
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 from mesa_llm_norms.simulation.pairing import Pairing, checked_pairs
 
 WINDOW = 2
-"""How many population rounds of interactions may be begun before the next to be committed.
+"""Population rounds of interactions that may be decided ahead of the next one to be committed.
 
 More gain nothing: with two, the longest chain is met within 3% on rings of 200 and exactly on
 denser networks; with one, rings take 20% longer.
@@ -37,7 +39,7 @@ denser networks; with one, rings take 20% longer.
 
 
 class Planned(NamedTuple):
-    """An interaction to come: its round, its number, its nodes by index; ``last`` of its round."""
+    """An interaction to come: its round, number, nodes by index, and whether it ends its round."""
 
     round: int
     number: int
@@ -54,15 +56,19 @@ class Names(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """An interaction with what came of it: names, or the reason why it is void."""
+    """An interaction with its names, or the reason why it is skipped.
+
+    ``memories`` is what its two agents, by index, remember after it.
+    """
 
     planned: Planned
     names: Names | None
-    void: SkippedError | None
+    skipped: SkippedError | None
+    memories: Mapping[int, Memory]
 
 
-Ask = Callable[[Planned, Memory, Memory], Awaitable[Names]]
-"""Has both minds of an interaction choose from these memories; ``SkippedError`` makes it void."""
+Ask = Callable[[Planned, Memory, Memory, CancelScope], Awaitable[Names]]
+"""Has both minds of an interaction choose from these memories; ``SkippedError`` skips it."""
 
 
 def plan_rounds(
@@ -73,7 +79,33 @@ def plan_rounds(
     first: int,
     rounds: int,
 ) -> Iterator[Planned]:
-    """Yield the interactions of some rounds; raise ``PairingError`` where a round has none."""
+    """Plan the interactions of some population rounds.
+
+    Parameters
+    ----------
+    pairing : Pairing
+        The rule that draws pairs.
+    neighbors : Neighbors
+        The network.
+    stream : RandomStream
+        The run's random draws.
+    first_round : int
+        Number of the first round, from 0.
+    first : int
+        Number of its first interaction, from 0.
+    rounds : int
+        How many rounds to plan.
+
+    Yields
+    ------
+    Planned
+        The interactions in order.
+
+    Raises
+    ------
+    PairingError
+        If a round has no pair, or a pair is not an edge.
+    """
     number = first
     for round_ in range(first_round, first_round + rounds):
         held: Pair | None = None
@@ -95,15 +127,22 @@ def plan_rounds(
         number += 1
 
 
-def _calls(errand: Errand | None) -> bool:
-    return errand is not None and errand.calls > 0
+class Pipeline:
+    """Has planned interactions decided concurrently, and hands them over in order.
 
+    What an agent remembers is the agent's own; here it only passes from one undecided interaction
+    to the next. Created and read by the thread that plays; the rest happens on the event loop.
 
-class Lookahead:
-    """Has planned interactions decided, as many at once as may be, and gives them out in order.
-
-    ``memories`` is what every node's agent remembers now; what it will remember is worked out here,
-    by ``memory.remember``. Made and asked by the thread that plays; the rest happens on the loop.
+    Parameters
+    ----------
+    ask
+        Has the two minds of an interaction choose.
+    plan
+        The interactions to come.
+    memories
+        What every node's agent remembers now, by index.
+    length
+        How many interactions an agent remembers.
     """
 
     def __init__(
@@ -111,14 +150,14 @@ class Lookahead:
     ) -> None:
         self._ask = ask
         self._plan = plan
-        self._memories = list(memories)
+        self._start = memories
         self._length = length
         self._window = WINDOW * len(memories)
-        # How often the loop is told that there is room: to wake it every time would cost more.
+        # How often the loop hears that there is room: waking it every time would cost more.
         self._stride = max(1, len(memories) // 4)
         self._latest: dict[int, asyncio.Task[Decided]] = {}
         self._tasks: deque[asyncio.Task[Decided]] = deque()
-        self._under_way: dict[asyncio.Task[Decided], Errand] = {}
+        self._scopes: dict[asyncio.Task[Decided], CancelScope] = {}
         self._planned = self._begun = self._taken = 0
         self._failure: BaseException | None = None
         self._stopped = False
@@ -126,16 +165,16 @@ class Lookahead:
         self._started = False
 
     def next(self) -> Decided:
-        """Return the next interaction in order, once decided; raise what kept it from being.
+        """Return the next interaction in order once it is decided; raise what prevented it.
 
-        Nothing is begun before it is first called, when all can know of this and interrupt it.
+        Nothing starts before the first call, when everybody can know of this and interrupt it.
         """
         if not self._started:
             self._started = True
             self._advance()
         while True:
             with suppress(Empty):
-                found = self._ready.get(timeout=AWAKE)
+                found = self._ready.get(timeout=POLL_INTERVAL)
                 break
         if isinstance(found, BaseException):
             raise found
@@ -148,8 +187,8 @@ class Lookahead:
         """Have ``next``, called in another thread or later, raise ``InterruptionError``."""
         self._ready.put(InterruptionError())
 
-    def close(self, grace: float = GRACE) -> int:
-        """Begin nothing more, and return how many interactions were begun and are not given out.
+    def close(self, grace: float = GRACE_PERIOD) -> int:
+        """Start nothing more; return how many interactions were started and not handed over.
 
         Calls under way may end within ``grace`` seconds, so that their replies are on record; what
         only waits is cancelled. An interrupt meanwhile cancels everything at once.
@@ -159,15 +198,15 @@ class Lookahead:
             return result_of(ending)
         except KeyboardInterrupt:
             with suppress(CancelledError, TimeoutError):
-                start(self._close(0)).result(timeout=GRACE)
+                start(self._close(0)).result(timeout=GRACE_PERIOD)
             raise
 
     def _advance(self) -> None:
-        loop().call_soon_threadsafe(self._begin_more)
+        loop().call_soon_threadsafe(self._start_more)
 
     # On the loop
 
-    def _begin_more(self) -> None:
+    def _start_more(self) -> None:
         while not self._stopped and self._planned - self._taken < self._window:
             try:
                 planned = next(self._plan)
@@ -176,43 +215,51 @@ class Lookahead:
             except Exception as error:
                 self._failure = error
                 self._window = 0
-                self._give_out()
+                self._hand_over()
                 return
             self._planned += 1
-            before = [self._latest.get(planned.a), self._latest.get(planned.b)]
+            before = {node: self._latest.get(node) for node in (planned.a, planned.b)}
             task = asyncio.get_running_loop().create_task(self._decide(planned, before))
             self._latest[planned.a] = self._latest[planned.b] = task
             self._tasks.append(task)
             task.add_done_callback(self._done)
 
     async def _decide(
-        self, planned: Planned, before: Sequence[asyncio.Task[Decided] | None]
+        self, planned: Planned, before: Mapping[int, asyncio.Task[Decided] | None]
     ) -> Decided:
-        for task in before:
-            if task is not None and not task.done():
-                await asyncio.wait([task])
-            if task is not None and (task.cancelled() or task.exception() is not None):
-                raise asyncio.CancelledError
+        seen = {node: await self._memory_after(task, node) for node, task in before.items()}
         if self._stopped:
             raise asyncio.CancelledError
         this = asyncio.current_task()
         assert this is not None
-        self._under_way[this] = set_out()
+        scope = self._scopes[this] = CancelScope()
         self._begun += 1
         a, b = planned.a, planned.b
         try:
-            names = await self._ask(planned, self._memories[a], self._memories[b])
+            names = await self._ask(planned, seen[a], seen[b], scope)
         except SkippedError as reason:
-            return Decided(planned, None, reason)
-        self._memories[a] = remember(self._memories[a], names.a, names.b, self._length)
-        self._memories[b] = remember(self._memories[b], names.b, names.a, self._length)
-        return Decided(planned, names, None)
+            return Decided(planned, None, reason, seen)
+        after = {
+            a: remember(seen[a], names.a, names.b, self._length),
+            b: remember(seen[b], names.b, names.a, self._length),
+        }
+        return Decided(planned, names, None, after)
+
+    async def _memory_after(self, task: asyncio.Task[Decided] | None, node: int) -> Memory:
+        """Return what an agent remembers after its previous interaction, once that is decided."""
+        if task is None:
+            return self._start[node]
+        if not task.done():
+            await asyncio.wait([task])
+        if task.cancelled() or task.exception() is not None:
+            raise asyncio.CancelledError
+        return task.result().memories[node]
 
     def _done(self, task: asyncio.Task[Decided]) -> None:
-        self._under_way.pop(task, None)
-        self._give_out()
+        self._scopes.pop(task, None)
+        self._hand_over()
 
-    def _give_out(self) -> None:
+    def _hand_over(self) -> None:
         """Hand over what is decided, up to the first that is not, or that failed."""
         while not self._stopped and self._tasks and self._tasks[0].done():
             task = self._tasks.popleft()
@@ -229,19 +276,21 @@ class Lookahead:
 
     async def _close(self, grace: float) -> int:
         self._stopped = True
-        for errand in self._under_way.values():
-            errand.over = True
+        for scope in self._scopes.values():
+            scope.cancelled = True
         end = asyncio.get_running_loop().time() + grace
         while True:
             left = end - asyncio.get_running_loop().time()
-            calling = [
-                task for task in self._tasks if left > 0 and _calls(self._under_way.get(task))
-            ]
+            calling = [task for task in self._tasks if left > 0 and self._is_calling(task)]
             for task in self._tasks:
                 if task not in calling:
                     task.cancel()
             if not calling:
                 break
-            await asyncio.wait(calling, timeout=min(left, AWAKE / 10))
+            await asyncio.wait(calling, timeout=min(left, POLL_INTERVAL / 10))
         await asyncio.gather(*self._tasks, return_exceptions=True)
         return self._begun - self._taken
+
+    def _is_calling(self, task: asyncio.Task[Decided]) -> bool:
+        scope = self._scopes.get(task)
+        return scope is not None and scope.calls > 0

@@ -1,12 +1,9 @@
-"""A run under way: rounds played one after the other, and when to stop.
-
-Runs that have been played, as tables: a row per run, per population round, per interaction.
-"""
+"""A run under way: rounds played one after the other until its goal; and runs as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -27,8 +24,8 @@ from mesa_llm_norms.core.stopping import (
 from mesa_llm_norms.networks.adjacency import Neighbors
 
 
-class RoundEngine(Protocol):
-    """What plays the rounds of a course: the engine in plain Python, or the compiled kernel."""
+class RunEngine(Protocol):
+    """What plays the rounds of a run: the engine in plain Python, or the compiled kernel."""
 
     @property
     def game(self) -> Game:
@@ -40,82 +37,152 @@ class RoundEngine(Protocol):
 
     @property
     def interactions(self) -> int:
-        """How many have been played, void ones included."""
+        """How many have been started, skipped ones included."""
 
     @property
     def skipped(self) -> int:
-        """How many of them came to nothing."""
+        """How many of them had no outcome."""
 
     @property
     def discarded(self) -> int:
-        """How many were begun ahead of their turn, beyond the end, and are in no result."""
+        """How many were decided speculatively, beyond the end, and are in no result."""
 
     @property
     def rounds(self) -> int:
-        """How many have been begun."""
+        """How many have been started."""
 
     @property
     def next_round(self) -> int:
-        """The number of the round to be played next, or gone on with."""
+        """The number of the round that is played or resumed next."""
 
     @property
     def names_held(self) -> NDArray[np.int16]:
-        """For each node the place in the pool of the name played last, -1 for none."""
+        """For each node the index in the pool of the name played last, -1 for none."""
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
     ) -> None:
         """Play rounds until the stop is reached, and count them; see ``Engine.play``."""
 
-    def looking_ahead(self, rounds: int) -> AbstractContextManager[None]:
-        """Within the block, interactions may be begun ahead; see ``Engine.looking_ahead``."""
+    def speculating(self, rounds: int) -> AbstractContextManager[None]:
+        """Within the block, interactions may be decided early; see ``Engine.speculating``."""
+
+    def release(self, indices: Iterable[int]) -> None:
+        """Give agents the mind they have when committed to no name; see ``Engine.release``."""
 
 
-class Course:
-    """Plays rounds on an engine, keeps the last few in sight, and knows when a goal is reached."""
+class Run:
+    """Plays rounds on an engine, keeps the last few in view, and knows when a goal is reached.
 
-    def __init__(self, engine: RoundEngine, committed_names: Sequence[str]) -> None:
+    Parameters
+    ----------
+    engine
+        What plays the rounds.
+    committed_names
+        The names that agents are committed to; one of them must take over in a flip.
+    goal
+        The goal that ``reached`` is about until ``play_to`` or ``each_round`` sets another.
+    """
+
+    def __init__(
+        self, engine: RunEngine, committed_names: Sequence[str], goal: Goal | None = None
+    ) -> None:
         self.engine = engine
         self.committed_names = tuple(committed_names)
-        self.goal = Goal()
+        self.goal = goal or Goal()
         self.last_round: Round | None = None
-        """The last round that was played, in numbers."""
+        """The last round in which something was played."""
         self.rows: list[Interaction] = []
-        """What the last call of ``play`` kept, also where a mind failed in it."""
-        self._recent = Recent(self._size(), len(engine.game.pool))
+        """The interactions kept by the last call of ``play``, also where a mind failed in it."""
+        self._stopping = False
+        self._recent = Recent(self._window(), len(engine.game.pool))
 
-    def aim(self, goal: Goal) -> None:
-        """Stop at this goal from now on; raises ``SpecError`` for one that cannot be reached."""
-        check_goal(goal, self.committed_names)
-        self.goal = goal
-        self.resize()
+    def play_to(self, goal: Goal, rounds: int, keep: bool = False) -> Tally:
+        """Play until a goal is reached, or for so many rounds, in one go.
 
-    def resize(self) -> None:
-        """Fit the window to the neighbors, after they changed."""
-        self._recent = self._recent.resized(self._size())
+        Parameters
+        ----------
+        goal : Goal
+            When to stop; it stays the run's goal.
+        rounds : int
+            The most population rounds to play.
+        keep : bool, default False
+            Whether ``rows`` keeps the interactions.
 
-    def play(self, rounds: int, keep: bool = True) -> Tally:
-        """Play so many population rounds, fewer if the goal is reached, and return their counts."""
-        engine = self.engine
-        tally = Tally(engine.game.pool, engine.next_round, self.interactions)
+        Returns
+        -------
+        Tally
+            The rounds played, counted.
+
+        Raises
+        ------
+        SpecError
+            If the goal is not a valid stopping rule or cannot be reached.
+        """
+        with self._aiming(goal):
+            return self.play(rounds, keep)
+
+    def each_round(
+        self,
+        goal: Goal,
+        rounds: int,
+        keep: bool = True,
+        step: Callable[[], object] | None = None,
+    ) -> Iterator[Round | None]:
+        """Play as ``play_to`` does, round by round.
+
+        Parameters
+        ----------
+        goal : Goal
+            When to stop; it stays the run's goal.
+        rounds : int
+            The most population rounds to play.
+        keep : bool, default True
+            Whether ``rows`` keeps the interactions of the round.
+        step : callable, optional
+            Plays one round instead, by calling ``play`` in the end.
+
+        Yields
+        ------
+        Round or None
+            The round just played in numbers, None if all of its interactions were skipped.
+
+        Raises
+        ------
+        SpecError
+            If the goal is not a valid stopping rule or cannot be reached.
+        """
+        with self._aiming(goal), self.engine.speculating(rounds):
+            for _ in range(rounds):
+                before = self.last_round
+                if step is None:
+                    self.play(1, keep)
+                else:
+                    step()
+                yield self.last_round if self.last_round is not before else None
+                if self.reached:
+                    return
+
+    def play(self, rounds: int = 1, keep: bool = True) -> Tally:
+        """Play so many population rounds and return their counts; ``rows`` keeps interactions."""
+        tally = self._tally()
         self.rows = []
-        stop = self._stop(self.goal.until)
+        stop = self._stop(self.goal.until) if self._stopping else Stop()
         try:
-            engine.play(rounds, self._recent, stop, tally, self.rows if keep else None)
+            self.engine.play(rounds, self._recent, stop, tally, self.rows if keep else None)
         finally:
             self.last_round = tally.last or self.last_round
         return tally
 
     def follow(self, round_: Iterable[Interaction]) -> Iterator[Interaction]:
-        """Pass on the interactions of a round as they are played elsewhere, and count them."""
-        engine = self.engine
-        places = {name: place for place, name in enumerate(engine.game.pool)}
-        tally = Tally(engine.game.pool, engine.next_round, self.interactions)
+        """Pass on the interactions of a round that the engine plays one by one, and count them."""
+        indices = {name: index for index, name in enumerate(self.engine.game.pool)}
+        tally = self._tally()
         line = tally.begin_round()
         self.rows = []
         try:
             for row in round_:
-                name_a, name_b = places[row.name_a], places[row.name_b]
+                name_a, name_b = indices[row.name_a], indices[row.name_b]
                 self.rows.append(row)
                 self._recent.add(name_a, name_b)
                 count(line, name_a, name_b)
@@ -123,9 +190,13 @@ class Course:
         finally:
             self.last_round = tally.last or self.last_round
 
+    def resize(self) -> None:
+        """Fit the window to the neighbors and the goal, after they changed."""
+        self._recent = self._recent.resized(self._window())
+
     @property
     def interactions(self) -> int:
-        """How many interactions have been played; void ones were not."""
+        """How many interactions have been played, without skipped ones."""
         return self.engine.interactions - self.engine.skipped
 
     @property
@@ -163,9 +234,9 @@ class Course:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the names played in the last rounds, the share of each name of the pool."""
+        """Of the names played in the window, the share of each name of the pool."""
         pool = self.engine.game.pool
-        return {name: self._recent.share(place) for place, name in enumerate(pool)}
+        return {name: self._recent.share(index) for index, name in enumerate(pool)}
 
     @property
     def names_held(self) -> dict[Hashable, str | None]:
@@ -176,6 +247,21 @@ class Course:
             node: pool[name] if name >= 0 else None for node, name in zip(nodes, held, strict=True)
         }
 
+    @contextmanager
+    def _aiming(self, goal: Goal) -> Iterator[None]:
+        """Within the block, rounds stop at this goal."""
+        check_goal(goal, self.committed_names)
+        self.goal = goal
+        self.resize()
+        self._stopping = True
+        try:
+            yield
+        finally:
+            self._stopping = False
+
+    def _tally(self) -> Tally:
+        return Tally(self.engine.game.pool, self.engine.next_round, self.interactions)
+
     def _stop(self, until: str | None) -> Stop:
         if until == "converged":
             return converging(self._recent.size, self.goal.threshold)
@@ -184,12 +270,32 @@ class Course:
             return flipping(self._recent.size, [pool.index(name) for name in self.committed_names])
         return Stop()
 
-    def _size(self) -> int:
+    def _window(self) -> int:
         return max(1, round(self.goal.window * len(self.engine.neighbors)))
 
 
-class Played(NamedTuple):
-    """One run of an ensemble."""
+class RunResult(NamedTuple):
+    """One run of an ensemble, played.
+
+    Parameters
+    ----------
+    run
+        Its number.
+    outcome
+        How it ended.
+    local_agreement, clusters, largest_cluster
+        How the names held at the end lie on the network; see ``Ensemble``.
+    tally
+        Its population rounds, counted.
+    held
+        For each node the index in the pool of the name played last, -1 for none, shape (nodes,).
+    rows
+        Every interaction, if they were asked for.
+    discarded
+        Interactions decided speculatively, beyond the end; not counted anywhere else.
+    skipped
+        Interactions without an outcome; not counted anywhere else.
+    """
 
     run: int
     outcome: Outcome
@@ -198,13 +304,9 @@ class Played(NamedTuple):
     largest_cluster: float
     tally: Tally
     held: NDArray[np.int16]
-    """For each node the place in the pool of the name played last, -1 for none."""
     rows: list[Interaction]
-    """Every interaction, where they were asked for."""
     discarded: int
-    """How many were begun beyond the end, and are nowhere here."""
     skipped: int
-    """How many were void, and are nowhere here either."""
 
     @property
     def rounds(self) -> list[Round]:
@@ -212,26 +314,26 @@ class Played(NamedTuple):
         return self.tally.to_rounds()
 
 
-def run_table(played: Sequence[Played]) -> pd.DataFrame:
-    """Return some runs as a table, a row for each."""
+def run_table(results: Sequence[RunResult]) -> pd.DataFrame:
+    """Return runs as a table with a row for each; the columns are those of ``Ensemble.runs``."""
     return pd.DataFrame(
         {
-            "run": [one.run for one in played],
-            "interactions": [one.outcome.interactions for one in played],
-            "rounds": [one.outcome.rounds for one in played],
-            "converged": [one.outcome.converged for one in played],
-            "winner": [one.outcome.winner for one in played],
-            "share": [one.outcome.share for one in played],
-            "flipped": [one.outcome.flipped for one in played],
-            "local_agreement": [one.local_agreement for one in played],
-            "clusters": [one.clusters for one in played],
-            "largest_cluster": [one.largest_cluster for one in played],
+            "run": [one.run for one in results],
+            "interactions": [one.outcome.interactions for one in results],
+            "rounds": [one.outcome.rounds for one in results],
+            "converged": [one.outcome.converged for one in results],
+            "winner": [one.outcome.winner for one in results],
+            "share": [one.outcome.share for one in results],
+            "flipped": [one.outcome.flipped for one in results],
+            "local_agreement": [one.local_agreement for one in results],
+            "clusters": [one.clusters for one in results],
+            "largest_cluster": [one.largest_cluster for one in results],
         }
     )
 
 
 def tally_table(tallies: Sequence[tuple[int, Tally]]) -> pd.DataFrame:
-    """Return the population rounds of some runs, each with its run's number, as a table."""
+    """Return the rounds of ``(run, tally)`` pairs as a table; see ``round_table``."""
     counts = [tally.counts for _, tally in tallies]
     lengths = [len(lines) for lines in counts]
     pool = tallies[0][1].pool
@@ -247,30 +349,20 @@ def tally_table(tallies: Sequence[tuple[int, Tally]]) -> pd.DataFrame:
         "distinct_names": (shares > 0).sum(axis=1),
         "entropy": entropy,
     }
-    by_name = {f"share_{name}": shares[:, place] for place, name in enumerate(pool)}
+    by_name = {f"share_{name}": shares[:, index] for index, name in enumerate(pool)}
     return pd.DataFrame(fixed | by_name)
 
 
 def round_table(pool: Sequence[str], rounds: Iterable[tuple[int, Round]]) -> pd.DataFrame:
-    """Return population rounds, each with its run, as a table."""
+    """Return ``(run, round)`` pairs as a table; the columns are those of ``Ensemble.rounds``."""
     fixed = ["run", "round", "interactions", "success_rate", "distinct_names", "entropy"]
-    return pd.DataFrame(
-        [
-            (
-                run,
-                r.number,
-                r.interactions,
-                r.success_rate,
-                r.distinct_names,
-                r.entropy,
-                *r.shares.values(),
-            )
-            for run, r in rounds
-        ],
-        columns=[*fixed, *(f"share_{name}" for name in pool)],
-    )
+    lines = [
+        (run, *one[:3], one.distinct_names, one.entropy, *one.shares.values())
+        for run, one in rounds
+    ]
+    return pd.DataFrame(lines, columns=[*fixed, *(f"share_{name}" for name in pool)])
 
 
 def interaction_table(rows: Iterable[Interaction]) -> pd.DataFrame:
-    """Return interactions as a table; node ids keep their type."""
+    """Return interactions as a table with a column for each field; node ids keep their type."""
     return pd.DataFrame.from_records(list(rows), columns=list(Interaction._fields))

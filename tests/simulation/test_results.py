@@ -15,15 +15,15 @@ from mesa_llm_norms.core.files import check_folder, new_file, new_folder
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.results import default_folder, write_ensemble, write_run
-from mesa_llm_norms.simulation.run import Played
+from mesa_llm_norms.simulation.run import RunResult
 from mesa_llm_norms.simulation.spec import Spec
 
 
-def play(spec: Spec, rounds: int = 3) -> Played:
+def play(spec: Spec, rounds: int = 3) -> RunResult:
     return play_run(spec, 0, Goal(), rounds, keep=True)
 
 
-def write(folder: Path, spec: Spec, played: Played) -> None:
+def write(folder: Path, spec: Spec, played: RunResult) -> None:
     write_run(
         folder,
         spec,
@@ -123,7 +123,7 @@ def test_the_default_folder_tells_what_is_in_it_and_is_free(tmp_path: Path) -> N
     first.mkdir()
     assert default_folder(spec, 24, within=tmp_path).name == first.name + "-2"
     assert default_folder(spec, 24, 400, tmp_path).name == first.name + "-400runs"
-    mixed = Spec(mind={"unbiased": 1, "claude-3.5-sonnet": 1}, graph=nx.path_graph(3))
+    mixed = Spec(mind={"uniform": 1, "claude-3.5-sonnet": 1}, graph=nx.path_graph(3))
     assert default_folder(mixed, 3).name == "mixed-graph-3-seed0"
 
 
