@@ -75,7 +75,7 @@ def layout(graph: nx.Graph[Any]) -> Positions:
     T. Kamada, S. Kawai, Information Processing Letters 31, 7 (1989); T. Fruchterman, E. Reingold,
     Software: Practice and Experience 21, 1129 (1991).
     """
-    given = {node: _position(pos) for node, pos in graph.nodes(data="pos")}
+    given = {node: read_position(pos) for node, pos in graph.nodes(data="pos")}
     if all(given.values()):
         return {node: pos for node, pos in given.items() if pos}
     if _is_round(graph):
@@ -191,7 +191,8 @@ def _is_round(graph: nx.Graph[Any]) -> bool:
     )
 
 
-def _position(pos: Any) -> tuple[float, float] | None:
+def read_position(pos: Any) -> tuple[float, float] | None:
+    """Return a node's ``pos`` attribute as two finite numbers, or None if it is not that."""
     try:
         x, y = (float(value) for value in pos)
     except (TypeError, ValueError):

@@ -29,6 +29,7 @@ from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.run import interaction_table, round_table
+from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
 
 _NODES = ("node_a", "node_b")
@@ -97,6 +98,14 @@ def versions() -> dict[str, str | None]:
     return found
 
 
+def node_name(node: Any) -> str:
+    """Return a node id as text, as it stands in tables; of a set the same in every process."""
+    text = str(node)
+    if isinstance(node, (set, frozenset)):
+        text = f"{type(node).__name__}({{{', '.join(sorted(map(repr, node)))}}})"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _write_spec(
     folder: Path,
     spec: Spec,
@@ -105,17 +114,13 @@ def _write_spec(
     runs: int | None,
     outcome: Mapping[str, Any],
 ) -> None:
-    described = spec.describe()
-    if names_file(spec.graph):
-        described["graph"] = Path(spec.graph).name
     content = {
-        "spec": described,
+        "spec": to_json(spec),
         "run": {"rounds": most, **goal._asdict(), "runs": runs},
         "versions": versions(),
         "outcome": {key: _finite(value) for key, value in outcome.items()},
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / SPEC).write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
+    (folder / SPEC).write_bytes(_json_text(content).encode("utf-8", "backslashreplace"))
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
@@ -126,14 +131,19 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     )
     kinds: dict[Any, Any] = dict.fromkeys(nodes, "int64")
     if not whole:
-        table = table.assign(**{column: [_written(n) for n in table[column]] for column in nodes})
+        table = table.assign(**{column: [node_name(n) for n in table[column]] for column in nodes})
         kinds = {}
     table.astype(kinds).to_parquet(path, index=False)
 
 
-def _written(node: Any) -> str:
-    """Return a node id as text that can be encoded."""
-    return str(node).encode("utf-8", "backslashreplace").decode("utf-8")
+def _json_text(content: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return an object of objects as JSON, with one line for each value: a graph is long enough."""
+    sections = []
+    for name, section in content.items():
+        values = (json.dumps(it, ensure_ascii=False, allow_nan=False) for it in section.values())
+        lines = ",\n".join(f'    "{k}": {v}' for k, v in zip(section, values, strict=True))
+        sections.append(f'  "{name}": {{\n{lines}\n  }}')
+    return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
 def _finite(value: Any) -> Any:

@@ -1,274 +1,465 @@
-"""A spec as JSON, whole: what is needed to play the same run again, on another day too.
+"""A spec in writing: complete, as JSON, and as the text that people type.
 
-Reading what is typed: pools, minds, committed agents and nodes as text.
+``to_json`` writes all arguments as plain JSON data, from which ``from_json`` makes a spec that
+plays the same rows on another day. It is what the ``spec.json`` of a run's folder and the journal
+of live minds hold, and what the cells of a sweep are hashed by::
+
+    {"graph": "ring(n=24)", "names": ["Q", "M"], "mind": "claude-3.5-sonnet", "pairing": "node",
+     "memory": 5, "reward": 100, "penalty": -50, "incumbent": null,
+     "committed": [["M", [5, "hubs"]], ["Q", {"nodes": [0, 1]}]], "seed": 7}
+
+- A graph that is not a topology is written edge by edge:
+  ``{"directed": false, "nodes": [...], "edges": [[u, v], [u, v, weight], ...]}``, with ``"pos"``,
+  the positions of the nodes if they have any, and ``"file"``, the name of the file it was read
+  from. Of a file over a megabyte there are only ``{"file": name, "path": ..., "sha256": ...}``.
+- A mind that ships is its name. Any other is an object with its ``"label"`` and what it takes to
+  make it again: ``"path"`` and ``"sha256"`` of a mind file, ``"options"`` and ``"template"`` of a
+  live mind, nothing for a mind of your own. Several are ``{"minds": [...], "shares": [...]}``, or
+  ``{"minds": [...], "nodes": [[node, index of its mind], ...]}``.
+- Tuples, as in node ids, are lists, and a frozenset is ``{"set": [...]}``.
+
+``parse_spec`` reads a spec from text, as it is typed on the command line and stands in links.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import random
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from numbers import Real
+from dataclasses import fields
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
+import numpy as np
 
 from mesa_llm_norms.core.files import read_json
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import FileFormatError, JournalError, MindError, SpecError
-from mesa_llm_norms.llm.journal.tables import node_text, read_node
-from mesa_llm_norms.llm.mind import LIVE, LiveMind, live_mind
+from mesa_llm_norms.errors import (
+    DecisionError,
+    FileFormatError,
+    MindError,
+    NormsError,
+    PairingError,
+    SpecError,
+)
 from mesa_llm_norms.llm.prompt import Template
-from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.llm.provider import LiveMind, live_mind
+from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.policies import UniformMind
-from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind, mind_names
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live, load_mind, mind_names
 from mesa_llm_norms.networks.adjacency import to_networkx
-from mesa_llm_norms.networks.graph_files import names_file, read_graph
+from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.simulation.spec import Spec, by_share
+from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
 
-_UNKNOWN = {"kind": "unknown"}
-"""Stands for what JSON cannot hold: a mind or a rule of the caller's own."""
+LARGE_FILE = 1_000_000
+"""Bytes of a graph file from which on it is referred to, not written out."""
 
 
-def save(spec: Spec) -> dict[str, Any]:
-    """Return the arguments of a spec as JSON can hold them; ``restore`` gives them back.
+class LabelledMind(Mind):
+    """Stands in for a mind of which only the label is known, and cannot play."""
 
-    A graph that is given, or read from a file, is kept edge by edge, and so is the wording of every
-    prompt. Minds and rules of the caller's own are named and have to be given again.
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    async def decide(self, situation: Situation) -> Decision:  # noqa: ARG002
+        """Raise ``DecisionError``."""
+        raise DecisionError(self.label, "only its label is known")
+
+
+def to_json(
+    spec: Spec,
+    *,
+    graph: Callable[[Any], Any] | None = None,
+    mind: Callable[[Any], Any] | None = None,
+    pairing: Callable[[Any], Any] | None = None,
+) -> dict[str, Any]:
+    """Return a spec as JSON data, from which ``from_json`` makes the same spec again.
+
+    Parameters
+    ----------
+    spec : Spec
+        The spec to write.
+    graph, mind, pairing : callable, optional
+        What writes the graph, each single mind, and the pairing rule, if not in full: a sweep
+        writes digests.
+
+    Returns
+    -------
+    dict
+        A value for every field of ``Spec``, in the form described at the top of this module.
+
+    Raises
+    ------
+    SpecError
+        If a node id is not a number, a text, or a tuple or frozenset of these.
     """
-    mind: Any
+    write_mind = mind or _write_mind
+    minds: Any
     if not isinstance(spec.mind, Mapping):
-        mind = {"kind": "all", "mind": _save_mind(spec.mind)}
+        minds = write_mind(spec.mind)
+    elif by_share(spec.mind):
+        shares = [_plain(share) for share in spec.mind.values()]
+        minds = {"minds": [write_mind(one) for one in spec.mind], "shares": shares}
     else:
-        shares = by_share(spec.mind)
-        pairs = (
-            [[_save_mind(mind), float(share)] for mind, share in spec.mind.items()]
-            if shares
-            else [[_save_node(node), _save_mind(mind)] for node, mind in spec.mind.items()]
-        )
-        mind = {"kind": "shares" if shares else "nodes", "pairs": pairs}
-    pairing = read_pairing(spec.pairing)
-    return {
-        "graph": _save_graph(spec.graph),
+        distinct = {mind_key(one): one for one in spec.mind.values()}
+        index = {key: place for place, key in enumerate(distinct)}
+        minds = {
+            "minds": [write_mind(one) for one in distinct.values()],
+            "nodes": [[_write_node(node), index[mind_key(one)]] for node, one in spec.mind.items()],
+        }
+    written = {
+        "graph": (graph or _write_graph)(spec.graph),
         "names": list(spec.game.pool),
-        "mind": mind,
-        "pairing": pairing.label if type(pairing) in PAIRINGS.values() else _UNKNOWN,
-        "memory": int(spec.memory),
-        "reward": _number(spec.reward),
-        "penalty": _number(spec.penalty),
-        "incumbent": spec.incumbent,
-        "committed": _save_committed(spec.committed or {}),
-        "rng": spec.seed,
+        "mind": minds,
+        "pairing": (pairing or _write_pairing)(spec.pairing),
+        "committed": [[name, _write_where(it)] for name, it in (spec.committed or {}).items()],
+    }
+    names = [field.name for field in fields(Spec)]
+    return {
+        name: written[name] if name in written else _plain(getattr(spec, name)) for name in names
     }
 
 
-def restore(saved: Mapping[str, Any], path: Path, **given: Any) -> dict[str, Any]:
-    """Return the arguments that were saved, as ``NamingGame`` and ``run_ensemble`` take them.
+def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec:
+    """Return the spec that ``to_json`` wrote.
 
-    ``given`` are minds and rules of the caller's own, which take the place of what could not be
-    saved. Raises ``JournalError`` where they are missing.
+    Parameters
+    ----------
+    written : dict
+        What ``to_json`` returned.
+    display_only : bool
+        Whether the spec is only looked at, not played; False by default. If so, minds that do not
+        ship with this package become ``LabelledMind``, and no file is opened.
+    **given
+        ``mind`` and ``pairing``, where these are objects of your own, which JSON cannot hold.
+
+    Raises
+    ------
+    SpecError
+        If this is not what ``to_json`` writes, if a mind or a pairing rule of your own is not given
+        (``MindError``, ``PairingError``), or if a file has changed since.
     """
     if not set(given) <= {"mind", "pairing"}:
         raise SpecError(
-            "resume",
+            "spec",
             sorted(given),
-            "only a mind and a pairing rule of your own can be given again",
-            "The rest is in the journal.",
+            "only a mind and a pairing rule can be given again",
+            "Leave out the rest; it is on record.",
         )
-    arguments = dict(saved)
-    arguments["graph"] = _restore_graph(saved["graph"])
-    for argument, found in (("mind", _restore_minds(saved["mind"])), ("pairing", saved["pairing"])):
-        arguments[argument] = given.get(argument, found)
-        if arguments[argument] in (None, _UNKNOWN):
-            raise JournalError(
-                path,
-                f"it was begun with a {argument} that is no part of this package",
-                f"Give it again: {argument}=...",
-            )
-    arguments["committed"] = {
-        name: [read_node(node) for node in where[0]] if kind == "nodes" else _amount(where)
-        for name, kind, *where in saved["committed"]
-    }
-    return arguments
+    try:
+        values = {field.name: written[field.name] for field in fields(Spec)}
+        values["graph"] = _read_graph(values["graph"], display_only)
+        values["names"] = tuple(values["names"])
+        values["committed"] = {name: _read_where(it) for name, it in values["committed"]} or None
+        if display_only:
+            values["pairing"] = "node" if isinstance(values["pairing"], dict) else values["pairing"]
+        values |= given
+        if "mind" not in given:
+            values["mind"] = _read_minds(values["mind"], _label if display_only else _read_mind)
+        if isinstance(values["pairing"], dict):
+            raise PairingError("pairing", *_give_again("pairing", values["pairing"]["label"]))
+        return Spec(**values)
+    except NormsError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise SpecError(
+            "spec",
+            written,
+            f"this is not a spec as this package writes it ({type(error).__name__}: {error})",
+            "Use a file that has not been edited.",
+        ) from error
 
 
-def _save_graph(graph: Any) -> Any:
-    if isinstance(graph, str) and not names_file(graph):
+# Graphs, minds, rules and committed agents as JSON data
+
+
+def _write_graph(graph: Any) -> Any:
+    file = None
+    if names_file(graph):
+        path = Path(graph)
+        file = path.name
+        if path.stat().st_size >= LARGE_FILE:
+            return {"file": file, "path": str(path.absolute()), "sha256": _digest(path)}
+    elif isinstance(graph, str):
         return graph
-    found = to_networkx(read_graph(graph, random.Random(0)))
-    return {
-        "directed": found.is_directed(),
-        "nodes": [_save_node(node) for node in found],
+    read = to_networkx(read_graph(graph, random.Random(0)))
+    written: dict[str, Any] = {
+        "directed": read.is_directed(),
+        "nodes": [_write_node(node) for node in read],
         "edges": [
-            [_save_node(u), _save_node(v), *([float(data["weight"])] if "weight" in data else [])]
-            for u, v, data in found.edges(data=True)
+            [
+                _write_node(u),
+                _write_node(v),
+                *([_plain(data["weight"])] if "weight" in data else []),
+            ]
+            for u, v, data in read.edges(data=True)
         ],
     }
+    positions = [read_position(pos) for _, pos in read.nodes(data="pos")]
+    if all(positions):
+        written["pos"] = positions
+    if file := file or read.graph.get(SOURCE_FILE):
+        written["file"] = file
+    return written
 
 
-def _save_node(node: Any) -> str:
-    text = node_text(node)
-    if read_node(text) != node:
-        raise SpecError(
-            "graph",
-            node,
-            f"node {node!r} cannot be kept in a journal",
-            "Use numbers, texts or tuples of them as node ids, or play without a folder.",
-        )
-    return text
-
-
-def _restore_graph(saved: Any) -> Any:
-    if isinstance(saved, str):
-        return saved
-    graph: nx.Graph[Any] = nx.DiGraph() if saved["directed"] else nx.Graph()
-    graph.add_nodes_from(read_node(node) for node in saved["nodes"])
-    for u, v, *weight in saved["edges"]:
-        graph.add_edge(read_node(u), read_node(v), **({"weight": weight[0]} if weight else {}))
+def _read_graph(written: Any, display_only: bool) -> Any:
+    if isinstance(written, str):
+        if names_file(written):
+            raise ValueError(f"{written!r} is not a topology")
+        return written
+    if "path" in written:
+        if display_only:
+            raise SpecError(
+                "graph",
+                written["file"],
+                f"the network is in a file of its own, {written['file']}, which is not opened",
+                "Read the folder's tables with pandas.",
+            )
+        return _unchanged("graph", written)
+    graph: nx.Graph[Any] = nx.DiGraph() if written["directed"] else nx.Graph()
+    graph.add_nodes_from(map(_read_node, written["nodes"]))
+    for u, v, *weight in written["edges"]:
+        graph.add_edge(_read_node(u), _read_node(v), **({"weight": weight[0]} if weight else {}))
+    if len(graph) != len(written["nodes"]):
+        raise ValueError("nodes are missing from the list, or twice in it")
+    if "pos" in written:
+        places = zip(graph, map(tuple, written["pos"]), strict=True)
+        nx.set_node_attributes(graph, dict(places), "pos")
+    if "file" in written:
+        graph.graph[SOURCE_FILE] = str(written["file"])
     return graph
 
 
-def _save_committed(committed: Mapping[str, Any]) -> list[list[Any]]:
-    """Return who is committed, in the order given, for in that order places are taken."""
-    saved: list[list[Any]] = []
-    for name, where in committed.items():
-        if isinstance(where, Real):
-            saved.append([name, "amount", _number(where)])
-        elif isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
-            saved.append([name, "amount", _number(where[0]), where[1]])
-        else:
-            saved.append([name, "nodes", [_save_node(node) for node in where]])
-    return saved
-
-
-def _amount(where: list[Any]) -> Any:
-    return where[0] if len(where) == 1 else tuple(where)
-
-
-def _number(value: Any) -> int | float:
-    number: int | float = value.item() if hasattr(value, "item") else value
-    return number
-
-
-def _save_mind(mind: Any) -> Any:
+def _write_mind(mind: Any) -> Any:
     loaded = load_mind(mind)
-    if isinstance(loaded, LiveMind) and loaded.label.partition(":")[0] in LIVE:
-        return {
-            "kind": "live",
-            "label": loaded.label,
-            "options": dict(loaded.server.options),
-            "template": [loaded.template.name, loaded.template.text],
-        }
-    if isinstance(mind, (str, Path)) and str(mind) not in mind_names():
-        return {"kind": "name", "name": str(Path(mind).absolute())}
-    if isinstance(mind, str) or _is_of_the_catalogue(loaded):
-        return {"kind": "name", "name": loaded.label}
-    return {"kind": "unknown", "label": loaded.label}
+    if isinstance(loaded, LiveMind) and is_live(loaded.label):
+        template = {"name": loaded.template.name, "text": loaded.template.text}
+        options = dict(loaded.provider.options)
+        return {"label": loaded.label, "options": options, "template": template}
+    names = mind_names()
+    if isinstance(mind, str) and mind in names:
+        return mind
+    if loaded.label in names:
+        named = load_mind(loaded.label)
+        if loaded is named or type(loaded) is type(named) is UniformMind:
+            return loaded.label
+    if isinstance(mind, (str, Path)):
+        path = Path(mind).absolute()
+        return {"label": loaded.label, "path": str(path), "sha256": _digest(path)}
+    return {"label": loaded.label}
 
 
-def _is_of_the_catalogue(mind: Mind) -> bool:
-    """Whether a mind is the one that its label stands for, and not another of that label."""
-    if mind.label not in mind_names():
-        return False
-    known = load_mind(mind.label)
-    return known is mind or (type(mind) is UniformMind and type(known) is UniformMind)
+def _read_mind(written: Any) -> Any:
+    if isinstance(written, str) and written in mind_names():
+        return written
+    label = written["label"]
+    if "template" in written:
+        template = Template(written["template"]["text"], written["template"]["name"])
+        return live_mind(label, template, **written["options"])
+    if "path" in written:
+        return _unchanged("mind", written)
+    raise MindError("mind", *_give_again("mind", label))
 
 
-def _restore_minds(saved: Mapping[str, Any]) -> Any:
-    if saved["kind"] == "all":
-        return _restore_mind(saved["mind"])
-    # One object for equal minds, so that they share what a mind shares.
-    made: dict[str, Any] = {}
+def _label(written: Any) -> Mind:
+    """Return a mind to look at: the one that ships, or else a label."""
+    if isinstance(written, str) and written in mind_names():
+        return load_mind(written)
+    return LabelledMind(str(written["label"]))
 
-    def once(mind: Any) -> Any:
-        key = json.dumps(mind, sort_keys=True)
-        if key not in made:
-            made[key] = _restore_mind(mind)
-        return made[key]
 
-    pairs = (
-        [(once(mind), share) for mind, share in saved["pairs"]]
-        if saved["kind"] == "shares"
-        else [(read_node(node), once(mind)) for node, mind in saved["pairs"]]
+def _read_minds(written: Any, read: Callable[[Any], Any]) -> Any:
+    if "minds" not in written or isinstance(written, str):
+        return read(written)
+    minds = [read(one) for one in written["minds"]]
+    if "shares" in written:
+        return dict(zip(minds, written["shares"], strict=True))
+    return {_read_node(node): minds[index] for node, index in written["nodes"]}
+
+
+def _write_pairing(pairing: Any) -> Any:
+    rule = read_pairing(pairing)
+    return rule.label if type(rule) in PAIRINGS.values() else {"label": rule.label}
+
+
+def _write_where(where: Any) -> Any:
+    """Return an amount, an amount with its placement, or nodes."""
+    if isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
+        return [_plain(where[0]), where[1]]
+    if isinstance(where, np.ndarray):
+        where = where.tolist()
+    if isinstance(where, (set, frozenset)):
+        return {"nodes": sorted(map(_write_node, where), key=json.dumps)}
+    if isinstance(where, (list, tuple)):
+        return {"nodes": [_write_node(node) for node in where]}
+    return _plain(where)
+
+
+def _read_where(written: Any) -> Any:
+    if isinstance(written, dict):
+        return [_read_node(node) for node in written["nodes"]]
+    return tuple(written) if isinstance(written, list) else written
+
+
+def _write_node(node: Any) -> Any:
+    if isinstance(node, tuple):
+        return [_write_node(part) for part in node]
+    if isinstance(node, frozenset):
+        return {"set": sorted(map(_write_node, node), key=json.dumps)}
+    if isinstance(node, (str, bool)) or node is None:
+        return node
+    if isinstance(node, Integral):
+        return int(node)
+    if isinstance(node, float) and math.isfinite(node):
+        return float(node)
+    raise SpecError(
+        "graph",
+        node,
+        f"node {node!r} cannot be written down",
+        "Use numbers, texts, or tuples of them as node ids, or play without a folder.",
     )
-    return None if any(mind is None for pair in pairs for mind in pair) else dict(pairs)
 
 
-def _restore_mind(saved: Mapping[str, Any]) -> Mind | str | None:
-    if saved["kind"] == "live":
-        name, text = saved["template"]
-        return live_mind(saved["label"], Template(text, name), **saved["options"])
-    if saved["kind"] == "name":
-        return str(saved["name"])
-    return None
+def _read_node(written: Any) -> Hashable:
+    if isinstance(written, dict):
+        return frozenset(map(_read_node, written["set"]))
+    return tuple(map(_read_node, written)) if isinstance(written, list) else written
 
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; of numbers, numpy's become Python's, and fractions floats."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, (int, float, str, type(None))) else float(value)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unchanged(argument: str, written: Mapping[str, Any]) -> Path:
+    """Return the path of a file whose contents are those on record."""
+    path = Path(written["path"])
+    try:
+        same = _digest(path) == written["sha256"]
+    except OSError as error:
+        raise SpecError(
+            argument, str(path), f"{path} cannot be read ({error})", "Put the file back."
+        ) from error
+    if not same:
+        raise SpecError(
+            argument, str(path), f"{path} has changed since the run began", "Put the old file back."
+        )
+    return path
+
+
+def _give_again(argument: str, label: str) -> tuple[str, str, str]:
+    """Return the value, the problem and the remedy of an error."""
+    problem = f"the {argument} {label!r} is not part of this package, so only its label was saved"
+    return label, problem, f"Pass it again: {argument}=..."
+
+
+# As typed
 
 _COMMITTED = re.compile(
-    r"(?P<name>.+?)=(?:(?P<amount>\d{1,9}%?|\d{0,9}\.\d{1,9}%?)(?::(?P<where>\w+))?"
+    r"(?P<name>.+?)=(?:(?P<amount>\d{1,9}%?|\d{0,9}\.\d{1,9}%?)(?::(?P<placement>\w+))?"
     r"|\[(?P<nodes>.*)\])"
 )
 
+Nodes: TypeAlias = Callable[[], Mapping[str, Hashable]]
+"""Returns the nodes of the graph by their text."""
 
-Nodes = Callable[[], Mapping[str, Hashable]]
-"""Returns the nodes of the graph by how they are written."""
 
-
-def read_spec(
+def parse_spec(
     *,
     topology: str,
     names: str,
     mind: Sequence[str],
-    minds_by_node: Path | None,
     committed: Sequence[str],
     seed: int,
-    read: Callable[[str], Any] = str,
+    minds_by_node: Path | None = None,
+    load: Callable[[str], Any] = str,
     **others: Any,
 ) -> Spec:
-    """Return the spec that the options of ``run`` stand for; raise an error of this package.
+    """Return the spec that typed arguments stand for.
 
-    ``read`` makes a mind, or the name of one, of what was typed for it.
+    Parameters
+    ----------
+    topology : str
+        A topology or a graph file.
+    names, mind, committed
+        As ``parse_names``, ``parse_mind`` and ``parse_committed`` read them.
+    seed : int
+        The seed.
+    minds_by_node : Path, optional
+        A JSON file, ``{"node": "mind", ...}``, instead of ``mind``.
+    load : callable, optional
+        Makes a mind of each typed name. By default the name itself is the mind.
+    **others
+        The other fields of ``Spec``, unchanged.
+
+    Raises
+    ------
+    NormsError
+        A ``SpecError`` or ``FileFormatError`` that names what cannot be used.
     """
 
     def nodes() -> Mapping[str, Hashable]:
-        graph = read_graph(topology, RandomStream(seed, 0).generator("graph"))
+        graph = to_networkx(read_graph(topology, RandomStream(seed, 0).generator("graph")))
         return {str(node): node for node in graph}
 
     if minds_by_node is not None and mind:
         raise SpecError("mind", mind, "minds are given twice", "Give --mind or --minds-by-node.")
     return Spec(
         graph=topology,
-        names=read_names(names),
-        mind=_minds(mind, minds_by_node, nodes, read),
-        committed=read_committed(committed, nodes) or None,
+        names=parse_names(names),
+        mind=_parse_by_node(minds_by_node, nodes, load)
+        if minds_by_node
+        else parse_mind(mind, load),
+        committed=parse_committed(committed, nodes) or None,
         seed=seed,
         **others,
     )
 
 
-def _minds(
-    mind: Sequence[str], by_node: Path | None, nodes: Nodes, read: Callable[[str], Any]
-) -> Any:
-    if by_node is not None:
-        return {node: read(name) for node, name in read_minds_by_node(by_node, nodes).items()}
-    return read_mind(mind, read)
-
-
-def read_names(text: str) -> str | list[str]:
-    """Return a pool: names between commas, or else the letters of a text."""
+def parse_names(text: str) -> str | list[str]:
+    """Return a pool from text: names between commas, or else the letters of ``text``."""
     return [name.strip() for name in text.split(",")] if "," in text else text
 
 
-def read_mind(given: Sequence[str], read: Callable[[str], Any] = str) -> Any:
-    """Return one mind for all, or minds by share: ``NAME=SHARE``, or equal shares without any.
+def parse_mind(given: Sequence[str], load: Callable[[str], Any] = str) -> Any:
+    """Return a ``mind=`` argument from texts: one mind for all, or minds by share.
 
-    ``read`` makes a mind, or the name of one, of each name.
+    Parameters
+    ----------
+    given : sequence of str
+        Nothing (the default mind), a mind, or several, all of them as ``NAME=SHARE`` or none.
+    load : callable, optional
+        Makes a mind of each name. By default the name itself is the mind.
+
+    Raises
+    ------
+    MindError
+        If only some minds have a share, or one is named twice.
     """
     if not given:
-        return read(DEFAULT_MIND)
+        return load(DEFAULT_MIND)
     typed = [_name_and_share(text) for text in given]
     shares = [share for _, share in typed if share is not None]
     if shares and len(shares) < len(typed):
@@ -277,36 +468,35 @@ def read_mind(given: Sequence[str], read: Callable[[str], Any] = str) -> Any:
     if len(set(names)) < len(names):
         raise MindError("mind", list(given), "a mind is named twice", "Name each mind once.")
     if not shares and len(names) == 1:
-        return read(names[0])
-    return dict(zip(map(read, names), shares or [1.0] * len(names), strict=True))
+        return load(names[0])
+    return dict(zip(map(load, names), shares or [1.0] * len(names), strict=True))
 
 
-def read_minds_by_node(path: Path, nodes: Nodes) -> dict[Hashable, str]:
-    """Return the minds in a JSON file of one object, ``{"node": "mind", ...}``."""
-    remedy = 'It holds one JSON object, {"node": "mind", ...}, every node in it once.'
-    content = read_json(path, remedy)
-    if not all(isinstance(mind, str) for mind in content.values()):
-        raise FileFormatError(path, "it is not an object of minds by node", remedy)
-    known = nodes()
-    return {known.get(node, node): mind for node, mind in content.items()}
+def parse_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
+    """Return a ``committed=`` argument from texts.
 
+    Parameters
+    ----------
+    given : sequence of str
+        ``NAME=5`` agents, ``NAME=10%`` or ``NAME=0.1`` of them, either with a placement as in
+        ``NAME=5:hubs``, or ``NAME=[NODE,...]``. Nodes that hold a comma are quoted.
+    nodes : callable
+        Returns the nodes of the graph by their text; called if nodes are named.
 
-def read_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
-    """Return who is committed: ``NAME=COUNT``, ``NAME=COUNT:PLACEMENT`` or ``NAME=[NODE,...]``.
-
-    Instead of a count there may be a share of the agents: ``0.1`` or ``10%``.
+    Raises
+    ------
+    SpecError
+        If a text is none of these, or a name is there twice.
     """
     committed: dict[str, Any] = {}
     for text in given:
         found = _COMMITTED.fullmatch(text)
-        if found is None or (found["where"] and found["where"] not in PLACEMENTS):
+        if found is None or (found["placement"] and found["placement"] not in PLACEMENTS):
             raise SpecError(
                 "committed",
                 text,
                 f"{text!r} does not say who is committed",
-                "Write M=5, M=10%, M=5:hubs or M=[0,1,2]; placements are "
-                + ", ".join(PLACEMENTS)
-                + ".",
+                f"Write M=5, M=10%, M=5:hubs or M=[0,1,2]; placements are {', '.join(PLACEMENTS)}.",
             )
         name = found["name"]
         if name in committed:
@@ -315,9 +505,18 @@ def read_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
             known = nodes()
             committed[name] = [known.get(node, node) for node in _listed(found["nodes"])]
         else:
-            amount = _typed_amount(found["amount"])
-            committed[name] = (amount, found["where"]) if found["where"] else amount
+            amount = _amount(found["amount"])
+            committed[name] = (amount, found["placement"]) if found["placement"] else amount
     return committed
+
+
+def _parse_by_node(path: Path, nodes: Nodes, load: Callable[[str], Any]) -> dict[Hashable, Any]:
+    remedy = 'It holds one JSON object, {"node": "mind", ...}, with every node once.'
+    content = read_json(path, remedy)
+    if not all(isinstance(mind, str) for mind in content.values()):
+        raise FileFormatError(path, "it is not an object of minds by node", remedy)
+    known = nodes()
+    return {known.get(node, node): load(mind) for node, mind in content.items()}
 
 
 def _name_and_share(text: str) -> tuple[str, float | None]:
@@ -328,7 +527,7 @@ def _name_and_share(text: str) -> tuple[str, float | None]:
         return text, None
 
 
-def _typed_amount(text: str) -> int | float:
+def _amount(text: str) -> int | float:
     """Return a count, or a share where there is a decimal point or a percent sign."""
     if text.endswith("%"):
         return float(text[:-1]) / 100

@@ -1,4 +1,10 @@
-"""Everything that defines a run, and how it is read: one spec, one run number, one initial."""
+"""What defines a run: the arguments of the game, and the state a run of it starts from.
+
+``Spec`` is the only list of the game's arguments. ``NamingGame`` and ``run_ensemble`` build one,
+``serialization`` writes and reads one, and everything else takes one or its ``dataclasses.fields``.
+A spec and the number of a run give an ``InitialState``: a graph, a mind on every node, and the
+stream that all of the run's random draws come from.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +16,36 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.game import Game, Memory, filled
-from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.core.randomness import MASK, RandomStream
 from mesa_llm_norms.errors import MindError, SpecError, some
-from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
-from mesa_llm_norms.networks.graph_files import is_random, read_graph
-from mesa_llm_norms.networks.placement import describe_committed, place_committed, read_committed
+from mesa_llm_norms.networks.placement import place_committed, read_committed
+from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 from mesa_llm_norms.validation import read_whole
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 
-
 STUDY_GRAPH = "complete(n=24)"
-
+"""The network of Ashery, Aiello and Baronchelli (2025): anybody may meet anybody."""
 
 DEFAULT_NAMES = "QMXYFJPRCD"
 
+SOURCE_FILE = "source_file"
+"""The graph attribute of a networkx graph that holds the name of the file it was read from."""
 
 MAX_SHARE = 1e9
-
-
-MOST_RUNS = 2**53
+MAX_RUN = 2**53
 
 
 class InitialState(NamedTuple):
@@ -97,11 +103,45 @@ class InitialState(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """The arguments of ``NamingGame`` and ``run_ensemble``, read and checked on construction.
+    """The arguments of a naming game, checked when it is created.
 
-    ``seed`` and a run's number fix everything that is left to chance: the graph where the topology
-    is random, who is committed, who has which mind, and every draw of the game. A graph that is
-    given is read once, and must not change while the spec is used.
+    The seed and the number of a run determine everything random about it: the graph of a random
+    topology, who is committed, who has which mind, and every draw during play.
+
+    Parameters
+    ----------
+    graph : str, Path, networkx graph or scipy sparse array
+        A topology such as ``"ring(n=24)"``, a graph file, or a graph, which must not change while
+        the spec is in use. Default: a small world of 24 nodes.
+    names : str or sequence of str
+        The pool: one letter per name, or a list of names. Default: ten letters.
+    mind : Mind, str, Path or mapping
+        The mind of all agents (an object, a name that ``load_mind`` knows, or a mind file), a
+        mapping of every node to its mind, or one of minds to their shares of the agents.
+    pairing : str or Pairing
+        Who interacts: ``"node"`` (default; a node, then one of its neighbours), ``"edge"``,
+        ``"matching"``, or a rule object.
+    memory : int
+        How many interactions an agent remembers, 1 to 1,000. Default 5.
+    reward, penalty : float
+        Points to each of two agents whose names match, or differ. Default 100 and -50.
+    incumbent : str, optional
+        The name that fills all memories at the start. By default memories are empty.
+    committed : mapping, optional
+        Who always plays the same name: for a name a count (``5``), a share of the agents (``0.1``),
+        either with a placement (``(5, "hubs")``), or a list of nodes.
+    seed : int
+        0 (default) to 2**64 - 1.
+
+    Raises
+    ------
+    SpecError
+        If an argument cannot be used; the more specific ``PoolError``, ``MindError``,
+        ``PairingError`` and, in ``initial_state``, ``TopologyError`` and ``GraphError``.
+
+    References
+    ----------
+    Ashery, Aiello, Baronchelli, Science Advances 11, eadu9368 (2025).
     """
 
     graph: Any = DEFAULT_GRAPH
@@ -116,6 +156,11 @@ class Spec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        whole = isinstance(self.seed, (int, np.integer)) and not isinstance(self.seed, bool)
+        if not whole or not 0 <= self.seed <= MASK:
+            raise SpecError(
+                "seed", self.seed, f"{self.seed!r} is not a seed", "Use 0 to 2**64 - 1."
+            )
         if self.incumbent is not None and (
             not isinstance(self.incumbent, str) or self.incumbent not in self.game.pool
         ):
@@ -132,8 +177,19 @@ class Spec:
         read_pairing(self.pairing)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel light: what was read from the arguments is read again where it is needed."""
+        """Pickle the arguments alone: what was read from them is read again where needed."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments by name as ``NamingGame`` and ``run_ensemble`` take them."""
+        arguments = self.__getstate__()
+        arguments["rng"] = arguments.pop("seed")
+        return arguments
+
+    def describe(self) -> dict[str, Any]:
+        from mesa_llm_norms.simulation.serialization import to_json
+
+        return to_json(self)
 
     @cached_property
     def game(self) -> Game:
@@ -152,12 +208,24 @@ class Spec:
 
     @property
     def live(self) -> bool:
-        """Whether a mind that plays has to be called."""
+        """Whether any mind is a live one, which makes calls to a model."""
         return any(isinstance(mind, LiveMind) for mind in self.minds)
 
     def initial_state(self, run: int = 0) -> InitialState:
-        """Return run number ``run`` made ready, its graph checked."""
-        stream = RandomStream(self.seed, read_whole("run", run, 0, MOST_RUNS))
+        """Return the state that a run starts from, its graph checked.
+
+        Parameters
+        ----------
+        run : int
+            The number of the run, from 0 (default). Each run has draws of its own.
+
+        Raises
+        ------
+        SpecError
+            If the graph cannot be read or played on (``TopologyError``, ``GraphError``), or nodes
+            of ``mind`` or ``committed`` do not fit it.
+        """
+        stream = RandomStream(self.seed, read_whole("run", run, 0, MAX_RUN))
         graph, neighbors = (
             self._read_graph(stream.generator("graph"))
             if is_random(self.graph)
@@ -177,26 +245,13 @@ class Spec:
             self.game, graph, neighbors, tuple(minds), indices, uncommitted, start, pairing, stream
         )
 
-    def describe(self) -> dict[str, Any]:
-        """Return the spec as plain data, for a file: graphs and minds by what they are called."""
-        return {
-            "graph": self.topology,
-            "names": list(self.game.pool),
-            "mind": self._describe_minds(),
-            "pairing": read_pairing(self.pairing).label,
-            "memory": self.memory,
-            "reward": self.reward,
-            "penalty": self.penalty,
-            "incumbent": self.incumbent,
-            "committed": describe_committed(self.committed or {}),
-            "seed": self.seed,
-        }
-
     @property
     def topology(self) -> str:
-        """The graph in words: what was given, or how large it is."""
+        """The graph in words: the topology or file, or else its size."""
         if isinstance(self.graph, (str, Path)):
             return str(self.graph)
+        if isinstance(self.graph, nx.Graph) and SOURCE_FILE in self.graph.graph:
+            return str(self.graph.graph[SOURCE_FILE])
         nodes, edges = graph_size(read_graph(self.graph, random.Random()))
         return f"{nodes} nodes, {edges} edges"
 
@@ -210,12 +265,14 @@ class Spec:
             )
         return ", ".join(dict.fromkeys(mind.label for mind in self._minds.values()))
 
-    def _describe_minds(self) -> str | dict[str, Any]:
-        if not isinstance(self.mind, Mapping):
-            return self._minds[None].label
-        if by_share(self.mind):
-            return {self._minds[key].label: share for key, share in self.mind.items()}
-        return {str(node): self._minds[_key(mind)].label for node, mind in self.mind.items()}
+    def heading(self, agents: int) -> str:
+        """Return in one line what is played by so many agents."""
+        pool = self.game.pool
+        names = ", ".join(pool[:26]) + (" ..." if len(pool) > 26 else "")
+        return (
+            f"{agents:,} agents with {self.mind_label} on {self.topology}, names {names}, "
+            f"seed {self.seed}"
+        )
 
     @cached_property
     def _minds(self) -> dict[Any, Mind]:
@@ -228,8 +285,8 @@ class Spec:
             return {key: load_mind(key) for key in self.mind}
         known: dict[Any, Mind] = {}
         for mind in self.mind.values():
-            if _key(mind) not in known:
-                known[_key(mind)] = load_mind(mind)
+            if mind_key(mind) not in known:
+                known[mind_key(mind)] = load_mind(mind)
         return known
 
     @cached_property
@@ -243,13 +300,13 @@ class Spec:
 
     @cached_property
     def _fixed_graph(self) -> tuple[Graph, Neighbors]:
-        """The graph of every run, where it is no random one."""
+        """The graph of every run, if the topology is not random."""
         return self._read_graph(random.Random(0))
 
     def _assign_minds(
         self, nodes: Sequence[Hashable], chance: random.Random
     ) -> tuple[list[Mind], NDArray[np.int32]]:
-        """Return the different minds, and the place among them of the mind on each node."""
+        """Return the distinct minds, and for each node the index of its mind among them."""
         keys, minds = list(self._minds), list(self._minds.values())
         if not isinstance(self.mind, Mapping):
             return minds, np.zeros(len(nodes), np.int32)
@@ -272,11 +329,17 @@ class Spec:
                 'Give every node a mind, or shares such as {"claude-3.5-sonnet": 0.5, ...}.',
             )
         place = {key: place for place, key in enumerate(keys)}
-        return minds, np.array([place[_key(self.mind[node])] for node in nodes], np.int32)
+        return minds, np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
 
 
 def by_share(mind: Mapping[Any, Any]) -> bool:
-    """Whether a ``mind=`` mapping gives shares and not nodes; ``MindError`` where neither."""
+    """Return whether a ``mind=`` mapping is one of minds to shares, not one of nodes to minds.
+
+    Raises
+    ------
+    MindError
+        If some values are numbers but not all of them are shares from 0 up.
+    """
     numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in mind.values()]
     if not any(numbers):
         return False
@@ -291,7 +354,8 @@ def by_share(mind: Mapping[Any, Any]) -> bool:
     return True
 
 
-def _key(mind: Any) -> Any:
+def mind_key(mind: Any) -> Any:
+    """Return what tells the minds of a ``mind=`` mapping apart: their names, or themselves."""
     return mind if isinstance(mind, str) else id(mind)
 
 

@@ -1,21 +1,13 @@
-"""Changes made by hand while a run is played: who is committed, and which ties there are.
+"""What is on the page: the arguments of a run as they are typed, changes by hand, and a moment.
 
-Each belongs to a number of interactions, before which it has no effect. Written as text they go
-into a link::
+A ``Setting`` goes into the address bar and comes back from there, so that a link shows what was on
+screen. Changes made by hand are part of it, each with the number of interactions before it takes
+effect, and agents numbered from 0 in the order of the graph's nodes::
 
-    120:5=M      after 120 interactions, commit the agent in place 5 to M
+    120:5=M      after 120 interactions, commit agent 5 to M
     120:5=       release it
-    300:3+4      tie the agents in places 3 and 4
-    300:3-4      cut that tie
-
-A place is that of a node in the order of the graph, from 0.
-
-The whole setting of a page: what is played, what was changed by hand, and how far.
-
-A setting is plain text and numbers, as they are typed. It goes into the address bar and comes back
-from there, so that a link shows what was on screen.
-
-The lines of Python that make the very run that is on screen.
+    300:3+4      add an edge between agents 3 and 4
+    300:3-4      remove it
 """
 
 from __future__ import annotations
@@ -29,17 +21,33 @@ from urllib.parse import parse_qs, urlencode
 
 from mesa_llm_norms.core.randomness import MASK
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.simulation.serialization import read_spec
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
+from mesa_llm_norms.simulation.serialization import parse_spec
+from mesa_llm_norms.simulation.spec import Spec
 
 MOST_EDITS = 1_000
 
+MOST_AT = 2_000_000
+"""How many interactions a link may ask to be played before anything is shown."""
 
-_TEXT = re.compile(
-    r"(?P<at>\d{1,12}):(?P<place>\d{1,9})(?:=(?P<name>.*)|(?P<sign>[+-])(?P<other>\d{1,9}))",
+GAME = tuple("topology" if field.name == "graph" else field.name for field in fields(Spec))
+"""The fields of a setting that are arguments of the game."""
+
+_EDIT = re.compile(
+    r"(?P<at>\d{1,12}):(?P<agent>\d{1,9})(?:=(?P<name>.*)|(?P<sign>[+-])(?P<other>\d{1,9}))",
     re.DOTALL,
 )
+_KEYS = {"edits": "edit"}
+"""The keys of fields in a link, where they are not the names of the fields."""
+
+_DECIMAL = ("reward", "penalty")
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "reward": (-(10**9), 10**9),
+    "penalty": (-(10**9), 10**9),
+    "seed": (0, MASK),
+    "at": (0, MOST_AT),
+}
+_ALWAYS = ("graph", "names", "mind", "rng")
+"""Arguments that a program states even if they have their defaults."""
 
 
 class Commitment(NamedTuple):
@@ -55,8 +63,8 @@ class Commitment(NamedTuple):
         return f"{self.at}:{self.place}={self.name or ''}"
 
 
-class Tie(NamedTuple):
-    """After ``at`` interactions there is, or is no more, a tie between two places."""
+class EdgeChange(NamedTuple):
+    """After ``at`` interactions an edge between two places is added, or removed (not ``there``)."""
 
     at: int
     place: int
@@ -69,55 +77,63 @@ class Tie(NamedTuple):
         return f"{self.at}:{self.place}{'+' if self.there else '-'}{self.other}"
 
 
-Edit: TypeAlias = Commitment | Tie
+Edit: TypeAlias = Commitment | EdgeChange
 
 
 def read_edit(text: str) -> Edit:
-    """Return the change that ``text`` stands for; ``SpecError`` where it stands for none."""
-    found = _TEXT.fullmatch(text)
+    """Return the change that ``text`` stands for; ``SpecError`` if it stands for none."""
+    found = _EDIT.fullmatch(text)
     if found is None:
         raise SpecError(
             "edit",
             text,
-            f"{text!r} is no change of agents or ties",
+            f"{text!r} is not a change of agents or edges",
             "Write 120:5=M, 120:5=, 300:3+4 or 300:3-4.",
         )
-    at, place = int(found["at"]), int(found["place"])
+    at, place = int(found["at"]), int(found["agent"])
     if found["sign"] is None:
         return Commitment(at, place, found["name"] or None)
-    return Tie(at, place, int(found["other"]), found["sign"] == "+")
+    return EdgeChange(at, place, int(found["other"]), found["sign"] == "+")
 
 
 def in_order(edits: Iterable[Edit]) -> tuple[Edit, ...]:
-    """Return changes by when they happen, those of one moment in the order given."""
+    """Return changes sorted by when they happen; ``SpecError`` if there are too many."""
     found = tuple(sorted(edits, key=lambda edit: edit.at))
     if len(found) > MOST_EDITS:
         raise SpecError(
-            "edit", len(found), f"{len(found):,} changes are too many", f"Make {MOST_EDITS:,}."
+            "edit",
+            len(found),
+            f"{len(found):,} changes are too many",
+            f"Make up to {MOST_EDITS:,}.",
         )
     return found
-
-
-MOST_AT = 2_000_000
-"""How many interactions a link may ask to be played before anything is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """The arguments of a run as they are typed, and the moment at which it is looked at.
 
-    ``mind`` and ``committed`` are as on the command line: ``("claude-3.5-sonnet=0.5", ...)`` and
-    ``("M=5:hubs", ...)``. ``at`` is how many interactions have been played. ``rounds`` is after how
-    many population rounds play stops by itself (0: see ``ModelSource``).
+    Parameters
+    ----------
+    topology, names, mind, pairing, memory, reward, penalty, incumbent, committed, seed
+        The arguments of ``Spec`` as on the command line: ``mind`` is
+        ``("claude-3.5-sonnet=0.5", ...)``, ``committed`` ``("M=5:hubs", ...)``, and ``incumbent``
+        is empty for none. The seed is 1 by default.
+    rounds : int
+        Population rounds after which play stops by itself; 0 (default) for the source's own limit.
+    edits : tuple of Commitment or EdgeChange
+        The changes made by hand, in order.
+    at : int
+        The interactions played so far. Default 0.
     """
 
-    topology: str = DEFAULT_GRAPH
-    names: str = DEFAULT_NAMES
-    mind: tuple[str, ...] = (DEFAULT_MIND,)
-    pairing: str = "node"
-    memory: int = 5
-    reward: float = 100
-    penalty: float = -50
+    topology: str = Spec.graph
+    names: str = Spec.names
+    mind: tuple[str, ...] = (Spec.mind,)
+    pairing: str = Spec.pairing
+    memory: int = Spec.memory
+    reward: float = Spec.reward
+    penalty: float = Spec.penalty
     incumbent: str = ""
     committed: tuple[str, ...] = ()
     seed: int = 1
@@ -126,31 +142,18 @@ class Setting:
     at: int = 0
 
     def spec(self) -> Spec:
-        """Return the spec this stands for; raise an error of this package where it is none."""
-        if not 0 <= self.seed <= MASK:
-            raise SpecError("seed", self.seed, f"{self.seed} is no seed", "Use 0 to 2**64 - 1.")
-        return read_spec(
-            topology=self.topology,
-            names=self.names,
-            mind=self.mind,
-            minds_by_node=None,
-            committed=self.committed,
-            seed=self.seed,
-            pairing=self.pairing,
-            memory=self.memory,
-            reward=self.reward,
-            penalty=self.penalty,
-            incumbent=self.incumbent or None,
-        )
+        """Return the spec this stands for; raise a ``NormsError`` if it is not one."""
+        typed = {name: getattr(self, name) for name in GAME}
+        return parse_spec(**{**typed, "incumbent": self.incumbent or None})
 
     def at_start(self) -> Self:
-        """Return the setting as it was before anything was played or changed by hand."""
+        """Return the setting before anything was played or changed by hand."""
         return replace(self, edits=(), at=0)
 
     def query(self, basis: Setting | None = None) -> str:
-        """Return the setting as a query string, without what is as in ``basis``.
+        """Return the setting as a query string, without what is the same in ``basis``.
 
-        Without one that is the setting a page has that nothing is said about.
+        By default that is the setting of a page without a query string.
         """
         usual = basis or Setting()
         pairs: list[tuple[str, str]] = []
@@ -162,9 +165,9 @@ class Setting:
 
     @classmethod
     def from_query(cls, query: str, basis: Setting | None = None) -> Self:
-        """Return the setting of a query string; what it does not say is as in ``basis``.
+        """Return the setting of a query string; what that does not state is as in ``basis``.
 
-        Keys of other things are passed over. Raises ``SpecError`` for values that cannot be.
+        Unknown keys are ignored. Raises ``SpecError`` for values out of range.
         """
         given = parse_qs(query, keep_blank_values=True, max_num_fields=5_000)
         known = {_KEYS.get(field.name, field.name): field.name for field in fields(cls)}
@@ -177,63 +180,22 @@ class Setting:
         return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
 
-_KEYS = {"edits": "edit"}
-"""How fields are called in a link, where not as they are."""
-
-
-_DECIMAL = ("reward", "penalty")
-
-
-_RANGES: Mapping[str, tuple[int, int]] = {
-    "reward": (-(10**9), 10**9),
-    "penalty": (-(10**9), 10**9),
-    "seed": (0, MASK),
-    "at": (0, MOST_AT),
-}
-
-
-_USUAL: Mapping[str, Any] = {field.name: field.default for field in fields(Setting)}
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return getattr(value, "text", None) or str(value)
-
-
-def _read(name: str, texts: Sequence[str]) -> Any:
-    usual = _USUAL[name]
-    if name == "edits":
-        return in_order(read_edit(text) for text in texts if text)
-    if isinstance(usual, tuple):
-        return tuple(text for text in texts if text)
-    text = texts[-1]
-    if isinstance(usual, str):
-        return text
-    least, most = _RANGES.get(name, (0, 10**9))
-    try:
-        number = float(text) if name in _DECIMAL and not _is_whole(text) else int(text)
-    except ValueError:
-        number = math.nan
-    if not least <= number <= most:
-        raise SpecError(name, text, f"{text!r} cannot be its value", f"Use {least} to {most}.")
-    return number
-
-
-def _is_whole(text: str) -> bool:
-    return text.lstrip("-").isdecimal()
-
-
 def program(setting: Setting, nodes: Sequence[Hashable]) -> str:
-    """Return a program that plays a setting to its moment; ``nodes`` are those of its graph."""
-    spec = setting.spec()
+    """Return a Python program that plays a setting to its moment.
+
+    Parameters
+    ----------
+    setting : Setting
+        The setting.
+    nodes : sequence
+        The nodes of its graph, in order.
+    """
+    arguments, usual = setting.spec().arguments(), Spec().arguments()
     lines = ["from mesa_llm_norms import NamingGame", "", "model = NamingGame("]
-    usual = Spec()
-    for argument in _ARGUMENTS:
-        value = getattr(spec, argument)
-        if argument in _ALWAYS or value != getattr(usual, argument):
-            lines.append(f"    {argument}={value!r},")
-    lines += [f"    rng={setting.seed},", ")"]
+    for name, value in arguments.items():
+        if name in _ALWAYS or value != usual[name]:
+            lines.append(f"    {name}={value!r},")
+    lines.append(")")
     played = 0
     for edit in setting.edits:
         if edit.at > setting.at:
@@ -246,20 +208,30 @@ def program(setting: Setting, nodes: Sequence[Hashable]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_ARGUMENTS = (
-    "graph",
-    "names",
-    "mind",
-    "pairing",
-    "memory",
-    "reward",
-    "penalty",
-    "incumbent",
-    "committed",
-)
+def _written(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return getattr(value, "text", None) or str(value)
 
 
-_ALWAYS = ("graph", "names", "mind")
+def _read(name: str, texts: Sequence[str]) -> Any:
+    usual = getattr(Setting, name)
+    if name == "edits":
+        return in_order(read_edit(text) for text in texts if text)
+    if isinstance(usual, tuple):
+        return tuple(text for text in texts if text)
+    text = texts[-1]
+    if isinstance(usual, str):
+        return text
+    least, most = _RANGES.get(name, (0, 10**9))
+    try:
+        whole = name not in _DECIMAL or text.lstrip("-").isdecimal()
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise SpecError(name, text, f"{text!r} is out of range", f"Use {least} to {most}.")
+    return number
 
 
 def _play(interactions: int) -> list[str]:

@@ -16,11 +16,16 @@ from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.results import default_folder, write_ensemble, write_run
 from mesa_llm_norms.simulation.run import RunResult
+from mesa_llm_norms.simulation.serialization import from_json, to_json
 from mesa_llm_norms.simulation.spec import Spec
 
 
 def play(spec: Spec, rounds: int = 3) -> RunResult:
     return play_run(spec, 0, Goal(), rounds, keep=True)
+
+
+def rows_of(spec: Spec) -> list[Any]:
+    return play(spec).rows
 
 
 def write(folder: Path, spec: Spec, played: RunResult) -> None:
@@ -45,7 +50,8 @@ def test_a_run_is_written_with_its_spec_outcome_and_versions(tmp_path: Path) -> 
     played = play(spec)
     write(tmp_path, spec, played)
     content = read_spec(tmp_path)
-    assert content["spec"] == spec.describe()
+    assert content["spec"] == to_json(spec)
+    assert rows_of(from_json(content["spec"])) == rows_of(spec)
     assert content["run"] == {
         "rounds": 3,
         "until": None,
@@ -111,7 +117,12 @@ def test_a_graph_file_is_named_without_the_folder_it_is_in(tmp_path: Path) -> No
     spec = Spec(graph=str(path), names="QM", seed=1)
     with new_folder(tmp_path / "run") as inside:
         write(inside, spec, play(spec))
-    assert read_spec(tmp_path / "run")["spec"]["graph"] == "friends.txt"
+    assert read_spec(tmp_path / "run")["spec"]["graph"] == {
+        "directed": False,
+        "nodes": [1, 2, 3],
+        "edges": [[1, 2], [2, 3]],
+        "file": "friends.txt",
+    }
     assert str(tmp_path) not in (tmp_path / "run" / "spec.json").read_text(encoding="utf-8")
     assert default_folder(spec, 3).name == "claude-3.5-sonnet-friends-3-seed1"
 

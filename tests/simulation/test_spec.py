@@ -38,7 +38,7 @@ def committed_nodes(spec: Spec, run: int = 0) -> dict[Hashable, str]:
 
 
 def a_spec(**arguments: Any) -> Spec:
-    return Spec(**{"graph": "ring(n=12)", "names": "QM", "mind": "unbiased", **arguments})
+    return Spec(**{"graph": "ring(n=12)", "names": "QM", "mind": "uniform", **arguments})
 
 
 # Committed agents
@@ -82,7 +82,7 @@ def test_a_cluster_hangs_together(graph: nx.Graph[Any], data: st.DataObject, see
 
 def test_a_cluster_larger_than_its_part_goes_on_in_another() -> None:
     graph = nx.Graph([(0, 1), (1, 2), (3, 4), (4, 5)])
-    with pytest.warns(UserWarning, match="2 parts"):
+    with pytest.warns(UserWarning, match="2 components"):
         chosen = committed_nodes(a_spec(graph=graph, committed={"M": (5, "cluster")}))
     assert {0, 1, 2} <= set(chosen) or {3, 4, 5} <= set(chosen)
     assert len(chosen) == 5
@@ -209,10 +209,10 @@ def test_who_has_which_mind_is_drawn_by_the_run() -> None:
 
 def test_minds_by_node_sit_where_they_are_put() -> None:
     other = copying("QM")
-    given_: dict[int, Any] = {node: "unbiased" if node % 2 else other for node in range(12)}
+    given_: dict[int, Any] = {node: "uniform" if node % 2 else other for node in range(12)}
     spec = a_spec(mind=given_)
     assert {node: mind.label for node, mind in spec.initial_state().minds_by_node.items()} == {
-        node: "unbiased" if node % 2 else "copying" for node in range(12)
+        node: "uniform" if node % 2 else "copying" for node in range(12)
     }
     assert len(spec.minds) == 2
 
@@ -227,16 +227,16 @@ BAD_MINDS: list[Any] = [
     {},
     None,
     "nobody",
-    {0: "unbiased"},
-    {**dict.fromkeys(range(12), "unbiased"), "stranger": "unbiased"},
-    {"unbiased": -1},
-    {"unbiased": 0},
-    {"unbiased": float("nan")},
-    {"unbiased": float("inf")},
-    {"unbiased": 10**400, UniformMind(): 0.5},
-    {"unbiased": 1e308, UniformMind(): 1e308},
-    {"unbiased": 0.5, UniformMind(): "half"},
-    {"unbiased": True},
+    {0: "uniform"},
+    {**dict.fromkeys(range(12), "uniform"), "stranger": "uniform"},
+    {"uniform": -1},
+    {"uniform": 0},
+    {"uniform": float("nan")},
+    {"uniform": float("inf")},
+    {"uniform": 10**400, UniformMind(): 0.5},
+    {"uniform": 1e308, UniformMind(): 1e308},
+    {"uniform": 0.5, UniformMind(): "half"},
+    {"uniform": True},
     {3: 0.5, 4: 0.5},
     copying("QX"),
     CommittedMind("Z"),
@@ -280,7 +280,7 @@ def test_a_bad_argument_is_refused_by_its_name(
     argument: str, value: Any, error: type[SpecError]
 ) -> None:
     with pytest.raises(error) as caught:
-        NamingGame(**{"graph": "ring(n=5)", "mind": "unbiased", argument: value})
+        NamingGame(**{"graph": "ring(n=5)", "mind": "uniform", argument: value})
     assert caught.value.argument == argument
 
 
@@ -292,12 +292,12 @@ anything: st.SearchStrategy[Any] = st.recursive(
         st.floats(),
         st.text(max_size=5),
         st.binary(max_size=3),
-        st.sampled_from(["QM", "Q", "unbiased", "node", "hubs", "ring(n=4)", 10**400]),
+        st.sampled_from(["QM", "Q", "uniform", "node", "hubs", "ring(n=4)", 10**400]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.tuples(inner, inner),
-        st.dictionaries(st.sampled_from(["Q", "M", "unbiased", 0, 1, None]), inner, max_size=3),
+        st.dictionaries(st.sampled_from(["Q", "M", "uniform", 0, 1, None]), inner, max_size=3),
     ),
     max_leaves=4,
 )
@@ -321,7 +321,7 @@ ARGUMENTS = [
 def test_hostile_arguments_are_refused_or_play(arguments: dict[str, Any]) -> None:
     try:
         game = NamingGame(
-            **{"graph": "ring(n=4)", "names": "QM", "mind": "unbiased", "rng": 1, **arguments}
+            **{"graph": "ring(n=4)", "names": "QM", "mind": "uniform", "rng": 1, **arguments}
         )
     except NormsError:
         return
@@ -331,22 +331,38 @@ def test_hostile_arguments_are_refused_or_play(arguments: dict[str, Any]) -> Non
 
 @settings(max_examples=40)
 @given(specs())
-def test_a_spec_describes_itself_in_plain_data_and_survives_a_way_to_a_worker(
-    arguments: dict[str, Any],
-) -> None:
+def test_a_spec_survives_a_way_to_a_worker(arguments: dict[str, Any]) -> None:
     seed = arguments.pop("rng")
     spec = Spec(**arguments, seed=seed)
-    described = spec.describe()
-    assert described["seed"] == seed
-    assert described["names"] == list(arguments["names"])
-    assert described["pairing"] == arguments["pairing"]
     again = pickle.loads(pickle.dumps(spec))
-    assert again.describe() == described
+    assert again.arguments().keys() == {*arguments, "reward", "penalty", "rng"}
     one, other = spec.initial_state(4), again.initial_state(4)
     assert one.neighbors.edges == other.neighbors.edges
     assert [mind.label for mind in one.minds_by_node.values()] == [
         mind.label for mind in other.minds_by_node.values()
     ]
+
+
+def test_the_arguments_of_a_spec_make_the_game_it_describes() -> None:
+    spec = a_spec(incumbent="Q", committed={"M": 2}, memory=3, penalty=-7, seed=11)
+    game = NamingGame(**spec.arguments())
+    assert game.spec == spec
+    assert game.names_held.keys() == spec.initial_state().minds_by_node.keys()
+
+
+def test_a_spec_says_in_a_line_what_is_played() -> None:
+    assert a_spec(seed=7).heading(12) == (
+        "12 agents with uniform on ring(n=12), names Q, M, seed 7"
+    )
+    many = a_spec(names=[f"n{number}" for number in range(30)])
+    assert many.heading(1_200).startswith("1,200 agents")
+    assert many.heading(1_200).endswith("n25 ..., seed 0")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, True, None, "7"])
+def test_what_is_not_a_seed_is_refused(seed: Any) -> None:
+    with pytest.raises(SpecError, match=r"0 to 2\*\*64 - 1"):
+        a_spec(seed=seed)
 
 
 def test_a_random_topology_is_another_in_every_run_and_the_same_in_each() -> None:
@@ -365,10 +381,10 @@ def test_the_incumbent_fills_every_memory() -> None:
 def test_minds_in_words_name_their_shares(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("memory,Q,M\n,0.5,0.5\n", encoding="utf-8")
-    assert a_spec().mind_label == "unbiased"
-    assert a_spec(mind={"unbiased": 3, str(path): 1}).mind_label == "unbiased 75%, mine 25%"
-    by_node = {node: "unbiased" if node else path for node in range(12)}
-    assert a_spec(mind=by_node).mind_label == "mine, unbiased"
+    assert a_spec().mind_label == "uniform"
+    assert a_spec(mind={"uniform": 3, str(path): 1}).mind_label == "uniform 75%, mine 25%"
+    by_node = {node: "uniform" if node else path for node in range(12)}
+    assert a_spec(mind=by_node).mind_label == "mine, uniform"
 
 
 def test_a_spec_travels_without_the_minds_it_read() -> None:
@@ -390,7 +406,7 @@ def test_a_spec_travels_without_the_minds_it_read() -> None:
         {"names": np.array(["Q", "M"])},
         {"memory": np.int64(3)},
         {"reward": np.int64(3)},
-        {"mind": {"unbiased": np.int64(1), "claude-3.5-sonnet": np.float64(1)}},
+        {"mind": {"uniform": np.int64(1), "claude-3.5-sonnet": np.float64(1)}},
     ],
 )
 def test_numpy_s_arrays_and_numbers_are_taken(arguments: dict[str, Any]) -> None:

@@ -146,3 +146,47 @@ def specs(draw: st.DrawFn, *, minds: Sequence[Any] = ("uniform",)) -> dict[str, 
         "committed": committed or None,
         "rng": draw(st.integers(0, 2**64 - 1)),
     }
+
+
+@st.composite
+def who_is_committed(
+    draw: st.DrawFn, pool: Sequence[str], nodes: Sequence[Hashable]
+) -> dict[str, Any] | None:
+    """Draw a ``committed`` argument that fits: counts, shares, placements, nodes in any form."""
+    committed: dict[str, Any] = {}
+    free = draw(st.permutations(list(nodes)))
+    for name in draw(st.lists(st.sampled_from(list(pool)), max_size=2, unique=True)):
+        half = len(nodes) // 2
+        amount = draw(st.one_of(st.integers(0, half), st.floats(0, 0.4)))
+        placement = draw(st.sampled_from(["random", "hubs", "periphery", "cluster"]))
+        named, free = free[:1], free[1:]
+        committed[name] = draw(st.sampled_from([amount, (amount, placement), named, set(named)]))
+    return committed or None
+
+
+@st.composite
+def any_specs(draw: st.DrawFn, *, minds: Sequence[Any] = ("uniform",)) -> dict[str, Any]:
+    """Draw fitting arguments of ``Spec``: graphs and topologies, one mind or several, all forms.
+
+    ``minds`` are those to choose from; they must be able to play any pool.
+    """
+    arguments = draw(specs(minds=minds))
+    arguments["seed"] = arguments.pop("rng")
+    nodes: Sequence[Hashable] = list(arguments["graph"])
+    if draw(st.booleans()):
+        arguments["graph"] = draw(st.sampled_from(["ring(n=6)", "barabasi_albert(n=6, m=2)"]))
+        nodes = range(6)
+    elif draw(st.booleans()):
+        places = {node: (float(place), -1.5) for place, node in enumerate(nodes)}
+        nx.set_node_attributes(arguments["graph"], places, "pos")
+    arguments["committed"] = draw(who_is_committed(arguments["names"], nodes))
+    several = st.lists(st.sampled_from(list(minds)), min_size=1, max_size=3, unique=True)
+    shares = st.dictionaries(st.sampled_from(list(minds)), st.integers(1, 9) | st.floats(0.1, 9))
+    kind = draw(st.sampled_from(["one", "shares", "nodes"]))
+    if kind == "shares":
+        arguments["mind"] = draw(shares.filter(bool))
+    elif kind == "nodes":
+        chosen = draw(several)
+        arguments["mind"] = {node: draw(st.sampled_from(chosen)) for node in nodes}
+    arguments["reward"] = draw(st.integers(-5, 500) | st.floats(-5, 5))
+    return arguments

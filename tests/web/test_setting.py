@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import MindError, NormsError, SpecError
-from mesa_llm_norms.web.model_source import Hosting, check_permission, host, hosting
-from mesa_llm_norms.web.setting import MOST_AT, Commitment, Setting, Tie, read_edit
+from mesa_llm_norms.web.model_source import (
+    ServerSettings,
+    check_permission,
+    configure_server,
+    server_settings,
+)
+from mesa_llm_norms.web.setting import MOST_AT, Commitment, EdgeChange, Setting, read_edit
 
 texts = st.text(max_size=20)
 places = st.integers(0, 999)
@@ -22,7 +27,7 @@ edits = st.one_of(
         places,
         st.none() | st.text(min_size=1, max_size=8),
     ),
-    st.builds(Tie, st.integers(0, 10**6), places, places, st.booleans()),
+    st.builds(EdgeChange, st.integers(0, 10**6), places, places, st.booleans()),
 )
 listed = st.lists(st.text(min_size=1, max_size=12), max_size=3).map(tuple)
 
@@ -53,7 +58,7 @@ def test_a_link_gives_the_setting_back(setting: Setting, other: Setting) -> None
 
 
 @given(edits)
-def test_a_change_is_read_as_it_is_written(edit: Commitment | Tie) -> None:
+def test_a_change_is_read_as_it_is_written(edit: Commitment | EdgeChange) -> None:
     assert read_edit(edit.text) == edit
 
 
@@ -96,14 +101,14 @@ def test_a_setting_is_the_spec_that_the_command_line_would_read() -> None:
     setting = Setting(
         topology="ring(n=8)",
         names="yes,no",
-        mind=("claude-3.5-sonnet=0.75", "unbiased=0.25"),
+        mind=("claude-3.5-sonnet=0.75", "uniform=0.25"),
         incumbent="no",
         committed=("yes=2:hubs",),
         seed=5,
     )
     spec = setting.spec()
     assert spec.game.pool == ("yes", "no")
-    assert spec.mind == {"claude-3.5-sonnet": 0.75, "unbiased": 0.25}
+    assert spec.mind == {"claude-3.5-sonnet": 0.75, "uniform": 0.25}
     assert spec.committed == {"yes": (2, "hubs")}
     assert (spec.incumbent, spec.seed) == ("no", 5)
 
@@ -123,14 +128,16 @@ def test_a_link_opens_no_file_and_makes_no_call(setting: Setting) -> None:
 
 
 def test_what_the_page_was_started_with_may_be_used() -> None:
-    before = hosting()
-    host(Hosting(minds=("claude:claude-haiku-5-5",), topologies=("own.graphml",)))
+    before = server_settings()
+    configure_server(
+        ServerSettings(minds=("claude:claude-haiku-5-5",), topologies=("own.graphml",))
+    )
     try:
         check_permission(Setting(topology="own.graphml", mind=("claude:claude-haiku-5-5",)))
         with pytest.raises(SpecError):
             check_permission(Setting(mind=("claude:other",)))
     finally:
-        host(before)
+        configure_server(before)
 
 
 def test_a_mind_that_is_not_there_is_one_clear_error() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from mesa_llm_norms.web.model_source import ModelSource
-from mesa_llm_norms.web.player import Runner
-from mesa_llm_norms.web.setting import Commitment, Setting, Tie, program
+from mesa_llm_norms.web.player import Player
+from mesa_llm_norms.web.setting import Commitment, EdgeChange, Setting, program
 
 SETTINGS = [
     Setting(names="QM", at=100),
     Setting(
         topology="lattice(rows=3, columns=4)",
         names="yes,no",
-        mind=("claude-3.5-sonnet=0.5", "unbiased=0.5"),
+        mind=("claude-3.5-sonnet=0.5", "uniform=0.5"),
         pairing="matching",
         memory=3,
         reward=10,
@@ -24,7 +24,7 @@ SETTINGS = [
         incumbent="no",
         committed=("yes=2:hubs",),
         seed=9,
-        edits=(Commitment(0, 3, "yes"), Tie(17, 0, 5, True), Tie(20, 0, 5, False)),
+        edits=(Commitment(0, 3, "yes"), EdgeChange(17, 0, 5, True), EdgeChange(20, 0, 5, False)),
         at=33,
     ),
     Setting(edits=(Commitment(5, 1, "Q"), Commitment(5, 1, None), Commitment(900, 2, "Q")), at=50),
@@ -43,16 +43,16 @@ def test_the_program_makes_the_run(setting: Setting, capsys: pytest.CaptureFixtu
 
 
 def shown(setting: Setting) -> list[str | None]:
-    runner = Runner(ModelSource, setting)
-    runner.start()
+    player = Player(ModelSource, setting)
+    player.start()
     try:
-        while runner.frame.interactions < setting.at or runner.frame.state != "paused":
-            assert not runner.frame.error
+        while player.frame.interactions < setting.at or player.frame.state != "paused":
+            assert not player.frame.error
             time.sleep(0.01)
-        pool = runner.frame.pool
-        return [pool[ord(code) - 48] if code != " " else None for code in runner.frame.codes]
+        pool = player.frame.pool
+        return [pool[ord(code) - 48] if code != " " else None for code in player.frame.codes]
     finally:
-        runner.close()
+        player.close()
 
 
 def test_what_is_as_usual_is_not_written() -> None:
