@@ -1,7 +1,4 @@
-"""The classical game's convergence time, peak words and tipping point, with what is published.
-
-The figures of a reproduction.
-"""
+"""Figures that compare results with what is known: classical game, reproduction, validation."""
 
 from __future__ import annotations
 
@@ -12,27 +9,49 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+    ScalarFormatter,
+)
 
 from mesa_llm_norms.analysis.intervals import wilson_interval
+from mesa_llm_norms.classical.published import power_law
+from mesa_llm_norms.core.formatting import p_value
 from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO
 from mesa_llm_norms.plots.style import add_legend, bare_axes, plain, share_axis
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, TEN, Played
 from mesa_llm_norms.reproduction.recorded import ROUNDS, Recorded
 from mesa_llm_norms.reproduction.results import WHO_WINS, Flips, flips
 from mesa_llm_norms.reproduction.rows import Judged
+from mesa_llm_norms.study.validate import Validated
 
-MARKERS = "osD^v"
+HERE, BEFORE = OKABE_ITO[3], OKABE_ITO[7]
+RECORDED, SIMULATED = "#000000", "#D55E00"
 
-
-_COLOURS = (OKABE_ITO[0], OKABE_ITO[3], OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[1])
+_DASHED = (0, (4, 2))
+_LOOKS = tuple(zip("osD^v", (OKABE_ITO[n] for n in (0, 3, 2, 5, 1)), strict=True))
+_MIND_COLORS = (*OKABE_ITO[:6], INK)
+_PANELS = 4
 
 
 def plot_classical(points: pd.DataFrame, shares: pd.DataFrame) -> Figure:
-    """Return convergence time and peak words by size, and consensus by committed share.
+    """Plot convergence time and peak words by size, and consensus by committed share.
 
-    ``points`` has one row per graph and size with the columns graph, agents, time, peak; power laws
-    are fitted through them. ``shares`` has the columns share, consensus, low and high.
+    Parameters
+    ----------
+    points
+        One row per graph and size with the columns graph, agents, time and peak; power laws are
+        fitted through them.
+    shares
+        One row per committed share with the columns share, consensus, low and high.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three panels.
     """
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     time, peak, tipping = figure.subplots(1, 3)
@@ -42,21 +61,15 @@ def plot_classical(points: pd.DataFrame, shares: pd.DataFrame) -> Figure:
     return figure
 
 
-def power_law(x: pd.Series[float], y: pd.Series[float]) -> tuple[float, float]:
-    """Return exponent and factor of the power law through points, by least squares of logs."""
-    exponent, constant = np.polyfit(np.log(x), np.log(y), 1)
-    return float(exponent), float(np.exp(constant))
-
-
 def _plot_powers(axes: Axes, points: pd.DataFrame, column: str, title: str) -> None:
     entries = []
-    looks = zip(points.groupby("graph", sort=False), MARKERS, _COLOURS, strict=False)
-    for (graph, rows), marker, colour in looks:
-        exponent, factor = power_law(rows["agents"], rows[column])
+    for (graph, rows), look in zip(points.groupby("graph", sort=False), _LOOKS, strict=False):
+        marker, color = look
+        exponent, factor = power_law(rows["agents"].to_numpy(float), rows[column].to_numpy(float))
         x = np.array([rows["agents"].min() / 1.3, rows["agents"].max() * 1.3])
-        axes.plot(x, factor * x**exponent, color=colour, linewidth=1.2)
-        axes.plot(rows["agents"], rows[column], marker, color=colour, markersize=5)
-        handle = Line2D([], [], color=colour, marker=marker, linewidth=1.2, markersize=5)
+        axes.plot(x, factor * x**exponent, color=color, linewidth=1.2)
+        axes.plot(rows["agents"], rows[column], marker, color=color, markersize=5)
+        handle = Line2D([], [], color=color, marker=marker, linewidth=1.2, markersize=5)
         entries.append((handle, f"{graph}: N^{exponent:.2f}"))
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -69,11 +82,10 @@ def _plot_powers(axes: Axes, points: pd.DataFrame, column: str, title: str) -> N
 
 
 def _plot_shares(axes: Axes, shares: pd.DataFrame) -> None:
-    error = [shares["consensus"] - shares["low"], shares["high"] - shares["consensus"]]
     axes.errorbar(
         shares["share"],
         shares["consensus"],
-        yerr=error,
+        yerr=[shares["consensus"] - shares["low"], shares["high"] - shares["consensus"]],
         color=OKABE_ITO[0],
         marker="o",
         markersize=5,
@@ -96,24 +108,19 @@ def _plot_shares(axes: Axes, shares: pd.DataFrame) -> None:
     axes.set_title("Consensus on the committed word", loc="left", color=INK)
 
 
-HERE, BEFORE = OKABE_ITO[3], OKABE_ITO[7]
-
-
-_MIND_COLOURS = (*OKABE_ITO[:6], INK)
-
-
 def success_figure(played: Sequence[Played], recorded: Recorded, against: dict[str, str]) -> Figure:
-    """Return the success rate by round with ten names: here, recorded, and the classical game."""
+    """Plot the success rate by round with ten names: here, recorded, and in the classical game."""
     curves = [
         one
         for one in played
         if one.experiment.part == "emergence" and set(one.experiment.names) == set(TEN)
     ]
     minds = [one for one in curves if one.mind != CLASSICAL]
-    figure = Figure(figsize=(3.4 * max(1, len(minds)), 3.2), layout="constrained")
-    panels = figure.subplots(1, max(1, len(minds)), squeeze=False, sharey=True)[0]
+    panels = max(1, len(minds))
+    figure = Figure(figsize=(3.4 * panels, 3.2), layout="constrained")
+    every = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
     rounds = np.arange(1, ROUNDS + 1)
-    for axes, one in zip(panels, minds, strict=False):
+    for axes, one in zip(every, minds, strict=False):
         for classical in curves:
             if classical.mind == CLASSICAL:
                 axes.plot(rounds, classical.success.mean(axis=0), color=GREY, linewidth=1.6)
@@ -123,82 +130,87 @@ def success_figure(played: Sequence[Played], recorded: Recorded, against: dict[s
         for known in recorded.emergence:
             model = against.get(one.mind, one.mind)
             if known.model == model and set(known.names) == set(TEN):
-                axes.plot(rounds, known.success, color=BEFORE, linestyle=(0, (4, 2)), linewidth=1.6)
-        share_axis(axes, "success rate" if axes is panels[0] else "")
+                axes.plot(rounds, known.success, color=BEFORE, linestyle=_DASHED, linewidth=1.6)
+        share_axis(axes, "success rate" if axes is every[0] else "")
         axes.set_xlabel("population round")
         axes.set_title(plain(one.mind), loc="left", fontsize=10, color=INK)
     entries = [
         (Line2D([], [], color=HERE, linewidth=2), "here (90% of runs)"),
-        (Line2D([], [], color=BEFORE, linestyle=(0, (4, 2))), "recorded"),
+        (Line2D([], [], color=BEFORE, linestyle=_DASHED), "recorded"),
         (Line2D([], [], color=GREY), "classical game"),
     ]
-    add_legend(panels[0], entries, loc="lower right", fontsize=8)
+    add_legend(every[0], entries, loc="lower right", fontsize=8)
     return figure
 
 
 def winners_figure(judged: Sequence[Judged]) -> Figure:
-    """Return the share of populations that the recorded favourite wins, recorded and here."""
-    rows = [one.row for one in judged if one.row.part == WHO_WINS]
+    """Plot the share of populations that the recorded favorite wins, recorded and here."""
+    rows = [one.row for one in judged if one.row.part == WHO_WINS][::-1]
     figure = Figure(figsize=(7.5, 0.34 * max(3, len(rows)) + 1), layout="constrained")
     axes = figure.subplots()
-    for place, row in enumerate(reversed(rows)):
-        for known, colour, shift in ((row.recorded, BEFORE, 0.14), (row.here, HERE, -0.14)):
+    for place, row in enumerate(rows):
+        for known, color, shift in ((row.recorded, BEFORE, 0.14), (row.here, HERE, -0.14)):
             if known is not None:
-                axes.plot([known.low, known.high], [place + shift] * 2, color=colour, linewidth=1.4)
-                axes.plot(known.value, place + shift, "o", color=colour, markersize=4)
-    axes.set_yticks(
-        range(len(rows)), [plain(f"{row.mind}  {row.what}") for row in reversed(rows)], fontsize=8
-    )
+                axes.plot([known.low, known.high], [place + shift] * 2, color=color, linewidth=1.4)
+                axes.plot(known.value, place + shift, "o", color=color, markersize=4)
+    labels = [plain(f"{row.mind}  {row.what}") for row in rows]
+    axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("share of populations, with 95% intervals")
-    axes.spines[["top", "right"]].set_visible(False)
-    entries = [
-        (Line2D([], [], color=BEFORE, marker="o"), "recorded"),
-        (Line2D([], [], color=HERE, marker="o"), "here"),
-    ]
+    bare_axes(axes)
+    entries = [(_dots(BEFORE), "recorded"), (_dots(HERE), "here")]
     add_legend(axes, entries, loc="upper left", fontsize=8)
     return figure
 
 
 def critical_figure(played: Sequence[Played]) -> Figure:
-    """Return the share of runs that flip by committed share, a panel for each direction."""
+    """Plot the share of runs that flip by committed share, a panel for each direction."""
     found = [one for one in flips(played) if len(one.counts) > 1]
     directions = sorted({one.direction for one in found})
-    figure = Figure(figsize=(4.2 * max(1, len(directions)) + 2, 3.4), layout="constrained")
-    panels = figure.subplots(1, max(1, len(directions)), squeeze=False, sharey=True)[0]
+    panels = max(1, len(directions))
+    figure = Figure(figsize=(4.2 * panels + 2, 3.4), layout="constrained")
+    every = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
     minds = sorted({one.mind for one in found}, key=lambda mind: (mind == CLASSICAL, mind))
-    for axes, direction in zip(panels, directions, strict=False):
-        entries = []
-        for mind, colour in zip(minds, _MIND_COLOURS, strict=False):
-            for one in found:
-                if (one.mind, one.direction) == (mind, direction):
-                    _plot_flips(axes, one, GREY if mind == CLASSICAL else colour)
-            shown = GREY if mind == CLASSICAL else colour
-            entries.append((Line2D([], [], color=shown, marker="o", markersize=4), mind))
-        share_axis(axes, "runs that flip in 30 rounds" if axes is panels[0] else "")
+    colors = dict(zip(minds, _MIND_COLORS, strict=False)) | {CLASSICAL: GREY}
+    for axes, direction in zip(every, directions, strict=False):
+        for one in found:
+            if one.direction == direction:
+                _plot_flips(axes, one, colors[one.mind])
+        share_axis(axes, "runs that flip in 30 rounds" if axes is every[0] else "")
         axes.set_xlabel("committed share of 24 agents")
         axes.set_title(plain(direction), loc="left", fontsize=10, color=INK)
-    beside = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
-    add_legend(panels[-1], entries if found else [], fontsize=8, **beside)
+    entries = [(_dots(colors[mind], 4), mind) for mind in minds]
+    add_legend(every[-1], entries, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
 
 
+def _plot_flips(axes: Axes, one: Flips, color: str) -> None:
+    x = np.array(one.counts) / one.agents
+    shares = np.array(one.flipped) / one.runs
+    low, high = wilson_interval(one.flipped, one.runs)
+    axes.plot(x, shares, "o-", color=color, markersize=3.5, linewidth=1.6, clip_on=False)
+    axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+
+
 def agreement_figure(agreed: pd.DataFrame, tipped: pd.DataFrame) -> Figure:
-    """Return which networks agree, and which conventions are overturned, with what people did."""
+    """Plot which networks agree, and which conventions are overturned, beside what people did.
+
+    The two tables are those of ``reproduction.people.agreement`` and ``tipping``.
+    """
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     left, *right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
     minds = list(dict.fromkeys(agreed["mind"]))
+    colors = [_MIND_COLORS[number % len(_MIND_COLORS)] for number in range(len(minds))]
     places = list(dict.fromkeys(zip(agreed["network"], agreed["agents"], strict=True)))
-    for number, mind in enumerate(minds):
+    for number, (mind, color) in enumerate(zip(minds, colors, strict=True)):
         rows = agreed[agreed["mind"] == mind]
         x = [places.index(place) for place in zip(rows["network"], rows["agents"], strict=True)]
-        error = [rows["agree"] - rows["low"], rows["high"] - rows["agree"]]
         left.errorbar(
             np.array(x) + 0.12 * (number - 1.5),
             rows["agree"],
-            yerr=error,
+            yerr=[rows["agree"] - rows["low"], rows["high"] - rows["agree"]],
             fmt="o",
-            color=_MIND_COLOURS[number % len(_MIND_COLOURS)],
+            color=color,
             markersize=4,
             linewidth=1.2,
         )
@@ -206,38 +218,67 @@ def agreement_figure(agreed: pd.DataFrame, tipped: pd.DataFrame) -> Figure:
     left.set_xticks(range(len(places)), labels, fontsize=8)
     share_axis(left, "groups that agree")
     left.set_ylim(-0.03, 1.03)
-    directions = list(dict.fromkeys(tipped["direction"]))
-    for axes, direction in zip(right, directions, strict=False):
+    for axes, direction in zip(right, dict.fromkeys(tipped["direction"]), strict=False):
         axes.axvspan(0.1, 0.21, color=GREY, alpha=0.25, linewidth=0)
-        axes.axvline(0.25, color=INK, linestyle=(0, (4, 2)), linewidth=1)
-        for number, mind in enumerate(minds):
+        axes.axvline(0.25, color=INK, linestyle=_DASHED, linewidth=1)
+        for mind, color in zip(minds, colors, strict=True):
             rows = tipped[(tipped["mind"] == mind) & (tipped["direction"] == direction)]
-            axes.plot(
-                rows["share"],
-                rows["overturned"],
-                "o-",
-                color=_MIND_COLOURS[number % len(_MIND_COLOURS)],
-                markersize=4,
-                clip_on=False,
-            )
+            x, y = rows["share"], rows["overturned"]
+            axes.plot(x, y, "o-", color=color, markersize=4, clip_on=False)
         share_axis(axes, "conventions overturned" if axes is right[0] else "")
         axes.set_xlabel("committed share (people: grey 0 of 5,\nfrom the dashed line on 5 of 5)")
         axes.set_title(plain(direction), loc="left", fontsize=10, color=INK)
         axes.set_xlim(0.1, 0.36)
-    entries = [
-        (
-            Line2D([], [], color=_MIND_COLOURS[n % len(_MIND_COLOURS)], marker="o", markersize=4),
-            mind,
-        )
-        for n, mind in enumerate(minds)
-    ]
+    entries = [(_dots(color, 4), mind) for mind, color in zip(minds, colors, strict=True)]
     add_legend(left, entries, loc="upper left", fontsize=8)
     return figure
 
 
-def _plot_flips(axes: Axes, one: Flips, colour: str) -> None:
-    x = np.array(one.counts) / one.agents
-    shares = np.array(one.flipped) / one.runs
-    low, high = wilson_interval(one.flipped, one.runs)
-    axes.plot(x, shares, "o-", color=colour, markersize=3.5, linewidth=1.6, clip_on=False)
-    axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+def validation_figure(found: Sequence[Validated]) -> Figure:
+    """Plot the share of runs converged in a panel per condition, and the calibration of all."""
+    rows = -(-(len(found) + 1) // _PANELS)
+    figure = Figure(figsize=(3.2 * _PANELS, 2.5 * rows), layout="constrained")
+    panels = figure.subplots(rows, _PANELS, squeeze=False).flatten()
+    for axes, one in zip(panels, found, strict=False):
+        _plot_times(axes, one)
+    _plot_calibration(panels[len(found)], found)
+    for axes in panels[len(found) + 1 :]:
+        axes.set_axis_off()
+    panels[0].legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
+def _plot_times(axes: Axes, one: Validated) -> None:
+    for label, runs, color in (
+        ("recorded", one.recorded, RECORDED),
+        ("simulated", one.simulated, SIMULATED),
+    ):
+        axes.ecdf(runs.interactions.to_numpy(), color=color, lw=1.6, label=label)
+    condition, test = one.condition, p_value(one.time_p_value)
+    axes.set_title(f"{condition.model}\n{condition.names}   {test}", fontsize=8)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("interactions needed", fontsize=8)
+    axes.set_ylabel("share of runs", fontsize=8)
+    axes.tick_params(labelsize=7, which="both")
+    bare_axes(axes)
+
+
+def _plot_calibration(axes: Axes, found: Sequence[Validated]) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1)
+    for one in found:
+        bins = one.calibration[one.calibration["cases"] >= 100]
+        axes.plot(bins["given"], bins["chosen"], ".", color=SIMULATED, alpha=0.6, ms=5)
+    axes.set_title("calibration, all conditions", fontsize=8)
+    axes.set_xlabel("probability given", fontsize=8)
+    axes.set_ylabel("share chosen", fontsize=8)
+    axes.set_xticks(np.linspace(0, 1, 5))
+    axes.tick_params(labelsize=7)
+    bare_axes(axes)
+
+
+def _dots(color: str, size: float | None = None) -> Line2D:
+    """Return the sign of a series of points in a legend."""
+    return Line2D([], [], color=color, marker="o", markersize=size)

@@ -1,23 +1,26 @@
-"""The tables of a report, in Markdown.
+"""Reports in Markdown: the study's main results reproduced, and recorded minds validated.
 
-The report of a reproduction: what does not match first, then every row, in Markdown and JSON.
+Both say first what does not match. Their texts are ``templates/reproduction.md`` and
+``templates/validation.md``; a table of CSV or JSON and figures lie beside each page.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from jinja2 import Environment
 
-from mesa_llm_norms.analysis.intervals import Estimate
-from mesa_llm_norms.plots import comparisons
-from mesa_llm_norms.plots.style import save_figure
+from mesa_llm_norms.core.formatting import count, estimate, p_number, percent
+from mesa_llm_norms.reports import environment
+from mesa_llm_norms.reproduction import recorded as sources
 from mesa_llm_norms.reproduction.people import AGREE, agreement, tipping
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, CLASSICAL_RUNS, SIZE, Played
-from mesa_llm_norms.reproduction.recorded import CLASSICAL_GAME, NETWORKS, STUDY, TIPPING, Recorded
+from mesa_llm_norms.reproduction.recorded import Recorded
 from mesa_llm_norms.reproduction.results import (
     CRITICAL,
     EMERGENCE,
@@ -28,204 +31,45 @@ from mesa_llm_norms.reproduction.results import (
 from mesa_llm_norms.reproduction.rows import (
     LEVEL,
     Judged,
-    estimate,
+    escape_cell,
+    estimate_text,
     mismatches,
     number,
-    p_text,
     published_text,
-    safe,
 )
+from mesa_llm_norms.study.validate import Validated, summary
 
+SURE = 0.01
+"""Below this p-value a test of the validation counts as a mismatch."""
 
-def results(judged: Sequence[Judged]) -> list[str]:
-    """Return a row for each result."""
-    header = ("mind", "", "published", "recorded", "n", "here", "n", "p", "corrected", "", "test")
-    return _table(
-        header,
-        [
-            (
-                one.row.mind,
-                one.row.what,
-                published_text(one.row.published),
-                estimate(one.row.recorded),
-                f"{one.row.recorded_size:,}" if one.row.recorded is not None else "",
-                estimate(one.row.here),
-                f"{one.row.here_size:,}" if one.row.here_size else "exact",
-                p_text(one.row.p_value),
-                p_text(one.corrected),
-                one.verdict if one.within else f"**{one.verdict}**",
-                one.row.test,
-            )
-            for one in judged
-        ],
-    )
+FIGURES = {
+    EMERGENCE: ("success", "Success rate by round, ten names"),
+    WHO_WINS: ("winners", "Who wins, recorded and here"),
+    CRITICAL: ("critical", "Runs that flip by committed share"),
+}
+"""The figure of a part: the end of its file name, and what it shows."""
 
-
-def by_model(played: Sequence[Played]) -> list[str]:
-    """Return the critical mass of each mind and direction; not where one count alone was tried."""
-    masses = summary_of_masses(played)
-    graded = [row for row in masses.to_dict(orient="records") if len(row["tried"]) > 1]
-    if not graded:
-        return []
-    return [
-        "## Beyond the recordings: critical mass by model",
-        "",
-        "The smallest number of committed agents, of those tried, with which at least half the",
-        "runs flip in 30 rounds: 95% of all names played in the last three rounds are theirs.",
-        "",
-        *_table(
-            ("mind", "convention", "agents", "tried", "committed", "95% interval", "share"),
-            [
-                (
-                    row["mind"],
-                    row["direction"],
-                    str(row["agents"]),
-                    ", ".join(map(str, row["tried"])),
-                    _count(row["here"], row["tried"]),
-                    _interval(row["low"], row["high"], row["tried"]),
-                    "" if pd.isna(row["here"]) else number(row["here"] / row["agents"]),
-                )
-                for row in graded
-            ],
-        ),
-        "",
-    ]
-
-
-def larger(played: Sequence[Played]) -> list[str]:
-    """Return what populations larger than any recorded come to."""
-    found = sizes(played)
-    if found.empty:
-        return []
-    return [
-        f"## Beyond the recordings: {SIZE} agents",
-        "",
-        "Runs in which 95% of the interactions of three rounds in a row match, within 300",
-        "rounds; the rounds they take (median); and the name that most runs end on.",
-        "",
-        *_table(
-            ("mind", "names", "runs", "agree", "rounds", "leader", "its share"),
-            [
-                (
-                    row["mind"],
-                    str(row["names"]),
-                    str(row["runs"]),
-                    number(row["agree"]),
-                    "" if pd.isna(row["rounds"]) else f"{row['rounds']:.0f}",
-                    row["leader"],
-                    number(row["leader_share"]),
-                )
-                for row in found.to_dict(orient="records")
-            ],
-        ),
-        "",
-    ]
-
-
-def networks(played: Sequence[Played]) -> list[str]:
-    """Return which networks agree, with people and with minds."""
-    return [
-        "## Which networks agree",
-        "",
-        f"The share of groups in which {AGREE:.0%} of the choices of the last three rounds are one",
-        "name, and the mean share of the leading name. What people did is published in words, so",
-        "there is nothing to test: the two stand side by side.",
-        "",
-        *_table(
-            ("network", "agents", "rounds", "people", "mind", "agree", "leading name", "runs"),
-            [
-                (
-                    row["network"],
-                    str(row["agents"]),
-                    str(row["rounds"]),
-                    row["people"],
-                    row["mind"],
-                    estimate(Estimate(row["agree"], row["low"], row["high"])),
-                    number(row["largest"]),
-                    f"{row['runs']:,}",
-                )
-                for row in agreement(played).to_dict(orient="records")
-            ],
-        ),
-        "",
-    ]
-
-
-def _count(value: float | None, tried: Sequence[int]) -> str:
-    return f"more than {tried[-1]}" if pd.isna(value) else f"{value:.0f}"
-
-
-def _interval(low: float | None, high: float | None, tried: Sequence[int]) -> str:
-    if pd.isna(low):
-        return _count(low, tried)
-    return f"{_count(low, tried)} to {_count(high, tried)}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    every = (header, ["---"] * len(header), *rows)
-    return ["| " + " | ".join(safe(cell) for cell in row) + " |" for row in every]
-
-
-_TESTS = f"""Every row has a test of its own, named in the last column. The p-values of the rows of
-one table are corrected together after Holm, so that the chance that any of them is said to differ
-where none does stays below {LEVEL:g}: *within sampling error* means a corrected p of at least
-{LEVEL:g}. With few recorded runs only large differences show. Intervals are 95%, of each number on
-its own.
-"""
-
-
-_OPENING = f"""The study is {STUDY}.
-*Recorded* is what its published recordings show, *published* what is known from elsewhere (~ where
-it is approximate, ± how far off it may be), *here* what is played now.
-"""
-
-
-_PEOPLE = f"""Networks: {NETWORKS}.
-Tipping points: {TIPPING}.
-Minds stand in the people's places: everybody is paired each round as far as neighbours are free,
-memories hold five interactions, and names come from a pool of ten (networks) or are two (tipping
-points). A convention is overturned if most of the uncommitted play the new name in the last of 30
-rounds.
-"""
-
-
-_LIMITS = """
-## What this can and cannot say
-
-A recorded mind was fitted to the decisions of the very populations it is compared with here, but
-to single decisions only: that populations of it take as long and end the same way is what is put to
-the test. No recording with committed agents, and none with 200, went into the fits: critical masses
-and large populations are predictions. The order in which names were shown was not recorded. Single
-decisions were asked apart from the populations, and in places the two recordings disagree; a mind
-follows the populations.
-
-The published range of critical shares (~) is quoted approximately, and how many agents and rounds
-stand behind it is not known here. Flips within 30 rounds of 24 agents, and of 48 for the smallest,
-are this project's reading of it.
-"""
-
-
-_LIMITS_CLASSICAL = f"""
-The shares with ± are {CLASSICAL_GAME} at 3,000 runs.
-What the rules give exactly is worked out by this project. It takes the {CLASSICAL_RUNS:,} runs
-of the whole protocol to tell the exact .610 from the .600 that would still do. One round less, 29,
-would meet all four.
-"""
-
-
-_LIMITS_PEOPLE = """
-## What this can and cannot say
-
-The designs are the people's; the memory of five, the pools, 30 rounds with committed agents and
-what counts as agreement are this project's. People could type any name, were paid, and had seen a
-convention grow before it was attacked; recorded minds begin with five memories of it. All five
-groups of people on either side of the tipping point ended alike, which leaves room: of groups that
-overturn a convention half the time, five in five do in 1 case of 32.
-"""
+Cells = tuple[str, ...]
 
 
 class Reproduction(NamedTuple):
-    """What was played, and how it compares."""
+    """What was played, and how it compares.
+
+    Attributes
+    ----------
+    command
+        The command that plays it again.
+    judged
+        A row for each result.
+    played
+        The outcomes of the experiments.
+    recorded
+        What the study's recordings show.
+    against
+        The recorded model that each mind is compared with, by label.
+    people
+        Whether these are the experiments with people.
+    """
 
     command: str
     judged: list[Judged]
@@ -256,7 +100,10 @@ class Reproduction(NamedTuple):
 
 def write_report(found: Reproduction, folder: Path) -> None:
     """Write ``reproduction.md``, ``reproduction.json`` and the figures as PNG and SVG."""
-    (folder / "reproduction.md").write_text(page(found), encoding="utf-8")
+    from mesa_llm_norms.plots import comparisons
+    from mesa_llm_norms.plots.style import save_figure
+
+    _write_page(folder / "reproduction.md", _reproduction_context(found))
     text = json.dumps(found.as_object(), ensure_ascii=False, indent=1, allow_nan=False)
     (folder / "reproduction.json").write_text(text + "\n", encoding="utf-8")
     if found.people:
@@ -269,38 +116,204 @@ def write_report(found: Reproduction, folder: Path) -> None:
     save_figure(comparisons.critical_figure(found.played), folder / "reproduction-critical")
 
 
-def page(found: Reproduction) -> str:
-    """Return the report in Markdown."""
-    title = "Experiments with people" if found.people else "The study, derived again"
-    lines = [f"# {title}", "", f"Made by `{found.command}`.", "", "## What does not match", ""]
-    lines += mismatches(found.judged)
-    lines += ["", "## How to read this", "", _TESTS, _PEOPLE if found.people else _OPENING]
-    for label, model in found.against.items():
-        if label != model:
-            lines.append(f"{safe(label)} is held against the recordings of {model}.\n")
-    if found.people:
-        lines += networks(found.played)
-    for part in dict.fromkeys(one.row.part for one in found.judged):
-        lines += [f"## {part}", ""]
-        lines += results([one for one in found.judged if one.row.part == part])
-        lines += ["", *_figure_of(part)]
-    if found.people:
-        lines += ["![Groups that agree, and conventions overturned](reproduction-people.png)", ""]
-    else:
-        lines += by_model(found.played) + larger(found.played)
-    limits = _LIMITS_PEOPLE if found.people else _LIMITS
-    if any(one.row.mind == CLASSICAL for one in found.judged):
-        limits += _LIMITS_CLASSICAL
-    return "\n".join([*lines, limits.strip(), ""])
+def write_validation(found: Sequence[Validated], folder: Path, *, runs: int, seed: int) -> None:
+    """Write ``validation.md``, the tables behind it as CSV, and ``validation.png`` and ``.svg``.
 
+    ``runs`` and ``seed`` are those of the simulated populations.
+    """
+    from mesa_llm_norms.plots.comparisons import validation_figure
+    from mesa_llm_norms.plots.style import save_figure
 
-def _figure_of(part: str) -> list[str]:
-    shown = {
-        EMERGENCE: ("Success rate by round, ten names", "success"),
-        WHO_WINS: ("Who wins, recorded and here", "winners"),
-        CRITICAL: ("Runs that flip by committed share", "critical"),
+    context = {
+        "runs": runs,
+        "seed": seed,
+        "mismatches": _validation_mismatches(found),
+        "populations": [_population_cells(one) for one in found],
+        "decisions": [
+            (
+                *_condition_cells(one),
+                count(one.decisions),
+                f"{one.log_loss:.4f}",
+                f"{one.calibration_error:.4f}",
+            )
+            for one in found
+        ],
+        "drift": [_drift_cells(one) for one in found],
     }
-    if part not in shown:
-        return []
-    label, name = shown[part]
-    return [f"![{label}](reproduction-{name}.png)", ""]
+    _write_page(folder / "validation.md", context)
+    summary(found).to_csv(folder / "conditions.csv", index=False, float_format="%.6g")
+    pd.concat({str(one.condition): one.calibration for one in found}, names=["condition"]).to_csv(
+        folder / "calibration.csv", float_format="%.6g"
+    )
+    pd.concat([one.drift.inverse_temperatures for one in found]).to_csv(
+        folder / "inverse_temperatures.csv", float_format="%.4g"
+    )
+    save_figure(validation_figure(found), folder / "validation")
+
+
+def _write_page(path: Path, context: Mapping[str, Any]) -> None:
+    """Write a page from the template of its name."""
+    text = _markdown().get_template(path.name).render(context)
+    path.write_text(text.strip() + "\n", encoding="utf-8")
+
+
+@cache
+def _markdown() -> Environment:
+    """Return the environment of Markdown templates, where tables escape their cells."""
+    made = environment().overlay(autoescape=False)
+    made.filters = {**made.filters, "cell": escape_cell}
+    made.globals = {**made.globals, "table": _table}
+    return made
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    every = (header, ["---"] * len(header), *rows)
+    return "\n".join("| " + " | ".join(map(escape_cell, row)) + " |" for row in every)
+
+
+def _reproduction_context(found: Reproduction) -> dict[str, Any]:
+    parts: dict[str, list[Cells]] = {}
+    for one in found.judged:
+        parts.setdefault(one.row.part, []).append(_result_cells(one))
+    return {
+        "found": found,
+        "mismatches": mismatches(found.judged),
+        "level": f"{LEVEL:g}",
+        "sources": sources,
+        "agree": percent(AGREE),
+        "networks": network_rows(found.played),
+        "parts": parts,
+        "figures": {} if found.people else FIGURES,
+        "by_model": mass_rows(found.played),
+        "larger": _size_rows(found.played),
+        "size": SIZE,
+        "classical": any(one.row.mind == CLASSICAL for one in found.judged),
+        "classical_runs": CLASSICAL_RUNS,
+    }
+
+
+def _result_cells(one: Judged) -> Cells:
+    row = one.row
+    return (
+        row.mind,
+        row.title,
+        published_text(row.published),
+        estimate_text(row.recorded),
+        count(row.recorded_size) if row.recorded is not None else "",
+        estimate_text(row.here),
+        count(row.here_size) if row.here_size else "exact",
+        p_number(row.p_value),
+        p_number(one.corrected),
+        one.verdict if one.within else f"**{one.verdict}**",
+        row.test,
+    )
+
+
+def mass_rows(played: Sequence[Played]) -> list[Cells]:
+    """Return the critical mass of each mind and direction, unless one count alone was tried."""
+    found = []
+    for row in summary_of_masses(played).to_dict(orient="records"):
+        tried = row["tried"]
+        if len(tried) > 1:
+            low, high = _mass_text(row["low"], tried), _mass_text(row["high"], tried)
+            found.append(
+                (
+                    row["mind"],
+                    row["direction"],
+                    str(row["agents"]),
+                    ", ".join(map(str, tried)),
+                    _mass_text(row["here"], tried),
+                    low if pd.isna(row["low"]) else f"{low} to {high}",
+                    "" if pd.isna(row["here"]) else number(row["here"] / row["agents"]),
+                )
+            )
+    return found
+
+
+def _mass_text(mass: float | None, tried: Sequence[int]) -> str:
+    return f"more than {tried[-1]}" if pd.isna(mass) else f"{mass:.0f}"
+
+
+def network_rows(played: Sequence[Played]) -> list[Cells]:
+    """Return which networks agree, with people and with minds."""
+    return [
+        (
+            row["network"],
+            str(row["agents"]),
+            str(row["rounds"]),
+            row["people"],
+            row["mind"],
+            estimate((row["agree"], row["low"], row["high"])),
+            number(row["largest"]),
+            count(row["runs"]),
+        )
+        for row in agreement(played).to_dict(orient="records")
+    ]
+
+
+def _size_rows(played: Sequence[Played]) -> list[Cells]:
+    """Return the outcomes of populations larger than any recorded."""
+    return [
+        (
+            row["mind"],
+            str(row["names"]),
+            str(row["runs"]),
+            number(row["agree"]),
+            "" if pd.isna(row["rounds"]) else f"{row['rounds']:.0f}",
+            row["leader"],
+            number(row["leader_share"]),
+        )
+        for row in sizes(played).to_dict(orient="records")
+    ]
+
+
+def _validation_mismatches(found: Sequence[Validated]) -> list[str]:
+    lines = []
+    for one in found:
+        name = "**{}, {}**".format(*_condition_cells(one))
+        if one.time_p_value < SURE:
+            lines.append(
+                f"- {name}: the median is {one.simulated.interactions.median():.0f} interactions"
+                f" where {one.recorded.interactions.median():.0f} were recorded"
+                f" (p {p_number(one.time_p_value)}, {len(one.recorded.interactions)} recorded"
+                " runs)."
+            )
+        if one.winners_p_value < SURE:
+            lines.append(f"- {name}: other names win (p {p_number(one.winners_p_value)}).")
+        if one.drift.p_value < SURE:
+            lines.append(
+                f"- {name}: the recorded runs do not follow one policy (spread"
+                f" {one.drift.spread:.2f}, p {p_number(one.drift.p_value)})."
+            )
+    return lines
+
+
+def _condition_cells(one: Validated) -> Cells:
+    return one.condition.model, one.condition.names
+
+
+def _population_cells(one: Validated) -> Cells:
+    row = summary([one]).iloc[0]
+    return (
+        *_condition_cells(one),
+        str(row["runs"]),
+        f"{row['median_recorded']:.0f}",
+        f"{row['median_simulated']:.0f}",
+        p_number(row["time_p"]),
+        row["winner"],
+        f"{row['share_recorded']:.2f}",
+        f"{row['share_simulated']:.2f}",
+        p_number(row["winners_p"]),
+    )
+
+
+def _drift_cells(one: Validated) -> Cells:
+    drift = one.drift
+    return (
+        *_condition_cells(one),
+        f"{drift.mean:.2f}",
+        f"{drift.spread:.2f}",
+        p_number(drift.p_value),
+        f"{drift.inverse_temperatures.min():.2f}",
+        f"{drift.inverse_temperatures.max():.2f}",
+    )

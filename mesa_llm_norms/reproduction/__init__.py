@@ -1,8 +1,6 @@
-"""The study's main results again, from minds: what is played, what it is held against, the report.
+"""The study's main results again: what is played, what it is compared with, and the tests.
 
-``protocol`` says what an experiment is and plays it, ``offline`` and ``live`` play them all.
-``recorded`` holds what the study's recordings show and ``published`` what is known otherwise.
-``comparison`` tests each result: of whole ``populations``, single ``decisions`` and the
-``critical`` mass; ``people`` does the same for two experiments with people. ``report`` tells about
-it, in ``words``, ``tables`` and ``figures``.
+``protocol`` defines and plays the experiments; ``recorded`` holds what is known already;
+``results`` compares the two, a ``rows.Row`` for each result; ``people`` does all of that for two
+experiments with people. ``reports.reproduction`` writes the report.
 """

@@ -1,12 +1,12 @@
 """Two experiments with people, and recorded minds in the same designs.
 
 People typed any name they liked and were paid; minds choose from a pool. What is compared is
-whether a population agrees, and whether it gives a convention up.
+whether a population agrees, and whether it gives up a convention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -18,32 +18,21 @@ from mesa_llm_norms.reproduction.recorded import FLIPPED_GROUPS, GROUPS, TIPPING
 from mesa_llm_norms.reproduction.rows import Row
 
 AGREEMENT = "networks"
-
-
 TIPPING_POINT = "tipping"
 
-
 AGREE = 0.9
-"""Of all choices in the last three rounds, this share must be one name for a group to agree."""
-
+"""A group agrees if one name has this share of all choices in the last three rounds."""
 
 ROUNDS = 30
-
-
 RUNS = 200
 
-
 SLOWER = 4
-"""Networks, with their ten names, are played so many times less often than tipping points."""
-
+"""Networks, with their ten names, are played this many times less often than tipping points."""
 
 SMALL, LARGE = (24, 25), (48, 30)
 """People, and how many rounds they played."""
 
-
 COUNTS = (3, 4, 5, 6, 7, 8)
-
-
 BELOW, AT = 5, 6
 """Committed of 24: 20.8%, below what flipped people, and 25%, which did."""
 
@@ -103,41 +92,31 @@ def tasks(models: Iterable[str], runs: int) -> list[Task]:
     return sorted(networks, key=lambda task: -task.experiments[0].agents) + tipping
 
 
-def agreement(played: Sequence[Played]) -> pd.DataFrame:
-    """Return one row per mind and network: agents, people, agree, low, high, names, runs.
-
-    ``agree`` is the share of runs that do, ``largest`` the mean share of the leading name.
-    """
-    labels = {one.graph: one for one in NETWORKS}
+def compare(played: Iterable[Played]) -> list[Row]:
+    """Return a row for either side of the tipping point of people, by mind and direction."""
     found = []
     for one in played:
-        if one.experiment.part == AGREEMENT:
-            network = labels[one.experiment.graph]
-            agreed = test.share(int((one.runs["share"] >= AGREE).sum()), len(one.runs))
-            found.append(
-                {
-                    "network": network.label,
-                    "agents": one.experiment.agents,
-                    "rounds": one.experiment.rounds,
-                    "people": network.people,
-                    "mind": one.mind,
-                    "agree": agreed.value,
-                    "low": agreed.low,
-                    "high": agreed.high,
-                    "largest": float(one.runs["share"].mean()),
-                    "runs": len(one.runs),
-                }
+        count = one.experiment.committed
+        if one.experiment.part != TIPPING_POINT or count not in (BELOW, AT):
+            continue
+        people = FLIPPED_GROUPS["below" if count == BELOW else "at"]
+        here, runs = overturned(one), len(one.runs)
+        where = "below 21%" if count == BELOW else "from 25% on"
+        found.append(
+            Row(
+                "Tipping points of people",
+                one.mind,
+                f"{' to '.join(one.experiment.names)}, {count} of {one.experiment.agents} "
+                "committed",
+                test.share(here, runs),
+                runs,
+                test.EXACT_SHARES,
+                test.fisher((people, GROUPS), (here, runs)),
+                published=Published(people / GROUPS, TIPPING),
+                detail=f"overturned; {GROUPS} groups of people: {where}",
             )
-    order = {network.label: place for place, network in enumerate(NETWORKS)}
-    table = pd.DataFrame(found)
-    if table.empty:
-        return table
-    return table.sort_values(
-        ["network", "agents", "mind"],
-        key=lambda column: column.map(order) if column.name == "network" else column,
-        kind="stable",
-        ignore_index=True,
-    )
+        )
+    return sorted(found, key=lambda row: (row.mind, row.what))
 
 
 def overturned(one: Played) -> int:
@@ -147,8 +126,42 @@ def overturned(one: Played) -> int:
     return int(((last * agents - committed) / (agents - committed) > 0.5).sum())
 
 
+def agreement(played: Sequence[Played]) -> pd.DataFrame:
+    """Return one row per mind and network.
+
+    The columns are network, agents, rounds, people (what they did), mind, agree (the share of runs
+    that do) with its interval low to high, largest (the mean share of the leading name) and runs.
+    """
+    order = {one.graph: place for place, one in enumerate(NETWORKS)}
+    networks = [one for one in played if one.experiment.part == AGREEMENT]
+    networks.sort(key=lambda one: (order[one.experiment.graph], one.experiment.agents, one.mind))
+    found = []
+    for one in networks:
+        network = NETWORKS[order[one.experiment.graph]]
+        agreed = test.share(int((one.runs["share"] >= AGREE).sum()), len(one.runs))
+        found.append(
+            {
+                "network": network.label,
+                "agents": one.experiment.agents,
+                "rounds": one.experiment.rounds,
+                "people": network.people,
+                "mind": one.mind,
+                "agree": agreed.value,
+                "low": agreed.low,
+                "high": agreed.high,
+                "largest": float(one.runs["share"].mean()),
+                "runs": len(one.runs),
+            }
+        )
+    return pd.DataFrame(found)
+
+
 def tipping(played: Iterable[Played]) -> pd.DataFrame:
-    """Return one row per mind, direction and count: committed, share, overturned, low, high."""
+    """Return one row per mind, direction and count.
+
+    The columns are mind, direction, committed, share, overturned (the share of runs) with its
+    interval low to high, and runs.
+    """
     found = []
     for one in played:
         if one.experiment.part == TIPPING_POINT:
@@ -166,29 +179,3 @@ def tipping(played: Iterable[Played]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(found)
-
-
-def compare(played: Iterable[Played]) -> list[Row]:
-    """Return a row for either side of the tipping point of people, by mind and direction."""
-    return sorted(_rows(played), key=lambda row: (row.mind, row.what))
-
-
-def _rows(played: Iterable[Played]) -> Iterator[Row]:
-    for one in played:
-        count = one.experiment.committed
-        if one.experiment.part != TIPPING_POINT or count not in (BELOW, AT):
-            continue
-        people = FLIPPED_GROUPS["below" if count == BELOW else "at"]
-        here = overturned(one)
-        where = "below 21%" if count == BELOW else "from 25% on"
-        yield Row(
-            "Tipping points of people",
-            one.mind,
-            f"{' to '.join(one.experiment.names)}, {count} of {one.experiment.agents} committed "
-            f"({GROUPS} groups of people: {where}): overturned",
-            test.share(here, len(one.runs)),
-            len(one.runs),
-            test.EXACT_SHARES,
-            test.fisher((people, GROUPS), (here, len(one.runs))),
-            published=Published(people / GROUPS, TIPPING),
-        )

@@ -1,10 +1,8 @@
-"""What is known otherwise than from the recordings, and how sure it is. Data only.
+"""What is known already: what the study's recordings show, and what is published elsewhere.
 
-What the study's recordings show, in numbers: computed from them, and kept where they are not.
-
-``recorded.json`` ships: for each condition how long its runs took, who won and the mean success
-rate of every round, what names were chosen on the shortest memories, and how lasting conventions
-were. None of it says what any agent did at any time.
+``recorded.json`` ships, computed from the recordings by ``summarise``: for each condition how long
+its runs took, who won and the mean success rate of every round, what names were chosen on the
+shortest memories, and how stable conventions were. Nothing in it says what any agent did.
 """
 
 from __future__ import annotations
@@ -34,78 +32,62 @@ from mesa_llm_norms.study.recordings import (
 from mesa_llm_norms.study.validate import recorded_populations
 
 STUDY = "Ashery, Aiello and Baronchelli (2025), Sci. Adv. 11, eadu9368"
-
-
 NETWORKS = "Centola and Baronchelli (2015), PNAS 112, 1989"
-
-
 TIPPING = "Centola, Becker, Brackbill and Baronchelli (2018), Science 360, 1116"
-
-
 CLASSICAL_GAME = "recorded elsewhere for the classical binary game, within .03"
+
+ROUNDS = 30
+"""Population rounds whose success rates are kept; a run that has ended counts as all successes."""
+
+LASTING = 20
+"""Population rounds over which stability is measured; shorter runs are left out."""
+
+DECIMALS = 5
+
+Names = tuple[str, ...]
 
 
 class Published(NamedTuple):
-    """A published number, what it was found in, and how sure it is."""
+    """A published number, its source, and how certain it is."""
 
     value: float
     source: str
     approximate: bool = False
-    """Rounded, or read off a text about the publication: good for about one percentage point."""
+    """Rounded, or read off a text about the publication: good to about one percentage point."""
     within: float = 0.0
-    """How far off the number is said to be at most, where that is said."""
+    """The largest error, where one is stated."""
 
 
 FIRST_CHOICE = Published(0.5, STUDY)
 """Share of one of two names, Q or M, with nothing remembered: no individual bias."""
 
-
 SMALLEST_MASS = Published(0.02, STUDY, approximate=True)
-
-
 LARGEST_MASS = Published(0.67, STUDY, approximate=True)
 """Shares of committed agents that overturn a convention, over models and conventions."""
-
 
 CLASSICAL_FLIPS = {
     count: Published(share, CLASSICAL_GAME, within=0.03)
     for count, share in ((2, 0.18), (3, 0.57), (4, 0.92), (5, 0.99))
 }
-"""Share of populations that flip in 30 rounds, by how many of 24 are committed; of 3,000 runs."""
-
+"""Share of 3,000 populations that flip in 30 rounds, by how many of 24 are committed."""
 
 CLASSICAL_EXACT = EXACT_FLIPS
-"""The same shares worked out by this project, from the Markov chain that the rules make."""
-
+"""The same shares computed by this project from the Markov chain that the rules define."""
 
 FLIPPED_GROUPS, GROUPS = {"below": 0, "at": 5}, 5
 """Of five groups of 20 to 30 people each: flipped, below 21% committed and from 25% on."""
 
 
-ROUNDS = 30
-"""Population rounds of which success rates are kept; a run that ended counts as all successes."""
-
-
-LASTING = 20
-"""Population rounds over which it is counted how a convention lasts; shorter runs are left out."""
-
-
-DECIMALS = 5
-
-
-Names = tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class Emergence:
-    """Runs of one model that began with empty memories."""
+    """Runs of one model that started from empty memories."""
 
     model: str
     names: Names
     agents: int
     runs: int
     interactions: tuple[int, ...]
-    """Until three rounds of successes in a row, sorted, of the runs that got there."""
+    """Until three rounds of successes in a row, sorted, for the runs that got there."""
     winners: Mapping[str, int]
     success: tuple[float, ...]
     """Mean success rate of each of the first ``ROUNDS`` population rounds."""
@@ -113,7 +95,7 @@ class Emergence:
 
 @dataclass(frozen=True)
 class Stability:
-    """Runs of one model that all agents began remembering the first of ``names`` only."""
+    """Runs of one model in which all agents started remembering only the first of ``names``."""
 
     model: str
     names: Names
@@ -131,24 +113,24 @@ class Choices:
     memory: Memory
     counts: Mapping[str, int]
     in_populations: Mapping[str, int]
-    """What agents of recorded populations chose on this very memory."""
+    """What agents of recorded populations chose on this same memory."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """All of it."""
+    """All that the recordings show."""
 
     emergence: tuple[Emergence, ...]
     stability: tuple[Stability, ...]
     choices: tuple[Choices, ...]
 
     def as_object(self) -> dict[str, Any]:
-        """Return it as JSON can hold it, with where it comes from."""
+        """Return it as JSON can hold it, with its source."""
         return {"source": SOURCE, "licence": LICENCE, **asdict(self)}
 
 
 def shipped() -> Recorded:
-    """Return what ships with the package."""
+    """Return the numbers that ship with the package."""
     text = resources.files(__package__).joinpath("recorded.json").read_text(encoding="utf-8")
     held = json.loads(text)
     return Recorded(
@@ -162,9 +144,9 @@ def shipped() -> Recorded:
 
 
 def summarise(folder: Path) -> Recorded:
-    """Return what the recordings in a folder show: interactions.csv.gz and individual.csv.
+    """Compute the same from the recordings: interactions.csv.gz and individual.csv in a folder.
 
-    Raises ``FileFormatError``.
+    Raises ``FileFormatError`` if one of them cannot be read.
     """
     recordings = read_recordings(folder)
     met = {
@@ -209,7 +191,7 @@ def _emergence(condition: Condition, rows: pd.DataFrame) -> Emergence:
 
 
 def _success(matched: Any, condition: Condition) -> Any:
-    """Return the success rate of each round, those after the end being all successes."""
+    """Return the success rate of each round; those after the end count as all successes."""
     kept = np.ones(ROUNDS * condition.population)
     kept[: len(matched)] = matched[: len(kept)]
     return kept.reshape(ROUNDS, -1).mean(axis=1)
@@ -231,7 +213,7 @@ def _stability(condition: Condition, rows: pd.DataFrame) -> Stability:
 def _choices(
     path: Path, met: Mapping[tuple[str, Names], dict[Memory, dict[str, int]]]
 ) -> Iterable[Choices]:
-    remedy = "It has a row per memory and name chosen: model, pool, own, partner, name, count."
+    remedy = "It needs a row per memory and name chosen: model, pool, own, partner, name, count."
     try:
         table = pd.read_csv(path, keep_default_na=False)
         keys = table.groupby(["model", "pool", "own", "partner"], sort=True)

@@ -1,12 +1,8 @@
-"""Critical mass: how many committed agents it takes to overturn a convention in most runs.
+"""Comparing what was played with what was recorded or published: a row for each result.
 
-Measured, and held against what is published.
-
-Single decisions held against the recorded ones: asked alone, and in populations.
-
-Whole populations: runs held against the recorded ones, and runs larger than any recorded.
-
-Each result held against the recordings, or against what is published.
+Three kinds of results: whole populations (how conventions emerge, who wins, how stable they are),
+single decisions, and the critical mass, how many committed agents overturn a convention in most
+runs. ``compare`` gives the rows of all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.core.formatting import p_value
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.reproduction import rows as test
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Played
@@ -37,305 +34,62 @@ from mesa_llm_norms.reproduction.recorded import (
     Recorded,
     Stability,
 )
-from mesa_llm_norms.reproduction.rows import Row, number, p_text, pool_text
+from mesa_llm_norms.reproduction.rows import Row, number, pool_text
 from mesa_llm_norms.study.validate import winners_test
 
+EMERGENCE = "Conventions emerge"
+WHO_WINS = "Who wins: collective bias"
+INDIVIDUAL = "Individual bias: single decisions, asked alone"
+IN_POPULATIONS = "Individual bias: the same decisions in populations"
+STABILITY = "Stability of conventions"
 CRITICAL = "Critical mass"
-
+PARTS = (EMERGENCE, WHO_WINS, INDIVIDUAL, IN_POPULATIONS, STABILITY, CRITICAL)
 
 RESAMPLES = 2_000
+CURVE_ROUNDS = 15
 
+FEWEST = 20
+"""This many decisions on a memory in populations are enough to compare with."""
 
-class Flips(NamedTuple):
-    """How many of ``runs`` flipped at each count of committed agents."""
-
-    mind: str
-    names: Names
-    agents: int
-    counts: tuple[int, ...]
-    flipped: tuple[int, ...]
-    runs: tuple[int, ...]
-
-    @property
-    def direction(self) -> str:
-        """From which name to which."""
-        return f"{self.names[0]} to {self.names[-1]}"
-
-
-def flips(played: Iterable[Played]) -> list[Flips]:
-    """Return the runs with committed agents, by mind, names and size."""
-    groups: dict[tuple[str, Names, int], list[Played]] = {}
-    for one in played:
-        if one.experiment.part == "critical mass":
-            key = (one.mind, one.experiment.names, one.experiment.agents)
-            groups.setdefault(key, []).append(one)
-    found = []
-    for (mind, names, agents), group in groups.items():
-        group.sort(key=lambda one: one.experiment.committed)
-        found.append(
-            Flips(
-                mind,
-                names,
-                agents,
-                tuple(one.experiment.committed for one in group),
-                tuple(int(one.runs["flipped"].sum()) for one in group),
-                tuple(len(one.runs) for one in group),
-            )
-        )
-    return found
-
-
-def resampled_mass(found: Flips) -> NDArray[np.float64]:
-    """Return bootstrap estimates of the critical mass, in agents."""
-    chance = np.random.default_rng(0)
-    shares = np.array(found.flipped) / found.runs
-    drawn = chance.binomial(found.runs, shares, (RESAMPLES, len(shares))) / found.runs
-    return _first(drawn >= 0.5, found.counts)
-
-
-def critical_mass(found: Flips) -> Estimate:
-    """Return the smallest count tried at which half the runs flip; infinite where none does."""
-    drawn = resampled_mass(found)
-    value = _first((np.array(found.flipped) / found.runs >= 0.5)[None], found.counts)[0]
-    ordered = np.sort(drawn)
-    last = len(ordered) - 1
-    return Estimate(
-        float(value), float(ordered[int(0.025 * last)]), float(ordered[math.ceil(0.975 * last)])
-    )
-
-
-def _first(reached: NDArray[np.bool_], counts: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return for every row the first count that is reached."""
-    place = reached.argmax(axis=1)
-    return np.where(reached.any(axis=1), np.array(counts, float)[place], np.inf)
-
-
-def summary_of_masses(played: Iterable[Played]) -> pd.DataFrame:
-    """Return the critical mass of every mind and direction, in agents: tried, here, low, high.
-
-    These are missing where the largest count tried is not enough. Where only one was tried,
-    ``here`` says no more than whether it was.
-    """
-    found = []
-    for one in flips(played):
-        mass = critical_mass(one)
-        found.append(
-            {
-                "mind": one.mind,
-                "direction": one.direction,
-                "agents": one.agents,
-                "tried": one.counts,
-                "here": mass.value if np.isfinite(mass.value) else None,
-                "low": mass.low if np.isfinite(mass.low) else None,
-                "high": mass.high if np.isfinite(mass.high) else None,
-                "runs": sum(one.runs),
-            }
-        )
-    table = pd.DataFrame(found)
-    if table.empty:
-        return table
-    return table.sort_values(["agents", "mind", "direction"], ignore_index=True)
-
-
-def masses(found: Sequence[Flips], minds: Collection[str]) -> Iterator[Row]:
-    """Yield a row for everything published: of the classical game, and of the minds that played."""
-    for one in found:
-        if one.mind == CLASSICAL:
-            yield from _classical(one)
-    known = [one for one in found if one.mind in minds and one.counts[0] == 1]
-    graded = [one for one in known if len(one.counts) > 1]
-    if len({one.mind for one in graded}) > 1:  # what is published is the range over models
-        yield _extreme(known, "smallest", SMALLEST_MASS)
-        yield _extreme(graded, "largest", LARGEST_MASS)
-
-
-def _classical(one: Flips) -> Iterator[Row]:
-    for count, flipped, runs in zip(one.counts, one.flipped, one.runs, strict=True):
-        published = CLASSICAL_FLIPS.get(count)
-        if published is not None:
-            exact = CLASSICAL_EXACT[count]
-            p_value = test.meets(flipped, runs, exact)
-            yield Row(
-                CRITICAL,
-                CLASSICAL,
-                f"{count} of {one.agents} committed: runs that flip in {FLIP_ROUNDS} rounds "
-                f"(exactly {number(exact)}, by the Markov chain)",
-                test.share(flipped, runs),
-                runs,
-                test.NEAREST_SHARE,
-                test.reaches(flipped, runs, published),
-                published=published,
-                note=f"Here against the exact {number(exact)}: p {p_text(p_value)}, "
-                f"{test.ONE_SHARE}",
-            )
-
-
-def _extreme(found: Iterable[Flips], which: str, published: Published) -> Row:
-    """Hold the smallest or largest critical share over models and directions against a number."""
-    known = [(critical_mass(one).value / one.agents, one) for one in found]
-    value, one = (min if which == "smallest" else max)(known, key=lambda pair: pair[0])
-    drawn = resampled_mass(one) / one.agents
-    low, high = np.sort(drawn)[[int(0.025 * len(drawn)), int(0.975 * len(drawn))]].tolist()
-    rounded, target = np.round(drawn, 2), published.value
-    tails = [float(np.mean(side)) for side in (rounded <= target + 1e-9, rounded >= target - 1e-9)]
-    return Row(
-        CRITICAL,
-        "all",
-        f"{which} critical share ({one.mind}, {one.direction}, {one.agents} agents)",
-        Estimate(value, low, high),
-        sum(one.runs),
-        test.REACHED,
-        max(min(1.0, 2 * min(tails)), 1 / len(drawn)),
-        published=published,
-    )
-
+SURE = 0.01
+"""Below this p-value two recordings of the same decisions are said to disagree."""
 
 Floats = NDArray[np.float64]
 
 
-INDIVIDUAL = "Individual bias: single decisions, asked alone"
+def compare(
+    played: Sequence[Played],
+    minds: Mapping[str, Mind],
+    recorded: Recorded,
+    against: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Compare everything there is something to compare with.
 
+    Parameters
+    ----------
+    played
+        The outcomes of experiments.
+    minds
+        The minds that played, by label.
+    recorded
+        What the study's recordings show.
+    against
+        The recorded model to compare each label with. Default: the model of that label.
 
-IN_POPULATIONS = "Individual bias: the same decisions in populations"
-
-
-FEWEST = 20
-"""So many decisions on a memory in populations are enough to compare with."""
-
-
-SURE = 0.01
-"""Recordings are taken to disagree when chance would make them differ so less often than this."""
-
-
-def choices(
-    label: str, mind: Mind, model: str, recorded: Recorded, played: Sequence[Played]
-) -> Iterator[Row]:
-    """Yield a row for each memory on which decisions of the mind's model were recorded.
-
-    A live mind has no chances to be read, so only what its agents chose first is compared.
+    Returns
+    -------
+    list of Row
+        In the order of ``PARTS``.
     """
-    for known in recorded.choices:
-        if known.model != model:
-            continue
-        if isinstance(mind, Policy):
-            chances = np.array(mind.distribution(known.memory, known.names))
-            if sum(known.in_populations.values()) >= FEWEST:
-                yield _asked_alone(label, known, chances)
-                yield _in_populations(label, known, chances)
-        elif not known.memory:
-            yield from _live_choice(label, known, played)
+    models = {label: (against or {}).get(label, label) for label in minds}
+    found = [row for one in played for row in _outcomes(one, models, recorded)]
+    for label, mind in minds.items():
+        found += _decisions(label, mind, models[label], recorded, played)
+    found += masses(flips(played), minds)
+    return sorted(found, key=lambda row: PARTS.index(row.part))
 
 
-def _asked_alone(label: str, known: Choices, chances: Floats) -> Row:
-    """Hold decisions asked alone against chances that were estimated from those in populations.
-
-    So the chances are taken to be as sure as if counted in the decisions on this memory there.
-    """
-    counts = np.array([known.counts[name] for name in known.names])
-    size = sum(known.in_populations.values())
-    place = _shown(counts)
-    unbiased = set(known.names) == set(TWO) and not known.memory
-    return Row(
-        INDIVIDUAL,
-        label,
-        f"{pool_text(known.names)}: {known.names[place]} {_after(known)}",
-        test.share(float(chances[place] * size), size),
-        size,
-        test.EXACT_SHARES if len(counts) == 2 else test.TWO_COUNTS,
-        test.same_counts(counts, np.rint(chances * size).astype(np.int64)),
-        test.share(int(counts[place]), int(counts.sum())),
-        int(counts.sum()),
-        FIRST_CHOICE if unbiased else None,
-        counted="decisions",
-        note=_disagreement(known),
-    )
-
-
-def _in_populations(label: str, known: Choices, chances: Floats) -> Row:
-    """Hold decisions in populations against the chances, which are exact."""
-    counts = np.array([known.in_populations[name] for name in known.names])
-    total, place = int(counts.sum()), _shown(counts)
-    if len(counts) == 2:
-        p_value = test.meets(int(counts[0]), total, float(chances[0]))
-    else:
-        p_value = test.fit(counts, chances)
-    return Row(
-        IN_POPULATIONS,
-        label,
-        f"{pool_text(known.names)}: {known.names[place]} {_after(known)}",
-        test.exactly(float(chances[place])),
-        0,
-        test.ONE_SHARE if len(counts) == 2 else test.COUNTS,
-        p_value,
-        test.share(int(counts[place]), total),
-        total,
-        counted="decisions",
-    )
-
-
-def _disagreement(known: Choices) -> str:
-    """Return a sentence where the recordings disagree with each other about a memory."""
-    asked, met = (
-        np.array([each[name] for name in known.names])
-        for each in (known.counts, known.in_populations)
-    )
-    if test.same_counts(asked, met) >= SURE:
-        return ""
-    place = _shown(asked)
-    return (
-        f"The recordings disagree: {met[place] / met.sum():.3f} of {met.sum():,} decisions on this "
-        "memory in populations, which are what the mind was fitted to"
-    )
-
-
-def _shown(counts: NDArray[np.int64]) -> int:
-    """Return which name a row is about: the first of two, or the one chosen most."""
-    return 0 if len(counts) == 2 else int(counts.argmax())
-
-
-def _live_choice(label: str, known: Choices, played: Sequence[Played]) -> Iterator[Row]:
-    """Hold what agents of a live mind chose first against the recorded first choices."""
-    for one in played:
-        if (
-            one.mind != label
-            or sum(one.firsts.values()) == 0
-            or set(one.firsts) != set(known.names)
-        ):
-            continue
-        name = max(known.names, key=known.counts.__getitem__)
-        here = (one.firsts[name], sum(one.firsts.values()))
-        recorded = (known.counts[name], sum(known.counts.values()))
-        yield Row(
-            INDIVIDUAL,
-            label,
-            f"{pool_text(known.names)}: {name} {_after(known)}",
-            test.share(*here),
-            here[1],
-            test.EXACT_SHARES,
-            test.fisher(here, recorded),
-            test.share(*recorded),
-            recorded[1],
-            counted="decisions",
-        )
-
-
-def _after(known: Choices) -> str:
-    if not known.memory:
-        return "with nothing remembered"
-    seen = ", ".join(f"{own} with {partner}" for own, partner in known.memory)
-    return f"after {seen}"
-
-
-EMERGENCE = "Conventions emerge"
-
-
-WHO_WINS = "Who wins: collective bias"
-
-
-STABILITY = "How lasting a convention is"
-
-
-def outcomes(one: Played, models: Mapping[str, str], recorded: Recorded) -> Iterator[Row]:
+def _outcomes(one: Played, models: Mapping[str, str], recorded: Recorded) -> Iterator[Row]:
     """Yield a row for each result of an experiment that was recorded for the mind's model."""
     model = models.get(one.mind)
     names = one.experiment.names
@@ -344,9 +98,9 @@ def outcomes(one: Played, models: Mapping[str, str], recorded: Recorded) -> Iter
             if known.model == model and set(known.names) == set(names):
                 yield from _emergence(one, known)
     elif one.experiment.part == "stability":
-        for lasting in recorded.stability:
-            if lasting.model == model and lasting.names == names:
-                yield _stability(one, lasting)
+        for kept in recorded.stability:
+            if kept.model == model and kept.names == names:
+                yield _stability(one, kept)
 
 
 def _emergence(one: Played, known: Emergence) -> Iterator[Row]:
@@ -355,26 +109,28 @@ def _emergence(one: Played, known: Emergence) -> Iterator[Row]:
     yield Row(
         EMERGENCE,
         one.mind,
-        f"{pool}: runs that agree on one name",
+        f"{pool}: runs that agree",
         test.share(done, len(runs)),
         len(runs),
         test.EXACT_SHARES,
         test.fisher((len(known.interactions), known.runs), (done, len(runs))),
         test.share(len(known.interactions), known.runs),
         known.runs,
+        detail="on one name",
     )
     times = runs.loc[runs["converged"], "interactions"].tolist()
     if min(len(times), len(known.interactions)) >= 2:
         yield Row(
             EMERGENCE,
             one.mind,
-            f"{pool}: interactions until then (median)",
+            f"{pool}: interactions to agree",
             test.median(times),
             len(times),
             test.TIMES,
             float(stats.ks_2samp(known.interactions, times).pvalue),
             test.median(known.interactions),
             len(known.interactions),
+            detail="median",
         )
     if len(known.names) == 10:
         yield _curve(one, known)
@@ -383,19 +139,19 @@ def _emergence(one: Played, known: Emergence) -> Iterator[Row]:
 
 
 def _curve(one: Played, known: Emergence) -> Row:
-    rounds = 15
     recorded = np.array(known.success)
-    by_run = one.success[:, :rounds].mean(axis=1)
+    by_run = one.success[:, :CURVE_ROUNDS].mean(axis=1)
     return Row(
         EMERGENCE,
         one.mind,
-        f"{pool_text(known.names)}: success rate, mean of rounds 1 to {rounds}",
+        f"{pool_text(known.names)}: success rate",
         test.mean(by_run),
         len(by_run),
         test.CURVE,
         test.same_curve(recorded, known.runs, one.success),
-        test.exactly(float(recorded[:rounds].mean())),
+        test.exactly(float(recorded[:CURVE_ROUNDS].mean())),
         known.runs,
+        detail=f"mean of rounds 1 to {CURVE_ROUNDS}",
     )
 
 
@@ -423,22 +179,275 @@ def _stability(one: Played, known: Stability) -> Row:
     return Row(
         STABILITY,
         one.mind,
-        f"all begin with {known.names[0]}, the other is {known.names[1]}: "
-        f"choices that keep to {known.names[0]}",
+        f"{pool_text(known.names)}: choices of {known.names[0]}",
         test.mean(kept),
         len(kept),
         test.MEAN,
         test.same_mean(recorded, kept),
         test.mean(recorded),
         len(recorded),
+        detail=f"all start with {known.names[0]}",
     )
+
+
+def _decisions(
+    label: str, mind: Mind, model: str, recorded: Recorded, played: Sequence[Played]
+) -> Iterator[Row]:
+    """Yield a row for each memory on which decisions of the mind's model were recorded.
+
+    A live mind gives no probabilities, so only what its agents chose first is compared.
+    """
+    for known in recorded.choices:
+        if known.model != model:
+            continue
+        if isinstance(mind, Policy):
+            probabilities = np.array(mind.distribution(known.memory, known.names))
+            if sum(known.in_populations.values()) >= FEWEST:
+                yield _asked_alone(label, known, probabilities)
+                yield _in_populations(label, known, probabilities)
+        elif not known.memory:
+            yield from _live_choice(label, known, played)
+
+
+def _asked_alone(label: str, known: Choices, probabilities: Floats) -> Row:
+    """Compare decisions asked alone with probabilities estimated from those in populations.
+
+    So the probabilities count as certain as if measured in the decisions on this memory there.
+    """
+    counts = np.array([known.counts[name] for name in known.names])
+    size = sum(known.in_populations.values())
+    shown = _shown(counts)
+    neutral = set(known.names) == set(TWO) and not known.memory
+    return Row(
+        INDIVIDUAL,
+        label,
+        _choice_text(known, known.names[shown]),
+        test.share(float(probabilities[shown] * size), size),
+        size,
+        test.EXACT_SHARES if len(counts) == 2 else test.TWO_COUNTS,
+        test.same_counts(counts, np.rint(probabilities * size).astype(np.int64)),
+        test.share(int(counts[shown]), int(counts.sum())),
+        int(counts.sum()),
+        FIRST_CHOICE if neutral else None,
+        counted="decisions",
+        note=_disagreement(known),
+    )
+
+
+def _in_populations(label: str, known: Choices, probabilities: Floats) -> Row:
+    """Compare decisions in populations with the probabilities, which are exact."""
+    counts = np.array([known.in_populations[name] for name in known.names])
+    total, shown = int(counts.sum()), _shown(counts)
+    if len(counts) == 2:
+        p_value = test.meets(int(counts[0]), total, float(probabilities[0]))
+    else:
+        p_value = test.fit(counts, probabilities)
+    return Row(
+        IN_POPULATIONS,
+        label,
+        _choice_text(known, known.names[shown]),
+        test.exactly(float(probabilities[shown])),
+        0,
+        test.ONE_SHARE if len(counts) == 2 else test.COUNTS,
+        p_value,
+        test.share(int(counts[shown]), total),
+        total,
+        counted="decisions",
+    )
+
+
+def _live_choice(label: str, known: Choices, played: Sequence[Played]) -> Iterator[Row]:
+    """Compare what agents of a live mind chose first with the recorded first choices."""
+    name = max(known.names, key=known.counts.__getitem__)
+    recorded = (known.counts[name], sum(known.counts.values()))
+    for one in played:
+        total = sum(one.firsts.values())
+        if one.mind != label or total == 0 or set(one.firsts) != set(known.names):
+            continue
+        here = (one.firsts[name], total)
+        yield Row(
+            INDIVIDUAL,
+            label,
+            _choice_text(known, name),
+            test.share(*here),
+            total,
+            test.EXACT_SHARES,
+            test.fisher(here, recorded),
+            test.share(*recorded),
+            recorded[1],
+            counted="decisions",
+        )
+
+
+def _choice_text(known: Choices, name: str) -> str:
+    seen = ", ".join(f"{own} with {partner}" for own, partner in known.memory)
+    after = f"after {seen}" if seen else "with nothing remembered"
+    return f"{pool_text(known.names)}: {name} {after}"
+
+
+def _disagreement(known: Choices) -> str:
+    """Return a sentence if the recordings disagree with each other about a memory."""
+    asked, met = (
+        np.array([each[name] for name in known.names])
+        for each in (known.counts, known.in_populations)
+    )
+    if test.same_counts(asked, met) >= SURE:
+        return ""
+    shown = _shown(asked)
+    return (
+        f"The recordings disagree: {met[shown] / met.sum():.3f} of {met.sum():,} decisions on this "
+        "memory in populations, which the mind was fitted to"
+    )
+
+
+def _shown(counts: NDArray[np.int64]) -> int:
+    """Return which name a row is about: the first of two, or the one chosen most."""
+    return 0 if len(counts) == 2 else int(counts.argmax())
+
+
+class Flips(NamedTuple):
+    """How many of ``runs`` flipped at each count of committed agents."""
+
+    mind: str
+    names: Names
+    agents: int
+    counts: tuple[int, ...]
+    flipped: tuple[int, ...]
+    runs: tuple[int, ...]
+
+    @property
+    def direction(self) -> str:
+        """From which name to which."""
+        return f"{self.names[0]} to {self.names[-1]}"
+
+
+def flips(played: Iterable[Played]) -> list[Flips]:
+    """Return the runs with committed agents, by mind, names and size."""
+    groups: dict[tuple[str, Names, int], list[Played]] = {}
+    for one in played:
+        if one.experiment.part == "critical mass":
+            key = (one.mind, one.experiment.names, one.experiment.agents)
+            groups.setdefault(key, []).append(one)
+    found = []
+    for key, group in groups.items():
+        group.sort(key=lambda one: one.experiment.committed)
+        counts = tuple(one.experiment.committed for one in group)
+        flipped = tuple(int(one.runs["flipped"].sum()) for one in group)
+        found.append(Flips(*key, counts, flipped, tuple(len(one.runs) for one in group)))
+    return found
+
+
+def critical_mass(found: Flips) -> Estimate:
+    """Return the smallest count tried at which half the runs flip; infinite if none does."""
+    value = _first((np.array(found.flipped) / found.runs >= 0.5)[None], found.counts)[0]
+    ordered = np.sort(_resampled_mass(found))
+    last = len(ordered) - 1
+    return Estimate(
+        float(value), float(ordered[int(0.025 * last)]), float(ordered[math.ceil(0.975 * last)])
+    )
+
+
+def _resampled_mass(found: Flips) -> Floats:
+    """Return bootstrap estimates of the critical mass, in agents."""
+    chance = np.random.default_rng(0)
+    shares = np.array(found.flipped) / found.runs
+    drawn = chance.binomial(found.runs, shares, (RESAMPLES, len(shares))) / found.runs
+    return _first(drawn >= 0.5, found.counts)
+
+
+def _first(reached: NDArray[np.bool_], counts: tuple[int, ...]) -> Floats:
+    """Return for every row the first count that is reached."""
+    place = reached.argmax(axis=1)
+    return np.where(reached.any(axis=1), np.array(counts, float)[place], np.inf)
+
+
+def masses(found: Sequence[Flips], minds: Collection[str]) -> Iterator[Row]:
+    """Yield a row for everything published: of the classical game, and of the minds that played."""
+    for one in found:
+        if one.mind == CLASSICAL:
+            yield from _classical(one)
+    known = [one for one in found if one.mind in minds and one.counts[0] == 1]
+    graded = [one for one in known if len(one.counts) > 1]
+    if len({one.mind for one in graded}) > 1:  # what is published is the range over models
+        yield _extreme(known, "smallest", SMALLEST_MASS)
+        yield _extreme(graded, "largest", LARGEST_MASS)
+
+
+def _classical(one: Flips) -> Iterator[Row]:
+    for count, flipped, runs in zip(one.counts, one.flipped, one.runs, strict=True):
+        published = CLASSICAL_FLIPS.get(count)
+        if published is not None:
+            exact = CLASSICAL_EXACT[count]
+            against_exact = p_value(test.meets(flipped, runs, exact))
+            yield Row(
+                CRITICAL,
+                CLASSICAL,
+                f"{count} of {one.agents} committed: runs that flip",
+                test.share(flipped, runs),
+                runs,
+                test.NEAREST_SHARE,
+                test.reaches(flipped, runs, published),
+                published=published,
+                detail=f"in {FLIP_ROUNDS} rounds; exactly {number(exact)} by the Markov chain",
+                note=f"Against the exact {number(exact)}: {against_exact}, {test.ONE_SHARE}",
+            )
+
+
+def _extreme(found: Iterable[Flips], which: str, published: Published) -> Row:
+    """Compare the smallest or largest critical share over models and directions with a number."""
+    known = [(critical_mass(one).value / one.agents, one) for one in found]
+    value, one = (min if which == "smallest" else max)(known, key=lambda pair: pair[0])
+    drawn = _resampled_mass(one) / one.agents
+    low, high = np.sort(drawn)[[int(0.025 * len(drawn)), int(0.975 * len(drawn))]].tolist()
+    rounded, target = np.round(drawn, 2), published.value
+    tails = [float(np.mean(side)) for side in (rounded <= target + 1e-9, rounded >= target - 1e-9)]
+    return Row(
+        CRITICAL,
+        "all",
+        f"{which} critical share",
+        Estimate(value, low, high),
+        sum(one.runs),
+        test.REACHED,
+        max(min(1.0, 2 * min(tails)), 1 / len(drawn)),
+        published=published,
+        detail=f"{one.mind}, {one.direction}, {one.agents} agents",
+    )
+
+
+def summary_of_masses(played: Iterable[Played]) -> pd.DataFrame:
+    """Return the critical mass of every mind and direction, in agents.
+
+    The columns are mind, direction, agents, tried, here, low, high and runs; the three numbers are
+    missing where the largest count tried is not enough. Where only one count was tried, ``here``
+    says no more than whether it was enough.
+    """
+    found = []
+    for one in flips(played):
+        mass = critical_mass(one)
+        here, low, high = (it if np.isfinite(it) else None for it in mass)
+        found.append(
+            {
+                "mind": one.mind,
+                "direction": one.direction,
+                "agents": one.agents,
+                "tried": one.counts,
+                "here": here,
+                "low": low,
+                "high": high,
+                "runs": sum(one.runs),
+            }
+        )
+    table = pd.DataFrame(found)
+    if table.empty:
+        return table
+    return table.sort_values(["agents", "mind", "direction"], ignore_index=True)
 
 
 def sizes(played: Iterable[Played]) -> pd.DataFrame:
     """Return one row per mind and pool of the large populations.
 
-    The columns are mind, names (how many), runs, agree (the share of them), rounds (the median
-    until then), leader and leader_share.
+    The columns are mind, names (how many), runs, agree (the share of them), rounds (the median to
+    agree), leader and leader_share.
     """
     found = []
     for one in played:
@@ -458,25 +467,3 @@ def sizes(played: Iterable[Played]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(found)
-
-
-PARTS = (EMERGENCE, WHO_WINS, INDIVIDUAL, IN_POPULATIONS, STABILITY, CRITICAL)
-
-
-def compare(
-    played: Sequence[Played],
-    minds: Mapping[str, Mind],
-    recorded: Recorded,
-    against: Mapping[str, str] | None = None,
-) -> list[Row]:
-    """Return a row for everything that there is something to hold against.
-
-    ``minds`` are those that played, by label; ``against`` names the recorded model of each label,
-    which is the label itself unless it says so.
-    """
-    models = {label: (against or {}).get(label, label) for label in minds}
-    found = [row for one in played for row in outcomes(one, models, recorded)]
-    for label, mind in minds.items():
-        found += choices(label, mind, models[label], recorded, played)
-    found += masses(flips(played), minds)
-    return sorted(found, key=lambda row: PARTS.index(row.part))

@@ -1,10 +1,8 @@
-"""One result beside what it is held against, and whether the difference is more than chance.
+"""One result beside what it is compared with, and whether they differ by more than chance.
 
-Each row has a test of its own. The p-values of the rows of a part, which answer one question, are
-corrected together after Holm (Scand. J. Stat. 6, 65, 1979), so that the chance that any row of a
-part is called different where none is stays below ``LEVEL``.
-
-Numbers and verdicts in words.
+Every row has a test of its own. The p-values of the rows of a part, which answer one question, are
+corrected together after Holm (Scand. J. Stat. 6, 65, 1979), so that the probability of calling any
+row of a part different where none is stays below ``LEVEL``.
 """
 
 from __future__ import annotations
@@ -18,49 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mesa_llm_norms.analysis.intervals import Estimate, wilson_interval
+from mesa_llm_norms.analysis.intervals import Estimate, holm, wilson_interval
+from mesa_llm_norms.core import formatting
 from mesa_llm_norms.reproduction.recorded import Published
 
 LEVEL = 0.05
-
-
 RESAMPLES = 2_000
 
-
 SMALLEST = 0.01
-"""Means of rates are taken to vary by this much at least."""
-
+"""Means of rates are taken to vary by at least this much."""
 
 WITHIN, DIFFERENT = "within sampling error", "not within sampling error"
 
-
+# The tests, as rows name them.
 EXACT_SHARES = "Fisher's exact test"
-
-
 ONE_SHARE = "exact binomial test"
-
-
 NEAREST_SHARE = "exact binomial test of the nearest share within ±"
-
-
 TIMES = "two-sample Kolmogorov-Smirnov test"
-
-
 WINNERS = "likelihood-ratio test of all winners, by Monte Carlo"
-
-
 CURVE = "largest standardised distance of the mean curves, by bootstrap"
-
-
 COUNTS = "chi-squared goodness of fit"
-
-
 TWO_COUNTS = "chi-squared test of homogeneity"
-
-
 MEAN = "distance of the means, by bootstrap"
-
-
 REACHED = "percentile bootstrap, published value rounded to whole percent"
 
 
@@ -68,8 +45,25 @@ REACHED = "percentile bootstrap, published value rounded to whole percent"
 class Row:
     """A result: shares as numbers from 0 to 1, times in interactions.
 
-    ``recorded`` and ``here`` have 95% intervals; that of a number that is exact is the number
-    itself. ``recorded_size`` and ``here_size`` count what ``counted`` says: runs, or decisions.
+    Attributes
+    ----------
+    part
+        The question it answers.
+    mind
+        The mind that played; ``all`` if it is about all of them.
+    what
+        What was measured, in a few words that fit a column; ``detail`` adds to it.
+    here, here_size
+        The result with its 95% interval (an exact number has none), and in how many runs or
+        decisions (``counted``) it was measured; 0 if it is exact.
+    test, p_value
+        The test of the difference.
+    recorded, recorded_size
+        The same from the study's recordings, if there is.
+    published
+        The published number, if there is.
+    note
+        What else matters if the two differ.
     """
 
     part: str
@@ -83,8 +77,13 @@ class Row:
     recorded_size: int = 0
     published: Published | None = None
     counted: str = "runs"
+    detail: str = ""
     note: str = ""
-    """What else is to be known where the two differ."""
+
+    @property
+    def title(self) -> str:
+        """What was measured, with its detail."""
+        return f"{self.what} ({self.detail})" if self.detail else self.what
 
 
 @dataclass(frozen=True)
@@ -101,18 +100,18 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """It in words."""
+        """The same in words."""
         return WITHIN if self.within else DIFFERENT
 
     def as_object(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         row = self.row
-        published = row.published
         return {
             "part": row.part,
             "mind": row.mind,
             "what": row.what,
-            "published": None if published is None else published._asdict(),
+            "detail": row.detail,
+            "published": None if row.published is None else row.published._asdict(),
             "recorded": None if row.recorded is None else row.recorded._asdict(),
             "recorded_size": row.recorded_size,
             "here": row.here._asdict(),
@@ -136,17 +135,6 @@ def judge(rows: Sequence[Row]) -> list[Judged]:
     return [Judged(row, corrected[place]) for place, row in enumerate(rows)]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected so that the chance of any false rejection is kept."""
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.zeros(len(p_values))
-    highest = 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = highest
-    return corrected.tolist()
-
-
 def share(successes: float, trials: int) -> Estimate:
     """Return a share with Wilson's interval."""
     low, high = wilson_interval(successes, trials)
@@ -154,7 +142,7 @@ def share(successes: float, trials: int) -> Estimate:
 
 
 def exactly(value: float) -> Estimate:
-    """Return a number without an interval to it."""
+    """Return a number that has no interval."""
     return Estimate(value, value, value)
 
 
@@ -163,11 +151,9 @@ def median(times: Sequence[int]) -> Estimate:
     if not len(times):
         return exactly(math.nan)
     ordered = np.sort(times)
-    low = int(stats.binom.ppf(0.025, len(ordered), 0.5))
-    high = len(ordered) - 1 - max(low - 1, 0)
-    return Estimate(
-        float(np.median(ordered)), float(ordered[max(low - 1, 0)]), float(ordered[high])
-    )
+    low = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)) - 1, 0)
+    high = len(ordered) - 1 - low
+    return Estimate(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
 
 
 def mean(values: NDArray[np.float64]) -> Estimate:
@@ -179,21 +165,21 @@ def mean(values: NDArray[np.float64]) -> Estimate:
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
-    """Return the p-value of two shares, each (successes, trials), being one."""
+    """Return the p-value of two shares, each (successes, trials), being the same."""
     table = np.array([[one[0], one[1] - one[0]] for one in (first, second)])
     return float(stats.fisher_exact(table).pvalue)
 
 
 def meets(successes: int, trials: int, share: float) -> float:
-    """Return the p-value of so many successes where each has this chance, which is exact."""
+    """Return the p-value of this many successes if each has this exact probability."""
     return float(stats.binomtest(successes, trials, share).pvalue)
 
 
 def reaches(successes: int, trials: int, known: Published) -> float:
-    """Return the p-value of a share being published, give or take what it may be off.
+    """Return the p-value of a share being the published one, within the error it may have.
 
-    That is twice the chance, with the nearest share that is not too far off, of so many or more
-    (or so few or fewer); 1 for a share that is itself not too far off.
+    That is twice the probability, under the nearest share within the error, of as many successes or
+    more (or as few or fewer); 1 for a share that is itself within the error.
     """
     found = successes / trials
     nearest = min(max(found, known.value - known.within), known.value + known.within)
@@ -204,12 +190,12 @@ def reaches(successes: int, trials: int, known: Published) -> float:
     return min(1.0, 2 * float(beyond))
 
 
-def fit(counts: NDArray[np.int64], chances: NDArray[np.float64]) -> float:
-    """Return the p-value of counts under these chances; what has none cannot have been counted."""
-    possible = chances > 0
+def fit(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Return the p-value of counts under these probabilities; 0 if an impossible one occurred."""
+    possible = probabilities > 0
     if counts[~possible].any():
         return 0.0
-    expected = counts.sum() * chances[possible] / chances.sum()
+    expected = counts.sum() * probabilities[possible] / probabilities.sum()
     return float(stats.chisquare(counts[possible], expected).pvalue) if len(expected) > 1 else 1.0
 
 
@@ -224,21 +210,17 @@ def same_counts(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
 
 
 def same_mean(recorded: NDArray[np.float64], here: NDArray[np.float64]) -> float:
-    """Return how often means of so many values each, drawn here, are as far apart as these two."""
-    return _far_apart(recorded.mean(keepdims=True), len(recorded), here[:, None])
+    """Return how often means of this many values each, drawn here, are as far apart."""
+    return same_curve(recorded.mean(keepdims=True), len(recorded), here[:, None])
 
 
 def same_curve(recorded: NDArray[np.float64], runs: int, here: NDArray[np.float64]) -> float:
-    """Return how often the mean curves of so many runs each, drawn here, are as far apart.
+    """Return how often mean curves of this many runs each, drawn here, are as far apart.
 
-    The distance is the largest over rounds, in standard deviations; rounds in which runs hardly
-    vary count as if their means varied by a hundredth.
+    ``recorded`` is the mean of ``runs`` runs by round, ``here`` has a row for each run. The
+    distance is the largest over rounds, in standard deviations; rounds in which runs hardly vary
+    count as if their means varied by a hundredth.
     """
-    return _far_apart(recorded, runs, here)
-
-
-def _far_apart(recorded: NDArray[np.float64], runs: int, here: NDArray[np.float64]) -> float:
-    """Compare two means of rows, that of ``here`` with one of ``runs`` rows, by bootstrap."""
     chance = np.random.default_rng(0)
     size = len(here)
     scale = np.maximum(here.std(axis=0) * math.sqrt(1 / runs + 1 / size), SMALLEST)
@@ -251,48 +233,30 @@ def _far_apart(recorded: NDArray[np.float64], runs: int, here: NDArray[np.float6
 
 
 def pool_text(names: Sequence[str]) -> str:
-    """Return how a pool is called in a row."""
-    if len(names) <= 2:
-        return " ".join(names)
-    return f"{len(names)} names"
+    """Return a pool as rows name it."""
+    return " ".join(names) if len(names) <= 2 else f"{len(names)} names"
 
 
 def number(value: float) -> str:
-    """Return a share with three digits, or a time without any."""
-    if not math.isfinite(value):
-        return "none"
-    return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.0f}"
+    """Return a share with three decimals, or a time without any."""
+    return formatting.number(value, _form(value))
 
 
-def estimate(known: Estimate | None) -> str:
-    """Return a number with its interval, if it has one."""
-    if known is None:
-        return ""
-    if known.low == known.high:
-        return number(known.value)
-    return f"{number(known.value)} ({number(known.low)} to {number(known.high)})"
-
-
-def p_text(value: float) -> str:
-    """Return a p-value with two digits."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+def estimate_text(known: Estimate | None) -> str:
+    """Return a number with its interval, if it has one; empty for None."""
+    return "" if known is None else formatting.estimate(known, _form(known.value))
 
 
 def published_text(known: Published | None) -> str:
-    """Return a published number, if there is one, and how sure it is."""
+    """Return a published number and its error; empty for None."""
     if known is None:
         return ""
-    off = f" ± {number(known.within)}" if known.within else ""
-    return f"{'~' if known.approximate else ''}{number(known.value)}{off}"
-
-
-def safe(text: str) -> str:
-    """Keep a name from breaking the table."""
-    return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    error = f" ± {number(known.within)}" if known.within else ""
+    return f"{'~' if known.approximate else ''}{number(known.value)}{error}"
 
 
 def mismatches(judged: Sequence[Judged]) -> list[str]:
-    """Return a line for every row that differs, and for those that only look as if they did.
+    """Return a line of Markdown for every row that differs, and for those that nearly do.
 
     What is published comes before what is only recorded.
     """
@@ -303,11 +267,16 @@ def mismatches(judged: Sequence[Judged]) -> list[str]:
     lines += ["", f"{len(wrong)} of {len(judged)} rows."]
     if near:
         lines[-1] += (
-            f" {len(near)} more have a p below {LEVEL:g} before it is corrected, where about "
+            f" {len(near)} more have a p below {LEVEL:g} before correction, where about "
             f"{LEVEL * len(judged):.0f} would by chance alone:"
         )
         lines += ["", *(f"- {_sentence(one)}" for one in near)]
     return lines
+
+
+def escape_cell(text: str) -> str:
+    """Return a text that cannot break a table or a page of Markdown."""
+    return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def _sentence(one: Judged) -> str:
@@ -316,8 +285,12 @@ def _sentence(one: Judged) -> str:
         before = f"{number(row.recorded.value)} recorded"
     else:
         before = f"{published_text(row.published)} published"
+    p_values = f"{formatting.p_value(row.p_value)}, corrected {formatting.p_number(one.corrected)}"
     return (
-        f"**{safe(row.mind)}**, {safe(row.what)}: {number(row.here.value)} here, {before} "
-        f"(p {p_text(row.p_value)}, corrected {p_text(one.corrected)}; {row.test})"
-        f"{'. ' + row.note if row.note else ''}"
+        f"**{escape_cell(row.mind)}**, {escape_cell(row.title)}: {number(row.here.value)} here, "
+        f"{before} ({p_values}; {row.test})" + (f". {row.note}" if row.note else "")
     )
+
+
+def _form(value: float) -> str:
+    return ".3f" if abs(value) <= 1 else ",.0f"

@@ -1,26 +1,25 @@
-"""Did the recorded model stay the same from run to run? A test, and how much it moved.
+"""Fitting recorded minds to recordings, and testing whether a recorded model stayed the same.
 
-A served model may change between recordings: another revision, another machine, other settings. If
-it did, no single policy gives the recorded populations, however well it is fitted. Here each run
-is allowed a *sharpness* b of its own, which turns the policy's P into P**b renormalised: above one,
-the run's agents were more decided than the policy says, below one less. The logarithms of the
-sharpnesses are taken as normal, and their mean and spread are estimated by maximum likelihood. The
-test compares that likelihood with the one of a single sharpness for all runs, against what such a
-policy gives when it decides anew on the recorded memories (parametric bootstrap).
+*The fit* is a penalised conditional logit over the features of ``minds.recorded``: it minimises the
+negative log-likelihood of the recorded decisions plus a ridge penalty on the weights, family by
+family, light on what many decisions share (a single interaction of the profile) and heavy on what
+few do (a whole profile, a name's own reaction). Memories met often keep their counts beside it.
+The ridge, and the prior strength of the logit against counts, are chosen per model among ``RIDGES``
+and ``PRIOR_STRENGTHS`` by three-fold cross-validation over even runs with two names. Nothing is
+random: the same recordings give the same bytes.
 
-Fitting recorded minds: a penalised conditional logit over the features of ``minds.recorded``.
-
-The fit minimises the negative log-likelihood of the recorded decisions plus a ridge penalty on the
-weights, family by family: light on what many decisions share (a single interaction of the profile),
-heavy on what few do (a whole profile, a name's own reaction). Memories met often keep their counts
-beside it. How heavy, and how far the counts are trusted, is chosen per model among ``STRENGTHS``
-and ``CAUTIONS`` by three-fold cross-validation over even runs with two names. Nothing is left to
-chance: the same recordings give the same bytes.
+*Drift*: a served model may change between recordings, by another revision, machine or setting. If
+it did, no single policy gives the recorded populations, however well it is fitted. So each run is
+given an *inverse temperature* b of its own, which turns the policy's P into P**b, normalised: above
+one, the run's agents were more decided than the policy says, below one less. The logarithms of b
+are taken as normal, and their mean and standard deviation are estimated by maximum likelihood. The
+test compares that likelihood with that of one b for all runs, against what such a policy gives when
+it decides anew on the recorded memories (parametric bootstrap).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +28,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import minimize
 
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.minds.mind import Policy
@@ -47,164 +45,53 @@ from mesa_llm_norms.minds.recorded import (
 from mesa_llm_norms.study.recordings import LICENCE, SOURCE, Condition, Recordings, count, decisions
 
 Floats = NDArray[np.float64]
+Counts = dict[Memory, dict[str, int]]
+Report = Callable[[str], None]
 
-
-GRID: Floats = np.linspace(-1.2, 1.2, 61)
-"""Logarithms of the sharpnesses considered."""
-
-
-_MEANS: Floats = np.linspace(-0.4, 0.4, 33)
-
-
-_SPREADS: Floats = np.array([0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7])
-
-
-@dataclass(frozen=True)
-class Drift:
-    """How much the runs of a condition differ from each other.
-
-    ``sharpness`` gives each run's, shrunk towards ``mean``; ``spread`` is the standard deviation of
-    its logarithm, ``p_value`` how often one policy for all runs would look as uneven.
-    """
-
-    spread: float
-    mean: float
-    p_value: float
-    sharpness: pd.Series[float]
-
-
-def measure_drift(
-    policy: Policy,
-    conditions: Iterable[tuple[Condition, pd.DataFrame]],
-    rng: Any = 0,
-    samples: int = 199,
-) -> Drift:
-    """Return how much the runs of these conditions, all on one pool, differ under ``policy``."""
-    table = _Table(policy, conditions)
-    chance = np.random.default_rng(rng)
-    likelihood = table.by_run(table.chosen)
-    found, mean, spread = _estimate(likelihood)
-    common = int(likelihood.sum(axis=0).argmax())
-    null = [_estimate(table.by_run(table.resample(common, chance)))[0] for _ in range(samples)]
-    above = sum(value >= found for value in null)
-    prior = -0.5 * ((GRID - mean) / spread) ** 2
-    weights = np.exp(likelihood + prior - (likelihood + prior).max(axis=1, keepdims=True))
-    shrunk = np.exp((weights @ GRID) / weights.sum(axis=1))
-    return Drift(
-        float(spread),
-        float(np.exp(mean)),
-        (above + 1) / (samples + 1),
-        pd.Series(
-            shrunk,
-            index=pd.MultiIndex.from_tuples(table.runs, names=["condition", "run"]),
-            name="sharpness",
-        ),
-    )
-
-
-class _Table:
-    """Decisions as counts: a row per run and memory, a column per name."""
-
-    def __init__(
-        self, policy: Policy, conditions: Iterable[tuple[Condition, pd.DataFrame]]
-    ) -> None:
-        counts: dict[tuple[str, int, Memory], Floats] = {}
-        pool: tuple[str, ...] = ()
-        for condition, rows in conditions:
-            pool = pool or tuple(sorted(condition.pool))
-            for seen in decisions(condition, rows):
-                key = (str(condition), seen.run, seen.memory)
-                counts.setdefault(key, np.zeros(len(pool)))[pool.index(seen.name)] += 1
-        self.runs = sorted({(condition, run) for condition, run, _ in counts})
-        place = {run: number for number, run in enumerate(self.runs)}
-        self.run_of = np.array([place[condition, run] for condition, run, _ in counts])
-        self.chosen = np.array(list(counts.values()))
-        known: dict[Memory, Floats] = {}
-        for _, _, memory in counts:
-            if memory not in known:
-                known[memory] = np.log(np.array(policy.distribution(memory, pool)))
-        logs = np.array([known[memory] for _, _, memory in counts])
-        sharper = np.exp(GRID)[:, None, None] * logs[None]
-        sharper -= sharper.max(axis=2, keepdims=True)
-        sharper -= np.log(np.exp(sharper).sum(axis=2, keepdims=True))
-        self.logs = sharper.reshape(len(GRID), -1).T.copy()
-
-    def by_run(self, chosen: Floats) -> Floats:
-        """Return the log-likelihood of every run (row) at every sharpness of the grid (column)."""
-        which, name = np.nonzero(chosen)
-        shape = (len(self.runs), chosen.size)
-        place = (self.run_of[which], which * chosen.shape[1] + name)
-        return np.asarray(sparse.csr_array((chosen[which, name], place), shape=shape) @ self.logs)
-
-    def resample(self, sharpness: int, chance: np.random.Generator) -> Floats:
-        """Return what the policy, at this place of the grid, chooses on the same memories."""
-        totals = self.chosen.sum(axis=1).astype(np.int64)
-        probability = np.exp(self.logs[:, sharpness]).reshape(self.chosen.shape)
-        probability /= probability.sum(axis=1, keepdims=True)
-        return chance.multinomial(totals, probability).astype(np.float64)
-
-
-def _estimate(likelihood: Floats) -> tuple[float, float, float]:
-    """Return twice the log-likelihood gained over one sharpness, the best mean and spread."""
-    best = (-np.inf, 0.0, float(_SPREADS[0]))
-    highest = likelihood.max(axis=1, keepdims=True)
-    relative = np.exp(likelihood - highest)
-    for spread in _SPREADS:
-        priors = np.exp(-0.5 * ((GRID[None] - _MEANS[:, None]) / spread) ** 2)
-        priors /= priors.sum(axis=1, keepdims=True)
-        value = (np.log(relative @ priors.T + 1e-300) + highest).sum(axis=0)
-        place = int(value.argmax())
-        if value[place] > best[0]:
-            best = (float(value[place]), float(_MEANS[place]), float(spread))
-    single = float(likelihood.sum(axis=0).max())
-    return 2 * (best[0] - single), best[1], best[2]
-
-
-STRENGTHS = (1.0, 5.0, 20.0)
-
-
-CAUTIONS = (3.0, 30.0, 1_000.0)
-
+RIDGES = (1.0, 5.0, 20.0)
+PRIOR_STRENGTHS = (3.0, 30.0, 1_000.0)
 
 OFTEN = 5
 """A memory met less often than this is left to the logit."""
 
+SMALLEST = 0.01
+"""Smaller weights change no utility by more than a few hundredths and are dropped, except those of
+the names themselves, which say what was recorded."""
 
 DECIMALS = 4
 
-
 SURE = 0.01
-"""A pool's runs are taken to differ when chance would make them look so less often than this."""
+"""Below this p-value the runs of a pool are said to differ."""
 
+GRID: Floats = np.linspace(-1.2, 1.2, 61)
+"""Logarithms of the inverse temperatures considered."""
 
-SMALLEST = 0.01
-"""Weights below this move no utility by more than a few hundredths and are not kept, but for those
-of the names themselves, which say what was recorded."""
-
-
-Counts = dict[Memory, dict[str, int]]
-
-
-Report = Callable[[str], None]
+_MEANS: Floats = np.linspace(-0.4, 0.4, 33)
+_SPREADS: Floats = np.array([0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7])
 
 
 class Smoothing(NamedTuple):
-    """How much a fit smooths: the ridge on the profile's features, and the mind's caution."""
+    """How much a fit smooths: the ridge on features of the profile, and the prior strength."""
 
-    strength: float
-    caution: float
+    ridge: float
+    prior_strength: float
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Decisions to fit or score on: counts by memory, for each condition."""
+    """Decisions to fit or to score on: counts by memory, for each condition."""
 
     counts: dict[Condition, Counts]
 
     @property
     def decisions(self) -> int:
         """How many decisions there are."""
-        return sum(sum(c.values()) for counts in self.counts.values() for c in counts.values())
+        return sum(map(size, self.counts.values()))
+
+
+def size(counts: Counts) -> int:
+    """Return how many decisions these are."""
+    return sum(sum(chosen.values()) for chosen in counts.values())
 
 
 def sample(recordings: Recordings, model: str, keep: Callable[[int], bool]) -> Sample:
@@ -216,55 +103,87 @@ def sample(recordings: Recordings, model: str, keep: Callable[[int], bool]) -> S
     return Sample({condition: found for condition, found in counts.items() if found})
 
 
-def penalties(strength: float) -> dict[str, Callable[[str], float]]:
-    """Return the ridge penalty of each family as a function of the feature."""
+def fit_mind(
+    recordings: Recordings, model: str, version: str, report: Report = lambda _: None
+) -> RecordedMind:
+    """Fit the recorded mind of a model to all its runs.
 
-    def by_depth(scale: float) -> Callable[[str], float]:
-        return lambda letters: scale * (0.3, 0.5, 0.7, 1.0)[len(letters) - 2]
+    Parameters
+    ----------
+    recordings
+        The study's recordings.
+    model
+        One of ``recordings.models``.
+    version
+        The version of this package, for the mind's provenance.
+    report
+        Called with what is being done.
 
-    return {
-        "name": lambda _: 1.0,
-        "name_in_pool": lambda _: 3.0,
-        "first": lambda _: 3.0,
-        "first_in_pool": lambda _: 3.0,
-        "met": lambda _: 0.05,
-        "lag": lambda _: 0.05,
-        "recent": by_depth(strength),
-        "whole": lambda _: strength,
-        "many_lag": lambda _: 0.2,
-        "many_recent": by_depth(1.0),
-        "many_whole": lambda _: 1.0,
-        "name_recent": lambda _: 20.0,
-        "name_whole": lambda _: 20.0,
-    }
+    Returns
+    -------
+    RecordedMind
+        Its provenance states the log-loss on odd-numbered runs of a fit to the even-numbered ones,
+        with the same smoothing.
+    """
+    report("choosing how much to smooth, on even runs")
+    smoothing = choose_smoothing(recordings, model)
+    report("fitting even runs, scoring odd ones")
+    half = build(model, sample(recordings, model, _even), smoothing)
+    held = log_loss(half, sample(recordings, model, _odd))
+    report("fitting all runs")
+    everything = sample(recordings, model, lambda _: True)
+    mind = build(model, everything, smoothing)
+    report("looking for drift between the odd runs")
+    mind.drift = find_drift(recordings, half)
+    mind.provenance = _provenance(mind, everything, held, smoothing, version)
+    return mind
 
 
-def fit_weights(data: Sample, strength: float) -> Weights:
-    """Return the weights that fit ``data`` best, rounded, small ones left out."""
-    design = _Design(data)
-    ridge = penalties(strength)
-    penalty = np.array([ridge[family](feature) for family, feature in design.features])
-    solution = minimize(
-        design.objective,
-        np.zeros(len(design.features)),
-        args=(penalty,),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 3_000, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-3},
-    ).x
-    weights: Weights = {family: {} for family in FAMILIES}
-    for (family, feature), weight in zip(design.features, solution, strict=True):
-        if abs(weight) >= SMALLEST or family == "name":
-            weights[family][feature] = round(float(weight), DECIMALS)
-    return weights
+def choose_smoothing(recordings: Recordings, model: str) -> Smoothing:
+    """Return the smoothing with the least cross-validated loss on even runs with two names.
+
+    Where the model was recorded with the pool Q M, which all four models share, that pool decides.
+    """
+    losses: dict[Smoothing, float] = {}
+    pools = [set(condition.pool) for condition, _ in recordings.of(model, "baseline")]
+    deciding = [{"Q", "M"}] if {"Q", "M"} in pools else [pool for pool in pools if len(pool) == 2]
+    for fold in range(3):
+        rest = sample(recordings, model, partial(_in_fold, fold, False))
+        held = sample(recordings, model, partial(_in_fold, fold, True))
+        for ridge in RIDGES:
+            weights, seen = fit_weights(rest, ridge), counted(rest)
+            for prior_strength in PRIOR_STRENGTHS:
+                policy = RecordedMind(model, weights, seen, prior_strength)
+                smoothing = Smoothing(ridge, prior_strength)
+                losses[smoothing] = losses.get(smoothing, 0.0) + sum(
+                    total_loss(policy, condition.pool, counts)
+                    for condition, counts in held.counts.items()
+                    if condition.kind == "baseline" and set(condition.pool) in deciding
+                )
+    return min(losses, key=losses.__getitem__)
+
+
+def build(label: str, data: Sample, smoothing: Smoothing) -> RecordedMind:
+    """Return the mind fitted to ``data``."""
+    weights = fit_weights(data, smoothing.ridge)
+    return RecordedMind(label, weights, counted(data), smoothing.prior_strength)
 
 
 def log_loss(policy: Policy, data: Sample) -> dict[Condition, float]:
     """Return the mean negative log-probability (nats) of the recorded decisions, by condition."""
     return {
-        condition: _loss(policy, condition, counts) / sum(sum(c.values()) for c in counts.values())
+        condition: total_loss(policy, condition.pool, counts) / size(counts)
         for condition, counts in data.counts.items()
     }
+
+
+def total_loss(policy: Policy, pool: Sequence[str], counts: Counts) -> float:
+    """Return the negative log-probability (nats) of all these decisions together."""
+    total = 0.0
+    for memory, chosen in counts.items():
+        probabilities = dict(zip(pool, policy.distribution(memory, pool), strict=True))
+        total -= sum(n * float(np.log(probabilities[name])) for name, n in chosen.items())
+    return total
 
 
 def counted(data: Sample) -> Seen:
@@ -286,126 +205,49 @@ def counted(data: Sample) -> Seen:
     }
 
 
-def build(label: str, data: Sample, smoothing: Smoothing) -> RecordedMind:
-    """Return the mind fitted to ``data``."""
-    return RecordedMind(
-        label, fit_weights(data, smoothing.strength), counted(data), smoothing.caution
-    )
+def fit_weights(data: Sample, ridge: float) -> Weights:
+    """Return the weights that fit ``data`` best, rounded and without small ones."""
+    from scipy.optimize import minimize
+
+    design = _Design(data)
+    penalties = _penalties(ridge)
+    penalty = np.array([penalties[family](feature) for family, feature in design.features])
+    solution = minimize(
+        design.objective,
+        np.zeros(len(design.features)),
+        args=(penalty,),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 3_000, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-3},
+    ).x
+    weights: Weights = {family: {} for family in FAMILIES}
+    for (family, feature), weight in zip(design.features, solution, strict=True):
+        if abs(weight) >= SMALLEST or family == "name":
+            weights[family][feature] = round(float(weight), DECIMALS)
+    return weights
 
 
-def choose_smoothing(recordings: Recordings, model: str) -> Smoothing:
-    """Return the smoothing with the least cross-validated loss on even runs with two names.
+def _penalties(ridge: float) -> dict[str, Callable[[str], float]]:
+    """Return the ridge penalty of each family as a function of the feature."""
 
-    Where the model was recorded on the pool Q M, the one that all four share, that pool decides.
-    """
-    losses: dict[Smoothing, float] = {}
-    pools = [set(condition.pool) for condition, _ in recordings.of(model, "baseline")]
-    deciding = [{"Q", "M"}] if {"Q", "M"} in pools else [pool for pool in pools if len(pool) == 2]
-    for fold in range(3):
-        rest = sample(recordings, model, partial(_in_fold, fold, False))
-        held = sample(recordings, model, partial(_in_fold, fold, True))
-        for strength in STRENGTHS:
-            weights, seen = fit_weights(rest, strength), counted(rest)
-            for caution in CAUTIONS:
-                policy = RecordedMind(model, weights, seen, caution)
-                smoothing = Smoothing(strength, caution)
-                losses[smoothing] = losses.get(smoothing, 0.0) + sum(
-                    _loss(policy, condition, counts)
-                    for condition, counts in held.counts.items()
-                    if condition.kind == "baseline" and set(condition.pool) in deciding
-                )
-    return min(losses, key=lambda smoothing: losses[smoothing])
+    def by_depth(scale: float) -> Callable[[str], float]:
+        return lambda letters: scale * (0.3, 0.5, 0.7, 1.0)[len(letters) - 2]
 
-
-def fit_mind(
-    recordings: Recordings, model: str, version: str, report: Report = lambda _: None
-) -> RecordedMind:
-    """Return the recorded mind of ``model``, fitted on all its runs.
-
-    Its provenance states the log-loss on odd-numbered runs of a fit on the even-numbered ones, with
-    the same smoothing; ``report`` is told what is being done.
-    """
-    report("choosing how much to smooth, on even runs")
-    smoothing = choose_smoothing(recordings, model)
-    report("fitting even runs, scoring odd ones")
-    half = build(model, sample(recordings, model, _even), smoothing)
-    held = log_loss(half, sample(recordings, model, _odd))
-    report("fitting all runs")
-    everything = sample(recordings, model, lambda _: True)
-    mind = build(model, everything, smoothing)
-    report("looking for drift between the odd runs")
-    mind.drift = find_drift(recordings, half)
-    mind.provenance = _provenance(mind, everything, held, smoothing, version)
-    return mind
-
-
-def find_drift(recordings: Recordings, mind: RecordedMind) -> dict[str, tuple[float, float]]:
-    """Return, for the pools whose odd runs differ by more than chance, mean and spread.
-
-    ``mind`` is fitted on even runs, so that what is measured is not what was fitted.
-    """
-    by_pool: dict[str, list[tuple[Condition, pd.DataFrame]]] = {}
-    for condition, rows in recordings.of(mind.label):
-        odd = rows[rows["run"] % 2 == 1]
-        if len(odd):
-            by_pool.setdefault(pool_key(condition.pool), []).append((condition, odd))
-    found = {pool: measure_drift(mind, conditions) for pool, conditions in by_pool.items()}
     return {
-        pool: (round(drift.mean, DECIMALS), round(drift.spread, DECIMALS))
-        for pool, drift in found.items()
-        if drift.p_value < SURE
+        "name": lambda _: 1.0,
+        "name_in_pool": lambda _: 3.0,
+        "first": lambda _: 3.0,
+        "first_in_pool": lambda _: 3.0,
+        "met": lambda _: 0.05,
+        "lag": lambda _: 0.05,
+        "recent": by_depth(ridge),
+        "whole": lambda _: ridge,
+        "many_lag": lambda _: 0.2,
+        "many_recent": by_depth(1.0),
+        "many_whole": lambda _: 1.0,
+        "name_recent": lambda _: 20.0,
+        "name_whole": lambda _: 20.0,
     }
-
-
-def _provenance(
-    mind: RecordedMind,
-    data: Sample,
-    held: dict[Condition, float],
-    smoothing: Smoothing,
-    version: str,
-) -> dict[str, Any]:
-    losses = log_loss(mind, data)
-    return {
-        "source": SOURCE,
-        "licence": LICENCE,
-        "fitted_by": f"mesa_llm_norms {version}",
-        "strength": smoothing.strength,
-        "decisions": data.decisions,
-        "conditions": [
-            {
-                "kind": condition.kind,
-                "pool": list(condition.pool),
-                "decisions": sum(sum(c.values()) for c in data.counts[condition].values()),
-                "log_loss": round(loss, DECIMALS),
-                "log_loss_even_to_odd": round(held[condition], DECIMALS)
-                if condition in held
-                else None,
-            }
-            for condition, loss in losses.items()
-        ],
-    }
-
-
-def _even(run: int) -> bool:
-    return run % 2 == 0
-
-
-def _in_fold(fold: int, wanted: bool, run: int) -> bool:
-    return _even(run) and (run // 2 % 3 == fold) is wanted
-
-
-def _odd(run: int) -> bool:
-    return run % 2 == 1
-
-
-def _loss(policy: Policy, condition: Condition, counts: Counts) -> float:
-    total = 0.0
-    for memory, chosen in counts.items():
-        probabilities = dict(
-            zip(condition.pool, policy.distribution(memory, condition.pool), strict=True)
-        )
-        total -= sum(n * float(np.log(probabilities[name])) for name, n in chosen.items())
-    return total
 
 
 class _Design:
@@ -455,3 +297,170 @@ def _features(name: str, memory: Memory, pool: str, many: bool) -> Iterable[tupl
     yield from shared_features(letters, many)
     if letters.strip("N"):
         yield from own_features(name, letters)
+
+
+def _provenance(
+    mind: RecordedMind,
+    data: Sample,
+    held: dict[Condition, float],
+    smoothing: Smoothing,
+    version: str,
+) -> dict[str, Any]:
+    return {
+        "source": SOURCE,
+        "licence": LICENCE,
+        "fitted_by": f"mesa_llm_norms {version}",
+        "strength": smoothing.ridge,
+        "decisions": data.decisions,
+        "conditions": [
+            {
+                "kind": condition.kind,
+                "pool": list(condition.pool),
+                "decisions": size(data.counts[condition]),
+                "log_loss": round(loss, DECIMALS),
+                "log_loss_even_to_odd": round(held[condition], DECIMALS)
+                if condition in held
+                else None,
+            }
+            for condition, loss in log_loss(mind, data).items()
+        ],
+    }
+
+
+def _even(run: int) -> bool:
+    return run % 2 == 0
+
+
+def _odd(run: int) -> bool:
+    return run % 2 == 1
+
+
+def _in_fold(fold: int, wanted: bool, run: int) -> bool:
+    return _even(run) and (run // 2 % 3 == fold) is wanted
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How much the runs of a pool differ from each other.
+
+    Attributes
+    ----------
+    spread
+        The standard deviation of the logarithm of the runs' inverse temperatures.
+    mean
+        The median inverse temperature.
+    p_value
+        How often one policy for all runs would look as uneven.
+    inverse_temperatures
+        Each run's, shrunk towards ``mean``; indexed by condition and run.
+    """
+
+    spread: float
+    mean: float
+    p_value: float
+    inverse_temperatures: pd.Series[float]
+
+
+def find_drift(recordings: Recordings, mind: RecordedMind) -> dict[str, tuple[float, float]]:
+    """Return mean and spread for the pools whose odd runs differ by more than chance.
+
+    ``mind`` is fitted to even runs, so that what is measured is not what was fitted.
+    """
+    by_pool: dict[str, list[tuple[Condition, pd.DataFrame]]] = {}
+    for condition, rows in recordings.of(mind.label):
+        odd = rows[rows["run"] % 2 == 1]
+        if len(odd):
+            by_pool.setdefault(pool_key(condition.pool), []).append((condition, odd))
+    found = {pool: measure_drift(mind, conditions) for pool, conditions in by_pool.items()}
+    return {
+        pool: (round(drift.mean, DECIMALS), round(drift.spread, DECIMALS))
+        for pool, drift in found.items()
+        if drift.p_value < SURE
+    }
+
+
+def measure_drift(
+    policy: Policy,
+    conditions: Iterable[tuple[Condition, pd.DataFrame]],
+    rng: Any = 0,
+    samples: int = 199,
+) -> Drift:
+    """Return how much the runs of these conditions, all of one pool, differ under ``policy``.
+
+    ``samples`` is the number of bootstrap samples behind the p-value, ``rng`` their seed.
+    """
+    table = _DecisionTable(policy, conditions)
+    chance = np.random.default_rng(rng)
+    likelihood = table.by_run(table.chosen)
+    found, mean, spread = _estimate(likelihood)
+    common = int(likelihood.sum(axis=0).argmax())
+    null = [_estimate(table.by_run(table.resample(common, chance)))[0] for _ in range(samples)]
+    above = sum(value >= found for value in null)
+    prior = -0.5 * ((GRID - mean) / spread) ** 2
+    weights = np.exp(likelihood + prior - (likelihood + prior).max(axis=1, keepdims=True))
+    shrunk = np.exp((weights @ GRID) / weights.sum(axis=1))
+    by_run = pd.MultiIndex.from_tuples(table.runs, names=["condition", "run"])
+    return Drift(
+        float(spread),
+        float(np.exp(mean)),
+        (above + 1) / (samples + 1),
+        pd.Series(shrunk, index=by_run, name="inverse_temperature"),
+    )
+
+
+class _DecisionTable:
+    """Decisions as counts: a row per run and memory, a column per name."""
+
+    def __init__(
+        self, policy: Policy, conditions: Iterable[tuple[Condition, pd.DataFrame]]
+    ) -> None:
+        counts: dict[tuple[str, int, Memory], Floats] = {}
+        pool: tuple[str, ...] = ()
+        for condition, rows in conditions:
+            pool = pool or tuple(sorted(condition.pool))
+            for seen in decisions(condition, rows):
+                key = (str(condition), seen.run, seen.memory)
+                counts.setdefault(key, np.zeros(len(pool)))[pool.index(seen.name)] += 1
+        self.runs = sorted({(condition, run) for condition, run, _ in counts})
+        number = {run: place for place, run in enumerate(self.runs)}
+        self.run_of = np.array([number[condition, run] for condition, run, _ in counts])
+        self.chosen = np.array(list(counts.values()))
+        known = {
+            memory: np.log(np.array(policy.distribution(memory, pool)))
+            for memory in dict.fromkeys(memory for _, _, memory in counts)
+        }
+        logs = np.array([known[memory] for _, _, memory in counts])
+        tempered = np.exp(GRID)[:, None, None] * logs[None]
+        tempered -= tempered.max(axis=2, keepdims=True)
+        tempered -= np.log(np.exp(tempered).sum(axis=2, keepdims=True))
+        self.logs = tempered.reshape(len(GRID), -1).T.copy()
+
+    def by_run(self, chosen: Floats) -> Floats:
+        """Return the log-likelihood of every run (row) for every point of the grid (column)."""
+        which, name = np.nonzero(chosen)
+        shape = (len(self.runs), chosen.size)
+        place = (self.run_of[which], which * chosen.shape[1] + name)
+        return np.asarray(sparse.csr_array((chosen[which, name], place), shape=shape) @ self.logs)
+
+    def resample(self, point: int, chance: np.random.Generator) -> Floats:
+        """Return what the policy, at this point of the grid, chooses on the same memories."""
+        totals = self.chosen.sum(axis=1).astype(np.int64)
+        probability = np.exp(self.logs[:, point]).reshape(self.chosen.shape)
+        probability /= probability.sum(axis=1, keepdims=True)
+        return chance.multinomial(totals, probability).astype(np.float64)
+
+
+def _estimate(likelihood: Floats) -> tuple[float, float, float]:
+    """Return twice the log-likelihood gained over one value for all, the best mean and spread."""
+    best = (-np.inf, 0.0, float(_SPREADS[0]))
+    highest = likelihood.max(axis=1, keepdims=True)
+    relative = np.exp(likelihood - highest)
+    for spread in _SPREADS:
+        priors = np.exp(-0.5 * ((GRID[None] - _MEANS[:, None]) / spread) ** 2)
+        priors /= priors.sum(axis=1, keepdims=True)
+        value = (np.log(relative @ priors.T + 1e-300) + highest).sum(axis=0)
+        place = int(value.argmax())
+        if value[place] > best[0]:
+            best = (float(value[place]), float(_MEANS[place]), float(spread))
+    single = float(likelihood.sum(axis=0).max())
+    return 2 * (best[0] - single), best[1], best[2]

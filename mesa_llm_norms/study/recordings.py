@@ -1,10 +1,9 @@
-"""The study's recorded populations: reading them, and reading what every agent saw off them.
+"""The study's recorded populations: reading them, and what every agent saw in them.
 
-Reading the study's own files: pickles, each holding the runs of one condition.
-
-A pickle can run any code when it is loaded. This reader refuses, before anything is loaded, every
-pickle that holds more than plain data (numbers, text, lists, tuples and dictionaries), and gives
-the unpickler no global at all.
+``read_recordings`` reads the table of interactions, ``read_original`` a file as the authors publish
+it: a pickle of the runs of one condition. A pickle can run any code when it is loaded, so this
+reader refuses, before anything is loaded, every pickle that holds more than plain data (numbers,
+text, lists, tuples and dictionaries), and gives the unpickler no globals at all.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import io
 import pickle
 import pickletools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,19 +22,26 @@ from mesa_llm_norms.core.game import Memory, filled, remember
 from mesa_llm_norms.errors import FileFormatError
 
 COLUMNS = ("model", "kind", "pool", "memory", "population", "run", "t", "player_a", "player_b")
-
-
 NAMES = ("name_a", "name_b")
-
 
 SOURCE = (
     "Ashery, Aiello and Baronchelli, Emergent social conventions and collective bias in LLM "
     "populations, Science Advances 11, eadu9368 (2025); data published by the authors with their "
     "code (AI-norms, DOI 10.5281/zenodo.14937173)"
 )
-
-
 LICENCE = "MIT"
+
+MAX_BYTES = 200_000_000
+
+_PLAIN = (
+    "PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT"
+    " SHORT_BINUNICODE BINUNICODE EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2"
+    " TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS BINGET LONG_BINGET BINPUT LONG_BINPUT MEMOIZE"
+)
+PLAIN = frozenset(_PLAIN.split())
+"""The operations of a pickle that holds plain data."""
+
+_REMEDY = "Give a file as the authors of the study publish it."
 
 
 class Condition(NamedTuple):
@@ -47,6 +53,12 @@ class Condition(NamedTuple):
     pool: tuple[str, ...]
     memory: int
     population: int
+
+    @property
+    def names(self) -> str:
+        """The pool as tables and figures show it, cut short if it has more than ten names."""
+        pool = self.pool
+        return " ".join(pool) if len(pool) <= 10 else f"{pool[0]} ... {pool[-1]} ({len(pool)})"
 
     def __str__(self) -> str:
         return f"{self.model} {self.kind} {' '.join(self.pool)}"
@@ -62,9 +74,9 @@ class Observed(NamedTuple):
 
 
 class Recordings:
-    """Recorded interactions by condition; rows are in the order they happened."""
+    """Recorded interactions by condition; rows are in the order in which they happened."""
 
-    def __init__(self, conditions: dict[Condition, pd.DataFrame]) -> None:
+    def __init__(self, conditions: Mapping[Condition, pd.DataFrame]) -> None:
         self.conditions = conditions
 
     @property
@@ -80,10 +92,24 @@ class Recordings:
 
 
 def read_recordings(path: str | Path) -> Recordings:
-    """Return the recordings in a CSV file of one row per interaction, gzipped or not.
+    """Read a CSV file of recorded interactions, gzipped or not.
 
-    Columns: model, kind, pool (names with spaces between), memory, population, run, t, player_a,
-    player_b, name_a, name_b. Raises ``FileFormatError``.
+    Parameters
+    ----------
+    path
+        The file, or the folder that holds ``interactions.csv.gz``. The file has one row per
+        interaction with the columns model, kind, pool (names separated by spaces), memory,
+        population, run, t, player_a, player_b, name_a and name_b.
+
+    Returns
+    -------
+    Recordings
+        Its interactions by condition.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not such a file.
     """
     path = Path(path)
     if path.is_dir():
@@ -99,18 +125,23 @@ def read_recordings(path: str | Path) -> Recordings:
     if missing:
         raise FileFormatError(path, f"it has no column {missing[0]!r}", remedy)
     if rows.empty:
-        raise FileFormatError(path, "it holds no interaction", remedy)
+        raise FileFormatError(path, "it holds no interactions", remedy)
     for column in ("memory", "population", "run", "t"):
         if not pd.api.types.is_integer_dtype(rows[column]):
-            raise FileFormatError(path, f"its column {column!r} is not of whole numbers", remedy)
+            raise FileFormatError(path, f"its column {column!r} must hold whole numbers", remedy)
     keys = ["model", "kind", "pool", "memory", "population"]
-    conditions = {
-        Condition(
-            str(model), str(kind), tuple(str(pool).split()), int(str(memory)), int(str(population))
-        ): group
-        for (model, kind, pool, memory, population), group in rows.groupby(keys, sort=True)
-    }
-    return Recordings(conditions)
+    return Recordings(
+        {
+            Condition(
+                str(model),
+                str(kind),
+                tuple(str(pool).split()),
+                int(str(memory)),
+                int(str(population)),
+            ): group
+            for (model, kind, pool, memory, population), group in rows.groupby(keys, sort=True)
+        }
+    )
 
 
 def decisions(condition: Condition, rows: pd.DataFrame) -> Iterator[Observed]:
@@ -137,61 +168,30 @@ def count(observed: Iterable[Observed]) -> dict[Memory, dict[str, int]]:
     return counts
 
 
-MAX_BYTES = 200_000_000
-
-
-PLAIN = frozenset(
-    (
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "POP",
-        "POP_MARK",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG1",
-        "BINFLOAT",
-        "SHORT_BINUNICODE",
-        "BINUNICODE",
-        "EMPTY_LIST",
-        "APPEND",
-        "APPENDS",
-        "LIST",
-        "EMPTY_TUPLE",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "EMPTY_DICT",
-        "DICT",
-        "SETITEM",
-        "SETITEMS",
-        "BINGET",
-        "LONG_BINGET",
-        "BINPUT",
-        "LONG_BINPUT",
-        "MEMOIZE",
-    )
-)
-"""The operations of a pickle that holds plain data."""
-
-
-_REMEDY = "Give a file as the authors of the study publish them."
-
-
 def read_original(
     path: str | Path, model: str, kind: str = "baseline", pool: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return the interactions in a file of the study as a table like its ``interactions.csv``.
+    """Read a file of the study's authors; nothing in it is ever run.
 
-    The files do not say which ``model`` or ``kind`` they hold, nor the order of the pool: without
-    ``pool`` it is the names played, sorted. Players keep their numbers. Raises
-    ``FileFormatError`` for anything else than such a file, and never runs what is in it.
+    Parameters
+    ----------
+    path
+        A pickle of plain data.
+    model, kind
+        What the file holds, which it does not say. ``kind`` is ``"baseline"`` by default.
+    pool
+        The names in their order. Default: the names played, sorted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per interaction with the columns of ``interactions.csv``; players keep their
+        numbers.
+
+    Raises
+    ------
+    FileFormatError
+        For anything but such a file.
     """
     path = Path(path)
     content = _load_plain(path)
@@ -210,7 +210,7 @@ def read_original(
             path, f"it does not hold runs of the study ({error!r})", _REMEDY
         ) from error
     if not rows:
-        raise FileFormatError(path, "it holds no interaction", _REMEDY)
+        raise FileFormatError(path, "it holds no interactions", _REMEDY)
     table = pd.DataFrame(rows, columns=["run", "t", "player_a", "player_b", *NAMES])
     played = sorted({*table["name_a"], *table["name_b"]})
     table = table.assign(
@@ -246,13 +246,13 @@ def _load_plain(path: Path) -> dict[Any, Any]:
                 )
             if operation.name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
                 raise FileFormatError(
-                    path, "it reserves memory it does not use", "Do not trust it."
+                    path, "it reserves memory it does not use", "Do not trust this file."
                 )
         content = _NoGlobals(io.BytesIO(data)).load()
     except FileFormatError:
         raise
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise FileFormatError(path, f"it is no readable pickle ({error})", _REMEDY) from error
+        raise FileFormatError(path, f"it is not a readable pickle ({error})", _REMEDY) from error
     if not isinstance(content, dict):
         raise FileFormatError(path, "it does not hold a dictionary of runs", _REMEDY)
     return content

@@ -1,15 +1,15 @@
-"""Do recorded minds, put together into populations, do what the recorded populations did?
+"""Do populations of recorded minds behave as the recorded populations did?
 
 Two levels are compared. *Decisions*: the log-loss of the mind on the recorded choices, and its
-calibration, how often names given a chance of p were chosen. *Populations*: simulated runs under
-the recorded conditions against the recorded runs, in the interactions they needed (two-sample
-Kolmogorov-Smirnov test) and in which name won (exact by simulation). The mind was fitted to
-decisions; no population statistic entered the fit.
+calibration, how often names given a probability of p were chosen. *Populations*: simulated runs
+under the recorded conditions against the recorded runs, in the interactions they needed (two-sample
+Kolmogorov-Smirnov test) and in which name won (Monte Carlo likelihood-ratio test). The mind was
+fitted to decisions; no population statistic entered the fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,21 +17,18 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.simulation.ensemble import Progress, play_ensemble
 from mesa_llm_norms.simulation.spec import Spec
-from mesa_llm_norms.study.fit import Drift, measure_drift
+from mesa_llm_norms.study.fit import Counts, Drift, measure_drift, size, total_loss
 from mesa_llm_norms.study.recordings import Condition, Recordings, count, decisions
 from mesa_llm_norms.validation import read_seed
 
 STREAK = 3
 """A recorded population has converged after this many population rounds of successes in a row."""
 
-
 BINS = np.array([0.0, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99, 0.999, 1.0])
-
 
 Report = Callable[[str], None]
 
@@ -47,7 +44,21 @@ class Populations(NamedTuple):
 
 @dataclass(frozen=True)
 class Validated:
-    """What was found for one condition."""
+    """What was found for one condition.
+
+    Attributes
+    ----------
+    condition, decisions
+        The condition, and how many decisions were recorded in it.
+    log_loss
+        Mean negative log-probability (nats) of the recorded decisions.
+    calibration
+        One row per bin of probabilities with the columns given, chosen and cases.
+    drift
+        How much the recorded runs differ from each other.
+    recorded, simulated
+        The two sets of runs.
+    """
 
     condition: Condition
     decisions: int
@@ -64,7 +75,7 @@ class Validated:
 
     @property
     def calibration_error(self) -> float:
-        """Mean distance between chance given and share chosen, weighted by how often."""
+        """Mean distance between probability and share chosen, weighted by how often it was met."""
         bins = self.calibration
         return float(np.average((bins["chosen"] - bins["given"]).abs(), weights=bins["cases"]))
 
@@ -83,29 +94,87 @@ class Validated:
 
 def validate(
     recordings: Recordings,
-    minds: dict[str, Policy],
+    minds: Mapping[str, Policy],
     runs: int = 1_000,
     rng: Any = 1,
     workers: int | None = 1,
     report: Report = lambda _: None,
     progress: Progress | None = None,
 ) -> list[Validated]:
-    """Compare every baseline condition of the models that are keys of ``minds`` with its mind.
+    """Compare minds with the baseline conditions of recorded models.
 
-    ``runs`` populations are simulated per condition; ``report`` is told which is under way.
+    Parameters
+    ----------
+    recordings
+        The study's recordings.
+    minds
+        The mind to compare with each recorded model.
+    runs
+        Populations simulated per condition. Default 1,000.
+    rng
+        The seed of the simulated populations. Default 1.
+    workers
+        The number of processes. Default 1; None means one per processor.
+    report
+        Called with each condition before it is compared.
+    progress
+        Called with the simulated runs done and the runs in total.
+
+    Returns
+    -------
+    list of Validated
+        One for each condition.
     """
     seed = read_seed(rng)
     found = []
     for model, mind in minds.items():
         for condition, rows in recordings.of(model, "baseline"):
             report(str(condition))
-            found.append(_validate(condition, rows, mind, runs, seed, workers, progress))
+            counts = count(decisions(condition, rows))
+            total = size(counts)
+            found.append(
+                Validated(
+                    condition,
+                    total,
+                    total_loss(mind, condition.pool, counts) / total,
+                    calibration(mind, condition.pool, counts),
+                    measure_drift(mind, [(condition, rows)]),
+                    recorded_populations(condition, rows),
+                    simulate(condition, mind, runs, seed, workers, progress),
+                )
+            )
     return found
 
 
 def summary(found: Iterable[Validated]) -> pd.DataFrame:
-    """Return one row per condition."""
-    return pd.DataFrame([_row(one) for one in found])
+    """Return one row per condition.
+
+    The columns are model, pool, runs, decisions, log_loss, calibration_error, median_recorded,
+    median_simulated, time_p, winner, share_recorded, share_simulated, winners_p, drift_spread and
+    drift_p; medians are of the interactions needed, shares those of runs the winner won.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "model": one.condition.model,
+                "pool": " ".join(one.condition.pool),
+                "runs": int(one.recorded.winners.sum()),
+                "decisions": one.decisions,
+                "log_loss": one.log_loss,
+                "calibration_error": one.calibration_error,
+                "median_recorded": float(one.recorded.interactions.median()),
+                "median_simulated": float(one.simulated.interactions.median()),
+                "time_p": one.time_p_value,
+                "winner": one.leader,
+                "share_recorded": _share(one.recorded, one.leader),
+                "share_simulated": _share(one.simulated, one.leader),
+                "winners_p": one.winners_p_value,
+                "drift_spread": one.drift.spread,
+                "drift_p": one.drift.p_value,
+            }
+            for one in found
+        ]
+    )
 
 
 def recorded_populations(condition: Condition, rows: pd.DataFrame) -> Populations:
@@ -113,8 +182,9 @@ def recorded_populations(condition: Condition, rows: pd.DataFrame) -> Population
     needed, winners = [], []
     for _, run in rows.groupby("run", sort=True):
         matched = (run["name_a"] == run["name_b"]).to_numpy()
-        lengths = _streaks(matched)
-        reached = np.flatnonzero(lengths >= STREAK * condition.population)
+        place = np.arange(1, len(matched) + 1)
+        streaks = place - np.maximum.accumulate(np.where(matched, 0, place))
+        reached = np.flatnonzero(streaks >= STREAK * condition.population)
         if len(reached):
             needed.append(int(reached[0]) + 1)
             winners.append(run["name_a"].iloc[int(reached[0])])
@@ -129,7 +199,7 @@ def simulate(
     workers: int | None = 1,
     progress: Progress | None = None,
 ) -> Populations:
-    """Return simulated runs under the recorded condition."""
+    """Return runs simulated under the recorded condition."""
     spec = Spec(
         graph=f"complete(n={condition.population})",
         names=condition.pool,
@@ -145,24 +215,22 @@ def simulate(
     )
 
 
-def calibration(
-    policy: Policy, pool: Sequence[str], counts: dict[Memory, dict[str, int]]
-) -> pd.DataFrame:
-    """Return, for each bin of the chance given to a name, the mean chance and the share chosen."""
+def calibration(policy: Policy, pool: Sequence[str], counts: Counts) -> pd.DataFrame:
+    """Return, for each bin of probabilities, their mean, the share chosen, and how many cases."""
     rows = [
-        (chance, chosen.get(name, 0), sum(chosen.values()))
+        (probability, chosen.get(name, 0), sum(chosen.values()))
         for memory, chosen in counts.items()
-        for name, chance in zip(pool, policy.distribution(memory, pool), strict=True)
+        for name, probability in zip(pool, policy.distribution(memory, pool), strict=True)
     ]
-    table = pd.DataFrame(rows, columns=["chance", "chosen", "cases"])
-    table["bin"] = pd.cut(table["chance"], BINS.tolist(), include_lowest=True)
-    table["given"] = table["chance"] * table["cases"]
+    table = pd.DataFrame(rows, columns=["probability", "chosen", "cases"])
+    table["bin"] = pd.cut(table["probability"], BINS.tolist(), include_lowest=True)
+    table["given"] = table["probability"] * table["cases"]
     bins = table.groupby("bin", observed=True)[["given", "chosen", "cases"]].sum()
     return bins.assign(given=bins["given"] / bins["cases"], chosen=bins["chosen"] / bins["cases"])
 
 
 def winners_test(recorded: pd.Series[int], simulated: pd.Series[int], rng: int = 0) -> float:
-    """Return the p-value of the recorded winners under the simulated shares, by Monte Carlo.
+    """Return the p-value of recorded and simulated winners having the same shares, by Monte Carlo.
 
     The statistic is the likelihood-ratio distance to shares estimated from both together.
     """
@@ -174,9 +242,9 @@ def winners_test(recorded: pd.Series[int], simulated: pd.Series[int], rng: int =
 
     def distance(one: Any, other: Any) -> Any:
         total = 0.0
-        for seen, size in ((one, n), (other, m)):
-            part = seen / size
-            total = total + 2 * size * stats.entropy(
+        for seen, runs in ((one, n), (other, m)):
+            part = seen / runs
+            total = total + 2 * runs * stats.entropy(
                 part, np.broadcast_to(expected, part.shape), axis=-1
             )
         return total
@@ -186,66 +254,13 @@ def winners_test(recorded: pd.Series[int], simulated: pd.Series[int], rng: int =
     return float((np.sum(null >= found - 1e-9) + 1) / 10_000)
 
 
-def _validate(
-    condition: Condition,
-    rows: pd.DataFrame,
-    mind: Policy,
-    runs: int,
-    seed: int,
-    workers: int | None,
-    progress: Progress | None,
-) -> Validated:
-    counts = count(decisions(condition, rows))
-    losses = [
-        -n * np.log(chance)
-        for memory, chosen in counts.items()
-        for name, chance in zip(
-            condition.pool, mind.distribution(memory, condition.pool), strict=True
-        )
-        if (n := chosen.get(name, 0))
-    ]
-    total = sum(sum(chosen.values()) for chosen in counts.values())
-    return Validated(
-        condition,
-        total,
-        float(sum(losses)) / total,
-        calibration(mind, condition.pool, counts),
-        measure_drift(mind, [(condition, rows)]),
-        recorded_populations(condition, rows),
-        simulate(condition, mind, runs, seed, workers, progress),
-    )
-
-
-def _row(one: Validated) -> dict[str, Any]:
-    recorded, simulated = one.recorded, one.simulated
-    return {
-        "model": one.condition.model,
-        "pool": " ".join(one.condition.pool),
-        "runs": int(recorded.winners.sum()),
-        "decisions": one.decisions,
-        "log_loss": one.log_loss,
-        "calibration_error": one.calibration_error,
-        "median_recorded": float(recorded.interactions.median()),
-        "median_simulated": float(simulated.interactions.median()),
-        "time_p": one.time_p_value,
-        "winner": one.leader,
-        "share_recorded": float(recorded.winners[one.leader] / recorded.winners.sum()),
-        "share_simulated": float(simulated.winners[one.leader] / simulated.winners.sum()),
-        "winners_p": one.winners_p_value,
-        "drift_spread": one.drift.spread,
-        "drift_p": one.drift.p_value,
-    }
-
-
-def _streaks(matched: Any) -> Any:
-    """Return for every interaction how many successes in a row it ends."""
-    place = np.arange(1, len(matched) + 1)
-    return place - np.maximum.accumulate(np.where(matched, 0, place))
-
-
 def _populations(pool: Sequence[str], needed: Sequence[int], winners: Sequence[str]) -> Populations:
     counted = pd.Series(list(winners), dtype=object).value_counts()
     return Populations(
         pd.Series(list(needed), dtype="int64"),
         counted.reindex(list(pool), fill_value=0).astype("int64"),
     )
+
+
+def _share(runs: Populations, name: str) -> float:
+    return float(runs.winners[name] / max(1, runs.winners.sum()))

@@ -15,10 +15,8 @@ from scipy import stats
 from mesa_llm_norms import CommittedMind, load_mind, run_ensemble
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.registry import recorded_names
-from mesa_llm_norms.reports.reproduction import by_model
-from mesa_llm_norms.reproduction import people, protocol
-from mesa_llm_norms.reproduction import protocol as offline
-from mesa_llm_norms.reproduction import results as comparison
+from mesa_llm_norms.reports.reproduction import mass_rows
+from mesa_llm_norms.reproduction import people, protocol, results
 from mesa_llm_norms.reproduction.protocol import (
     CLASSICAL,
     CLASSICAL_RUNS,
@@ -59,13 +57,13 @@ def test_every_recorded_model_has_a_mind_that_plays_all_its_conditions() -> None
     conditions = {(one.model, one.names) for one in recorded.emergence}
     conditions |= {(one.model, one.names) for one in recorded.stability}
     assert {model for model, _ in conditions} == set(recorded_names())
-    todo = offline.tasks(recorded, recorded_names())
+    todo = protocol.tasks(recorded, recorded_names())
     played = {(task.mind, one.names) for task in todo for one in task.experiments}
     assert conditions <= played
 
 
 def test_experiments_of_a_mind_have_different_keys_and_so_different_seeds() -> None:
-    todo = offline.tasks(shipped(), [MIND])
+    todo = protocol.tasks(shipped(), [MIND])
     todo += people.tasks([MIND], 8)
     every = [one for task in todo if task.mind == MIND for one in task.experiments]
     assert len({one.key for one in every}) == len(every)
@@ -90,7 +88,7 @@ def test_results_do_not_depend_on_how_many_processes_play() -> None:
         Task(MIND, (Experiment(part="emergence", names=TWO, runs=3, agents=8),)),
         Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (5, 6), 20))),
     ]
-    alone, shared = (offline.play_tasks(todo, 3, workers) for workers in (1, 2))
+    alone, shared = (protocol.play_tasks(todo, 3, workers) for workers in (1, 2))
     for one, other in zip(alone, shared, strict=True):
         assert one.mind == other.mind
         assert one.runs.equals(other.runs)
@@ -99,7 +97,7 @@ def test_results_do_not_depend_on_how_many_processes_play() -> None:
 
 def test_more_committed_agents_are_not_tried_where_fewer_always_do() -> None:
     todo = Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (8, 10, 12, 14), 20)))
-    assert [one.experiment.committed for one in offline.play_task(todo, 1)] == [8, 10]
+    assert [one.experiment.committed for one in protocol.play_task(todo, 1)] == [8, 10]
 
 
 def test_the_shares_said_to_be_exact_are_those_of_the_chain() -> None:
@@ -111,7 +109,7 @@ def test_the_shares_said_to_be_exact_are_those_of_the_chain() -> None:
 def test_the_classical_game_flips_as_often_as_the_exact_chain_says() -> None:
     """3,000 runs at each count: one false alarm in 500 at the level of 0.002, Holm corrected."""
     todo = Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (2, 3, 4, 5), 3_000)))
-    (found,) = flips(offline.play_task(todo, 1))
+    (found,) = flips(protocol.play_task(todo, 1))
     for count, flipped in zip(found.counts, found.flipped, strict=True):
         assert stats.binomtest(flipped, 3_000, CLASSICAL_EXACT[count]).pvalue > 0.0005, count
 
@@ -121,12 +119,11 @@ def test_critical_mass_is_told_where_more_than_one_count_was_tried() -> None:
         experiments = protocol.critical_mass(TWO, counts, 4)
         return [protocol.play_classical(replace(one, agents=agents), 1) for one in experiments]
 
-    assert by_model(play(48, (1,))) == []
-    page = "\n".join(by_model(play(48, (1,)) + play(24, (1, 8))))
-    assert "| classical | Q to M | 24 | 1, 8 | 8 | 8 to 8 | 0.333 |" in page
-    assert "48" not in page
-    page = "\n".join(by_model(play(48, (1, 2))))
-    assert "| 1, 2 | more than 2 | more than 2 |  |" in page
+    assert mass_rows(play(48, (1,))) == []
+    (row,) = mass_rows(play(48, (1,)) + play(24, (1, 8)))
+    assert row == ("classical", "Q to M", "24", "1, 8", "8", "8 to 8", "0.333")
+    (row,) = mass_rows(play(48, (1, 2)))
+    assert row[3:] == ("1, 2", "more than 2", "more than 2", "")
 
 
 def classical_rows(runs: int) -> list[Row]:
@@ -142,7 +139,7 @@ def test_of_what_is_known_elsewhere_about_the_classical_game_one_share_of_four_i
     assert [row.published for row in rows] == list(CLASSICAL_FLIPS.values())
     for row, (count, share) in zip(rows, CLASSICAL_EXACT.items(), strict=True):
         assert f"{count} of 24" in row.what
-        assert f"exactly {share:.3f}" in row.what
+        assert f"exactly {share:.3f}" in row.detail
     assert [one.within for one in judge(rows)] == [True, False, True, True]
     assert all(one.within for one in judge(classical_rows(3_000)))
 
@@ -164,17 +161,15 @@ def test_a_mind_that_always_plays_one_name_is_found_to_differ() -> None:
     experiment = Experiment(part="emergence", names=known.names, runs=40)
     stubborn = CommittedMind("Q")
     played, _ = protocol.play(experiment, stubborn, 1)
-    rows = comparison.compare(
-        [played], {stubborn.label: stubborn}, shipped(), {stubborn.label: MIND}
-    )
+    rows = results.compare([played], {stubborn.label: stubborn}, shipped(), {stubborn.label: MIND})
     found = {row.what: row.p_value for row in rows}
     assert found["Q M: M wins"] < 0.001
-    assert found["Q M: interactions until then (median)"] < 0.001
+    assert found["Q M: interactions to agree"] < 0.001
     assert found["Q M: Q with nothing remembered"] < 0.001
 
 
 def test_where_recordings_disagree_the_row_says_so() -> None:
-    rows = comparison.compare([], {MIND: load_mind(MIND)}, shipped())
+    rows = results.compare([], {MIND: load_mind(MIND)}, shipped())
     notes = {row.what: row.note for row in rows if row.part == INDIVIDUAL}
     assert "recordings disagree" in notes["Q M: Q after M with M, M with Q"]
     assert notes["Q M: Q with nothing remembered"] == ""

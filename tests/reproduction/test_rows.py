@@ -12,26 +12,11 @@ from hypothesis import strategies as st
 from mesa_llm_norms.reproduction import rows
 from mesa_llm_norms.reproduction.recorded import Published
 from mesa_llm_norms.reproduction.results import Flips, critical_mass
-from mesa_llm_norms.reproduction.rows import Row, holm, judge, mismatches, published_text
+from mesa_llm_norms.reproduction.rows import Row, judge, mismatches, published_text
 
 
 def row(p_value: float, part: str = "one") -> Row:
     return Row(part, "mind", "what", rows.share(5, 10), 10, rows.EXACT_SHARES, p_value)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_corrected_p_values_are_no_smaller_keep_the_order_and_are_probabilities(
-    p_values: list[float],
-) -> None:
-    corrected = holm(p_values)
-    assert all(after >= before for before, after in zip(p_values, corrected, strict=True))
-    assert all(after <= 1 for after in corrected)
-    order = np.argsort(p_values, kind="stable")
-    assert (np.diff(np.array(corrected)[order]) >= 0).all()
-
-
-def test_holm_gives_the_textbook_numbers() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_rows_are_corrected_within_their_part_only() -> None:

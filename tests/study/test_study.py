@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from recordings import STUDY, needs_study, record, study
 
 from mesa_llm_norms import FileFormatError, Remembered, TableMind
+from mesa_llm_norms.minds.files import read_mind, write_recorded
 from mesa_llm_norms.minds.recorded import RecordedMind, sharpen
-from mesa_llm_norms.minds.registry import read_mind, write_recorded
-from mesa_llm_norms.reports.study import write_report
+from mesa_llm_norms.reports.reproduction import write_validation
 from mesa_llm_norms.study.fit import fit_mind, measure_drift
 from mesa_llm_norms.study.recordings import (
     Condition,
@@ -108,7 +108,7 @@ def test_drift_is_found_where_it_was_planted(tmp_path: Path) -> None:
     drift = measure_drift(known(), [(condition, rows)], samples=99)
     assert drift.p_value == 0.01
     assert drift.spread > 0.2
-    by_run = drift.sharpness.to_numpy()
+    by_run = drift.inverse_temperatures.to_numpy()
     assert np.median(by_run[::2]) > np.median(by_run[1::2])
 
 
@@ -136,7 +136,7 @@ def test_validation_accepts_the_truth_and_writes_its_report(
     assert row["time_p"] > 0.001
     assert row["winners_p"] > 0.001
     assert row["calibration_error"] < 0.02
-    write_report(found, tmp_path, runs=200, seed=1)
+    write_validation(found, tmp_path, runs=200, seed=1)
     assert "does not match" in (tmp_path / "validation.md").read_text()
     assert (tmp_path / "validation.png").stat().st_size > 10_000
 
