@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 from importlib import metadata
 from typing import Annotated, Any
@@ -16,21 +18,19 @@ from mesa_llm_norms.cli.listings import minds, topologies
 from mesa_llm_norms.cli.reproduce import classical, reproduce
 from mesa_llm_norms.cli.run import resume, run
 from mesa_llm_norms.cli.study import fit, validate
-from mesa_llm_norms.cli.sweep import sweep
+from mesa_llm_norms.cli.sweep import INTERRUPTED, sweep
 from mesa_llm_norms.cli.tipping import intervene, tip
 from mesa_llm_norms.errors import NormsError
 
-INTERRUPTED = 130
-
-
 BAD_INPUT = 2
+"""The exit status after an error of this package."""
 
 
 class Commands(TyperGroup):
-    """The commands, with what goes wrong in them said in one line instead of a traceback."""
+    """The commands; an error of this package is one line instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; warnings become notes, and errors of this package an exit status."""
+        """Run the command, with warnings as notes and errors as an exit status."""
         try:
             with output.warnings_as_notes():
                 return super().invoke(ctx)
@@ -52,22 +52,13 @@ app = typer.Typer(
 )
 
 
-for command in (
-    run,
-    page,
-    resume,
-    sweep,
-    minds,
-    topologies,
-    fit,
-    audit,
-    validate,
-    classical,
-    reproduce,
-    tip,
-    intervene,
+for _command in (
+    *(run, page, resume, sweep, minds, topologies, fit),
+    *(audit, validate, classical, reproduce, tip, intervene),
 ):
-    app.command()(command)
+    # Lines of a paragraph are joined, for a terminal of any width.
+    _help = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(_command) or "")
+    app.command(help=_help)(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -84,13 +75,15 @@ def _show_version(wanted: bool) -> None:
 def about(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Watch naming conventions emerge in groups of language models on a network.
+    """Study how naming conventions emerge in populations of language models on networks.
 
-    No key and no network are needed: [b]recorded minds[/b] play, fitted to published decisions of
-    real models. Start with [b]mesa-llm-norms run[/b].
+    No API key and no internet connection are needed: [b]recorded minds[/b], fitted to published
+    decisions of real models, play offline. Start with [b]mesa-llm-norms run[/b].
     """
 
 
@@ -104,6 +97,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
-        # Python ends as by a signal where an interrupt met it in code given as text, as in the
-        # modules that are loaded when play begins, unless other such code was run since.
+        # After an interrupt during code that was given as text (dataclasses, compiled modules)
+        # Python exits as if by a signal, unless other such code ran since.
         exec("")

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import networkx as nx
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.core.files import new_file
+from mesa_llm_norms.core.formatting import count
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import load_mind, mind_names
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size, is_directed, to_networkx
-from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import topologies as known_topologies
-from mesa_llm_norms.networks.validation import check_graph, parts
-from mesa_llm_norms.validation import read_seed
+from mesa_llm_norms.networks.validation import check_graph, components
 
-_EXACT = 2_000
-"""Larger graphs are not measured for diameter and clustering, which takes long."""
+_LARGE = 2_000
+"""Graphs with more nodes are not measured for diameter and clustering, which takes long."""
 
 
 def minds(
     name: Annotated[
-        str | None, typer.Argument(help="A mind or a mind file to tell all about.")
+        str | None, typer.Argument(help="Mind or mind file to describe in full.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-    ] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """List the minds that can play, or say where one comes from.
+    """List the minds, or describe one.
 
-    The log-loss is the mean surprise (nats) per decision of runs that were not fitted on, per pool
-    of names: the lower, the closer to the recorded model.
+    The log-loss is the mean surprise (in nats) per decision in runs that the mind was not fitted
+    to, for each pool of names: the lower, the closer to the recorded model.
 
     [b]Examples[/b]
 
@@ -52,38 +48,27 @@ def minds(
     if name is not None:
         mind = load_mind(name)
         if as_json:
-            typer.echo(json.dumps(describe_mind(mind, full=True), ensure_ascii=False))
+            output.print_json(_describe(mind, full=True))
         else:
-            _show_mind(mind)
+            _print_mind(mind)
         return
-    described = [describe_mind(load_mind(known)) for known in mind_names()]
+    described = [_describe(load_mind(known)) for known in mind_names()]
     if as_json:
-        typer.echo(json.dumps(described, ensure_ascii=False))
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("mind", "fitted on", "decisions", "log-loss, held out"):
-        table.add_column(column, overflow="fold")
-    for one in described:
-        fitted = [it for it in one["conditions"] if it.get("kind") == "baseline"]
-        table.add_row(
-            Text(one["name"], "bold"),
-            Text("\n".join(_pool(it) for it in fitted) or one["what"]),
-            Text(f"{one['decisions']:,}" if one["decisions"] else ""),
-            Text("\n".join(_loss(it) for it in fitted)),
-        )
-    console = output.stdout()
-    console.print(table)
-    sources = dict.fromkeys(one["source"] for one in described if one["source"])
-    for source in sources:
-        console.print(f"\nRecorded minds were fitted to: {source}.", markup=False)
-    console.print("Any other pool can be played too, without bias towards names never recorded.")
-    console.print(
-        "\nLive minds are asked anew: claude:MODEL, llama:URL#MODEL (run --help).", markup=False
-    )
+        output.print_json(described)
+    else:
+        _print_minds(described)
 
 
-def describe_mind(mind: Mind, full: bool = False) -> dict[str, Any]:
-    """Return a mind as plain data: name, kind, what it was fitted on and how well."""
+def pool_text(pool: Any) -> str:
+    """Return a pool as ``--names`` takes it; ``?`` for what is not a pool."""
+    if not isinstance(pool, Sequence):
+        return "?"
+    names = [str(name) for name in pool]
+    return ("" if all(len(name) == 1 for name in names) else ",").join(names)
+
+
+def _describe(mind: Mind, full: bool = False) -> dict[str, Any]:
+    """Return a mind as plain data: its kind, what it was fitted to and how well."""
     provenance: Mapping[str, Any] = getattr(mind, "provenance", {})
     conditions = provenance.get("conditions", [])
     fitted = isinstance(conditions, list) and all(isinstance(it, dict) for it in conditions)
@@ -96,12 +81,12 @@ def describe_mind(mind: Mind, full: bool = False) -> dict[str, Any]:
     }
     if full:
         described["provenance"] = dict(provenance)
-        described["known_names"] = known_names(mind)
+        described["known_names"] = _known_names(mind)
     return described
 
 
-def known_names(mind: Mind) -> list[str]:
-    """Return the names that carry a measured weight of their own, sorted."""
+def _known_names(mind: Mind) -> list[str]:
+    """Return the names for which the mind has a weight of their own."""
     if isinstance(mind, RecordedMind):
         return sorted(mind.weights["name"])
     return list(mind.names) if isinstance(mind, TableMind) else []
@@ -113,45 +98,53 @@ def _kind(mind: Mind) -> str:
     if isinstance(mind, TableMind):
         return f"a measured table of {len(mind.table)} memories"
     if isinstance(mind, LiveMind):
-        return f"a live mind, asked with the prompt {mind.template.version}"
-    return "nothing: every name is equally likely, always"
+        return f"a live mind, prompt template {mind.template.version}"
+    return "chooses every name with equal probability"
 
 
-def _show_mind(mind: Mind) -> None:
-    one = describe_mind(mind, full=True)
-    console = output.stdout()
-    console.print(Text.assemble((one["name"], "bold"), f": {one['what']}"))
+def _print_minds(described: Sequence[Mapping[str, Any]]) -> None:
+    rows: list[tuple[str | Text, ...]] = []
+    for one in described:
+        fitted = [it for it in one["conditions"] if it.get("kind") == "baseline"]
+        decisions = count(one["decisions"]) if one["decisions"] else ""
+        lines = [(pool_text(it.get("pool")), _loss(it)) for it in fitted] or [(one["what"], "")]
+        for place, line in enumerate(lines):
+            first = ("", "") if place else (one["name"], decisions)
+            rows.append((Text(first[0], "bold"), first[1], *line))
+    output.print_table(("mind", "decisions", "fitted to the names", "log-loss"), rows, prose=2)
+    for source in dict.fromkeys(one["source"] for one in described if one["source"]):
+        output.say(f"\nRecorded minds were fitted to: {source}.")
+    output.say(
+        "\nThey also play with other names, without a preference for names that were never "
+        "recorded. Live minds call a model: claude:MODEL or llama:URL#MODEL (see run --help)."
+    )
+
+
+def _print_mind(mind: Mind) -> None:
+    one = _describe(mind, full=True)
+    output.say(Text.assemble((one["name"], "bold"), f": {one['what']}"))
     if isinstance(mind, LiveMind):
         return
-    known = one["known_names"]
-    console.print(
-        Text(
-            f"names with measured weights: {' '.join(known)}"
-            if known
-            else "names with measured weights: none, so it favours no name"
-        )
-    )
+    known = " ".join(one["known_names"]) or "none, so it prefers no name"
+    output.say(f"names with measured weights: {known}")
     for key, value in one["provenance"].items():
         if key != "conditions":
-            console.print(Text(f"{key}: {value}"))
+            output.say(f"{key.replace('_', ' ')}: {value}")
     if one["conditions"]:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("condition", "names", "decisions", "log-loss, fitted", "log-loss, held out"):
-            table.add_column(column)
-        for it in one["conditions"]:
-            table.add_row(
-                Text(str(it.get("kind"))),
-                Text(_pool(it)),
-                str(it.get("decisions")),
-                str(it.get("log_loss")),
-                _loss(it),
-            )
-        console.print(table)
-
-
-def _pool(condition: Mapping[str, Any]) -> str:
-    pool = condition.get("pool")
-    return " ".join(map(str, pool)) if isinstance(pool, list) else "?"
+        output.print_table(
+            ("condition", "names", "decisions", "log-loss (fitted)", "(held out)"),
+            [
+                (
+                    str(it.get("kind")),
+                    pool_text(it.get("pool")),
+                    str(it.get("decisions")),
+                    str(it.get("log_loss")),
+                    _loss(it),
+                )
+                for it in one["conditions"]
+            ],
+            prose=1,
+        )
 
 
 def _loss(condition: Mapping[str, Any]) -> str:
@@ -161,13 +154,13 @@ def _loss(condition: Mapping[str, Any]) -> str:
 
 def topologies(
     topology: Annotated[
-        str | None, typer.Argument(help="A topology, or a graph file, to measure.")
+        str | None, typer.Argument(help="Topology or graph file to measure.")
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Draw it into this file, .png or .svg.")] = None,
-    seed: Annotated[int, typer.Option(help="For random topologies: which one to draw.")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-    ] = False,
+    draw: Annotated[
+        Path | None, options.option(options.OUTPUT, "Draw it to this file, .png or .svg.")
+    ] = None,
+    seed: options.FixedSeed = 0,
+    as_json: options.AsJson = False,
 ) -> None:
     """List the topologies that agents can live on, or measure one.
 
@@ -180,70 +173,56 @@ def topologies(
     if topology is None:
         if draw is not None:
             raise typer.BadParameter("--draw needs a topology to draw.")
-        _list_topologies(as_json)
+        _print_topologies(as_json)
         return
-    graph = read_graph(topology, RandomStream(read_seed(seed)).generator("graph"))
+    graph = read_graph(topology, RandomStream(options.read_seed(seed)).generator("graph"))
     check_graph(graph)
-    measured = measure(graph)
+    measured = _measure(graph)
     if draw is not None:
         _draw(graph, draw)
     if as_json:
-        typer.echo(json.dumps({"topology": topology, **measured}, ensure_ascii=False))
+        output.print_json({"topology": topology, **measured})
         return
-    console = output.stdout()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for key, value in measured.items():
-        table.add_row(key.replace("_", " "), _written(value))
-    console.print(output.one_line(topology), style="bold", markup=False)
-    console.print(table)
+    output.say(output.one_line(topology), "bold")
+    output.print_pairs((key.replace("_", " "), _written(it)) for key, it in measured.items())
     if draw is not None:
-        console.print(f"Drawn in {draw}", markup=False, soft_wrap=True)
+        output.say(f"Drawn to {draw}")
 
 
-def measure(graph: Graph) -> dict[str, Any]:
-    """Return a graph in numbers; diameter and clustering are None where they are not known.
+def _measure(graph: Graph) -> dict[str, Any]:
+    """Return a graph in numbers.
 
-    The diameter is that of the largest part, edge directions ignored.
+    The diameter is that of the largest component, edge directions ignored. Diameter and clustering
+    are None for large graphs.
     """
     nodes, edges = graph_size(graph)
     degrees = Neighbors(graph).degrees
-    separate = parts(graph)
-    plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _EXACT else None
+    parts = components(graph)
+    plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _LARGE else None
     return {
         "nodes": nodes,
         "edges": edges,
         "directed": is_directed(graph),
-        "parts": len(separate),
+        "parts": len(parts),
         "degree": [int(degrees.min()), int(degrees.max())],
         "mean_degree": float(degrees.mean()),
-        "diameter": nx.diameter(plain.subgraph(separate[0])) if plain is not None else None,
+        "diameter": nx.diameter(plain.subgraph(parts[0])) if plain is not None else None,
         "clustering": nx.average_clustering(plain) if plain is not None else None,
     }
 
 
-def _list_topologies(as_json: bool) -> None:
+def _print_topologies(as_json: bool) -> None:
     known = known_topologies()
     if as_json:
-        listed = [
-            {
-                "name": it.name,
-                "summary": it.summary,
-                "signature": it.signature,
-                "example": it.example,
-            }
-            for it in known
-        ]
-        typer.echo(json.dumps(listed, ensure_ascii=False))
+        keys = ("name", "summary", "signature", "example")
+        output.print_json([{key: getattr(it, key) for key in keys} for it in known])
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("topology", no_wrap=True)
-    table.add_column("what it is", ratio=1)
-    table.add_column("for example", ratio=1)
-    for it in known:
-        table.add_row(Text(it.name, "bold"), Text(it.summary), Text(it.example))
-    console = output.stdout()
-    console.print(table)
-    console.print("Parameters left out take their usual values. Graph files can be given too.")
+    output.print_table(
+        ("topology", "description and example"),
+        [(Text(it.name, "bold"), f"{it.summary}\n{it.example}") for it in known],
+        prose=1,
+    )
+    output.say("\nParameters that are left out have defaults. Graph files can be used as well.")
 
 
 def _draw(graph: Graph, path: Path) -> None:
@@ -259,10 +238,10 @@ def _draw(graph: Graph, path: Path) -> None:
 
 def _written(value: Any) -> str:
     if value is None:
-        return "not measured, the graph is large"
+        return "not measured (large graph)"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Sequence):
         low, high = value
-        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+        return count(low) if low == high else f"{count(low)} to {count(high)}"
+    return count(value) if isinstance(value, int) else f"{value:.2f}"

@@ -1,36 +1,44 @@
-"""What the commands say: results on standard output, notes and errors on standard error.
+"""What commands print: results to standard output; notes, errors and progress to standard error.
 
 How a run or an ensemble ended: one sentence for people, one object for programs.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+import typer
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from mesa_llm_norms.core.formatting import percent, plural
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
-from mesa_llm_norms.llm.journal.tables import Totals
+from mesa_llm_norms.llm.journal import Totals
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
-PATIENCE = 2.0
-"""Seconds after which a progress bar is shown."""
+DELAY = 2.0
+"""Seconds before a progress bar appears."""
 
+NARROWEST = 24
+"""Columns below which prose in a table is not squeezed."""
 
 Report = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 def stdout() -> Console:
@@ -43,15 +51,38 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say(text: str | Text, style: str = "", indent: int = 0) -> None:
+    """Print a paragraph to standard output, wrapped between words only."""
+    console, shown = stdout(), Text(text, style) if isinstance(text, str) else text
+    if _longest_word(shown) + indent > console.width:
+        console.print(shown, soft_wrap=True)
+    else:
+        console.print(Padding(shown, (0, 0, 0, indent)) if indent else shown)
+
+
+def print_json(content: Any) -> None:
+    """Print a value as JSON on one line; numbers that are infinite or missing become null."""
+    typer.echo(json.dumps(_plain(content), ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def complain(kind: str, text: str) -> None:
-    """Write one line to standard error, ``kind: text``."""
+    """Print one line to standard error, ``kind: text``."""
     style = "yellow" if kind == "note" else "bold red"
     line = Text.assemble((f"{kind}:", style), " ", one_line(text))
     stderr().print(line, soft_wrap=True)
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` on one line and without control characters."""
+    """Return ``text`` on one line, control characters replaced."""
     words = " ".join(text.split())
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
@@ -59,29 +90,55 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def progress(waiting: str, patience: float = PATIENCE) -> Iterator[Report]:
-    """Give what is told a label and how much is done; on a terminal a bar shows it after a while.
+def progress(label: str) -> Iterator[Report]:
+    """Show a progress bar on a terminal once the work has taken two seconds.
 
-    ``waiting`` is what the bar says before anything is told, ``patience`` the seconds before it.
+    Parameters
+    ----------
+    label : str
+        What is being done, until the first report.
+
+    Yields
+    ------
+    callable
+        Takes a label, how much is done and how much there is. May be left uncalled: the bar then
+        only shows that something happens.
     """
-    console, started = stderr(), time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+    console = stderr()
+    with _DelayedProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task(waiting, total=None, visible=not patience)
-        yield lambda label, done, total: bar.update(
+        task = bar.add_task(label, total=None, done="")
+        yield lambda text, done, total: bar.update(
             task,
-            description=one_line(label) or waiting,
+            description=one_line(text) or label,
             completed=done,
             total=total,
-            visible=time.monotonic() - started >= patience,
+            done=f"{done:,} of {total:,}",
         )
+
+
+class _DelayedProgress(Progress):
+    """Progress that stays invisible at first."""
+
+    def __init__(self, *columns: Any, **options: Any) -> None:
+        self._appears = time.monotonic() + DELAY
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if time.monotonic() >= self._appears:
+            yield from super().get_renderables()
 
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Write what is warned of as notes, each text once."""
+    """Print warnings as notes, each text once."""
     said: set[str] = set()
 
     def note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -96,19 +153,69 @@ def warnings_as_notes() -> Iterator[None]:
         yield
 
 
-def list_folder(console: Console, folder: Path) -> None:
-    """Say what a folder holds."""
+def list_folder(folder: Path) -> None:
+    """Print the names of the files in a folder."""
     files = ", ".join(sorted(path.name for path in folder.iterdir()))
-    console.print(Text.assemble(("In ", ""), (f"{folder}/", "bold"), f": {files}"), soft_wrap=True)
+    say(Text.assemble("In ", (f"{folder}/", "bold"), f": {files}"))
 
 
-def percent(share: float) -> str:
-    """Return a share as a percentage that never rounds to all or to nothing."""
-    if 0 < share < 0.005:
-        return "<1%"
-    if 0.995 <= share < 1:
-        return f"{int(share * 1000) / 10:.1f}%"
-    return f"{share:.0%}"
+def print_table(
+    head: Sequence[str], rows: Iterable[Sequence[str | Text]], *, prose: int = 0
+) -> None:
+    """Print a table in which no word is broken; where it is too wide, a paragraph for each row.
+
+    Parameters
+    ----------
+    head : sequence of str
+        The titles of the columns.
+    rows : iterable of sequences of str or Text
+        The cells.
+    prose : int
+        The one column whose cells may be wrapped, between words (default 0).
+    """
+    cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    titles = [Text(title, "bold") for title in head]
+    widths = [max(_width(cell) for cell in column) for column in zip(titles, *cells, strict=True)]
+    least = max(min(widths[prose], NARROWEST), *(_longest_word(row[prose]) for row in cells), 0)
+    console = stdout()
+    excess = sum(widths) + 2 * (len(widths) - 1) - console.width
+    widths[prose] -= max(excess, 0)
+    if excess > 0 and widths[prose] < least:
+        _print_paragraphs(head, cells, prose)
+        return
+    table = Table(box=None, pad_edge=False)
+    for title, width in zip(titles, widths, strict=True):
+        table.add_column(title, width=width)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]], console: Console | None = None) -> None:
+    """Print labels and what belongs to each, side by side; to standard output by default."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, text in pairs:
+        table.add_row(Text(label, "bold"), Text(text))
+    (console or stdout()).print(table)
+
+
+def _print_paragraphs(head: Sequence[str], cells: Sequence[Sequence[Text]], prose: int) -> None:
+    for row in cells:
+        say(Text.assemble((row[prose].plain, "bold")))
+        others = [
+            Text.assemble(f"{title}: " if title else "", cell)
+            for place, (title, cell) in enumerate(zip(head, row, strict=True))
+            if place != prose and cell.plain
+        ]
+        say(Text("; ").join(others), indent=2)
+
+
+def _longest_word(text: Text) -> int:
+    return max(map(cell_len, text.plain.split()), default=0)
+
+
+def _width(cell: Text) -> int:
+    return max(map(cell_len, cell.plain.splitlines()), default=0)
 
 
 class Run(NamedTuple):
@@ -125,11 +232,11 @@ class Run(NamedTuple):
     """Share of each name of the pool in the last ``window`` rounds."""
     names_held: dict[Hashable, str | None]
     usage: Totals | None = None
-    """What calls to live minds came to, None where there was none to call."""
+    """The calls to live minds; None without live minds."""
     discarded: int = 0
-    """How many interactions were begun beyond the end; they are in no result."""
+    """Interactions played speculatively beyond the end; they are in no result."""
     skipped: int = 0
-    """How many were void: a mind gave no name, and was allowed to."""
+    """Interactions skipped because a mind gave no name (``on_unusable="skip"``)."""
 
     @property
     def agents(self) -> int:
@@ -159,69 +266,68 @@ def run_sentence(run: Run) -> str:
     outcome, agents = run.outcome, run.agents
     if not run.rounds:
         return "Nothing was played."
-    after = f"After {outcome.interactions:,} interactions ({_rounds(outcome.rounds)})"
+    played = plural(outcome.rounds, "round")
+    after = f"After {outcome.interactions:,} interactions ({played})"
     held = Counter(run.names_held.values())
     name = outcome.winner
     if outcome.converged and held[name] == agents:
         overturned = outcome.flipped and run.spec.incumbent not in (None, name)
-        ending = f": the committed ones have overturned {run.spec.incumbent}" if overturned else ""
+        ending = f": the committed agents overturned {run.spec.incumbent}" if overturned else ""
         return f"{after} all {agents:,} agents say {name}{ending}."
     if outcome.flipped:
         return (
-            f"{after} the committed agents have won: {name} is played "
+            f"{after} the committed agents won: {name} is played "
             f"{percent(outcome.share)} of the time."
         )
     if outcome.converged:
         beside = outcome.success_rate == 1 and len(held.keys() - {None}) > 1
-        several = ", with names living side by side" if beside else ""
+        several = ", with several names coexisting" if beside else ""
         return (
             f"{after} {percent(outcome.success_rate)} of the last interactions matched{several}: "
             f"{_listing(run.shares)}."
         )
     return (
-        f"No convention after {_rounds(outcome.rounds)} ({outcome.interactions:,} interactions): "
+        f"No convention after {played} ({outcome.interactions:,} interactions): "
         f"{_listing(run.shares)}."
     )
 
 
-def used(usage: Totals | None, discarded: int = 0, skipped: int = 0) -> str | None:
-    """Return what calls came to, in one line; None where nobody was called.
-
-    ``discarded`` interactions were begun beyond the end, ``skipped`` ones were void.
-    """
+def usage_sentence(usage: Totals | None, discarded: int = 0, skipped: int = 0) -> str | None:
+    """Return the calls, tokens and cost of live minds in one line; None without live minds."""
     if usage is None:
         return None
     trouble = {
         "failed": usage.failed,
         "unusable": usage.unusable,
-        "given up": usage.abandoned,
-        "lost with a process": usage.lost,
+        "abandoned": usage.abandoned,
+        "lost with their process": usage.lost,
     }
     parts = [
         f"{usage.calls:,} calls",
         *(f"{count:,} {what}" for what, count in trouble.items() if count),
-        f"{usage.input_tokens:,} tokens read",
-        f"{usage.output_tokens:,} written ({usage.thinking_tokens:,} thinking)",
+        f"{usage.input_tokens:,} input tokens",
+        f"{usage.output_tokens:,} output tokens ({usage.thinking_tokens:,} thinking)",
         f"${usage.cost:,.4f}",
     ]
     notes = {
-        "interactions were void, and are in no result": skipped,
-        "interactions were begun beyond the end, and are in no result": discarded,
+        "interactions skipped (no usable reply)": skipped,
+        "speculative interactions discarded": discarded,
     }
-    told = [f"{count:,} {what}" for what, count in notes.items() if count]
-    return "; ".join([", ".join(parts), *told])
+    return "; ".join(
+        [", ".join(parts), *(f"{count:,} {what}" for what, count in notes.items() if count)]
+    )
 
 
 def _use(usage: Totals | None, discarded: int, skipped: int) -> dict[str, Any]:
-    """Return what an object has of calls to live minds, nothing where nobody was called."""
     if usage is None:
         return {}
-    return {"voided": skipped, "discarded": discarded, "usage": usage._asdict()}
+    return {"skipped": skipped, "discarded": discarded, "usage": usage._asdict()}
 
 
 def counted(ensemble: Ensemble, goal: Goal) -> Any:
-    """Return the runs whose interactions and winners count: where converging was the goal, those
-    that converged, else all.
+    """Return the runs whose times and winners are reported.
+
+    Those that converged, where that was the goal; otherwise all.
     """
     runs = ensemble.runs
     return runs[runs["converged"]] if goal.until == "converged" else runs
@@ -240,7 +346,7 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
 
 
 def ensemble_table(ensemble: Ensemble, goal: Goal) -> Table:
-    """Return an ensemble in numbers."""
+    """Return the numbers that sum up an ensemble."""
     runs, done = ensemble.runs, counted(ensemble, goal)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("runs", f"{len(runs):,}")
@@ -261,10 +367,10 @@ def ensemble_table(ensemble: Ensemble, goal: Goal) -> Table:
 
 
 def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
-    """Return what an ensemble shows, in one sentence."""
+    """Return what happened in an ensemble, in one sentence."""
     runs, done = ensemble.runs, counted(ensemble, goal)
     winners = _winners(done, ensemble.spec.game.pool)
-    many = f"{len(runs):,} runs" if len(runs) > 1 else "1 run"
+    many = plural(len(runs), "run")
     if not winners:
         return f"None of {many} reached a convention."
     name, wins = next(iter(winners.items()))
@@ -288,10 +394,6 @@ def _winners(runs: Any, pool: Sequence[str]) -> dict[str, int]:
     counts = Counter(runs["winner"].tolist())
     order = sorted((name for name in pool if counts[name]), key=lambda name: -counts[name])
     return {name: counts[name] for name in order}
-
-
-def _rounds(number: int) -> str:
-    return f"{number:,} round" + ("" if number == 1 else "s")
 
 
 def _listing(shares: Mapping[str, float]) -> str:

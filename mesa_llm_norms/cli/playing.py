@@ -13,23 +13,23 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
+from mesa_llm_norms.core.formatting import percent
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
@@ -37,11 +37,10 @@ from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
-from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble, start_course
-from mesa_llm_norms.simulation.ensemble import Progress as Report
+from mesa_llm_norms.simulation.backends import open_client
+from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble, start_run
 from mesa_llm_norms.simulation.kernel import worthwhile
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
-from mesa_llm_norms.simulation.serialization import save
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def conclude(sentence: str, folder: Path | None, used: str | None = None) -> Non
     if used is not None:
         console.print(used, markup=False, soft_wrap=True)
     if folder is not None:
-        output.list_folder(console, folder)
+        output.list_folder(folder)
 
 
 Watcher = Callable[[Round], None]
@@ -191,7 +190,7 @@ def success(one: Round) -> Text:
     return Text.assemble(
         ("█" * full, "cyan"),
         ("░" * (BAR - full), "dim"),
-        f" {output.percent(one.success_rate):>5}",
+        f" {percent(one.success_rate):>5}",
     )
 
 
@@ -201,7 +200,7 @@ def leaders(one: Round) -> Text:
     order = sorted(played, key=lambda name: -one.shares[name])
     text = Text()
     for place, name in enumerate(order[:LEADERS]):
-        text.append(f"{name} {output.percent(one.shares[name])}", "" if place else "bold")
+        text.append(f"{name} {percent(one.shares[name])}", "" if place else "bold")
         text.append("  ")
     if len(order) > LEADERS:
         text.append(f"and {len(order) - LEADERS} more", "dim")
@@ -215,15 +214,9 @@ MOST_KEPT = 20_000
 def run_one(plan: Plan) -> None:
     """Play one run, show its rounds, write its folder, and print how it ended."""
     spec, goal = plan.spec, plan.goal
-    if spec.live:
-        from mesa_llm_norms.llm.client import LLMClient
-
-        kept = plan.llm.folder is not None
-        content = {"spec": save(spec), "run": 0, **plan.journalled} if kept else {}
-        with closing(LLMClient(plan.llm, content)) as client:
-            played = _play(plan, client)
-    else:
-        played = _play(plan)
+    client = open_client(spec, plan.llm, {"run": 0, **plan.journalled})
+    with closing(client) if client is not None else nullcontext():
+        played = _play(plan, client)
     if plan.folder is not None:
         with finished_folder(plan.folder) if spec.live else new_folder(plan.folder) as inside:
             write_run(
@@ -242,7 +235,7 @@ def run_one(plan: Plan) -> None:
         conclude(
             output.run_sentence(played),
             plan.folder,
-            output.used(played.usage, played.discarded, played.skipped),
+            output.usage_sentence(played.usage, played.discarded, played.skipped),
         )
 
 
@@ -255,32 +248,28 @@ def _play(plan: Plan, client: LLMClient | None = None) -> output.Run:
             "note", f"interactions are not written, there are over {MOST_KEPT:,} agents"
         )
     most = read_rounds(plan.rounds, goal.until)
-    course = start_course(spec, initial, "auto" if worthwhile(agents) else "python", client)
-    course.aim(goal)
+    game_run = start_run(spec, initial, "auto" if worthwhile(agents) else "python", client)
     rounds: list[Round] = []
     rows: list[Interaction] = []
-    now = (lambda: output.used(client.usage)) if client is not None else None
-    with watching(plan.talk, now) as watcher, course.engine.looking_ahead(most):
-        for _ in range(most):
-            last = course.play(1, keep).last
-            rows += course.rows
-            if last is not None:  # every interaction of a round may have been void
-                rounds.append(last)
-                watcher(last)
-            if course.reached:
-                break
+    now = (lambda: output.usage_sentence(client.usage)) if client is not None else None
+    with watching(plan.talk, now) as watcher:
+        for one in game_run.each_round(goal, most, keep):
+            rows += game_run.rows
+            if one is not None:  # every interaction of a round may have been skipped
+                rounds.append(one)
+                watcher(one)
     return output.Run(
         spec,
         initial,
         goal,
         rounds,
         rows if keep else None,
-        course.outcome,
-        course.shares,
-        course.names_held,
+        game_run.outcome,
+        game_run.shares,
+        game_run.names_held,
         client.usage if client is not None else None,
-        course.engine.discarded,
-        course.engine.skipped,
+        game_run.engine.discarded,
+        game_run.engine.skipped,
     )
 
 
@@ -299,17 +288,13 @@ def _draw(played: output.Run, folder: Path) -> None:
     plots.save_figure(figure, folder / "network")
 
 
-PATIENCE = 2.0
-"""Seconds after which an ensemble shows a progress bar."""
-
-
 def run_many(plan: Plan, runs: int) -> None:
     """Play ``runs`` runs, write their folder, and print them in numbers."""
     _finish(plan, _play_ensemble(plan, runs))
 
 
 def _play_ensemble(plan: Plan, runs: int) -> Ensemble:
-    with _progress() as report:
+    with output.progress("playing") as report:
         return play_ensemble(
             plan.spec,
             runs=runs,
@@ -317,7 +302,7 @@ def _play_ensemble(plan: Plan, runs: int) -> Ensemble:
             rounds=plan.rounds,
             workers=plan.workers,
             keep_interactions=plan.keep,
-            progress=report,
+            progress=partial(report, "runs"),
             llm=plan.llm,
             content=plan.journalled,
         )
@@ -342,31 +327,8 @@ def _finish(plan: Plan, ensemble: Ensemble) -> None:
         return
     if plan.talk:
         output.stdout().print(output.ensemble_table(ensemble, goal))
-    used = output.used(ensemble.usage, ensemble.discarded, ensemble.skipped)
+    used = output.usage_sentence(ensemble.usage, ensemble.discarded, ensemble.skipped)
     conclude(output.ensemble_sentence(ensemble, goal), folder, used)
-
-
-@contextmanager
-def _progress() -> Iterator[Report]:
-    """Give what is told of runs done, and shows a bar on a terminal once it takes a while."""
-    console, started = output.stderr(), time.monotonic()
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True)
-    task: Any = None
-
-    def report(done: int, total: int) -> None:
-        nonlocal task
-        if task is None and console.is_terminal and time.monotonic() - started > PATIENCE:
-            bar.start()
-            task = bar.add_task("runs", total=total)
-        if task is not None:
-            bar.update(task, completed=done)
-
-    try:
-        yield report
-    finally:
-        if task is not None:
-            bar.stop()
 
 
 def play(plan: Plan) -> None:

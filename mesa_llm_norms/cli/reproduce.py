@@ -1,351 +1,316 @@
-"""``reproduce`` with live minds: its forecast, and the protocol played within a budget.
+"""``mesa-llm-norms reproduce``: the study's main results again, with recorded or live minds.
 
-``mesa-llm-norms reproduce``: the study's main results again, beside what was recorded.
-
-``mesa-llm-norms classical``: the classical naming game against what is published about it.
+``mesa-llm-norms classical``: the classical naming game beside what is published about it.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.cli import live as options
-from mesa_llm_norms.cli import output
-from mesa_llm_norms.cli.live import print_parts, require_budget
+from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.live import SIMULATING, print_parts, require_budget
+from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
+from mesa_llm_norms.core.formatting import estimate, p_number
 from mesa_llm_norms.errors import MindError, SpecError
-from mesa_llm_norms.llm.mind import LIVE
-from mesa_llm_norms.llm.settings import LLMSettings
-from mesa_llm_norms.minds.registry import load_mind, recorded_names
-from mesa_llm_norms.reports.reproduction import Reproduction, write_report
-from mesa_llm_norms.reproduction import people as with_people
-from mesa_llm_norms.reproduction.protocol import (
-    JOURNALS,
-    Experiment,
-    Report,
-    foresee,
-    live_experiments,
-    play_live,
-)
-from mesa_llm_norms.reproduction.results import compare
-from mesa_llm_norms.reproduction.rows import judge
+from mesa_llm_norms.minds.registry import is_live, load_mind, recorded_names
 
 if TYPE_CHECKING:
     from mesa_llm_norms.classical.published import Found
+    from mesa_llm_norms.llm.settings import LLMSettings
+    from mesa_llm_norms.reports.reproduction import Reproduction
+    from mesa_llm_norms.reproduction.protocol import Experiment
     from mesa_llm_norms.reproduction.recorded import Recorded
 
-
-def forecast_live(
-    minds: Sequence[Any], runs: int, seed: int, llm: LLMSettings, *, people: bool, as_json: bool
-) -> None:
-    """Print what everything will take, experiment by experiment and together, and play nothing."""
-    with output.stderr().status("playing with recorded minds ..."):
-        found = foresee(minds, _experiments(runs, people), seed, llm)
-    print_parts(found, as_json)
-
-
-def reproduce_live(
-    minds: Sequence[Any],
-    runs: int,
-    seed: int,
-    llm: LLMSettings,
-    recorded: Recorded,
-    folder: Path | None,
-    *,
-    people: bool,
-    report: Report,
-) -> Reproduction:
-    """Play the protocol live, write its folder, and return how it compares."""
-    from mesa_llm_norms.experiments.cost_forecast.result import nearest
-
-    require_budget(llm, "the whole protocol")
-    if folder is None:
-        raise SpecError(
-            "out", None, "live replies need a folder to be kept in", "Give --out FOLDER."
-        )
-    if not (folder / JOURNALS).is_dir():
-        check_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-    played, used = play_live(minds, _experiments(runs, people), seed, llm, folder, report)
-    against = {mind.label: nearest(mind.server.model).name for mind in minds}
-    if people:
-        rows = with_people.compare(played)
-    else:
-        rows = compare(played, {mind.label: mind for mind in minds}, recorded, against)
-    told = ["mesa-llm-norms reproduce", *(["--people"] if people else [])]
-    told += [f"--mind {mind.label}" for mind in minds]
-    told += [f"--runs {runs} --seed {seed}"]
-    found = Reproduction(" ".join(told), judge(rows), played, recorded, against, people)
-    with finished_folder(folder) as inside:
-        write_report(found, inside)
-    said = output.used(used, 0, 0)
-    if said is not None:
-        output.complain("note", said)
-    return found
-
-
-def _experiments(runs: int, people: bool) -> list[Experiment]:
-    return with_people.experiments(runs) if people else live_experiments(runs)
-
-
-QUICK = 0.1
+_QUICK = 0.1
+"""The share of the runs that --quick plays."""
 
 
 @options.expanded
 def reproduce(
     people: Annotated[
         bool,
-        typer.Option(
-            "--people", help="Two experiments with people instead: networks and tipping points."
+        option(
+            GAME,
+            "Reproduce two experiments with people instead: networks and tipping points.",
+            "--people",
         ),
     ] = False,
     mind: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A recorded mind, or a live one; may be repeated. Without it all recorded minds.",
-            show_default=False,
-        ),
+        option(GAME, "Recorded or live mind; may be repeated. Default: all recorded minds."),
     ] = None,
     study: Annotated[
         Path | None,
-        typer.Option(
-            help="The study's recordings, to compare with them instead of the numbers that ship.",
-            show_default=False,
-        ),
+        option(GAME, "The study's recordings. Default: the numbers that ship with the package."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A tenth of the runs: a look, not a result.")
+        bool, option(RUNS, "Play a tenth of the runs, for a first look.", "--quick")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of all runs.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, max=1_000, help="Processes to play with.")] = 2,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder for the report, JSON and figures.", show_default=False),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-    ] = False,
+    seed: options.FixedSeed = 1,
+    workers: options.Workers = 2,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
     runs: Annotated[
-        int,
-        typer.Option(
-            min=2, help="Runs of each experiment with a live mind.", rich_help_panel=options.PANEL
-        ),
+        int, option(LIVE_MINDS, "Runs of each experiment with a live mind.", min=2)
     ] = 5,
     *,
     live: options.LiveOptions,
 ) -> None:
-    """Derive the study's main results again, and say which come out.
+    """Reproduce the study's main results and test which of them hold.
 
-    Recorded minds play, offline: success rates, who wins, single decisions, how lasting conventions
-    are, critical mass, 200 agents, wider pools. Every result stands beside what was recorded or
-    published, with a test. A minute or two on two processors. With a live mind the main conditions
-    are played live, within a budget: [b]--forecast[/b] says what that takes. The same command goes
-    on where a live one was cut short.
+    Recorded minds play offline: success rates, winners, single decisions, the stability of
+    conventions, critical mass, 200 agents, larger pools. Every result is tested against what was
+    recorded or published. A minute or two on two processors. Live minds play the main conditions
+    within a budget ([b]--forecast[/b] estimates it); the same command resumes them in --out.
 
     [b]Examples[/b]
 
-    mesa-llm-norms reproduce --quick
-
     mesa-llm-norms reproduce --seed 1 --out reproduction/
-
-    mesa-llm-norms reproduce --study study/ --mind claude-3.5-sonnet --json
-
-    mesa-llm-norms reproduce --people --out people/
-
-    mesa-llm-norms reproduce --mind claude:claude-haiku-5-5 --runs 2 --forecast
 
     mesa-llm-norms reproduce --mind claude:claude-haiku-5-5 --runs 2 --budget-usd 20 --out live/
     """
-    from mesa_llm_norms.reports.reproduction import write_report
-    from mesa_llm_norms.reproduction.recorded import shipped, summarise
-
     labels = list(dict.fromkeys(mind or recorded_names()))
-    asks = _are_live(labels)
-    if out is not None and not asks:
-        check_folder(out)
-    with output.stderr().status("reading what was recorded"):
-        recorded = shipped() if study is None else summarise(study)
-    if asks:
-        read, calls = live.mind_reader(), live.calls()
-        minds = [read(label) for label in labels]
+    if _all_live(labels):
+        read = live.mind_reader()
+        minds, llm = [read(label) for label in labels], live.calls()
         if live.forecast:
-            forecast_live(minds, runs, seed, calls, people=people, as_json=as_json)
+            _print_forecast(minds, runs, seed, llm, people, as_json)
             return
-        with output.progress("playing") as report:
-            found = reproduce_live(
-                minds, runs, seed, calls, recorded, out, people=people, report=report
-            )
+        found = _reproduce_live(minds, runs, seed, llm, study, out, people)
     else:
         if live.forecast:
             raise MindError("mind", labels, "no mind is live", "Recorded minds cost nothing.")
-        with output.progress("playing") as report:
-            found = _offline(labels, recorded, seed, workers, quick, people, report)
-        if out is not None:
-            with new_folder(out) as inside:
-                write_report(found, inside)
-                if study is not None:
-                    from mesa_llm_norms.reproduction.recorded import write_recorded
-
-                    write_recorded(recorded, inside / "recorded.json")
+        found = _reproduce_recorded(labels, seed, workers, quick, study, out, people)
     if as_json:
-        typer.echo(json.dumps(found.as_object(), ensure_ascii=False, allow_nan=False))
+        output.print_json(found.as_object())
         return
-    show(found)
+    _print_reproduction(found)
     if out is not None:
-        output.list_folder(output.stdout(), out)
+        output.list_folder(out)
 
 
-def _are_live(labels: Sequence[str]) -> bool:
-    """Return whether the minds are live; raise where some are, or where one is of neither kind."""
-    live = [label.partition(":")[0] in LIVE for label in labels]
-    for label, is_live in zip(labels, live, strict=True):
-        if not is_live and label not in recorded_names():
-            load_mind(label)  # says what is wrong with the name, if anything
+def _all_live(labels: Sequence[str]) -> bool:
+    """Return whether the minds are live; raise an error where only some are, or where one cannot
+    be used.
+    """
+    live = [is_live(label) for label in labels]
+    for label, one in zip(labels, live, strict=True):
+        if not one and label not in recorded_names():
+            load_mind(label)  # a better error for an unknown name
             raise MindError(
                 "mind",
                 label,
-                f"{label!r} was never recorded, so there is nothing to hold it against",
-                "Use a recorded mind or a live one; try yours with validate --mind.",
+                f"{label!r} was never recorded, so there is nothing to compare it with",
+                "Use a recorded or a live mind; for your own, see validate --mind.",
             )
     if any(live) and not all(live):
         raise SpecError(
-            "mind", list(labels), "recorded and live minds together", "Give one command for each."
+            "mind", list(labels), "recorded and live minds together", "Use a command for each."
         )
     return all(live)
 
 
-def _offline(
+def _recordings(study: Path | None) -> Recorded:
+    from mesa_llm_norms.reproduction.recorded import shipped, summarise
+
+    with output.progress("reading the recordings"):
+        return shipped() if study is None else summarise(study)
+
+
+def _live_experiments(runs: int, people: bool) -> list[Experiment]:
+    from mesa_llm_norms.reproduction import people as with_people
+    from mesa_llm_norms.reproduction import protocol
+
+    return with_people.experiments(runs) if people else protocol.live_experiments(runs)
+
+
+def _print_forecast(
+    minds: Sequence[Any], runs: int, seed: int, llm: LLMSettings, people: bool, as_json: bool
+) -> None:
+    from mesa_llm_norms.reproduction.protocol import foresee
+
+    with output.progress(SIMULATING):
+        parts = foresee(minds, _live_experiments(runs, people), seed, llm)
+    print_parts(parts, as_json)
+
+
+def _reproduce_live(
+    minds: Sequence[Any],
+    runs: int,
+    seed: int,
+    llm: LLMSettings,
+    study: Path | None,
+    folder: Path | None,
+    people: bool,
+) -> Reproduction:
+    """Play the live experiments within a budget, and write their report."""
+    from mesa_llm_norms.experiments.cost_forecast.simulation import nearest
+    from mesa_llm_norms.reports.reproduction import Reproduction, write_report
+    from mesa_llm_norms.reproduction import people as with_people
+    from mesa_llm_norms.reproduction import protocol, results
+    from mesa_llm_norms.reproduction.rows import judge
+
+    require_budget(llm, "these experiments")
+    if folder is None:
+        raise SpecError("out", None, "live replies need a folder to be kept in", "Give --out.")
+    if not (folder / protocol.JOURNALS).is_dir():
+        check_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    recorded = _recordings(study)
+    with output.progress("playing") as report:
+        experiments = _live_experiments(runs, people)
+        played, used = protocol.play_live(minds, experiments, seed, llm, folder, report)
+        against = {mind.label: nearest(mind.provider.model).name for mind in minds}
+        if people:
+            rows = with_people.compare(played)
+        else:
+            rows = results.compare(played, {mind.label: mind for mind in minds}, recorded, against)
+    command = _command(people, [mind.label for mind in minds], f"--runs {runs}", seed)
+    found = Reproduction(command, judge(rows), played, recorded, against, people)
+    with finished_folder(folder) as inside:
+        write_report(found, inside)
+    usage = output.usage_sentence(used)
+    if usage is not None:
+        output.complain("note", usage)
+    return found
+
+
+def _reproduce_recorded(
     labels: Sequence[str],
-    recorded: Recorded,
     seed: int,
     workers: int,
     quick: bool,
+    study: Path | None,
+    folder: Path | None,
     people: bool,
-    report: Report,
 ) -> Reproduction:
-    from mesa_llm_norms.reports.reproduction import Reproduction
+    """Play all experiments with recorded minds, and write their report where a folder is given."""
+    from mesa_llm_norms.reports.reproduction import Reproduction, write_report
     from mesa_llm_norms.reproduction import people as with_people
-    from mesa_llm_norms.reproduction import protocol as offline
-    from mesa_llm_norms.reproduction import results as comparison
+    from mesa_llm_norms.reproduction import protocol, results
+    from mesa_llm_norms.reproduction.recorded import write_recorded
     from mesa_llm_norms.reproduction.rows import judge
 
-    scale = QUICK if quick else 1.0
-    if people:
-        todo = with_people.tasks(labels, round(with_people.RUNS * scale))
-    else:
-        todo = offline.tasks(recorded, labels, scale)
-    played = offline.play_tasks(todo, seed, workers, report)
-    minds = {label: load_mind(label) for label in labels}
-    rows = with_people.compare(played) if people else comparison.compare(played, minds, recorded)
-    told = ["mesa-llm-norms", "reproduce", *(["--people"] if people else [])]
-    if tuple(labels) != recorded_names():
-        told += [f"--mind {shlex.quote(label)}" for label in labels]
-    told += [*(["--quick"] if quick else []), f"--seed {seed}"]
+    if folder is not None:
+        check_folder(folder)
+    recorded, scale = _recordings(study), _QUICK if quick else 1.0
+    with output.progress("playing") as report:
+        if people:
+            todo = with_people.tasks(labels, round(with_people.RUNS * scale))
+        else:
+            todo = protocol.tasks(recorded, labels, scale)
+        played = protocol.play_tasks(todo, seed, workers, report)
+        minds = {label: load_mind(label) for label in labels}
+        rows = with_people.compare(played) if people else results.compare(played, minds, recorded)
+    named = [] if tuple(labels) == recorded_names() else labels
+    command = _command(people, named, "--quick" if quick else "", seed)
     against = {label: label for label in labels}
-    return Reproduction(" ".join(told), judge(rows), played, recorded, against, people)
+    found = Reproduction(command, judge(rows), played, recorded, against, people)
+    if folder is not None:
+        with new_folder(folder) as inside:
+            write_report(found, inside)
+            if study is not None:
+                write_recorded(recorded, inside / "recorded.json")
+    return found
 
 
-def show(found: Reproduction) -> None:
-    """Print what does not match first, then every row."""
-    from mesa_llm_norms.reproduction.rows import estimate, mismatches, p_text, published_text
+def _command(people: bool, labels: Sequence[str], runs: str, seed: int) -> str:
+    """Return the command that plays the same again."""
+    minds = [f"--mind {shlex.quote(label)}" for label in labels]
+    parts = ["mesa-llm-norms reproduce", "--people" if people else "", *minds, runs]
+    return " ".join([*filter(None, parts), f"--seed {seed}"])
 
-    console = output.stdout()
-    console.print(Text("What does not match", "bold"))
-    for line in mismatches(found.judged):
-        if line:
-            console.print(Text(output.one_line(line.replace("**", ""))), soft_wrap=True)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("mind", "", "published", "recorded", "here", "corrected p", ""):
-        table.add_column(column)
-    for one in found.judged:
-        row = one.row
-        table.add_row(
-            Text(output.one_line(row.mind)),
-            Text(row.what),
-            published_text(row.published),
-            estimate(row.recorded),
-            estimate(row.here),
-            p_text(one.corrected),
-            Text(one.verdict, "" if one.within else "bold red"),
-        )
-    console.print(table)
+
+def _print_reproduction(found: Reproduction) -> None:
+    """Print what does not match, then the results of each mind."""
+    from mesa_llm_norms.reproduction.rows import mismatches, number, published_text
+
+    output.say("What does not match", "bold")
+    for line in filter(None, mismatches(found.judged)):
+        output.say(output.one_line(line.replace("**", "")))
+    head = ("", "published", "recorded", "here", "corrected p", "")
+    for mind in dict.fromkeys(one.row.mind for one in found.judged):
+        output.say(f"\n{output.one_line(mind)}", "bold")
+        rows = []
+        for one in (one for one in found.judged if one.row.mind == mind):
+            row = one.row
+            rows.append(
+                (
+                    row.what,
+                    published_text(row.published),
+                    "" if row.recorded is None else number(row.recorded.value),
+                    number(row.here.value),
+                    p_number(one.corrected),
+                    "" if one.within else Text("differs", "bold red"),
+                )
+            )
+        output.print_table(head, rows)
 
 
 def classical(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer and smaller runs: seconds instead of minutes.")
+        bool, option(RUNS, "Play fewer and smaller runs: seconds instead of minutes.", "--quick")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of all runs.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Threads to play with.")] = 2,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder for the table, the runs and the figure.", show_default=False),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-    ] = False,
+    seed: options.FixedSeed = 1,
+    workers: Annotated[int, option(RUNS, "Threads; they do not change the results.", min=1)] = 2,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Play the classical naming game, and compare it with what is published about it.
+    """Play the classical naming game and compare it with what is published about it.
 
-    No minds and no payoffs: agents pass words on and settle on one (Baronchelli and others, 2006).
-    How long that takes, and how many words there are meanwhile, is known for many networks.
-    Exponents agree within 0.1 (time) or 0.05 (words), for the sizes are finite. About three minutes
-    on one processor.
+    No minds and no payoffs: agents pass words on until all use one (Baronchelli and others, 2006).
+    How long that takes, and how many words there are meanwhile, is known for many networks. Sizes
+    are finite, so exponents agree within 0.1 (time) or 0.05 (words). About three minutes on one
+    processor.
 
     [b]Examples[/b]
 
     mesa-llm-norms classical --quick
 
     mesa-llm-norms classical --seed 3 --workers 4 --out classical/
-
-    mesa-llm-norms classical --quick --json
     """
-    from mesa_llm_norms.classical.published import compare, play_experiments
-    from mesa_llm_norms.classical.published import table as as_table
+    from mesa_llm_norms.classical import published
 
     if out is not None:
         check_folder(out)
-    with output.progress("compiling", patience=0) as report:
-        runs = play_experiments(seed, quick, workers, report)
-    found = compare(runs)
-    table = as_table(found)
+    with output.progress("compiling") as report:
+        runs = published.play_experiments(seed, quick, workers, report)
+        found = published.compare(runs)
+    table = published.table(found)
     if out is not None:
-        from mesa_llm_norms.classical.published import points, shares
         from mesa_llm_norms.plots.comparisons import plot_classical
         from mesa_llm_norms.plots.style import save_figure
 
         with new_folder(out) as inside:
             table.to_csv(inside / "classical.csv", index=False, float_format="%.6g")
             runs.to_parquet(inside / "runs.parquet", index=False)
-            save_figure(plot_classical(points(runs), shares(runs)), inside / "classical")
+            figure = plot_classical(published.points(runs), published.shares(runs))
+            save_figure(figure, inside / "classical")
     if as_json:
-        typer.echo(json.dumps(table.to_dict(orient="records"), ensure_ascii=False))
+        output.print_json(table.to_dict(orient="records"))
         return
-    output.stdout().print(_shown(found))
+    _print_claims(found)
     if out is not None:
-        output.list_folder(output.stdout(), out)
+        output.list_folder(out)
 
 
-def _shown(found: list[Found]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("", "published", "here", "95% interval", "agrees", "measured at", "runs"):
-        table.add_column(column)
+def _print_claims(found: Sequence[Found]) -> None:
+    rows = []
     for one in found:
         decimals = 3 if one.claim.published < 1 else 2 if one.claim.published < 100 else 0
-        table.add_row(
-            Text(one.claim.what),
-            *(f"{value:.{decimals}f}" for value in (one.claim.published, one.here)),
-            f"{one.low:.{decimals}f} to {one.high:.{decimals}f}",
-            "yes" if one.agrees else Text("no", "bold red"),
-            " to ".join(f"{x:,g}" for x in dict.fromkeys((one.xs[0], one.xs[-1]))),
-            f"{one.runs:,}",
+        form = f".{decimals}f"
+        rows.append(
+            (
+                one.claim.what,
+                format(one.claim.published, form),
+                estimate((one.here, one.low, one.high), form),
+                "yes" if one.agrees else Text("no", "bold red"),
+            )
         )
-    return table
+    output.print_table(("", "published", "here (95%)", "agrees"), rows)

@@ -1,50 +1,48 @@
-"""``mesa-llm-norms fit``: recorded minds from the study's recordings.
-
-``mesa-llm-norms validate``: recorded minds and their populations against recordings.
-"""
+"""``mesa-llm-norms fit`` and ``validate``: recorded minds, made from recordings and compared."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.listings import pool_text
+from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
 from mesa_llm_norms.core.files import check_folder, new_file, new_folder
+from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.errors import MindError, SpecError, some
+from mesa_llm_norms.minds import write_recorded
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
-from mesa_llm_norms.minds.registry import load_mind, write_recorded
+from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.simulation.results import versions
 from mesa_llm_norms.validation import choose
 
+Data = Annotated[
+    Path, typer.Argument(help="The study's interactions.csv.gz, or the folder that holds it.")
+]
+Models = Annotated[
+    list[str] | None,
+    option(GAME, "Use only this model of the recordings; may be repeated.", "--model"),
+]
+
 
 def fit(
-    data: Annotated[
-        Path, typer.Argument(help="The study's interactions.csv.gz, or the folder that holds it.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder for MODEL.json, made if need be.")],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Fit this model only; may be repeated.", show_default=False),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite minds that are already there.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-    ] = False,
+    data: Data,
+    out: Annotated[Path, option(OUTPUT, "Folder for MODEL.json; created if missing.")],
+    model: Models = None,
+    force: Annotated[bool, option(OUTPUT, "Overwrite minds that exist.", "--force")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Fit recorded minds to recorded populations; about a minute per model.
+    """Fit a recorded mind to the recorded populations of each model.
 
-    The same recordings give the same files, byte by byte. The log-loss is that of odd-numbered
-    runs under a fit of the even-numbered ones; the mind that is written is fitted to all.
+    About a minute per model. The same recordings always give the same files. The log-loss is that
+    of the odd-numbered runs under a fit to the even-numbered ones; the mind that is written is
+    fitted to all runs.
 
     [b]Examples[/b]
 
@@ -53,40 +51,47 @@ def fit(
     mesa-llm-norms fit study/interactions.csv.gz --out minds/ --model claude-3.5-sonnet
     """
     from mesa_llm_norms.study.fit import fit_mind
-    from mesa_llm_norms.study.recordings import read_recordings
 
-    console = output.stderr()
-    with console.status("reading the recordings"):
-        recordings = read_recordings(data)
+    recordings = _read_recordings(data)
     models = choose("model", model or (), recordings.models)
     _check_names(models)
     targets = {name: out / f"{name}.json" for name in models}
     _check_targets(targets.values(), force)
     version = versions()["mesa_llm_norms"] or "unknown"
     fitted = []
-    for name, target in targets.items():
+    with output.progress("fitting") as report:
+        for number, (name, target) in enumerate(targets.items()):
 
-        def report(step: str, name: str = name) -> None:
-            console.print(f"{name}: {step}", markup=False)
+            def step(what: str, name: str = name, number: int = number) -> None:
+                report(f"{name}: {what}", number, len(targets))
 
-        mind = fit_mind(recordings, name, version, report)
-        with new_file(target) as hidden:
-            write_recorded(mind, hidden)
-        report(f"written to {target}")
-        fitted.append(mind)
+            mind = fit_mind(recordings, name, version, step)
+            with new_file(target) as hidden:
+                write_recorded(mind, hidden)
+            fitted.append(mind)
     if as_json:
-        written = {
-            mind.label: {"file": str(targets[mind.label]), **mind.provenance} for mind in fitted
-        }
-        typer.echo(json.dumps(written, ensure_ascii=False))
-    else:
-        output.stdout().print(_table(fitted))
+        output.print_json(
+            {mind.label: {"file": str(targets[mind.label]), **mind.provenance} for mind in fitted}
+        )
+        return
+    _print_fits(fitted)
+    for target in targets.values():
+        output.say(f"Written to {target}")
+
+
+def _read_recordings(data: Path) -> Any:
+    from mesa_llm_norms.study.recordings import read_recordings
+
+    with output.progress("reading the recordings"):
+        return read_recordings(data)
 
 
 def _check_names(models: Sequence[str]) -> None:
     for name in models:
         if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise SpecError("model", name, f"{name!r} cannot name a file", "Rename it in the data.")
+            raise SpecError(
+                "model", name, f"{name!r} cannot be a file name", "Rename it in the data."
+            )
 
 
 def _check_targets(targets: Iterable[Path], force: bool) -> None:
@@ -95,137 +100,111 @@ def _check_targets(targets: Iterable[Path], force: bool) -> None:
         raise SpecError(
             "out",
             existing,
-            f"already there: {some(existing)}",
-            "Give another folder, or --force to overwrite.",
+            f"these files exist: {some(existing)}",
+            "Give another folder, or --force to overwrite them.",
         )
 
 
-def _table(fitted: Sequence[RecordedMind]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("mind", "condition", "names", "decisions", "log-loss, held out"):
-        table.add_column(column)
+def _print_fits(fitted: Sequence[RecordedMind]) -> None:
+    rows = []
     for mind in fitted:
-        for place, it in enumerate(mind.provenance["conditions"]):
+        for it in mind.provenance["conditions"]:
             loss = it["log_loss_even_to_odd"]
-            table.add_row(
-                Text("" if place else mind.label, "bold"),
-                it["kind"],
-                Text(" ".join(it["pool"])),
-                f"{it['decisions']:,}",
-                "-" if loss is None else f"{loss:.3f}",
+            rows.append(
+                (
+                    mind.label,
+                    it["kind"],
+                    pool_text(it["pool"]),
+                    count(it["decisions"]),
+                    "-" if loss is None else f"{loss:.3f}",
+                )
             )
-    return table
+    output.print_table(("mind", "condition", "names", "decisions", "log-loss"), rows)
 
 
 def validate(
-    data: Annotated[
-        Path, typer.Argument(help="The study's interactions.csv.gz, or the folder that holds it.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder for the page, tables and figure.", show_default=False),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Validate this recorded model only; may be repeated.", show_default=False
-        ),
-    ] = None,
+    data: Data,
+    model: Models = None,
     mind: Annotated[
         str | None,
-        typer.Option(
-            help="Hold this mind or mind file against the recordings, instead of each model's own.",
-            show_default=False,
+        option(
+            GAME, "Mind or mind file to compare with the recordings. Default: each model's own."
         ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=10, help="Simulated populations per condition.")] = 1_000,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of the simulated populations.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to simulate with.")] = 2,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-    ] = False,
+    runs: Annotated[int, option(RUNS, "Simulated populations per condition.", min=10)] = 1_000,
+    seed: options.FixedSeed = 1,
+    workers: options.Workers = 2,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Hold minds, and populations made of them, against what was recorded.
+    """Compare minds, and populations of them, with the recordings.
 
     Scores every recorded decision (log-loss, calibration), simulates populations under the recorded
-    conditions, and tests how long they take and which names win. About a minute per 100 runs for
-    the whole study.
+    conditions, and tests how long they take to converge and which names win. About a minute per 100
+    runs for the whole study.
 
     [b]Examples[/b]
 
     mesa-llm-norms validate study/ --out validation/
 
-    mesa-llm-norms validate study/ --model claude-3.5-sonnet --runs 200
-
     mesa-llm-norms validate study/ --model llama-3-70b-instruct --mind mine.json
     """
-    from mesa_llm_norms.reports.study import write_report
-    from mesa_llm_norms.study.recordings import read_recordings
-    from mesa_llm_norms.study.validate import summary
-    from mesa_llm_norms.study.validate import validate as compare
+    from mesa_llm_norms.reports.reproduction import write_validation
+    from mesa_llm_norms.study import validate as validation
 
     if out is not None:
         check_folder(out)
-    console = output.stderr()
-    with console.status("reading the recordings"):
-        recordings = read_recordings(data)
+    recordings = _read_recordings(data)
     models = choose("model", model or (), recordings.models)
-    minds = {name: _policy(mind or name) for name in models}
-    with console.status("") as status:
-        found = compare(
+    minds = {name: _read_policy(mind or name) for name in models}
+    with output.progress("scoring decisions") as report:
+        found = validation.validate(
             recordings,
             minds,
             runs=runs,
             rng=seed,
             workers=workers,
-            report=lambda condition: status.update(f"{condition}: scoring decisions"),
-            progress=lambda done, total: status.update(f"simulating: {done} of {total} runs"),
+            report=lambda condition: report(f"{condition}: scoring decisions", 0, runs),
+            progress=lambda done, total: report("simulated runs", done, total),
         )
-    table = summary(found)
+    table = validation.summary(found)
     if out is not None:
         with new_folder(out) as hidden:
-            write_report(found, hidden, runs=runs, seed=seed)
+            write_validation(found, hidden, runs=runs, seed=seed)
+    rows = table.to_dict(orient="records")
     if as_json:
-        typer.echo(json.dumps(table.to_dict(orient="records"), ensure_ascii=False))
+        output.print_json(rows)
         return
-    output.stdout().print(_shown(table.to_dict(orient="records")))
+    _print_validation(rows)
     if out is not None:
-        output.list_folder(output.stdout(), out)
+        output.list_folder(out)
 
 
-def _policy(mind: str) -> Policy:
+def _read_policy(mind: str) -> Policy:
     loaded = load_mind(mind)
     if not isinstance(loaded, Policy):
         raise MindError(
-            "mind", mind, f"{mind!r} gives no probabilities", "Use a recorded mind or a table."
+            "mind",
+            mind,
+            f"{mind!r} does not give probabilities",
+            "Use a recorded mind or a measured table.",
         )
     return loaded
 
 
-def _shown(rows: list[dict[Any, Any]]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in (
-        "model",
-        "names",
-        "log-loss",
-        "median recorded",
-        "simulated",
-        "p",
-        "winner",
-        "p",
-        "drift p",
-    ):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(
-            Text(row["model"]),
-            Text(row["pool"] if len(row["pool"]) < 24 else row["pool"][:20] + " ..."),
-            f"{row['log_loss']:.3f}",
-            f"{row['median_recorded']:.0f}",
-            f"{row['median_simulated']:.0f}",
-            f"{row['time_p']:.3f}",
-            Text(f"{row['winner']} {row['share_recorded']:.2f} / {row['share_simulated']:.2f}"),
-            f"{row['winners_p']:.3f}",
-            f"{row['drift_p']:.3f}",
-        )
-    return table
+def _print_validation(rows: Sequence[dict[Any, Any]]) -> None:
+    output.print_table(
+        ("condition", "log-loss", "interactions", "p", "winner", "p"),
+        [
+            (
+                f"{row['model']} {pool_text(row['pool'].split())}",
+                f"{row['log_loss']:.3f}",
+                f"{count(row['median_recorded'])} / {count(row['median_simulated'])}",
+                p_number(row["time_p"]),
+                f"{row['winner']} {row['share_recorded']:.2f} / {row['share_simulated']:.2f}",
+                p_number(row["winners_p"]),
+            )
+            for row in rows
+        ],
+    )
+    output.say("Medians and shares of wins: recorded / simulated. More is in the report (--out).")

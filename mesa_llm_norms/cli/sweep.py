@@ -2,149 +2,131 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from mesa_llm_norms.cli import output
-from mesa_llm_norms.core.files import RUNS
+from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.options import OUTPUT, RUNS, option
+from mesa_llm_norms.core.files import RUNS as RUNS_FOLDER
+from mesa_llm_norms.core.files import new_file
+from mesa_llm_norms.core.formatting import bounds, count, percent, plural
 from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.simulation.ensemble import Progress as Report
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.experiments.sweeps.grid import Plan
-    from mesa_llm_norms.experiments.sweeps.sweep import Missing, Sweep
-
+    from mesa_llm_norms.experiments.sweeps import Sweep, SweepPlan
 
 INTERRUPTED = 130
-
+"""The exit status of a command that was interrupted."""
 
 SHOWN = 60
-"""Cells that are listed at most; all of them are in the summary."""
-
-
-EVERY = 10.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Most cells that are listed; the summary has all of them."""
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="A TOML file: what is fixed, and a table [grid\\].")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The folder; without it runs/ and the file's name.", show_default=False),
-    ] = None,
+    spec: Annotated[
+        Path, typer.Argument(help="TOML file: fixed arguments, and a table \\[grid] of lists.")
+    ],
     runs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Runs in every cell, instead of the file's.", show_default=False),
+        int | None, option(RUNS, "Runs in each cell. Default: those of the file.", min=1)
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=1_000, help="Processes to play in.")] = 1,
+    workers: options.Workers = 1,
     scheduler: Annotated[
-        str | None,
-        typer.Option(help="Play on a Dask cluster: its scheduler's address.", show_default=False),
+        str | None, option(RUNS, "Play on a Dask cluster: the address of its scheduler.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells and what is missing; play nothing.")
-    ] = False,
-    as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print one JSON object and nothing else on standard output."),
+        option(RUNS, "List the cells and how many runs each has; play nothing.", "--dry-run"),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say how it ended.")] = False,
+    out: Annotated[
+        Path | None, option(OUTPUT, "Folder of the sweep. Default runs/ and the file's name.")
+    ] = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Play every cell of a grid: topologies, minds, sizes, committed shares and so on.
+    """Play every cell of a grid of topologies, minds, sizes, committed shares and so on.
 
-    Each cell is written as it gets done. The same command goes on where another was ended, and
-    plays only what is missing when values are added to the grid, or runs.
+    Every cell is saved when it is finished. The same command resumes a sweep that was interrupted,
+    and plays only what is missing after values or runs were added.
 
     [b]Examples[/b]
 
     mesa-llm-norms sweep grid.toml --dry-run
 
-    mesa-llm-norms sweep grid.toml --workers 8
-
-    mesa-llm-norms sweep grid.toml --runs 1000 --out results/ --json
-
-    mesa-llm-norms sweep grid.toml --scheduler tcp://10.0.0.5:8786
+    mesa-llm-norms sweep grid.toml --workers 8 --out results/
     """
-    from mesa_llm_norms.experiments.sweeps.grid import read_plan
-    from mesa_llm_norms.experiments.sweeps.sweep import play_sweep
+    from mesa_llm_norms.experiments.sweeps import play_sweep, read_plan
 
     plan = read_plan(spec)
     if runs is not None:
         plan = replace(plan, runs=runs)
-    folder = out or RUNS / spec.stem
+    folder = out or RUNS_FOLDER / spec.stem
     if dry_run:
-        _list_missing(plan, folder, as_json)
+        _print_missing(plan, folder, as_json)
         return
     talk = not as_json and not quiet
     if talk:
-        text = f"{_many(len(plan), 'cell')} of {_many(plan.runs, 'run')}, seed {plan.seed}"
-        output.stdout().print(text, markup=False, soft_wrap=True)
+        output.say(f"{plural(len(plan), 'cell')} of {plural(plan.runs, 'run')}, seed {plan.seed}")
     try:
-        with _progress(shown=not quiet) as report:
-            found = play_sweep(plan, folder, workers=workers, scheduler=scheduler, progress=report)
+        with output.progress("playing") as report:
+            found = play_sweep(
+                plan,
+                folder,
+                workers=workers,
+                scheduler=scheduler,
+                progress=partial(report, "runs"),
+            )
         _draw(found, folder)
     except KeyboardInterrupt as error:
-        kept = f"what was finished is in {folder}; the same command goes on from there."
+        kept = f"finished cells are in {folder}; run the same command again to resume."
         output.complain("interrupted", kept if folder.exists() else "nothing was written.")
         raise typer.Exit(INTERRUPTED) from error
     if as_json:
-        typer.echo(json.dumps(_object(found), ensure_ascii=False, allow_nan=False))
+        content = {"out": str(folder), "runs": found.record["runs"], "seed": found.seed}
+        output.print_json({**content, "cells": found.cells.to_dict(orient="records")})
         return
-    console = output.stdout()
     if talk:
-        console.print(_table(found))
-    console.print(_sentence(found), markup=False, soft_wrap=True, style="bold")
-    output.list_folder(console, folder)
+        _print_cells(found)
+    output.say(_sentence(found), "bold")
+    output.list_folder(folder)
 
 
-def _list_missing(plan: Plan, folder: Path, as_json: bool) -> None:
+def _print_missing(plan: SweepPlan, folder: Path, as_json: bool) -> None:
+    """Print the cells with the runs that were played, and how many are missing."""
     from mesa_llm_norms.experiments.sweeps.cells import Folder
-    from mesa_llm_norms.experiments.sweeps.sweep import find_missing
+    from mesa_llm_norms.experiments.sweeps.runner import find_missing
 
     cells = list(plan.cells())
-    missing = {one.cell.key: one for one in find_missing(plan, Folder(folder), cells)}
-    agents = [cell.game.prepare() for cell in cells]
-
-    def there(key: str) -> int:
-        found: Missing | None = missing.get(key)
-        return plan.runs if found is None else found.have
-
-    left = sum(plan.runs - there(cell.key) for cell in cells)
+    missing = {one.cell.key: one.have for one in find_missing(plan, Folder(folder), cells)}
+    agents = [cell.agents for cell in cells]
+    have = [missing.get(cell.key, plan.runs) for cell in cells]
+    left = sum(plan.runs - runs for runs in have)
     if as_json:
         rows = [
-            {**cell.at, "agents": size, "runs": there(cell.key)}
-            for cell, size in zip(cells, agents, strict=True)
+            {**cell.at, "agents": size, "runs": runs}
+            for cell, size, runs in zip(cells, agents, have, strict=True)
         ]
-        found = {"out": str(folder), "runs": plan.runs, "missing": left, "cells": rows}
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        output.print_json({"out": str(folder), "runs": plan.runs, "missing": left, "cells": rows})
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for axis in (*(axis.column for axis in plan.axes), "agents", "runs there"):
-        table.add_column(axis)
-    for cell, size in zip(cells[:SHOWN], agents, strict=False):
-        labels = [Text(str(label)) for label in cell.at.values()]
-        table.add_row(*labels, f"{size:,}", f"{there(cell.key):,}")
-    console = output.stdout()
-    console.print(table)
+    head = (*(axis.column for axis in plan.axes), "agents", "runs played")
+    listed = list(zip(cells, agents, have, strict=True))[:SHOWN]
+    output.print_table(
+        head,
+        [(*map(str, cell.at.values()), count(size), count(runs)) for cell, size, runs in listed],
+    )
     more = f" ({len(cells) - SHOWN:,} not listed)" if len(cells) > SHOWN else ""
-    text = f"{_many(len(cells), 'cell')}{more}, {_many(left, 'run')} to be played into {folder}"
-    console.print(text, markup=False, soft_wrap=True, style="bold")
+    output.say(
+        f"{plural(len(cells), 'cell')}{more}, {plural(left, 'run')} to play into {folder}", "bold"
+    )
 
 
 def _draw(found: Sweep, folder: Path) -> None:
     from mesa_llm_norms import plots
-    from mesa_llm_norms.experiments.sweeps.cells import Folder
 
     try:
         figure = plots.plot_sweep(found)
@@ -152,111 +134,53 @@ def _draw(found: Sweep, folder: Path) -> None:
         output.complain("note", f"no figure: {error}")
         return
     for kind in ("png", "svg"):
-        Folder(folder).save(f"sweep.{kind}", lambda path: plots.write_figure(figure, path))
+        with new_file(folder / f"sweep.{kind}") as hidden:
+            plots.write_figure(figure, hidden)
 
 
-@contextmanager
-def _progress(shown: bool) -> Iterator[Report]:
-    """Give what is told of runs done: a bar with the time left on a terminal, else lines."""
-    console, began = output.stderr(), time.monotonic()
-    if not console.is_terminal:
-        told = began
-
-        def tell(done: int, total: int) -> None:
-            nonlocal told
-            now = time.monotonic()
-            if now - told >= EVERY or (done == total and told > began):
-                told = now
-                left = (now - began) / done * (total - done)
-                text = f"{done:,} of {total:,} runs, about {_span(left)} left"
-                console.print(text, markup=False, soft_wrap=True)
-
-        yield tell if shown else lambda *_: None
-        return
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task("runs", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _table(found: Sweep) -> Table:
-    cells = found.cells
-    event = "flipped" if (cells["event"] == "flipped").any() else "converged"
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in (*found.axes, "agents", "runs", event, "interactions (95%)", "won most"):
-        table.add_column(column)
-    for row in cells[:SHOWN].to_dict(orient="records"):
-        table.add_row(
-            *(Text(str(row[axis])) for axis in found.axes),
-            f"{row['agents']:,}",
-            f"{row['runs']:,}",
-            output.percent(row["share"]),
+def _print_cells(found: Sweep) -> None:
+    rows = [
+        (
+            *(str(row[axis]) for axis in found.axes),
+            count(row["agents"]),
+            count(row["runs"]),
+            percent(row["share"]),
             _median(row),
-            Text(_winner(row)),
+            _winner(row),
         )
-    if len(cells) > SHOWN:
-        table.add_row(f"and {len(cells) - SHOWN:,} more in summary.csv")
-    return table
+        for row in found.cells[:SHOWN].to_dict(orient="records")
+    ]
+    head = (*found.axes, "agents", "runs", _event(found), "interactions (95%)", "won most")
+    output.print_table(head, rows)
+    if len(found.cells) > SHOWN:
+        output.say(f"and {len(found.cells) - SHOWN:,} more in summary.csv")
 
 
-def _median(row: dict[Any, Any]) -> str:
-    def written(value: float) -> str:
-        return "..." if math.isinf(value) else f"{value:,.0f}"
-
-    if math.isnan(row["median"]):
+def _median(row: Mapping[Any, Any]) -> str:
+    value, interval = row["median"], (row["median"], row["median_low"], row["median_high"])
+    if math.isnan(value):
         return ""
-    if math.isinf(row["median"]):
+    if math.isinf(value):
         return "more than were played"
-    return f"{row['median']:,.0f} ({written(row['median_low'])} to {written(row['median_high'])})"
+    return f"{count(value)} ({bounds(interval, ',.0f')})"
 
 
-def _winner(row: dict[Any, Any]) -> str:
+def _winner(row: Mapping[Any, Any]) -> str:
     won = {name[4:]: row[name] for name in row if str(name).startswith("won_")}
-    won = {name: share for name, share in won.items() if share == share and share > 0}
+    won = {name: share for name, share in won.items() if share > 0}
     if not won:
         return ""
     name = max(won, key=lambda name: won[name])
-    return f"{name} {output.percent(won[name])}"
+    return f"{name} {percent(won[name])}"
+
+
+def _event(found: Sweep) -> str:
+    return "flipped" if (found.cells["event"] == "flipped").any() else "converged"
 
 
 def _sentence(found: Sweep) -> str:
-    cells = found.cells
-    event = "flipped" if (cells["event"] == "flipped").any() else "converged"
+    shares, runs = found.cells["share"], int(found.cells["runs"].sum())
     return (
-        f"{_many(len(cells), 'cell')}, {_many(int(cells['runs'].sum()), 'run')}: "
-        f"{_least(cells)} to {output.percent(cells['share'].max())} of them {event}."
+        f"{plural(len(shares), 'cell')}, {plural(runs, 'run')}: "
+        f"{percent(shares.min())} to {percent(shares.max())} of them {_event(found)}."
     )
-
-
-def _least(cells: Any) -> str:
-    return output.percent(cells["share"].min())
-
-
-def _object(found: Sweep) -> dict[str, Any]:
-    rows = [
-        {key: _plain(value) for key, value in row.items()}
-        for row in found.cells.to_dict(orient="records")
-    ]
-    return {
-        "out": str(found.folder),
-        "runs": found.record["runs"],
-        "seed": found.seed,
-        "cells": rows,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of a table as JSON has it: what is not finite, or not there, is null."""
-    if value is None or value != value or value in (math.inf, -math.inf):
-        return None
-    return value.item() if hasattr(value, "item") else value
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def _span(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,179 +1,113 @@
-"""What ``tip`` and ``intervene`` share: options, and how estimates and what it took are told.
-
-``mesa-llm-norms tip``: how many committed agents it takes to overturn a convention.
-
-``mesa-llm-norms intervene``: what undoes or prevents a convention, and at what cost.
-"""
+"""``mesa-llm-norms tip`` and ``intervene``: what overturns or prevents a convention."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from mesa_llm_norms.analysis.intervals import Estimate
-from mesa_llm_norms.cli import live as options
-from mesa_llm_norms.cli import output
-from mesa_llm_norms.cli.live import print_parts
+from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.live import SIMULATING, check_budget, print_footnotes, print_parts
+from mesa_llm_norms.cli.options import GAME, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.core.files import finished_folder, new_folder
+from mesa_llm_norms.core.formatting import estimate, number, p_number
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.simulation.serialization import read_mind, read_names
+from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.experiments.tipping.comparison import Comparison
-    from mesa_llm_norms.experiments.tipping.interventions import Intervention
-    from mesa_llm_norms.experiments.tipping.tip import Tipping
-    from mesa_llm_norms.llm.journal.tables import Totals
+    from mesa_llm_norms.experiments.tipping.interventions import Comparison, Intervention
+    from mesa_llm_norms.experiments.tipping.search import Tipping
 
-
-Names = Annotated[str, typer.Option(help="The pool: letters, or names between commas.")]
-
-
-Minds = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A mind, a mind file, or a live mind; several share the nodes.", show_default=False
-    ),
-]
-
-
-Memory = Annotated[int, typer.Option(min=0, help="How many interactions agents remember.")]
-
-
-PairingRule = Annotated[str, typer.Option(help="Who meets whom: node, edge or matching.")]
-
-
-Seed = Annotated[
-    int | None, typer.Option(min=0, help="The seed; drawn and told without.", show_default=False)
-]
-
-
-Workers = Annotated[int, typer.Option(min=1, max=1_000, help="Processes to play in.")]
-
-
-Out = Annotated[
-    Path | None,
-    typer.Option(help="A folder for the report, tables and figure.", show_default=False),
-]
-
-
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")
-]
-
-
-def tell_rest(seed: int, usage: Totals | None, *, given: bool) -> None:
-    """Say what calls to live minds came to, and which seed was drawn where none was given."""
-    used = output.used(usage)
-    if used is not None:
-        output.complain("note", used)
-    if not given:
-        output.complain("note", f"the seed is {seed}: --seed {seed} plays the same again")
-
-
-def bounds(estimate: Estimate, form: str) -> str:
-    """Return an estimate with its bounds, ``none`` where there is no number."""
-    if math.isnan(estimate.value):
-        return "none"
-    if math.isinf(estimate.low):
-        return "more"
-    value, low, high = ("more" if math.isinf(bound) else format(bound, form) for bound in estimate)
-    return f"{value} ({low} to {high})"
-
-
-Topologies = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--topology",
-        "-t",
-        help="A topology or a graph file; may be repeated. (without: complete(n=24))",
-        show_default=False,
-    ),
-]
+_REMEDY = (
+    "Write committed=3, committed=3:hubs, memory=2, rewired=20% or other=llama-2-70b-chat:25%; "
+    "separate those that go together by commas."
+)
 
 
 @options.expanded
 def tip(
-    topology: Topologies = None,
-    names: Names = "QM",
-    mind: Minds = None,
+    topology: Annotated[
+        list[str] | None,
+        option(
+            GAME,
+            f"Topology or graph file; may be repeated. Default {STUDY_GRAPH}.",
+            *TOPOLOGY,
+        ),
+    ] = None,
+    names: options.Names = "QM",
+    mind: options.Minds = None,
     flip: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Who overturns whom, Q=M for Q by M; may be repeated. (without: both ways)",
-            show_default=False,
+        option(
+            GAME,
+            "Which convention is overturned by which name, Q=M for Q by M; may be repeated. "
+            "Default: every direction.",
         ),
     ] = None,
     placement: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Where the committed sit: random, hubs, periphery, cluster; may be repeated.",
-            show_default=False,
+        option(
+            GAME,
+            "Where the committed agents are: random (the default), hubs, periphery or cluster; may "
+            "be repeated.",
         ),
     ] = None,
     size: Annotated[
-        list[int] | None,
-        typer.Option(help="Fills in {size} in topologies; may be repeated.", show_default=False),
+        list[int] | None, option(GAME, "Value of {size} in --topology; may be repeated.")
     ] = None,
-    pairing: PairingRule = "node",
-    memory: Memory = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="Population rounds to flip within.")] = 30,
+    pairing: options.PairingRule = "node",
+    memory: options.Memory = 5,
+    rounds: Annotated[int, option(STOPPING, "Population rounds to flip within.", min=1)] = 30,
     after: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Rounds after the committed left. (without: --rounds)", show_default=False
+        option(
+            STOPPING,
+            "Population rounds after the committed agents left. Default: as --rounds.",
+            min=0,
         ),
     ] = None,
-    most: Annotated[float, typer.Option(help="The largest share committed.")] = 1.0,
+    most: Annotated[float, option(GAME, "Largest share of committed agents to try.")] = 1.0,
     runs: Annotated[
         int | None,
-        typer.Option(
+        option(
+            RUNS,
+            "Runs in all, divided among the conditions. Default 2000 (40 per condition for live "
+            "minds).",
             min=1,
-            help="In all, shared by the conditions. (without: 2,000; 40 each with live minds)",
-            show_default=False,
         ),
     ] = None,
-    seed: Seed = None,
-    workers: Workers = 1,
-    out: Out = None,
-    as_json: AsJson = False,
+    seed: options.Seed = None,
+    workers: options.Workers = 1,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
     resume: options.Resume = False,
     *,
     live: options.LiveOptions,
 ) -> None:
-    """Find how many committed agents overturn a convention.
+    """Find how many committed agents it takes to overturn a convention.
 
-    Everybody starts out remembering one name; some are committed to another. Runs go where the
-    curve of flips is steep. Every combination of flips, placements, topologies and sizes is a
-    condition. Afterwards the committed leave: does the flip last?
+    All agents start out remembering one name; some are committed to another. Most runs go to the
+    numbers of committed agents where the share of flips rises. Every combination of direction,
+    placement, topology and size is a condition. After a flip the committed agents leave, to see
+    whether it lasts.
 
     [b]Examples[/b]
 
     mesa-llm-norms tip --mind llama-2-70b-chat --seed 7
 
-    mesa-llm-norms tip -t "barabasi_albert(n={size}, m=2)" --size 24 --size 100 --placement hubs
-
-    mesa-llm-norms tip --names QMX --flip Q=M --runs 500 --out tipping/ --json
-
     mesa-llm-norms tip --mind claude:claude-haiku-5-5 --flip Q=M --after 0 --forecast
-
-    mesa-llm-norms tip --mind claude:claude-haiku-5-5 --flip Q=M --budget-usd 20 --out live/
     """
-    from mesa_llm_norms.experiments.tipping.question import read_plan
-    from mesa_llm_norms.experiments.tipping.tip import find_tipping
+    from mesa_llm_norms.experiments.tipping.conditions import plan_tipping
+    from mesa_llm_norms.experiments.tipping.search import forecast_tipping, play_tipping
 
     read = live.mind_reader()
     chosen = options.read_seed(seed, out, resume=resume)
-    plan = read_plan(
-        names=read_names(names),
-        mind=read_mind(mind or (), read),
+    plan = plan_tipping(
+        names=parse_names(names),
+        mind=parse_mind(mind or (), read),
         pairing=pairing,
         memory=memory,
         directions=[_direction(text) for text in flip] if flip else None,
@@ -187,137 +121,121 @@ def tip(
         rng=chosen,
     )
     options.check_out(out, live=plan.base.live, resume=resume)
-    calls = live.calls(out if plan.base.live else None, resume=resume)
+    llm = live.calls(out if plan.base.live else None, resume=resume)
     if live.forecast:
-        from mesa_llm_norms.experiments.tipping.comparison import forecast_tipping
-
-        with output.stderr().status("playing with recorded minds ..."):
-            parts = forecast_tipping(plan, calls)
+        with output.progress(SIMULATING):
+            parts = forecast_tipping(plan, llm)
         print_parts(parts, as_json)
         return
-    options.check_budget(calls, plan.base.minds)
+    check_budget(llm, plan.base.minds)
     with output.progress("playing") as report:
-        found = find_tipping(
-            plan,
-            workers=workers,
-            progress=lambda done, total: report("runs", done, total),
-            llm=calls,
-        )
+        found = play_tipping(plan, workers=workers, progress=partial(report, "runs"), llm=llm)
     if out is not None:
-        from mesa_llm_norms.reports.tipping import write_tipping
+        from mesa_llm_norms.reports.experiments import write_tipping
 
         with finished_folder(out) if plan.base.live else new_folder(out) as inside:
             write_tipping(found, inside)
     if as_json:
-        from mesa_llm_norms.reports.tipping import tipping_object
+        from mesa_llm_norms.reports.experiments import tipping_object
 
-        typer.echo(json.dumps(tipping_object(found), ensure_ascii=False))
+        output.print_json(tipping_object(found))
         return
-    console = output.stdout()
-    console.print(_shown(found))
-    tell_rest(chosen, found.usage, given=seed is not None)
+    _print_tipping(found)
+    print_footnotes(chosen, found.usage, given=seed is not None)
     if out is not None:
-        output.list_folder(console, out)
+        output.list_folder(out)
 
 
 def _direction(text: str) -> tuple[str, str]:
     incumbent, equals, challenger = text.partition("=")
     if not equals or not incumbent or not challenger:
-        raise SpecError("flip", text, f"{text!r} does not say who overturns whom", "Write Q=M.")
+        raise SpecError(
+            "flip", text, f"{text!r} does not say which name overturns which", "Write Q=M."
+        )
     return incumbent, challenger
 
 
-def _shown(found: Tipping) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("flip", "network, who", "critical mass", "share", "stays", "lasts"):
-        table.add_column(column)
+def _print_tipping(found: Tipping) -> None:
+    rows = []
     for point in found.points:
         question = point.question
-        table.add_row(
-            Text(str(question.direction)),
-            Text(f"{question.topology}, {question.placement}"),
-            bounds(point.curve.critical_mass, ".2f"),
-            f"{point.critical_share.value:.1%}",
-            bounds(point.stability.estimate, ".0%"),
-            bounds(point.lasting.estimate, ".0%"),
+        condition = f"{question.direction}, {question.topology}, {question.placement}"
+        shares = (point.critical_share, point.stability.estimate, point.lasting.estimate)
+        rows.append(
+            (
+                condition,
+                estimate(point.curve.critical_mass, ".2f"),
+                number(shares[0].value, ".1%"),
+                *(number(share.value, ".0%") for share in shares[1:]),
+            )
         )
-    return table
-
-
-_REMEDY = (
-    "Write committed=3, committed=3:hubs, memory=2, rewired=20% or other=llama-2-70b-chat:25%, and"
-    " commas between those that go together."
-)
+    output.print_table(("condition", "critical mass (95%)", "share", "stays", "lasts"), rows)
 
 
 @options.expanded
 def intervene(
-    convention: Annotated[str, typer.Argument(help="The name that is to go, or not to come.")],
-    alternative: Annotated[str, typer.Argument(help="The name that is to take its place.")],
+    convention: Annotated[str, typer.Argument(help="Name to remove or prevent.")],
+    alternative: Annotated[str, typer.Argument(help="Name to replace it with.")],
     attempt: Annotated[
         list[str],
-        typer.Option("--try", help="An intervention: committed=3:hubs,memory=2; repeat it."),
+        option(GAME, "Intervention, such as committed=3:hubs,memory=2; may be repeated.", "--try"),
     ],
     prevent: Annotated[
-        bool, typer.Option("--prevent", help="Begin with empty memories, not with the convention.")
+        bool,
+        option(GAME, "Start with empty memories instead of the convention.", "--prevent"),
     ] = False,
-    topology: Annotated[
-        str, typer.Option("--topology", "-t", help="A topology or a graph file.")
-    ] = "complete(n=24)",
-    names: Names = "QM",
-    mind: Minds = None,
-    pairing: PairingRule = "node",
-    memory: Memory = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="Population rounds to do it within.")] = 30,
+    topology: options.Topology = STUDY_GRAPH,
+    names: options.Names = "QM",
+    mind: options.Minds = None,
+    pairing: options.PairingRule = "node",
+    memory: options.Memory = 5,
+    rounds: Annotated[int, option(STOPPING, "Population rounds to work within.", min=1)] = 30,
     runs: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="Of every intervention. (without: 500; 20 with live minds)",
-            show_default=False,
-        ),
+        option(RUNS, "Runs of each intervention. Default 500 (20 for live minds).", min=1),
     ] = None,
     enough: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of runs it has to work in.")
+        float, option(STOPPING, "Share of runs in which an intervention must work.", min=0, max=1)
     ] = 0.5,
-    agent_price: Annotated[float, typer.Option(min=0, help="Of an agent touched.")] = 1.0,
-    edge_price: Annotated[float, typer.Option(min=0, help="Of an edge moved.")] = 1.0,
-    seed: Seed = None,
-    workers: Workers = 1,
-    out: Out = None,
-    as_json: AsJson = False,
+    agent_price: Annotated[
+        float, option(STOPPING, "Cost of each agent that is changed.", min=0)
+    ] = 1.0,
+    edge_price: Annotated[float, option(STOPPING, "Cost of each edge moved.", min=0)] = 1.0,
+    seed: options.Seed = None,
+    workers: options.Workers = 1,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
     resume: options.Resume = False,
     *,
     live: options.LiveOptions,
 ) -> None:
-    """Compare what undoes or prevents a convention, and say which is cheapest.
+    """Compare ways to overturn or prevent a convention, and find the cheapest.
 
-    Each --try is one intervention: agents committed to the alternative, another length of memory,
-    edges exchanged with every degree kept, a share of another mind, or several of these together.
+    Each --try is one intervention: agents committed to the alternative, another memory length,
+    edges rewired with every degree kept, a share of another mind, or several of these together.
 
     [b]Examples[/b]
-
-    mesa-llm-norms intervene Q M --try committed=3 --try committed=3:hubs -t "star(n=24)"
 
     mesa-llm-norms intervene M Q --try committed=4 --try "committed=4,memory=2" --seed 7
 
     mesa-llm-norms intervene M Q --prevent --try other=claude-3.5-sonnet:50% --mind llama-2-70b-chat
-
-    mesa-llm-norms intervene Q M --try other=claude:claude-haiku-5-5:25% --budget-usd 5 --out live/
     """
-    from mesa_llm_norms.experiments.tipping.comparison import compare
-    from mesa_llm_norms.experiments.tipping.interventions import read_trials
+    from mesa_llm_norms.experiments.tipping.interventions import (
+        forecast_interventions,
+        plan_interventions,
+        play_interventions,
+    )
 
     read = live.mind_reader()
     chosen = options.read_seed(seed, out, resume=resume)
-    trials = read_trials(
+    plan = plan_interventions(
         convention,
         alternative,
-        [read_intervention(text, read) for text in attempt],
+        [_read_intervention(text, read) for text in attempt],
         goal="prevent" if prevent else "undo",
         graph=topology,
-        names=read_names(names),
-        mind=read_mind(mind or (), read),
+        names=parse_names(names),
+        mind=parse_mind(mind or (), read),
         pairing=pairing,
         memory=memory,
         rounds=rounds,
@@ -327,55 +245,43 @@ def intervene(
         edge_price=edge_price,
         rng=chosen,
     )
-    options.check_out(out, live=trials.live, resume=resume)
-    calls = live.calls(out if trials.live else None, resume=resume)
+    options.check_out(out, live=plan.live, resume=resume)
+    llm = live.calls(out if plan.live else None, resume=resume)
     if live.forecast:
-        from mesa_llm_norms.experiments.tipping.comparison import forecast_trials
-
-        with output.stderr().status("playing with recorded minds ..."):
-            parts = forecast_trials(trials, calls)
+        with output.progress(SIMULATING):
+            parts = forecast_interventions(plan, llm)
         print_parts(parts, as_json)
         return
-    options.check_budget(calls, (mind for spec in trials.specs for mind in spec.minds))
+    check_budget(llm, (mind for spec in plan.specs for mind in spec.minds))
     with output.progress("playing") as report:
-        found = compare(
-            trials,
-            workers=workers,
-            progress=lambda done, total: report("runs", done, total),
-            llm=calls,
-        )
+        found = play_interventions(plan, workers=workers, progress=partial(report, "runs"), llm=llm)
     if out is not None:
-        from mesa_llm_norms.reports.tipping import write_comparison
+        from mesa_llm_norms.reports.experiments import write_comparison
 
-        with finished_folder(out) if trials.live else new_folder(out) as inside:
+        with finished_folder(out) if plan.live else new_folder(out) as inside:
             write_comparison(found, inside)
     if as_json:
-        from mesa_llm_norms.reports.tipping import comparison_object
+        from mesa_llm_norms.reports.experiments import comparison_object
 
-        typer.echo(json.dumps(comparison_object(found), ensure_ascii=False))
+        output.print_json(comparison_object(found))
         return
-    console = output.stdout()
-    console.print(_intervention_shown(found))
-    console.print(Text(found.sentence), soft_wrap=True)
-    tell_rest(chosen, found.usage, given=seed is not None)
+    _print_comparison(found)
+    print_footnotes(chosen, found.usage, given=seed is not None)
     if out is not None:
-        output.list_folder(console, out)
+        output.list_folder(out)
 
 
-def read_intervention(text: str, read: Callable[[str], Any] = str) -> Intervention:
-    """Return the intervention that was typed; ``SpecError`` for what is none.
-
-    ``read`` makes a mind, or the name of one, of what was typed for it.
-    """
+def _read_intervention(text: str, read: Callable[[str], Any]) -> Intervention:
+    """Return the intervention that was typed; ``read`` makes a mind of its name."""
     from mesa_llm_norms.experiments.tipping.interventions import Intervention
 
-    given: dict[str, object] = {}
+    given: dict[str, Any] = {}
     for part in text.split(","):
         kind, _, value = part.strip().partition("=")
         try:
             if kind == "committed":
-                count, _, placement = value.partition(":")
-                given |= {"committed": int(count), "placement": placement or "random"}
+                committed, _, placement = value.partition(":")
+                given |= {"committed": int(committed), "placement": placement or "random"}
             elif kind == "memory":
                 given["memory"] = int(value)
             elif kind == "rewired":
@@ -388,36 +294,33 @@ def read_intervention(text: str, read: Callable[[str], Any] = str) -> Interventi
             else:
                 raise ValueError(kind)
         except ValueError:
-            raise SpecError("try", text, f"{part.strip()!r} is no intervention", _REMEDY) from None
-    return Intervention(**given)  # type: ignore[arg-type]
+            raise SpecError(
+                "try", text, f"{part.strip()!r} is not an intervention", _REMEDY
+            ) from None
+    return Intervention(**given)
 
 
 def _share(text: str) -> float:
     return float(text[:-1]) / 100 if text.endswith("%") else float(text)
 
 
-def _intervention_shown(found: Comparison) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("", "works", "more than nothing", "p", "rounds", "lasts", "agents", "edges"):
-        table.add_column(column)
+def _print_comparison(found: Comparison) -> None:
+    rows = []
     for row in found.table.to_dict(orient="records"):
-
-        def told(name: str, form: str, row: dict[object, float] = row) -> str:
-            return bounds(Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]), form)
-
-        p_value = row["p"]
-        table.add_row(
-            Text(row["intervention"]),
-            told("worked", ".0%"),
-            "" if row["intervention"] == "nothing" else told("more", "+.0%"),
-            "" if row["intervention"] == "nothing" else _p(p_value),
-            told("rounds", ".1f"),
-            told("lasts", ".0%"),
-            str(row["agents"]),
-            str(row["edges"]),
+        baseline = row["intervention"] == "nothing"
+        worked = (row["worked"], row["worked_low"], row["worked_high"])
+        rows.append(
+            (
+                row["intervention"],
+                estimate(worked, ".0%"),
+                "" if baseline else number(row["more"], "+.0%"),
+                "" if baseline else p_number(row["p"]),
+                number(row["rounds"], ".1f"),
+                number(row["lasts"], ".0%"),
+                f"{row['cost']:g}",
+            )
         )
-    return table
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+    interval = f"works ({found.level:.0%})"
+    head = ("intervention", interval, "gain", "p", "rounds", "lasts", "cost")
+    output.print_table(head, rows)
+    output.say(found.sentence)

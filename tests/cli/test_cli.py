@@ -23,9 +23,9 @@ from typer.testing import CliRunner, Result
 from mesa_llm_norms import NamingGame, cli, mind_names, run_ensemble
 from mesa_llm_norms.core import compiled
 from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.minds.registry import read_mind as read_mind_file
+from mesa_llm_norms.minds.files import read_mind as read_mind_file
 from mesa_llm_norms.networks.registry import topologies
-from mesa_llm_norms.simulation.serialization import read_committed, read_mind, read_names
+from mesa_llm_norms.simulation.serialization import parse_committed, parse_mind, parse_names
 from mesa_llm_norms.study.recordings import COLUMNS, NAMES
 
 RUN_KEYS = [
@@ -136,9 +136,9 @@ def test_many_runs_print_their_object_and_are_those_of_run_ensemble() -> None:
 
 
 def test_where_no_run_converges_nobody_wins() -> None:
-    found = printed("run", *SMALL, "--mind", "unbiased", "--runs", "3", "--rounds", "4")
+    found = printed("run", *SMALL, "--mind", "uniform", "--runs", "3", "--rounds", "4")
     assert found == {"runs": 3, "converged": 0, "interactions_median": None, "winners": {}}
-    result = invoke("run", *SMALL, "--mind", "unbiased", "--runs", "3", "--rounds", "4", "-q")
+    result = invoke("run", *SMALL, "--mind", "uniform", "--runs", "3", "--rounds", "4", "-q")
     assert result.stdout.startswith("None of 3 runs reached a convention.")
 
 
@@ -180,7 +180,7 @@ def test_a_run_shows_every_round_and_ends_in_one_sentence() -> None:
 
 
 def test_a_long_run_shows_fewer_rounds_and_the_last() -> None:
-    result = invoke("run", *SMALL, "--mind", "unbiased", "--rounds", "125", "--no-files")
+    result = invoke("run", *SMALL, "--mind", "uniform", "--rounds", "125", "--no-files")
     shown = [int(number) for number in re.findall(r"^round +(\d+)", result.stdout, re.MULTILINE)]
     assert shown == [*range(1, 41), *range(50, 121, 10), 125]
     assert "No convention after 125 rounds (750 interactions): " in result.stdout
@@ -188,7 +188,7 @@ def test_a_long_run_shows_fewer_rounds_and_the_last() -> None:
 
 def test_every_argument_of_the_game_can_be_given() -> None:
     Path("minds.json").write_text(
-        json.dumps({str(n): "unbiased" if n else "llama-2-70b-chat" for n in range(6)})
+        json.dumps({str(n): "uniform" if n else "llama-2-70b-chat" for n in range(6)})
     )
     printed(
         *("run", "-t", "ring(n=6)", "--names", "yes,no,maybe", "--minds-by-node", "minds.json"),
@@ -202,13 +202,16 @@ def test_every_argument_of_the_game_can_be_given() -> None:
     assert spec == {
         "graph": "ring(n=6)",
         "names": ["yes", "no", "maybe"],
-        "mind": {str(n): "unbiased" if n else "llama-2-70b-chat" for n in range(6)},
+        "mind": {
+            "minds": ["llama-2-70b-chat", "uniform"],
+            "nodes": [[n, 1 if n else 0] for n in range(6)],
+        },
         "pairing": "matching",
         "memory": 3,
         "reward": 1.5,
         "penalty": -2.0,
         "incumbent": "yes",
-        "committed": {"maybe": [0, 3], "no": [2, "hubs"]},
+        "committed": [["maybe", {"nodes": [0, 3]}], ["no", [2, "hubs"]]],
         "seed": 9,
     }
     run = {"rounds": 4, "until": "flipped", "window": 2.0, "threshold": 0.9, "runs": None}
@@ -220,7 +223,7 @@ def test_a_share_of_the_agents_may_be_committed() -> None:
     printed(*arguments, "--committed", "M=10%:hubs", "--out", "share")
     printed(*arguments, "--committed", "M=2:hubs", "--out", "count")
     spec = json.loads(Path("share/spec.json").read_text(encoding="utf-8"))["spec"]
-    assert spec["committed"] == {"M": [0.1, "hubs"]}
+    assert spec["committed"] == [["M", [0.1, "hubs"]]]
     share, count = (
         Path(folder, "interactions.parquet").read_bytes() for folder in ("share", "count")
     )
@@ -228,9 +231,9 @@ def test_a_share_of_the_agents_may_be_committed() -> None:
 
 
 def test_minds_may_share_a_population() -> None:
-    shares = ("--mind", "unbiased=0.25", "--mind", "claude-3.5-sonnet=0.75")
+    shares = ("--mind", "uniform=0.25", "--mind", "claude-3.5-sonnet=0.75")
     found = printed("run", *SMALL, *shares, "--rounds", "2", "--no-files")
-    assert found["mind"] == "unbiased 25%, claude-3.5-sonnet 75%"
+    assert found["mind"] == "uniform 25%, claude-3.5-sonnet 75%"
 
 
 def test_a_graph_file_with_separate_parts_is_played_with_a_note() -> None:
@@ -240,7 +243,7 @@ def test_a_graph_file_with_separate_parts_is_played_with_a_note() -> None:
         result = invoke(*run, *more)
         assert result.exit_code == 0
         (line,) = result.stderr.splitlines()
-        assert line.startswith("note: graph: 2 parts with no edge between them")
+        assert line.startswith("note: graph: 2 components with no edge between them")
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
@@ -253,9 +256,9 @@ def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
 HOSTILE = {
     "mind": (("--mind", "claude-3.5-sonet"), "did you mean 'claude-3.5-sonnet'"),
     "mind file": (("--mind", "none.json"), "No such file"),
-    "mind twice": (("--mind", "unbiased", "--mind", "unbiased"), "named twice"),
-    "shares": (("--mind", "unbiased=nan"), "shares"),
-    "some shares": (("--mind", "unbiased=1", "--mind", "llama-2-70b-chat"), "only some"),
+    "mind twice": (("--mind", "uniform", "--mind", "uniform"), "named twice"),
+    "shares": (("--mind", "uniform=nan"), "shares"),
+    "some shares": (("--mind", "uniform=1", "--mind", "llama-2-70b-chat"), "only some"),
     "minds by node": (("--minds-by-node", "none.json"), "No such file"),
     "topology": (("--topology", "rin(n=3)"), "Did you mean ring"),
     "code": (("--topology", "__import__('os').getcwd()"), "graph: "),
@@ -311,7 +314,7 @@ def test_options_of_the_wrong_kind_are_refused_by_name(arguments: tuple[str, ...
 
 
 words = st.one_of(
-    st.sampled_from(["QM", "Q,M", "unbiased", "claude-3.5-sonnet=1", "M=1", "M=[0]", "M=2:hubs"]),
+    st.sampled_from(["QM", "Q,M", "uniform", "claude-3.5-sonnet=1", "M=1", "M=[0]", "M=2:hubs"]),
     st.sampled_from(
         ["ring(n=4)", "complete(n=3)", "star(3)", "torus", "ring(n=", "nan", "-1", "3"]
     ),
@@ -328,7 +331,7 @@ def run_arguments(draw: st.DrawFn) -> list[str]:
     sensible = {
         "--topology": st.sampled_from(["ring(n=5)", "complete(n=4)", "star(n=4)"]),
         "--names": st.sampled_from(["QM", "yes,no,maybe", "ABCDEF"]),
-        "--mind": st.sampled_from(["unbiased", "llama-2-70b-chat", "claude-3.5-sonnet=0.4"]),
+        "--mind": st.sampled_from(["uniform", "llama-2-70b-chat", "claude-3.5-sonnet=0.4"]),
         "--pairing": st.sampled_from(["node", "edge", "matching"]),
         "--memory": st.sampled_from(["1", "5", "7"]),
         "--reward": st.sampled_from(["1", "0", "-5"]),
@@ -371,32 +374,32 @@ def test_any_arguments_give_a_result_or_an_error_of_this_package(arguments: list
 
 @given(st.lists(st.text(max_size=12), max_size=3))
 def test_reading_what_is_typed_gives_a_value_or_an_error_of_this_package(typed: list[str]) -> None:
-    for read in (read_mind, lambda given: read_committed(given, dict)):
+    for read in (parse_mind, lambda given: parse_committed(given, dict)):
         try:
             read(typed)
         except NormsError:
             continue
     for text in typed:
-        assert list(read_names(text)) is not None
+        assert list(parse_names(text)) is not None
 
 
 def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
     nodes = {"0": 0, "a, b": "a, b", "c": "c"}
-    assert read_committed(["M=5", "Q=2:hubs"], dict) == {"M": 5, "Q": (2, "hubs")}
-    assert read_committed(['M=[0, "a, b"]'], lambda: nodes) == {"M": [0, "a, b"]}
-    assert read_committed(["M=[c,'0']"], lambda: nodes) == {"M": ["c", 0]}
-    assert read_committed(["a=b=3"], dict) == {"a=b": 3}
+    assert parse_committed(["M=5", "Q=2:hubs"], dict) == {"M": 5, "Q": (2, "hubs")}
+    assert parse_committed(['M=[0, "a, b"]'], lambda: nodes) == {"M": [0, "a, b"]}
+    assert parse_committed(["M=[c,'0']"], lambda: nodes) == {"M": ["c", 0]}
+    assert parse_committed(["a=b=3"], dict) == {"a=b": 3}
     shares = {"M": 0.1, "Q": (0.25, "hubs"), "X": 0.5, "Y": (1.0, "cluster"), "Z": 0.0}
     given = ["M=10%", "Q=0.25:hubs", "X=.5", "Y=100%:cluster", "Z=0%"]
-    assert read_committed(given, dict) == shares
-    assert isinstance(read_committed(["M=1"], dict)["M"], int)
-    assert isinstance(read_committed(["M=1.0"], dict)["M"], float)
-    assert read_mind(["x"]) == "x"
-    assert read_mind(["x", "y"]) == {"x": 1.0, "y": 1.0}
-    assert read_mind(["a=b.json"]) == "a=b.json"
-    assert read_mind(["x=0.2", "y=0.8"]) == {"x": 0.2, "y": 0.8}
-    assert read_names("QM") == "QM"
-    assert read_names("yes, no") == ["yes", "no"]
+    assert parse_committed(given, dict) == shares
+    assert isinstance(parse_committed(["M=1"], dict)["M"], int)
+    assert isinstance(parse_committed(["M=1.0"], dict)["M"], float)
+    assert parse_mind(["x"]) == "x"
+    assert parse_mind(["x", "y"]) == {"x": 1.0, "y": 1.0}
+    assert parse_mind(["a=b.json"]) == "a=b.json"
+    assert parse_mind(["x=0.2", "y=0.8"]) == {"x": 0.2, "y": 0.8}
+    assert parse_names("QM") == "QM"
+    assert parse_names("yes, no") == ["yes", "no"]
 
 
 # minds and topologies
@@ -417,7 +420,7 @@ def test_a_mind_is_told_about_in_full() -> None:
     text = invoke("minds", "claude-3.5-sonnet").stdout
     assert "licence: MIT" in text
     assert "names with measured weights: C D" in text
-    assert "none" in invoke("minds", "unbiased").stdout
+    assert "none" in invoke("minds", "uniform").stdout
     assert "did you mean" in refused("minds", "claud")
 
 
@@ -472,11 +475,11 @@ def test_a_drawing_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) ->
 @pytest.fixture
 def recordings(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Recordings of a made-up model, as the unbiased mind would have left them; quick to fit."""
-    monkeypatch.setattr("mesa_llm_norms.study.fit.STRENGTHS", (20.0,))
+    monkeypatch.setattr("mesa_llm_norms.study.fit.RIDGES", (20.0,))
     ensemble = run_ensemble(
         graph="complete(n=6)",
         names="QM",
-        mind="unbiased",
+        mind="uniform",
         runs=12,
         rounds=4,
         rng=1,
@@ -510,8 +513,8 @@ def test_a_mind_is_fitted_written_and_playable(recordings: Path) -> None:
     first = Path("minds/made-up.json").read_bytes()
     assert "--force" in refused("fit", str(recordings), "--out", "minds")
     result = invoke("fit", str(recordings), "--out", "minds", "--force", "--model", "made-up")
-    assert "made-up  baseline   Q M    576" in result.stdout
-    assert "made-up: written to" in result.stderr
+    assert re.search(r"made-up +baseline +QM +576", result.stdout)
+    assert "Written to minds/made-up.json" in result.stdout
     assert Path("minds/made-up.json").read_bytes() == first
     found = printed("run", *SMALL, "--mind", "minds/made-up.json", "--rounds", "3", "--no-files")
     assert found["mind"] == "made-up"
@@ -523,7 +526,7 @@ def test_fit_refuses_what_it_cannot_fit(recordings: Path) -> None:
     assert "interactions.csv.gz" in refused("fit", "nowhere", "--out", "m")
     table = pd.read_csv(recordings).assign(model="../../escape")
     table.to_csv("evil.csv", index=False)
-    assert "cannot name a file" in refused("fit", "evil.csv", "--out", "m")
+    assert "cannot be a file name" in refused("fit", "evil.csv", "--out", "m")
 
 
 # The program itself
@@ -561,8 +564,8 @@ def test_errors_of_the_program_are_one_line_and_status_2() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--rounds", "100000000", "--until", "none", "--mind", "unbiased"),
-        ("--runs", "1000000", "--mind", "unbiased", "--rounds", "50", "--workers", "2"),
+        ("--rounds", "100000000", "--until", "none", "--mind", "uniform"),
+        ("--runs", "1000000", "--mind", "uniform", "--rounds", "50", "--workers", "2"),
     ],
     ids=["one run", "many runs"],
 )
@@ -581,7 +584,7 @@ def test_an_interrupted_run_leaves_nothing(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise")
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    arguments = ("run", *SMALL, "--rounds", "100000", "--until", "none", "--mind", "unbiased")
+    arguments = ("run", *SMALL, "--rounds", "100000", "--until", "none", "--mind", "uniform")
     with start(*arguments) as process:
         assert process.stdout is not None
         process.stdout.readline()

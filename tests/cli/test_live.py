@@ -186,9 +186,9 @@ def test_a_forecast_plays_nothing(server: MessagesServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run", "--mind", "claude:"), "names no live mind"),
-        (("run", "--mind", "llama:http://127.0.0.1:1/v1"), "names no live mind"),
-        (("run", "--mind", MIND, "--on-unusable", "guess"), "no choice"),
+        (("run", "--mind", "claude:"), "is not the name of a live mind"),
+        (("run", "--mind", "llama:http://127.0.0.1:1/v1"), "is not the name of a live mind"),
+        (("run", "--mind", MIND, "--on-unusable", "guess"), "not a choice"),
         (("run", "--names", "a b,c", "--mind", MIND), "not to be put into a prompt"),
         (("run", "--mind", "claude:unpriced", "--budget-usd", "1"), "no price"),
         (("run", "--forecast"), "no mind is live"),

@@ -48,7 +48,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
             for agents in (6, 4)
         ]
 
-    monkeypatch.setattr("mesa_llm_norms.cli.reproduce.live_experiments", experiments)
+    monkeypatch.setattr("mesa_llm_norms.reproduction.protocol.live_experiments", experiments)
 
 
 def invoke(*arguments: str) -> Result:
@@ -96,7 +96,7 @@ def test_the_report_says_of_every_row_whether_it_is_within_sampling_error(
 
 def test_bad_minds_are_refused_before_anything_is_played() -> None:
     assert "did you mean 'claude-3.5-sonnet'" in refused("--mind", "claude-3.5-sonet")
-    assert "never recorded" in refused("--mind", "unbiased")
+    assert "never recorded" in refused("--mind", "uniform")
     assert "recorded and live" in refused("--mind", "claude-3.5-sonnet", "--mind", MIND)
     assert "no mind is live" in refused("--forecast")
 

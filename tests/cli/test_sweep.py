@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.experiments.sweeps.sweep import Sweep, read_sweep, sweep
+from mesa_llm_norms.experiments.sweeps import Sweep, read_sweep, sweep
 from mesa_llm_norms.plots.sweeps import Dimension, arrange, plot_sweep
 
 TEXT = """
@@ -85,14 +85,14 @@ def test_json_is_one_object_and_nothing_else() -> None:
 
 
 def test_what_is_not_a_number_is_null_in_json() -> None:
-    Path("none.toml").write_text('rounds = 0\nmind = "unbiased"\nruns = 2\n', encoding="utf-8")
+    Path("none.toml").write_text('rounds = 0\nmind = "uniform"\nruns = 2\n', encoding="utf-8")
     (cell,) = json.loads(invoke("none.toml", "--json").stdout)["cells"]
     assert (cell["median"], cell["won_Q"], cell["share"]) == (None, None, 0)
 
 
 def test_a_dry_run_says_what_is_missing_and_writes_nothing() -> None:
     text = invoke("grid.toml", "--dry-run").stdout
-    assert text.splitlines()[-1] == "4 cells, 16 runs to be played into runs/grid"
+    assert text.splitlines()[-1] == "4 cells, 16 runs to play into runs/grid"
     assert not Path("runs").exists()
     assert invoke("grid.toml", "--quiet").stdout.count("\n") == 2
     found = json.loads(invoke("grid.toml", "--dry-run", "--json", "--runs", "7").stdout)
@@ -106,8 +106,8 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing() -> None:
         (("nowhere.toml",), "No such file"),
         (("bad.toml",), "did you mean 'graph'"),
         (("bad.toml", "--dry-run"), "did you mean 'graph'"),
-        (("grid.toml", "--out", "grid.toml"), "cannot be read or written"),
-        (("grid.toml", "--out", "."), "something that is no sweep"),
+        (("grid.toml", "--out", "grid.toml"), "cannot be read"),
+        (("grid.toml", "--out", "."), "something that is not a sweep"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_status_2(arguments: tuple[str, ...], said: str) -> None:
@@ -122,7 +122,7 @@ def test_what_cannot_be_is_one_line_and_status_2(arguments: tuple[str, ...], sai
 
 @pytest.mark.skipif(os.name == "nt", reason="interrupts are signals")
 def test_an_interrupt_says_how_to_go_on() -> None:
-    text = 'runs = 1000000\nmind = "unbiased"\nrounds = 60\nuntil = "none"\n'
+    text = 'runs = 1000000\nmind = "uniform"\nrounds = 60\nuntil = "none"\n'
     text += '[grid]\ngraph = ["ring(n=4)"]\nmemory = [1, 2]\n'
     Path("long.toml").write_text(text, encoding="utf-8")
     with start("long.toml") as process:
@@ -133,7 +133,7 @@ def test_an_interrupt_says_how_to_go_on() -> None:
     assert process.returncode == 130
     (line,) = [one for one in err.splitlines() if "compiling" not in one]
     assert line == (
-        "interrupted: what was finished is in runs/long; the same command goes on from there."
+        "interrupted: finished cells are in runs/long; run the same command again to resume."
     )
 
 
@@ -163,13 +163,13 @@ def test_numbers_go_from_left_to_right_and_the_rest_by_size() -> None:
 GRIDS: dict[str, dict[str, Any]] = {
     "one cell": {},
     "categories": {
-        "mind": ["unbiased", "llama-3-70b-instruct"],
+        "mind": ["uniform", "llama-3-70b-instruct"],
         "graph": ["ring(n=6)", "star(n=6)"],
     },
     "numbers": {"memory": [1, 2, 5], "graph": ["ring(n=6)", "star(n=6)"]},
     "panels": {
         "memory": [1, 2, 5],
-        "mind": ["unbiased", "llama-3-70b-instruct"],
+        "mind": ["uniform", "llama-3-70b-instruct"],
         "graph": ["ring(n=6)", "star(n=6)"],
         "pairing": ["node", "edge"],
     },
@@ -188,14 +188,14 @@ def shown(grid: dict[str, Any], **fixed: Any) -> Sweep:
     [("one cell", 3), ("categories", 3), ("numbers", 3), ("panels", 12), ("no goal", 3)],
 )
 def test_every_shape_of_grid_is_drawn(name: str, panels: int, tmp_path: Path) -> None:
-    fixed = {"mind": "unbiased"} if name == "no goal" else {}
+    fixed = {"mind": "uniform"} if name == "no goal" else {}
     figure = plot_sweep(shown(GRIDS[name], **fixed))
     figure.savefig(tmp_path / "figure.png")
     assert len(figure.axes) == panels
 
 
 def test_a_median_beyond_what_was_played_is_an_open_triangle_at_the_top() -> None:
-    figure = plot_sweep(shown({"memory": [1, 2, 5]}, mind="unbiased", rounds=1))
+    figure = plot_sweep(shown({"memory": [1, 2, 5]}, mind="uniform", rounds=1))
     (marks,) = [line for line in figure.axes[0].lines if line.get_marker() == "^"]
     x, y = map(np.asarray, marks.get_data())
     assert len(x) == 3
@@ -229,7 +229,7 @@ def cells_there() -> int:
 @pytest.mark.slow
 def test_a_killed_sweep_is_gone_on_with_and_two_at_once_do_no_harm() -> None:
     sizes = list(range(4, 16))
-    text = f'runs = 30\nseed = 1\nmind = "unbiased"\nrounds = 10\n[grid]\nsize = {sizes}\n'
+    text = f'runs = 30\nseed = 1\nmind = "uniform"\nrounds = 10\n[grid]\nsize = {sizes}\n'
     Path("many.toml").write_text(text + 'graph = ["ring(n={size})"]\n', encoding="utf-8")
     with start("many.toml", "--workers", "2") as process:
         while not cells_there() and process.poll() is None:
@@ -241,14 +241,13 @@ def test_a_killed_sweep_is_gone_on_with_and_two_at_once_do_no_harm() -> None:
     with start("many.toml") as one, start("many.toml") as other:
         for process in (one, other):
             out, err = process.communicate(timeout=120)
-            told = [line for line in err.splitlines() if not line.endswith(" left")]
-            assert (process.returncode, told) == (0, []), err
+            assert (process.returncode, err) == (0, "")
             assert out.splitlines()[0] == "12 cells of 30 runs, seed 1"
     found = read_sweep("runs/many")
     expected = sweep(
         None,
         {"size": sizes, "graph": ["ring(n={size})"]},
-        mind="unbiased",
+        mind="uniform",
         rounds=10,
         runs=30,
         rng=1,

@@ -1,0 +1,225 @@
+"""The options that commands share: one declaration each, so that they read the same everywhere.
+
+The options of live minds are the fields of two dataclasses. A command takes one of these as its
+last parameter and is decorated with ``expanded``, which turns every field into an option.
+"""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache, wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mesa_llm_norms.core.files import check_folder
+from mesa_llm_norms.core.randomness import MASK
+from mesa_llm_norms.core.stopping import MAX_ROUNDS
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.llm.prompt import read_template
+from mesa_llm_norms.llm.provider import LiveMind, live_mind
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
+
+GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
+"""The panels of a command's help."""
+
+LIVE_MINDS = "Live minds (claude:MODEL, llama:URL#MODEL)"
+
+TOPOLOGY = ("--topology", "--graph", "-t")
+"""The names of the option for a network."""
+
+
+def option(panel: str, help: str, *names: str, **rules: Any) -> Any:
+    """Return a typer option of a panel; a default of None is not shown."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, **rules)
+
+
+Topology = Annotated[
+    str, option(GAME, "Topology (see mesa-llm-norms topologies) or graph file.", *TOPOLOGY)
+]
+Names = Annotated[
+    str, option(GAME, "Pool of names: letters (QM), or names separated by commas (yes,no,maybe).")
+]
+Minds = Annotated[
+    list[str] | None,
+    option(
+        GAME,
+        "Mind (see mesa-llm-norms minds), mind file or live mind. Repeat it to share the nodes "
+        f"equally, or by NAME=0.7. Default {DEFAULT_MIND}.",
+    ),
+]
+PairingRule = Annotated[str, option(GAME, "Pairing rule: node, edge or matching.")]
+Memory = Annotated[int, option(GAME, "Interactions that an agent remembers.")]
+Reward = Annotated[float, option(GAME, "Points for both agents when the names match.")]
+Penalty = Annotated[float, option(GAME, "Points for both agents when the names differ.")]
+
+Rounds = Annotated[int | None, option(STOPPING, f"Most population rounds. Default {MAX_ROUNDS:,}.")]
+Window = Annotated[float, option(STOPPING, "Population rounds over which convergence is measured.")]
+Threshold = Annotated[
+    float, option(STOPPING, "Share of those interactions that must match to count as converged.")
+]
+
+Seed = Annotated[int | None, option(RUNS, "Random seed; random if omitted (and printed).")]
+FixedSeed = Annotated[int, option(RUNS, "Random seed.", min=0)]
+Workers = Annotated[
+    int, option(RUNS, "Worker processes; they do not change the results.", min=1, max=1_000)
+]
+
+Out = Annotated[Path | None, option(OUTPUT, "New folder for the report, tables and figures.")]
+AsJson = Annotated[
+    bool, option(OUTPUT, "Print one line of JSON to standard output, and nothing else.", "--json")
+]
+Quiet = Annotated[bool, option(OUTPUT, "Print only the outcome.", "--quiet", "-q")]
+
+ShowPrompt = Annotated[
+    bool, option(LIVE_MINDS, "Print the prompts word for word and play nothing.", "--show-prompt")
+]
+Resume = Annotated[
+    bool,
+    option(
+        LIVE_MINDS, "Continue in --out where it was interrupted; no call is repeated.", "--resume"
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """The settings of calls to live minds as typed; None stands for what was not typed."""
+
+    budget_usd: Annotated[
+        float | None,
+        option(LIVE_MINDS, "Stop before a call that could take the cost above this (US dollars)."),
+    ] = None
+    budget_calls: Annotated[int | None, option(LIVE_MINDS, "Stop after this many calls.")] = None
+    budget_tokens: Annotated[
+        int | None,
+        option(
+            LIVE_MINDS, "Stop before a call that could take input and output tokens above this."
+        ),
+    ] = None
+    max_concurrency: Annotated[
+        int | None,
+        option(
+            LIVE_MINDS,
+            f"Most calls to a provider at a time. Default {LLMSettings.max_concurrency}.",
+            min=1,
+            max=10_000,
+        ),
+    ] = None
+    ask_again: Annotated[
+        int | None,
+        option(
+            LIVE_MINDS,
+            "How often to ask again after a reply that names nothing in the pool. "
+            f"Default {LLMSettings.ask_again}.",
+            min=0,
+            max=100,
+        ),
+    ] = None
+    on_unusable: Annotated[
+        str | None,
+        option(
+            LIVE_MINDS,
+            "What to do after that: stop the run (stop, the default) or skip the "
+            "interaction (skip).",
+        ),
+    ] = None
+    prices: Annotated[
+        Path | None, option(LIVE_MINDS, "Price file; takes precedence over the built-in prices.")
+    ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that were typed."""
+        options = {field.name: getattr(self, field.name) for field in fields(CallOptions)}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def calls(self, folder: Path | None = None, *, resume: bool = False) -> LLMSettings:
+        """Return the settings of calls that are recorded in a folder."""
+        return LLMSettings(folder=folder, resume=resume, **self.given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions(CallOptions):
+    """The options of commands that may play with live minds."""
+
+    forecast: Annotated[
+        bool,
+        option(
+            LIVE_MINDS,
+            "Print the expected calls, tokens, cost and time; play nothing.",
+            "--forecast",
+        ),
+    ] = False
+    template: Annotated[Path | None, option(LIVE_MINDS, "File with your own prompt.")] = None
+    temperature: Annotated[
+        float | None, option(LIVE_MINDS, "Sampling temperature, for models that accept one.")
+    ] = None
+    timeout: Annotated[
+        float | None, option(LIVE_MINDS, "Seconds that one call may take. Default 60.")
+    ] = None
+
+    def mind_reader(self) -> Callable[[str], Any]:
+        """Return a function that makes live minds of their names, and keeps other names.
+
+        The same name always gives the same mind.
+        """
+        template = read_template(self.template) if self.template is not None else None
+        options = {"temperature": self.temperature, "timeout": self.timeout}
+        typed = {name: value for name, value in options.items() if value is not None}
+
+        @cache
+        def read(name: str) -> str | LiveMind:
+            return live_mind(name, template, **typed) if is_live(name) else name
+
+        return read
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with an option for every field of its last parameter, a dataclass."""
+    *own, last = inspect.signature(command, eval_str=True).parameters.values()
+    parts = inspect.signature(last.annotation, eval_str=True).parameters
+
+    @wraps(command)
+    def run(**typed: Any) -> None:
+        options = {name: typed.pop(name) for name in parts}
+        command(**typed, **{last.name: last.annotation(**options)})
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in (*own, *parts.values())
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def check_out(out: Path | None, *, live: bool, resume: bool) -> None:
+    """Raise ``SpecError`` unless the folder is new, or holds a live experiment to resume."""
+    if resume and (out is None or not live):
+        raise SpecError(
+            "resume", resume, "only a live experiment in a folder can be resumed", "Give its --out."
+        )
+    if out is not None and not resume:
+        check_folder(out)
+
+
+def read_seed(seed: int | None, out: Path | None = None, *, resume: bool = False) -> int:
+    """Return the seed that was given, else that of the experiment to resume, else a random one."""
+    if seed is not None:
+        if not 0 <= seed <= MASK:
+            raise SpecError("seed", seed, f"{seed} is not a seed", "Use 0 to 2**64 - 1.")
+        return seed
+    if resume and out is not None:
+        from mesa_llm_norms.llm.journal import Journal
+
+        for path in sorted(out.rglob(JOURNAL)):
+            with Journal.read(path) as journal:
+                if isinstance(journal.spec.get("seed"), int):
+                    return int(journal.spec["seed"])
+    return secrets.randbelow(1_000_000)
