@@ -1,6 +1,7 @@
-"""Conventions by community: which name leads in each part of a network, and how far.
+"""Names side by side: the conventions of communities, and metastable states of runs.
 
-Metastable states: stretches of a run in which several names live side by side and none gains.
+A community of a network may hold a convention of its own. A metastable state is a stretch of a run
+in which several names coexist and none gains.
 """
 
 from __future__ import annotations
@@ -21,9 +22,25 @@ from mesa_llm_norms.analysis.intervals import Floats
 from mesa_llm_norms.errors import SpecError, some
 from mesa_llm_norms.validation import read_seed, read_whole
 
+LEAST = 20
+SHARE = 0.1
+TOLERANCE = 0.2
+SMOOTH = 5
+
+_ROUNDING = 1e-9
+_PREFIX = "share_"
+
 
 class Community(NamedTuple):
-    """Nodes that belong together, and what they are called."""
+    """Nodes that belong together.
+
+    Attributes
+    ----------
+    label : hashable
+        What the community is called.
+    nodes : tuple
+        Its nodes.
+    """
 
     label: Hashable
     nodes: tuple[Any, ...]
@@ -33,15 +50,20 @@ class Community(NamedTuple):
 class CommunityConventions:
     """Which conventions the communities of a network hold.
 
-    ``table`` has one row per community: community (its label), size (agents), players (those who
-    have played), convention (the name most of them hold), share (of the players, those holding
-    it), entropy (of the names held, in bits), tied (whether another name has as many), agreement
-    (share of the edges inside it whose ends hold the same name). Without players the convention is
-    None and the numbers are nan.
-
-    ``conventions`` is how many different names lead somewhere; ``within`` and ``between`` are the
-    share of agreeing edges inside communities and across two; nan where there are no such edges.
     Edges with an end that has not played, or that is in no community, do not count.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per community. Columns: community (its label), size (agents), players (those who
+        have played), convention (the name most players hold), share (of the players who hold it),
+        entropy (of the names held, in bits), tied (whether another name has as many), agreement
+        (the share of the edges inside it whose ends hold the same name). Without players the
+        convention is None and the numbers are nan.
+    conventions : int
+        How many different names lead somewhere.
+    within, between : float
+        The share of agreeing edges inside communities, and across two; nan without such edges.
     """
 
     table: pd.DataFrame
@@ -53,14 +75,33 @@ class CommunityConventions:
 def read_communities(graph: Any, by: Any = None, rng: Any = 0) -> list[Community]:
     """Return the communities of a network.
 
-    ``by`` is the name of a node attribute, such as "block" of ``stochastic_block`` or "club" of the
-    karate club (communities in the order of the graph); a list of sets of nodes, or ``{label:
-    nodes}``, which need not cover the graph; or None, for those that the Louvain method finds on
-    the graph without directions and weights (Blondel et al., J. Stat. Mech. P10008, 2008; largest
-    first, ``rng`` its seed).
+    Parameters
+    ----------
+    graph : networkx.Graph, scipy sparse array or Edges
+        The network.
+    by : str, list of sets or mapping, optional
+        A node attribute, such as "block" of ``stochastic_block`` or "club" of ``karate``
+        (communities in the order of the graph); sets of nodes or ``{label: nodes}``, which need
+        not cover the graph; or None for the Louvain method on the graph without directions and
+        weights (largest community first).
+    rng : int or generator, default 0
+        The seed of the Louvain method.
 
-    Raises ``SpecError`` for an attribute some nodes lack, and for sets that overlap, are empty, or
-    have nodes which the graph does not.
+    Returns
+    -------
+    list of Community
+        The communities.
+
+    Raises
+    ------
+    SpecError
+        For an attribute that some nodes lack, and for sets that overlap, are empty, or contain
+        unknown nodes.
+
+    References
+    ----------
+    V. D. Blondel et al., "Fast unfolding of communities in large networks", J. Stat. Mech. P10008
+    (2008).
     """
     if by is None:
         return _louvain(Edges.read(graph), rng)
@@ -89,11 +130,23 @@ def read_communities(graph: Any, by: Any = None, rng: Any = 0) -> list[Community
 def community_conventions(
     graph: Any, names: Any, by: Any = None, rng: Any = 0
 ) -> CommunityConventions:
-    """Return the conventions of communities; ``by`` and ``rng`` as in ``read_communities``.
+    """Return the conventions that communities hold.
 
-    ``graph`` and ``names`` are those of ``local_agreement``. Of names that as many players hold,
-    the one held by more agents of the whole network leads, then the alphabetically earlier, so that
-    ties do not make conventions look more different than they are.
+    Parameters
+    ----------
+    graph, names : see ``local_agreement``
+        The network, and what each node holds.
+    by : str, list of sets or mapping, optional
+        The communities, as in ``read_communities``.
+    rng : int or generator, default 0
+        The seed of the Louvain method.
+
+    Returns
+    -------
+    CommunityConventions
+        One row per community, and agreement within and between them. Of names with equally many
+        players, the one held by more agents of the whole network leads, then the alphabetically
+        earlier, so that ties do not make conventions look more different than they are.
     """
     communities = read_communities(graph, by, rng)
     edges = Edges.read(graph)
@@ -143,18 +196,9 @@ def community_conventions(
                 agreed[number] / judged[number] if judged[number] else math.nan,
             )
         )
-    columns = [
-        "community",
-        "size",
-        "players",
-        "convention",
-        "share",
-        "entropy",
-        "tied",
-        "agreement",
-    ]
-    table = pd.DataFrame(rows, columns=columns)
-    # Kept as objects, or pandas would make a number of the None.
+    columns = "community size players convention share entropy tied agreement"
+    table = pd.DataFrame(rows, columns=columns.split())
+    # As objects, or pandas would turn None into a number.
     table["convention"] = pd.Series([row[3] for row in rows], dtype=object)
     return CommunityConventions(
         table=table,
@@ -162,67 +206,6 @@ def community_conventions(
         within=_share(inside, a == b),
         between=_share(across, a == b),
     )
-
-
-def _share(counted: NDArray[np.bool_], agree: NDArray[np.bool_]) -> float:
-    total = np.count_nonzero(counted)
-    return np.count_nonzero(counted & agree) / total if total else math.nan
-
-
-def _lists(by: Any) -> bool:
-    """Whether ``by`` lists collections of nodes."""
-    return isinstance(by, Iterable) and all(
-        isinstance(nodes, Iterable) and not isinstance(nodes, (str, bytes)) for nodes in by
-    )
-
-
-def _by_attribute(graph: Any, attribute: str) -> list[Community]:
-    if not isinstance(graph, nx.Graph):
-        raise SpecError(
-            "by", attribute, "only a networkx graph has node attributes", "Give sets of nodes."
-        )
-    lacking = [node for node, data in graph.nodes(data=True) if attribute not in data]
-    if lacking or not len(graph):
-        raise SpecError(
-            "by",
-            attribute,
-            f"no {attribute!r} on node {some(lacking)}",
-            "Use an attribute that every node has, or by=None to find communities.",
-        )
-    found: dict[Hashable, list[Any]] = {}
-    for node, label in graph.nodes(data=attribute):
-        found.setdefault(label, []).append(node)
-    return [Community(label, tuple(nodes)) for label, nodes in found.items()]
-
-
-def _louvain(edges: Edges, rng: Any) -> list[Community]:
-    plain: nx.Graph[int] = nx.Graph()
-    plain.add_nodes_from(range(len(edges.nodes)))
-    plain.add_edges_from(zip(edges.first.tolist(), edges.second.tolist(), strict=True))
-    found = nx.community.louvain_communities(plain, weight=None, seed=read_seed(rng) % 2**32)
-    parts = sorted((sorted(part) for part in found), key=lambda part: (-len(part), part[0]))
-    return [
-        Community(number, tuple(edges.nodes[index] for index in part))
-        for number, part in enumerate(parts)
-    ]
-
-
-LEAST = 20
-
-
-SHARE = 0.1
-
-
-TOLERANCE = 0.2
-
-
-SMOOTH = 5
-
-
-_ROUNDING = 1e-9
-
-
-_PREFIX = "share_"
 
 
 def metastable_states(
@@ -233,29 +216,42 @@ def metastable_states(
     tolerance: float = TOLERANCE,
     smooth: int = SMOOTH,
 ) -> pd.DataFrame:
-    """Return the stretches of rounds in which names coexist stably, one row each.
+    """Return the stretches of rounds in which names coexist stably.
 
-    ``rounds`` is the ``rounds`` table of an ensemble: run, round and a column ``share_NAME`` for
-    each name. Shares are smoothed first: each is the mean of the ``smooth`` rounds centred on it,
-    fewer at the ends of a run. A *metastable state* is a stretch of at least ``least`` rounds in
-    which
+    A *metastable state* is a stretch of at least ``least`` rounds in which at least two names, the
+    same throughout, hold at least ``share`` of the plays in every round, and the share of no name
+    moves by more than ``tolerance`` between its highest and its lowest. Each run is read from its
+    start: a stretch begins at the first round from which this holds for ``least`` rounds, and lasts
+    as long as it holds; the next one is looked for after its end.
 
-    - at least two names, the same throughout, hold at least ``share`` of the plays in every round,
-    - no name's share, between its highest and its lowest in the stretch, moves by more than
-      ``tolerance``.
+    Parameters
+    ----------
+    rounds : pandas.DataFrame
+        The ``rounds`` table of an ensemble: run, round and a column ``share_NAME`` for each name.
+        Under ``until="converged"`` a run ends when the last matches are in, whatever their names;
+        play with ``until=None`` to see how long coexistence lasts.
+    least : int, default 20
+        The fewest rounds of a stretch.
+    share : float, default 0.1
+        The least share of a name that coexists, up to 0.5.
+    tolerance : float, default 0.2
+        How far shares may move, up to 1. Shares are of the names *played* in a round: where players
+        are drawn they go up and down though nobody changes, more so with fewer agents, and
+        ``tolerance`` must leave room for that.
+    smooth : int, default 5
+        Shares are first averaged over so many rounds centred on each, fewer at the ends of a run.
 
-    Each run is read from its start: a stretch begins at the first round from which this holds for
-    ``least`` rounds and goes on as long as it holds; the next is looked for after its end. Shares
-    are of the names *played* in a round: where who plays is drawn, they go up and down even though
-    nobody changes, the more so the fewer agents there are, which ``tolerance`` has to leave room
-    for. Under ``until="converged"`` a run ends when the last matches are in, whatever names they
-    were of; play with ``until=None`` to see how long coexistence lasts.
+    Returns
+    -------
+    pandas.DataFrame
+        One row per stretch. Columns: run, start and end (rounds, inclusive), length (in rounds),
+        names (those that coexist, the strongest first), shares (their mean shares in the stretch,
+        not smoothed), open (whether it lasts to the end of the run, and so may have gone on).
 
-    Columns: run, start and end (rounds, both within), length (in rounds), names (those that
-    coexist, the strongest first), shares (their mean shares in the stretch, not smoothed), open
-    (whether the stretch lasts to the end of the run: it may have gone on). No rows where there is
-    no such stretch. Raises ``SpecError`` for a table without rows or columns, and numbers out of
-    range.
+    Raises
+    ------
+    SpecError
+        For a table without rows or columns, and numbers out of range.
     """
     table = read_table("rounds", rounds, ("run", "round"))
     columns = [column for column in table.columns if str(column).startswith(_PREFIX)]
@@ -304,6 +300,49 @@ def metastable_states(
     return pd.DataFrame(found, columns=["run", "start", "end", "length", "names", "shares", "open"])
 
 
+def _share(counted: NDArray[np.bool_], agree: NDArray[np.bool_]) -> float:
+    total = np.count_nonzero(counted)
+    return np.count_nonzero(counted & agree) / total if total else math.nan
+
+
+def _lists(by: Any) -> bool:
+    """Return whether ``by`` lists collections of nodes."""
+    return isinstance(by, Iterable) and all(
+        isinstance(nodes, Iterable) and not isinstance(nodes, (str, bytes)) for nodes in by
+    )
+
+
+def _by_attribute(graph: Any, attribute: str) -> list[Community]:
+    if not isinstance(graph, nx.Graph):
+        raise SpecError(
+            "by", attribute, "only a networkx graph has node attributes", "Give sets of nodes."
+        )
+    lacking = [node for node, data in graph.nodes(data=True) if attribute not in data]
+    if lacking or not len(graph):
+        raise SpecError(
+            "by",
+            attribute,
+            f"no {attribute!r} on node {some(lacking)}",
+            "Use an attribute that every node has, or by=None to find communities.",
+        )
+    found: dict[Hashable, list[Any]] = {}
+    for node, label in graph.nodes(data=attribute):
+        found.setdefault(label, []).append(node)
+    return [Community(label, tuple(nodes)) for label, nodes in found.items()]
+
+
+def _louvain(edges: Edges, rng: Any) -> list[Community]:
+    plain: nx.Graph[int] = nx.Graph()
+    plain.add_nodes_from(range(len(edges.nodes)))
+    plain.add_edges_from(zip(edges.first.tolist(), edges.second.tolist(), strict=True))
+    found = nx.community.louvain_communities(plain, weight=None, seed=read_seed(rng) % 2**32)
+    parts = sorted((sorted(part) for part in found), key=lambda part: (-len(part), part[0]))
+    return [
+        Community(number, tuple(edges.nodes[index] for index in part))
+        for number, part in enumerate(parts)
+    ]
+
+
 def _check_share(argument: str, value: Any, high: float) -> None:
     number = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
     if not number or not 0 < value <= high:
@@ -328,7 +367,7 @@ class _Search:
         self.smoothed, self.share, self.tolerance, self.least = smoothed, share, tolerance, least
 
     def holds(self, high: Floats, low: Floats) -> NDArray[np.bool_]:
-        """Whether shares with these highest and lowest values make a metastable state."""
+        """Return whether shares with these highest and lowest values make a metastable state."""
         still: NDArray[np.bool_] = np.all(high - low <= self.tolerance, axis=0)
         several: NDArray[np.bool_] = np.sum(low >= self.share, axis=0) >= 2
         return still & several

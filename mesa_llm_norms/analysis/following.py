@@ -1,17 +1,16 @@
-"""Interactions in the order they were played, and what each agent then played the next time.
+"""Who follows whom: whose names others adopt after a miss, and their places on the network.
 
-Who follows whom: whose name others take up after a miss, and where those sit on the network.
-
-An agent *follows* its partner if, after an interaction in which the two played different names, the
-next name it plays (whoever it then meets) is the one its partner had played. Copying a name says
-nothing about why: an agent may take it up because it did better elsewhere.
+An agent *follows* its partner if, after an interaction in which the two played different names (a
+miss), the next name it plays, with whichever partner, is the one its partner had played. Copying a
+name says nothing about the reason: an agent may adopt it because it did better elsewhere.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -37,12 +36,203 @@ from mesa_llm_norms.validation import read_seed, read_whole
 
 COLUMNS = ("run", "interaction", "node_a", "node_b", "name_a", "name_b")
 
+EXACT = 2_000
+"""The largest network whose betweenness is computed from every node."""
 
-Truths = NDArray[np.bool_]
+SAMPLES = 200
+"""From how many nodes, drawn by seed, betweenness is estimated on a larger network."""
+
+STEP = 0.3
+"""How far towards a resample the runs are moved to see how a correlation moves."""
+
+Truths: TypeAlias = NDArray[np.bool_]
 
 
-class Meetings(NamedTuple):
-    """Interactions in order as codes; arrays of two columns have the two seats side by side."""
+@dataclass(frozen=True)
+class Following:
+    """Who followed whom, and whether following goes with the place on the network.
+
+    Attributes
+    ----------
+    runs, interactions : int
+        How many there are.
+    level : float
+        The level of all intervals.
+    nodes : pandas.DataFrame
+        One row per node of the graph, all runs taken together. Columns:
+
+        - node, degree, betweenness (of the graph without directions and weights);
+        - missed: its interactions in which the names differed;
+        - chances: the misses after which it played again; followed: those after which it then
+          played its partner's name; ``susceptibility``: their ratio;
+        - exposed: the misses after which its *partner* played again; copied: those after which the
+          partner then played this node's name; ``influence``: their ratio.
+
+        ``_low`` and ``_high`` are Wilson's bounds, which take decisions as independent; nan without
+        any chance.
+    correlations : pandas.DataFrame
+        One row per rate and centrality. Columns: rate, centrality, spearman, low, high, nodes (how
+        many have the rate). The correlation is nan if, say, all degrees are equal.
+    upward : Estimate
+        Of the followings between nodes of different degree, the share in which the follower had the
+        lower degree. This and the next two count only interactions after which both played again,
+        and are nan if nobody followed anybody of another degree.
+    by_chance : Estimate
+        What that share and its interval would be if, in each of the same interactions, either end
+        had been as likely to do what the other did.
+    p_value : float
+        The two-sided sign test between the two.
+    """
+
+    runs: int
+    interactions: int
+    level: float
+    nodes: pd.DataFrame
+    correlations: pd.DataFrame
+    upward: Estimate
+    by_chance: Estimate
+    p_value: float
+
+
+def followings(interactions: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each time an agent played again after a miss.
+
+    Parameters
+    ----------
+    interactions : pandas.DataFrame
+        The table of that name of an ensemble, in any order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: run, interaction (the miss), node, partner, name and partner_name (as played then),
+        next_name (what the agent played next), follows (whether that is its partner's name).
+
+    Raises
+    ------
+    SpecError
+        For a table without rows or columns, or with an interaction twice.
+    """
+    seen = _read(interactions)
+    rows, seats = np.nonzero(seen.judged)
+    nodes, names = seen.node_ids, seen.names
+    return pd.DataFrame(
+        {
+            "run": seen.run_ids[seen.runs[rows]],
+            "interaction": seen.numbers[rows],
+            "node": nodes[seen.nodes[rows, seats]],
+            "partner": nodes[seen.nodes[rows, 1 - seats]],
+            "name": names[seen.played[rows, seats]],
+            "partner_name": names[seen.played[rows, 1 - seats]],
+            "next_name": names[seen.next[rows, seats]],
+            "follows": seen.follows[rows, seats],
+        }
+    )
+
+
+def who_follows_whom(
+    interactions: pd.DataFrame,
+    graph: Any,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    samples: int = SAMPLES,
+    rng: Any = 0,
+) -> Following:
+    """Return who followed whom in interactions that were all played on one graph.
+
+    Parameters
+    ----------
+    interactions : pandas.DataFrame
+        The table of that name of an ensemble, in any order.
+    graph : networkx.Graph, scipy sparse array or Edges
+        The graph of every run. An ensemble on a random topology has another one in each run, so
+        draw it once and play on that.
+    level : float, default 0.95
+        The level of all intervals.
+    resamples : int, default 2000
+        How many bootstrap resamples to draw.
+    samples : int, default 200
+        From how many nodes betweenness is estimated above 2,000 nodes, which takes long on very
+        large networks; 0 leaves it out (nan).
+    rng : int or generator, default 0
+        The seed of the bootstrap and of those nodes.
+
+    Returns
+    -------
+    Following
+        Rates by node, their correlations with centrality, and the direction of followings.
+
+    Raises
+    ------
+    SpecError
+        For a table without rows or columns, an interaction twice, or a pair that is not an edge.
+
+    Notes
+    -----
+    Intervals of the correlations and of ``upward`` come from a bootstrap over runs. With a single
+    run it is over nodes (for ``upward``, over the followers), which holds only so far as nodes can
+    be taken as drawn from more of their kind. For correlations over runs the data are moved only
+    part of the way to each resample (the numerical bootstrap [1]_), since whole resamples of noisy
+    rates are noisier still. Noise in the rates pulls the correlation itself to 0: few chances per
+    node cannot show a strong one.
+
+    Under ``pairing="node"`` and ``"edge"`` hubs play more often than others. That gives them more
+    interactions, not a higher rate; but agents that have played more also remember more, and most
+    names change hands in the first rounds.
+
+    References
+    ----------
+    .. [1] H. Hong, J. Li, "The numerical bootstrap", Ann. Stat. 48, 397 (2020).
+    .. [2] L. C. Freeman, "A set of measures of centrality based on betweenness", Sociometry 40, 35
+       (1977); as a share of the pairs.
+    """
+    seen = _read(interactions)
+    edges = Edges.read(graph)
+    read_level(level)
+    samples = read_whole("samples", samples, 0, 10**9)
+    at = _locate(seen, edges)
+    size = len(edges.nodes)
+    degree = np.bincount(np.concatenate([edges.first, edges.second]), minlength=size)
+    betweenness = _betweenness(edges, samples, rng)
+
+    nodes = pd.DataFrame({"node": pd.Series(_objects(edges.nodes)).infer_objects()})
+    missed = np.bincount(at[seen.missed].ravel(), minlength=size)
+    nodes = nodes.assign(degree=degree, betweenness=betweenness, missed=missed)
+    runs = len(seen.run_ids)
+    rows = []
+    for rate, who, tried, done in (
+        ("susceptibility", at, "chances", "followed"),
+        ("influence", at[:, ::-1], "exposed", "copied"),
+    ):
+        nodes[tried] = np.bincount(who[seen.judged], minlength=size)
+        nodes[done] = np.bincount(who[seen.follows], minlength=size)
+        nodes[rate] = _ratio(nodes[done], nodes[tried])
+        low, high = wilson_interval(nodes[done], nodes[tried], level)
+        nodes[f"{rate}_low"], nodes[f"{rate}_high"] = low, high
+        by_run = [
+            _by_run(seen.runs, who, which, runs, size) for which in (seen.judged, seen.follows)
+        ]
+        for centrality, place in (("degree", degree), ("betweenness", betweenness)):
+            found, known = _correlate(*by_run, place.astype(float), level, resamples, rng)
+            rows.append((rate, centrality, *found, known))
+    upward, by_chance, p_value = _direction(seen, at, degree, level, resamples, rng)
+    return Following(
+        runs=runs,
+        interactions=len(seen.runs),
+        level=level,
+        nodes=nodes,
+        correlations=pd.DataFrame(
+            rows, columns=["rate", "centrality", "spearman", "low", "high", "nodes"]
+        ),
+        upward=upward,
+        by_chance=by_chance,
+        p_value=p_value,
+    )
+
+
+class _Interactions(NamedTuple):
+    """Interactions in order, as codes; arrays of two columns have the two seats side by side."""
 
     run_ids: NDArray[Any]
     node_ids: NDArray[Any]
@@ -52,7 +242,7 @@ class Meetings(NamedTuple):
     nodes: Indices
     played: Indices
     next: Indices
-    """What each played the next time, -1 for nothing more."""
+    """What each agent played the next time, -1 if it did not play again."""
 
     @property
     def missed(self) -> Truths:
@@ -61,7 +251,7 @@ class Meetings(NamedTuple):
 
     @property
     def judged(self) -> Truths:
-        """Whether a seat missed and its agent chose again."""
+        """Whether a seat missed and its agent played again."""
         return np.logical_and(self.missed[:, None], self.next >= 0)
 
     @property
@@ -71,8 +261,8 @@ class Meetings(NamedTuple):
         return follows
 
 
-def read_meetings(interactions: Any) -> Meetings:
-    """Return the interactions of a table in order of run and number; ``SpecError`` for none."""
+def _read(interactions: Any) -> _Interactions:
+    """Return the interactions of a table in order of run and number."""
     table = read_table("interactions", interactions, COLUMNS)
     runs, run_ids = pd.factorize(table["run"].to_numpy())
     numbers = table["interaction"].to_numpy()
@@ -85,7 +275,10 @@ def read_meetings(interactions: Any) -> Meetings:
         same = runs[1:] == runs[:-1]
     if (same & (numbers[1:] == numbers[:-1])).any():
         raise SpecError(
-            "interactions", interactions, "one is in it twice", "Give every interaction once."
+            "interactions",
+            interactions,
+            "an interaction is in it twice",
+            "Give every interaction once.",
         )
     nodes, node_ids = _codes(table, "node_a", "node_b")
     played, names = _codes(table, "name_a", "name_b")
@@ -94,7 +287,7 @@ def read_meetings(interactions: Any) -> Meetings:
     again = owner[order[1:]] == owner[order[:-1]]
     after = np.full(owner.shape, -1, dtype=np.intp)
     after[order[:-1][again]] = played.ravel()[order[1:][again]]
-    return Meetings(
+    return _Interactions(
         np.asarray(run_ids), node_ids, names, runs, numbers, nodes, played, after.reshape(-1, 2)
     )
 
@@ -113,188 +306,36 @@ def _codes(table: pd.DataFrame, *columns: str) -> tuple[Indices, NDArray[Any]]:
         ) from None
     if (codes < 0).any():
         raise SpecError(columns[0], None, "a value is missing", "Leave such interactions out.")
-    ids = np.empty(len(found), dtype=object)
-    ids[:] = list(found)
-    return codes.reshape(len(columns), -1).T.astype(np.intp), ids
+    return codes.reshape(len(columns), -1).T.astype(np.intp), _objects(found)
 
 
-EXACT = 2_000
-"""The largest network whose betweenness is computed from every node."""
+def _objects(items: Sequence[Any]) -> NDArray[Any]:
+    """Return an array of objects, which are not unpacked even if they are tuples."""
+    made = np.empty(len(items), dtype=object)
+    made[:] = list(items)
+    return made
 
 
-SAMPLES = 200
-"""From how many nodes, drawn by seed, betweenness is estimated on a larger one."""
-
-
-STEP = 0.3
-"""How far towards a resample the runs are moved to see how a correlation moves."""
-
-
-@dataclass(frozen=True)
-class Following:
-    """Who followed whom, and whether the place on the network goes with it.
-
-    ``nodes`` has one row per node of the graph, all runs taken together:
-
-    - node, degree, betweenness (of the graph without directions and weights),
-    - missed: its interactions in which the names differed,
-    - chances and followed: of those, the ones after which it chose again, and after which it then
-      played its partner's name; ``susceptibility`` is their ratio,
-    - exposed and copied: of those, the ones after which its *partner* chose again, and after which
-      the partner then played this node's name; ``influence`` is their ratio.
-
-    ``_low`` and ``_high`` are Wilson's bounds, which take decisions as independent; nan where there
-    was no chance.
-
-    ``correlations`` has one row for each rate and each centrality: rate, centrality, spearman, low,
-    high, nodes (how many have the rate). Nan where all degrees, say, are equal.
-
-    ``upward`` is, of the followings between nodes of different degree, the share in which the
-    follower had the lower degree; ``by_chance`` what that share and its interval would be if, in
-    each of the same interactions, either end had been as likely to do what the other did; and
-    ``p_value`` the two-sided sign test between the two. All count only interactions after which
-    both chose again. They are nan where nobody followed anybody of another degree.
-    """
-
-    runs: int
-    interactions: int
-    level: float
-    nodes: pd.DataFrame
-    correlations: pd.DataFrame
-    upward: Estimate
-    by_chance: Estimate
-    p_value: float
-
-
-def followings(interactions: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each time an agent chose again after a miss.
-
-    Columns: run, interaction (the one that missed), node, partner, name and partner_name (as played
-    then), next_name (what the agent played next), follows (whether that is its partner's name).
-    ``interactions`` is the table of that name of an ensemble, in any order. Raises ``SpecError``
-    for a table without rows or columns, and for one with an interaction twice.
-    """
-    meetings = read_meetings(interactions)
-    rows, seats = np.nonzero(meetings.judged)
-    nodes, names = meetings.node_ids, meetings.names
-    return pd.DataFrame(
-        {
-            "run": meetings.run_ids[meetings.runs[rows]],
-            "interaction": meetings.numbers[rows],
-            "node": nodes[meetings.nodes[rows, seats]],
-            "partner": nodes[meetings.nodes[rows, 1 - seats]],
-            "name": names[meetings.played[rows, seats]],
-            "partner_name": names[meetings.played[rows, 1 - seats]],
-            "next_name": names[meetings.next[rows, seats]],
-            "follows": meetings.follows[rows, seats],
-        }
-    )
-
-
-def who_follows_whom(
-    interactions: pd.DataFrame,
-    graph: Any,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    samples: int = SAMPLES,
-    rng: Any = 0,
-) -> Following:
-    """Return who followed whom in ``interactions``, all of them played on ``graph``.
-
-    ``interactions`` is the table of that name of an ensemble, in any order. The graph, or its
-    ``Edges``, must be that of every run: an ensemble on a topology that is drawn at random has
-    another one in each, so draw it once and play on that.
-
-    Bounds of the correlations and of ``upward`` come from a bootstrap over runs. With a single run
-    it is over nodes (for ``upward``, over the followers), and holds only so far as nodes can be
-    taken as drawn from more of their kind. That of correlations over runs moves the data only some
-    of the way to each resample (the numerical bootstrap), since whole resamples of noisy rates are
-    noisier still. Noise in the rates pulls the correlation itself to 0: few chances per node cannot
-    show a strong one.
-
-    Betweenness is Freeman's (Sociometry 40, 35, 1977), as a share of the pairs. Above 2,000 nodes
-    it is estimated from ``samples`` of them, which on very large networks still takes long: 0
-    leaves it out (nan).
-
-    Under ``pairing="node"`` and ``"edge"`` hubs play more often than others. That gives them more
-    interactions, not a higher rate; but who has played more also remembers more, and the first
-    rounds are where most names change hands.
-
-    Raises ``SpecError`` for a table without rows or columns, an interaction twice, or a pair that
-    is no edge of the graph.
-    """
-    meetings = read_meetings(interactions)
-    edges = Edges.read(graph)
-    read_level(level)
-    samples = read_whole("samples", samples, 0, 10**9)
-    at = _locate(meetings, edges)
-    size = len(edges.nodes)
-    degree = np.bincount(np.concatenate([edges.first, edges.second]), minlength=size)
-    betweenness = _betweenness(edges, samples, rng)
-
-    partner = at[:, ::-1]
-    counts = {
-        "missed": np.bincount(at[meetings.missed].ravel(), minlength=size),
-        "chances": np.bincount(at[meetings.judged], minlength=size),
-        "followed": np.bincount(at[meetings.follows], minlength=size),
-        "exposed": np.bincount(partner[meetings.judged], minlength=size),
-        "copied": np.bincount(partner[meetings.follows], minlength=size),
-    }
-    ids = np.empty(size, dtype=object)
-    ids[:] = list(edges.nodes)
-    nodes = pd.DataFrame({"node": pd.Series(ids).infer_objects()})
-    nodes = nodes.assign(degree=degree, betweenness=betweenness, missed=counts["missed"])
-    rates = {"susceptibility": ("chances", "followed"), "influence": ("exposed", "copied")}
-    for rate, (tried, done) in rates.items():
-        low, high = wilson_interval(counts[done], counts[tried], level)
-        nodes[tried], nodes[done] = counts[tried], counts[done]
-        nodes[rate] = _ratio(counts[done], counts[tried])
-        nodes[f"{rate}_low"], nodes[f"{rate}_high"] = low, high
-
-    runs = len(meetings.run_ids)
-    rows = []
-    for rate, who in (("susceptibility", at), ("influence", partner)):
-        chances = _by_run(meetings.runs, who, meetings.judged, runs, size)
-        taken = _by_run(meetings.runs, who, meetings.follows, runs, size)
-        for centrality, place in (("degree", degree), ("betweenness", betweenness)):
-            found, known = _correlate(chances, taken, place.astype(float), level, resamples, rng)
-            rows.append((rate, centrality, *found, known))
-    upward, by_chance, p_value = _direction(meetings, at, degree, level, resamples, rng)
-    return Following(
-        runs=runs,
-        interactions=len(meetings.runs),
-        level=level,
-        nodes=nodes,
-        correlations=pd.DataFrame(
-            rows, columns=["rate", "centrality", "spearman", "low", "high", "nodes"]
-        ),
-        upward=upward,
-        by_chance=by_chance,
-        p_value=p_value,
-    )
-
-
-def _locate(meetings: Meetings, edges: Edges) -> Indices:
-    """Return the index in the graph of every agent that met, having checked that pairs are ties."""
+def _locate(seen: _Interactions, edges: Edges) -> Indices:
+    """Return the index in the graph of every agent that met; each pair must be an edge."""
     place = {node: index for index, node in enumerate(edges.nodes)}
-    strange = [node for node in meetings.node_ids if node not in place]
+    strange = [node for node in seen.node_ids if node not in place]
     if strange:
         raise SpecError(
             "graph", edges, f"no such node: {some(strange)}", "Give the graph that was played on."
         )
-    at = np.array([place[node] for node in meetings.node_ids], dtype=np.intp)[meetings.nodes]
+    at = np.array([place[node] for node in seen.node_ids], dtype=np.intp)[seen.nodes]
     size = len(edges.nodes)
-    ties = np.minimum(edges.first, edges.second) * size + np.maximum(edges.first, edges.second)
+    joined = np.minimum(edges.first, edges.second) * size + np.maximum(edges.first, edges.second)
     pairs = at.min(axis=1) * size + at.max(axis=1)
-    wrong = np.flatnonzero(~np.isin(pairs, ties))
+    wrong = np.flatnonzero(~np.isin(pairs, joined))
     if len(wrong):
-        a, b = meetings.node_ids[meetings.nodes[wrong[0]]]
+        a, b = seen.node_ids[seen.nodes[wrong[0]]]
         raise SpecError(
             "graph",
             edges,
-            f"{a!r} and {b!r} met, and no edge joins them",
-            "Give the graph that was played on; play all runs on one that was drawn once.",
+            f"{a!r} and {b!r} met, but no edge joins them",
+            "Give the graph that was played on; draw a random one once, and play all runs on it.",
         )
     return at
 
@@ -382,7 +423,7 @@ def _pearson(x: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 class _Ranks:
-    """Values that are ranked again and again, each counting as often as a resample has it."""
+    """Values to be ranked many times, each counting as often as a resample has it."""
 
     def __init__(self, values: Floats) -> None:
         self.order = np.argsort(values, kind="stable")
@@ -399,14 +440,14 @@ class _Ranks:
 
 
 def _direction(
-    meetings: Meetings, at: Indices, degree: Indices, level: float, resamples: int, rng: Any
+    seen: _Interactions, at: Indices, degree: Indices, level: float, resamples: int, rng: Any
 ) -> tuple[Estimate, Estimate, float]:
-    """Return the share of followings that go up, the same by chance, and the p-value."""
+    """Return the share of upward followings, the same by chance, and the p-value."""
     from scipy import stats
 
     degrees = degree[at]
-    both_chose = meetings.judged.all(axis=1) & (degrees[:, 0] != degrees[:, 1])
-    follows = meetings.follows[both_chose]
+    both_chose = seen.judged.all(axis=1) & (degrees[:, 0] != degrees[:, 1])
+    follows = seen.follows[both_chose]
     lower = degrees[both_chose] < degrees[both_chose][:, ::-1]
     total = int(follows.sum())
     if not total:
@@ -421,9 +462,9 @@ def _direction(
     chance = [(mutual + float(stats.binom.ppf(q, ones, 0.5))) / total for q in (tail, 1 - tail)]
     p_value = float(stats.binomtest(one_up, ones).pvalue) if ones else 1.0
 
-    if len(meetings.run_ids) > 1:
-        groups = np.broadcast_to(meetings.runs[both_chose][:, None], follows.shape)[follows]
-        count = len(meetings.run_ids)
+    if len(seen.run_ids) > 1:
+        groups = np.broadcast_to(seen.runs[both_chose][:, None], follows.shape)[follows]
+        count = len(seen.run_ids)
     else:
         followers, groups = np.unique(at[both_chose][follows], return_inverse=True)
         count = len(followers)

@@ -1,9 +1,8 @@
-"""Intervals: how far off an estimate may be.
+"""Intervals and tests: how far off an estimate may be, and what counts by name show.
 
-Counts by name: whether they are what some shares would give, and how far off they are.
-
-Tests are exact where that can be worked out and by simulation elsewhere. A simulated p-value counts
-the data in (Davison and Hinkley 1997, 4.2.1), so that it is never below what the test promises.
+Tests are exact where that can be worked out, and by simulation elsewhere. A simulated p-value
+counts the data in (Davison and Hinkley, Bootstrap Methods, 1997, 4.2.1), so that it is never below
+what the test promises. An interval holds in a share ``level`` of cases, 0.95 unless given.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,24 +19,34 @@ from scipy import special
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.validation import read_seed, read_whole
 
-Floats = NDArray[np.float64]
-
+Floats: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95
-
-
 RESAMPLES = 2_000
-
-
 MOST_RESAMPLES = 1_000_000
 
+DRAWS = 9_999
+"""How many data sets are simulated for a p-value that cannot be worked out."""
+
+ENUMERATED = 20_000
+"""Up to how many possible outcomes probabilities are added up one by one."""
 
 _ROOM = 4_000_000
-"""How many numbers a block of resamples may take up at once."""
+"""How many numbers a block of resamples may hold."""
+
+_SLACK = 1e-9
 
 
 class Estimate(NamedTuple):
-    """A number, and the interval it may as well lie in; all in the same unit."""
+    """A number with its interval, all in the same unit.
+
+    Attributes
+    ----------
+    value : float
+        The estimate.
+    low, high : float
+        The bounds of its interval.
+    """
 
     value: float
     low: float
@@ -45,11 +54,11 @@ class Estimate(NamedTuple):
 
 
 def read_level(level: Any) -> float:
-    """Return in what share of cases an interval should hold; ``SpecError`` unless in (0, 1)."""
+    """Return the level of an interval as a float; ``SpecError`` unless it is between 0 and 1."""
     number = isinstance(level, (int, float, np.floating)) and not isinstance(level, bool)
     if not number or not 0 < level < 1:
         raise SpecError(
-            "level", level, f"{level!r} is no level", "Use 0.95, or another between 0 and 1."
+            "level", level, f"{level!r} is not a level", "Use 0.95, or another between 0 and 1."
         )
     return float(level)
 
@@ -57,10 +66,29 @@ def read_level(level: Any) -> float:
 def wilson_interval(
     successes: ArrayLike, trials: ArrayLike, level: float = LEVEL
 ) -> tuple[Floats, Floats]:
-    """Return the bounds of shares ``successes / trials``, nan where nothing was tried.
+    """Return Wilson's interval of the shares ``successes / trials``, for independent trials.
 
-    The trials are taken as independent. Wilson (J. Am. Stat. Assoc. 22, 209, 1927), without
-    correction for continuity. Raises ``SpecError`` unless 0 <= successes <= trials.
+    Parameters
+    ----------
+    successes, trials : int or array of int
+        Counts; each success is a trial.
+    level : float, default 0.95
+        In what share of cases the interval should hold.
+
+    Returns
+    -------
+    low, high : numpy.ndarray of float
+        The bounds, without correction for continuity; nan where nothing was tried.
+
+    Raises
+    ------
+    SpecError
+        Unless 0 <= successes <= trials and 0 < level < 1.
+
+    References
+    ----------
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", J. Am.
+    Stat. Assoc. 22, 209 (1927).
     """
     k, n = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
     if not ((k >= 0) & (k <= n) & np.isfinite(n)).all():
@@ -77,11 +105,44 @@ def wilson_interval(
     return low, high
 
 
-def percentile_interval(samples: Floats, level: float) -> tuple[float, float]:
-    """Return the percentiles of resampled estimates; infinite ones count as what they are.
+def exact_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return the exact interval of a share, which holds at least as often as ``level`` says.
 
-    A resample in which the estimate does not exist (nan) could have been anything: it counts as low
-    for the lower bound and as high for the upper. Efron (Ann. Stat. 7, 1, 1979).
+    Without trials it is 0 to 1. Clopper and Pearson (Biometrika 26, 404, 1934).
+    """
+    tail = (1 - read_level(level)) / 2
+    if not trials:
+        return 0.0, 1.0
+    low = special.betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    high = (
+        special.betaincinv(successes + 1, trials - successes, 1 - tail)
+        if successes < trials
+        else 1.0
+    )
+    return float(low), float(high)
+
+
+def share_difference(
+    one: tuple[int, int], other: tuple[int, int], level: float = LEVEL
+) -> Estimate:
+    """Return how much higher the share in ``one`` is than in ``other``, each (successes, trials).
+
+    Newcombe's hybrid score interval (Stat. Med. 17, 873, 1998, method 10); nan without trials.
+    """
+    (a, m), (b, n) = one, other
+    if not m or not n:
+        return Estimate(math.nan, -1.0, 1.0)
+    (p, q), (low, high) = (a / m, b / n), wilson_interval([a, b], [m, n], level)
+    below = math.hypot(p - low[0], high[1] - q)
+    above = math.hypot(high[0] - p, q - low[1])
+    return Estimate(p - q, p - q - below, p - q + above)
+
+
+def percentile_interval(samples: Floats, level: float) -> tuple[float, float]:
+    """Return the percentile interval of resampled estimates; infinite ones count as they are.
+
+    A resample in which the estimate does not exist (nan) could have been anything, so it counts as
+    low for the lower bound and as high for the upper one. Efron (Ann. Stat. 7, 1, 1979).
     """
     tail = (1 - level) / 2
     low = np.quantile(np.where(np.isnan(samples), -np.inf, samples), tail, method="inverted_cdf")
@@ -94,11 +155,11 @@ def percentile_interval(samples: Floats, level: float) -> tuple[float, float]:
 def damped_interval(
     samples: Floats, value: float, level: float, step: float
 ) -> tuple[float, float]:
-    """Return bounds of ``value`` from estimates on data moved ``step`` of the way to a resample.
+    """Return an interval of ``value`` from estimates on data moved by ``step`` to a resample.
 
-    How far those estimates are off is divided by ``step``. For correlations of rates that are noisy
-    themselves: whole resamples add as much noise again, which pulls every correlation to 0. The
-    numerical bootstrap of Hong and Li (Ann. Stat. 48, 397, 2020).
+    Their deviations are divided by ``step``. This suits correlations of rates that are noisy
+    themselves: whole resamples add as much noise again, which pulls every correlation to 0. It is
+    the numerical bootstrap of Hong and Li (Ann. Stat. 48, 397, 2020).
     """
     low, high = percentile_interval((samples - value) / step, level)
     return value + low, value + high
@@ -115,44 +176,33 @@ class Resampling:
     def draws(self, width: int = 0) -> Iterator[NDArray[np.int64]]:
         """Yield blocks of rows, each the indices of one resample.
 
-        ``width`` is how many numbers the caller needs per resample, where that is more than size.
+        ``width`` is how many numbers the caller needs per resample, if that is more than ``size``.
         """
-        chance = np.random.default_rng(self._seed)
+        generator = np.random.default_rng(self._seed)
         block = max(1, _ROOM // max(self.size, width, 1))
         for first in range(0, self.resamples, block):
             rows = min(block, self.resamples - first)
-            yield chance.integers(0, self.size, size=(rows, self.size))
+            yield generator.integers(0, self.size, size=(rows, self.size))
 
     def counts(self, width: int = 0) -> Iterator[Floats]:
-        """Yield blocks of rows, each how often one resample has every one of the things."""
+        """Yield blocks of rows, each how often one resample has each of the things."""
         for drawn in self.draws(width):
             yield tally(drawn, self.size)
 
 
 def tally(drawn: NDArray[np.int64], kinds: int) -> Floats:
-    """Return, for every row, how often each of the numbers below ``kinds`` is in it."""
+    """Return for every row how often each of the numbers below ``kinds`` is in it."""
     rows = len(drawn)
     flat = drawn + kinds * np.arange(rows)[:, None]
     counted = np.bincount(flat.ravel(), minlength=rows * kinds)
     return counted.reshape(rows, kinds).astype(np.float64)
 
 
-DRAWS = 9_999
-"""Simulated data sets behind a p-value that cannot be worked out."""
-
-
-ENUMERATED = 20_000
-"""Of how many possible outcomes the probability is added up one by one."""
-
-
-_SLACK = 1e-9
-
-
 def exact_test(counts: Sequence[int], shares: Sequence[float], rng: int = 0) -> float:
-    """Return how probable counts as far from ``shares``, or farther, would be; 1 without any count.
+    """Return the p-value of counts that should come in ``shares``; 1 without any count.
 
-    Two names: the two-sided binomial test. More: the multinomial test by Pearson's distance,
-    enumerated where there are few outcomes and simulated (``rng``) where there are many.
+    For two names it is the two-sided binomial test; for more, the multinomial test by Pearson's
+    distance, enumerated if there are few outcomes and simulated (``rng``) if there are many.
     """
     from scipy import stats
 
@@ -170,16 +220,16 @@ def exact_test(counts: Sequence[int], shares: Sequence[float], rng: int = 0) -> 
     found = _distance(seen, expected, total)
     if math.comb(total + len(seen) - 1, len(seen) - 1) <= ENUMERATED:
         outcomes = _outcomes(total, len(seen))
-        chances = np.asarray(stats.multinomial.pmf(outcomes, total, expected))
-        return float(min(1.0, chances[_distance(outcomes, expected, total) >= found].sum()))
+        probabilities = np.asarray(stats.multinomial.pmf(outcomes, total, expected))
+        return float(min(1.0, probabilities[_distance(outcomes, expected, total) >= found].sum()))
     drawn = np.random.default_rng(rng).multinomial(total, expected, DRAWS)
     return float((np.sum(_distance(drawn, expected, total) >= found) + 1) / (DRAWS + 1))
 
 
 def chi_square_test(counts: Sequence[int], shares: Sequence[float]) -> float:
-    """Return the p-value of Pearson's chi-square test, nan where fewer than 5 of a name are due.
+    """Return the p-value of Pearson's chi-square test; nan if fewer than 5 of a name are expected.
 
-    The approximation is not to be trusted there; ``exact_test`` is.
+    The approximation cannot be trusted there; use ``exact_test``.
     """
     from scipy import stats
 
@@ -191,11 +241,11 @@ def chi_square_test(counts: Sequence[int], shares: Sequence[float]) -> float:
 
 
 def same_test(table: ArrayLike, rng: int = 0) -> float:
-    """Return how probable it is that rows of counts differ so much if all have the same shares.
+    """Return the p-value of rows of counts that should all have the same shares.
 
     Two rows of two: Fisher's exact test. Otherwise Pearson's distance, simulated (``rng``) with the
-    sums of rows and columns as they are (Patefield, Appl. Stat. 30, 91, 1981). 1 where there is
-    nothing to compare.
+    sums of rows and columns fixed (Patefield, Appl. Stat. 30, 91, 1981). 1 if there is nothing to
+    compare.
     """
     from scipy import stats
 
@@ -217,7 +267,8 @@ def same_test(table: ArrayLike, rng: int = 0) -> float:
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Return p-values corrected for how many there are (Holm, Scand. J. Stat. 6, 65, 1979).
 
-    Rejecting those below a level errs at all with at most that probability, however they depend.
+    Rejecting those below a level makes any false rejection at most that probable, however the
+    p-values depend on each other.
     """
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     corrected = [1.0] * len(p_values)
@@ -228,46 +279,13 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(corrected)
 
 
-def exact_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return bounds of a share that hold at least as often as ``level`` says; 0 to 1 untried.
-
-    Clopper and Pearson (Biometrika 26, 404, 1934).
-    """
-    tail = (1 - read_level(level)) / 2
-    if not trials:
-        return 0.0, 1.0
-    low = special.betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
-    high = (
-        special.betaincinv(successes + 1, trials - successes, 1 - tail)
-        if successes < trials
-        else 1.0
-    )
-    return float(low), float(high)
-
-
-def share_difference(
-    one: tuple[int, int], other: tuple[int, int], level: float = LEVEL
-) -> Estimate:
-    """Return by how much the share in ``one``, (successes, trials), is above that in ``other``.
-
-    Newcombe's hybrid score interval (Stat. Med. 17, 873, 1998, method 10); nan where untried.
-    """
-    (a, m), (b, n) = one, other
-    if not m or not n:
-        return Estimate(math.nan, -1.0, 1.0)
-    (p, q), (low, high) = (a / m, b / n), wilson_interval([a, b], [m, n], level)
-    below = math.hypot(p - low[0], high[1] - q)
-    above = math.hypot(high[0] - p, q - low[1])
-    return Estimate(p - q, p - q - below, p - q + above)
-
-
 def cohens_h(share: float, expected: float) -> float:
-    """Return how far a share is from another by Cohen (1988): .2 is small, .5 medium, .8 large."""
+    """Return the effect size h of two shares (Cohen 1988): .2 is small, .5 medium, .8 large."""
     return 2 * math.asin(math.sqrt(share)) - 2 * math.asin(math.sqrt(expected))
 
 
 def total_variation(one: ArrayLike, other: ArrayLike) -> float:
-    """Return what part of all choices would have to change for one to be the other, 0 to 1."""
+    """Return what part of all choices must change to turn one into the other: 0 to 1."""
     return float(np.abs(np.subtract(one, other)).sum() / 2)
 
 
@@ -276,16 +294,15 @@ def variation_from(
 ) -> Estimate:
     """Return the total variation between what was counted and ``shares``.
 
-    The bounds hold at least as often as ``level`` says: they are those over all shares that lie in
-    exact intervals, of which the level is corrected for the number of names. The estimate itself is
-    above 0 by chance even where nothing is off; its lower bound then is 0.
+    The interval, which holds at least as often as ``level`` says, is over all shares that lie in
+    exact intervals with a level corrected for the number of names. The estimate is above 0 by
+    chance even if the counts come in these shares; its lower bound then is 0.
     """
-
     seen, expected = _read(counts, shares)
     total = int(seen.sum())
     if not total:
         return Estimate(math.nan, 0.0, 1.0)
-    names = len(seen) if len(seen) > 2 else 1  # of two shares one says all
+    names = len(seen) if len(seen) > 2 else 1  # one of two shares determines the other
     each = 1 - (1 - read_level(level)) / names
     bounds = np.array([exact_interval(int(count), total, each) for count in seen])
     low, high = bounds[:, 0], bounds[:, 1]
@@ -308,7 +325,7 @@ def _distance(counts: Any, shares: Floats, total: int) -> Any:
 
 
 def _outcomes(total: int, kinds: int) -> NDArray[np.int64]:
-    """Return every way in which ``total`` things can be of so many kinds, one row each."""
+    """Return every way to divide ``total`` things into ``kinds`` kinds, one row each."""
     bars = itertools.combinations(range(total + kinds - 1), kinds - 1)
     places = np.array(list(bars), dtype=np.int64).reshape(-1, kinds - 1)
     edges = np.column_stack(
