@@ -1,25 +1,27 @@
-"""Live minds: models that are asked, over the network or on this machine.
+"""Live minds: models that are asked, over the network or on your own machine.
 
-A ``LiveMind`` puts a situation into words and asks its ``Provider``. An ``LLMClient`` makes the
-calls of all of them, as ``LLMSettings`` says. The packages that speak to servers are imported on first use.
+A ``LiveMind`` puts each situation into words and asks its ``Provider``. An ``LLMClient`` makes the
+calls of all live minds, as ``LLMSettings`` says, and records them in a journal. The SDKs that speak
+to APIs are imported on first use.
 """
 
-from mesa_llm_norms.llm.mind import LIVE, LiveMind, live_mind
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
-from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.minds.registry import register_providers_of
 
 __all__ = [
     "LLMSettings",
-    "LIVE",
     "LiveMind",
     "Prompt",
+    "Provider",
     "Question",
     "Reply",
-    "Provider",
     "Template",
     "Usage",
     "default_template",
     "live_mind",
     "read_template",
 ]
+
+register_providers_of(__name__)

@@ -1,10 +1,10 @@
-"""What calls cost: a dated list that ships, and entries of the user's own before it.
+"""What calls cost, and what may be spent: a call that could exceed the budget is not made.
 
-What may be spent: a call that could pass a budget is not made.
+Prices come from a dated list that ships, and from the user's own file, which takes precedence.
 
-Before a call, the most it could use is set aside; after it, what it did use takes its place. Calls
-that are under way count in full meanwhile. Where only they are in the way, the next call waits for
-them; where one more call could pass the budget all the same, ``BudgetError`` is raised.
+Before a call, the most it could use is reserved; afterwards, what it did use is counted instead.
+Calls in flight count in full. If only they are in the way, the next call waits for them; if one
+more call could exceed the budget all the same, ``BudgetError`` is raised.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib import resources
+from operator import add, sub
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,22 +24,20 @@ from mesa_llm_norms.errors import BudgetError, FileFormatError, SpecError
 from mesa_llm_norms.llm.provider import Usage
 
 _REMEDY = (
-    'It holds as_of = "2026-11-24" and, for each model, a table such as [my-model] with input and '
-    "output in dollars for a million tokens."
+    'It must have as_of = "2026-11-24" and, for each model, a table such as [my-model] with input '
+    "and output in dollars per million tokens."
 )
-
-
 _MILLION = 1_000_000
 
 
 class Price(NamedTuple):
-    """US dollars for a million tokens read and written; cached ones count as read."""
+    """US dollars per million tokens read and written; cached ones count as read."""
 
     input: float
     output: float
 
     def cost(self, usage: Usage) -> float:
-        """Return what a call cost in dollars, at most: tokens from a cache may cost less."""
+        """Return the most that a call cost, in dollars; cached tokens may be cheaper."""
         return (usage.input_tokens * self.input + usage.output_tokens * self.output) / _MILLION
 
 
@@ -46,7 +45,7 @@ FREE = Price(0.0, 0.0)
 
 
 class Prices(NamedTuple):
-    """Prices by the beginning of a model's id, and the day they were right."""
+    """Prices by the beginning of a model's id, and the date they were right."""
 
     as_of: str
     by_model: Mapping[str, Price]
@@ -65,7 +64,23 @@ def default_prices() -> Prices:
 
 
 def read_prices(path: str | Path | None) -> Prices:
-    """Return the prices in a file before those that ship; ``FileFormatError`` if it has none."""
+    """Return all known prices.
+
+    Parameters
+    ----------
+    path : str, pathlib.Path or None
+        A TOML file of prices that take precedence over those that ship; None for those alone.
+
+    Returns
+    -------
+    Prices
+        Both together, with the file's date.
+
+    Raises
+    ------
+    FileFormatError
+        If the file has no date, or an entry that is not a price.
+    """
     if path is None:
         return default_prices()
     own = _parse(read_text(Path(path), _REMEDY), str(path))
@@ -83,23 +98,18 @@ def _parse(text: str, path: str) -> Prices:
     for model, entry in content.items():
         if not isinstance(entry, Mapping):
             continue
-        values = [entry.get("input"), entry.get("output")]
-        if set(entry) != {"input", "output"} or not all(_is_price(value) for value in values):
-            raise FileFormatError(path, f"[{model}] is no price", _REMEDY)
-        by_model[model] = Price(*(float(value) for value in values if value is not None))
+        if set(entry) != {"input", "output"} or not all(map(_is_amount, entry.values())):
+            raise FileFormatError(path, f"[{model}] is not a price", _REMEDY)
+        by_model[model] = Price(float(entry["input"]), float(entry["output"]))
     as_of = content.get("as_of")
     if as_of is None or not by_model:
         raise FileFormatError(path, "it has no date or no price", _REMEDY)
     return Prices(str(as_of), by_model)
 
 
-def _is_price(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= 0
-    )
+def _is_amount(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value < math.inf
 
 
 class Amount(NamedTuple):
@@ -111,70 +121,86 @@ class Amount(NamedTuple):
 
     def plus(self, other: Amount) -> Amount:
         """Return the sum of both."""
-        return Amount(self.calls + other.calls, self.tokens + other.tokens, self.usd + other.usd)
+        return Amount(*map(add, self, other))
 
     def minus(self, other: Amount) -> Amount:
         """Return the difference of both."""
-        return Amount(self.calls - other.calls, self.tokens - other.tokens, self.usd - other.usd)
+        return Amount(*map(sub, self, other))
 
 
 NO_LIMIT = Amount(math.inf, math.inf, math.inf)
 
 
-class Spent:
-    """What one call used, told within the block of ``Budget.set_aside``."""
+class Spending:
+    """What one call uses, reported within the block of ``Budget.reserve``."""
 
     amount = Amount()
 
     def begin(self) -> None:
-        """Say that the call is made: without a reply it counts as a call, and for no tokens."""
+        """Report that the call is made: without a reply it counts as a call without tokens."""
         self.amount = Amount(calls=1)
 
-    def tell(self, usage: Usage, price: Price, calls: int = 1) -> None:
-        """Say what the call, or the few it took, used."""
+    def settle(self, usage: Usage, price: Price, calls: int = 1) -> None:
+        """Report what the reply used, over the calls that it took."""
         tokens = usage.input_tokens + usage.output_tokens
         self.amount = Amount(calls, tokens, price.cost(usage))
 
 
 class Budget:
-    """How much may be used, ``limit``, and how much of it was, ``used``. For one event loop."""
+    """How much may be used, and how much of it was. Used on one event loop only.
+
+    Parameters
+    ----------
+    limit : Amount, default no limit
+        The most that may be used.
+    used : Amount, default nothing
+        What was used before.
+    """
 
     def __init__(self, limit: Amount = NO_LIMIT, used: Amount = Amount()) -> None:  # noqa: B008
         self.limit = limit
         self.used = used
-        self._aside = Amount()
-        self._reserved = 0
+        self._reserved = Amount()
+        self._calls = 0
         self._shut: Exception | None = None
         self._settled: asyncio.Event | None = None
 
     @asynccontextmanager
-    async def set_aside(self, most: Amount) -> AsyncIterator[Spent]:
-        """Hold back the most that one call could use, while it is made.
+    async def reserve(self, most: Amount) -> AsyncIterator[Spending]:
+        """Reserve the most that one call could use, for the block in which it is made.
 
-        What the block tells is then counted as used.
+        Parameters
+        ----------
+        most : Amount
+            What is reserved. What the block reports to the ``Spending`` is then counted as used.
+
+        Raises
+        ------
+        BudgetError
+            If the call could exceed the limit, even once those in flight have used nothing.
         """
         while True:
             if self._shut is not None:
                 raise self._shut
-            self._check(self.used.plus(most), most)
-            if not self._reserved or self._within(self.used.plus(self._aside).plus(most)):
+            self._check(most)
+            if not self._calls or self._within(self.used.plus(self._reserved).plus(most)):
                 break
             if self._settled is None:
                 self._settled = asyncio.Event()
             await self._settled.wait()
-        self._reserved += 1
-        self._aside = self._aside.plus(most)
-        spent = Spent()
+        self._calls += 1
+        self._reserved = self._reserved.plus(most)
+        spending = Spending()
         try:
-            yield spent
+            yield spending
         finally:
-            self._reserved -= 1
-            self._aside = self._aside.minus(most) if self._reserved else Amount()
-            self.used = self.used.plus(spent.amount)
+            self._calls -= 1
+            self._reserved = self._reserved.minus(most) if self._calls else Amount()
+            self.used = self.used.plus(spending.amount)
             self._wake()
 
     def shut(self, reason: Exception) -> None:
-        """Set nothing more aside; whoever waits, or comes, gets ``reason`` instead."""
+        """Reserve nothing more: everything that waits, or comes to, gets ``reason`` instead."""
         self._shut = reason
         self._wake()
 
@@ -184,14 +210,10 @@ class Budget:
             self._settled = None
 
     def _within(self, amount: Amount) -> bool:
-        most = self.limit
-        return (
-            amount.calls <= most.calls and amount.tokens <= most.tokens and amount.usd <= most.usd
-        )
+        return all(part <= most for part, most in zip(amount, self.limit, strict=True))
 
-    def _check(self, needed: Amount, most: Amount) -> None:
-        if self._within(needed):
-            return
+    def _check(self, most: Amount) -> None:
+        needed = self.used.plus(most)
         for name, amount, limit in zip(Amount._fields, needed, self.limit, strict=True):
             if amount > limit:
                 raise BudgetError(name, limit, getattr(self.used, name), getattr(most, name))
@@ -203,7 +225,8 @@ def read_limit(
     """Return the limit that these budgets make; None is no limit. ``SpecError`` for nonsense."""
     given = {"budget_calls": calls, "budget_tokens": tokens, "budget_usd": usd}
     for argument, value in given.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and (not number or not 0 <= value < math.inf):
-            raise SpecError(argument, value, f"{value!r} is no amount", "Give a number from 0 up.")
+        if value is not None and not _is_amount(value):
+            raise SpecError(
+                argument, value, f"{value!r} is not an amount", "Give a number from 0 up."
+            )
     return Amount(*(math.inf if value is None else float(value) for value in given.values()))

@@ -1,65 +1,76 @@
-"""How a server is told that a reply may be a name of the pool and nothing else.
+"""The protocol of chat completions: what is asked of a server, and what its answers mean.
 
-``grammar``  llama.cpp: a grammar in its notation, GBNF
-``choice``   vLLM: the texts a reply may consist of
-``schema``   many, Ollama among them: a JSON schema
-``none``     the server takes nothing of the kind; only the prompt asks for a name
+Many programs speak this protocol, each a little differently. A reply is held to the pool by the
+strongest *constraint* that the server knows:
 
-The strongest comes first. Where a server samples, it is told to do so by temperature alone: top-p,
-top-k and their like are set to change nothing, where they would otherwise have another default.
+- ``grammar``: llama.cpp, a grammar in its own notation, GBNF
+- ``choice``: vLLM, the texts that a reply may consist of
+- ``schema``: many, Ollama among them, a JSON schema
+- ``none``: the server takes nothing of the kind; only the prompt asks for a name
 
-What a server of chat completions sends back, in the words of this package.
+Where a server samples, it does so by temperature alone: top-p, top-k and their like are set to
+change nothing, since their defaults differ.
 
-Many programs speak this protocol, each a little differently, and the SDK checks nothing of what it
-reads. So what is used is read here from the JSON itself, and ``ValueError`` raised for what is not
-the protocol's.
+**Capabilities** are found by asking, for several servers accept every field of a request and
+silently ignore those they do not know. Each question is one that no model would answer with one of
+two made-up names, so if a reply is one of them, the server held it to them. Whether the
+probabilities that come with it are those that were sampled from, or the model's own, shows when it
+is asked again at a lower temperature.
 
-The probability of each name, from those of the tokens that a reply could have begun with.
+**Probabilities of names** follow from those of the tokens that a reply could have begun with.
+Several tokens can stand for one name: all of it, or any beginning of it that no other name shares.
+If the server holds the reply to the pool, the first token settles the name, and a name has the sum
+of its tokens. Otherwise only a token that is a whole name counts, and the names together must have
+most of the probability: a model that was about to say something else has not chosen. The result is
+right to within ``MAX_DOUBT``, or there is none. In doubt are tokens that more than one name begins
+with, and those a server left out: it lists only the likeliest tokens, so each name could have one
+more, no likelier than the least likely listed.
 
-A model writes tokens, and several can stand for one name: the whole of it, or any beginning of it
-that no other name shares. Where the server holds the reply to the pool, the first token then
-settles the name, and a name has the sum of what its tokens have. Where nothing holds the reply,
-only a token that is a whole name counts, and the names together must have most of the probability:
-a model that was about to say something else has not chosen.
-
-What is returned is right to within ``MOST_DOUBT``, or nothing is returned. In doubt is what a token
-has that more than one name begins with, and what a name may have that the server left out: servers
-list the likeliest tokens only, so each name could have one more, no likelier than the least listed.
-
-What a server of chat completions can do, found out by asking.
-
-Nothing is assumed, for several servers take every field of a request and silently pass over those
-they do not know. Each question is one that no model would answer with one of two made-up names. So
-where a reply is one of them, the server held it to them. Whether the probabilities that come with
-it are those that were sampled from, or the model's own, shows when it is asked again, colder.
+What is read is read from the JSON itself, and anything that is not the protocol's is a
+``ValueError``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from mesa_llm_norms.errors import CallError
 from mesa_llm_norms.llm.prompt import Prompt, name_schema, read_json, read_plain
-from mesa_llm_norms.llm.provider import Usage
-from mesa_llm_norms.llm.retry import kind_of, plain, retry_after
-
-if TYPE_CHECKING:
-    from openai import OpenAIError
-
+from mesa_llm_norms.llm.provider import Usage, read_count, read_name, read_word
 
 Constraint: TypeAlias = Literal["grammar", "choice", "schema", "none"]
-
+Probabilities: TypeAlias = Literal["none", "before", "after"]
 
 LISTED = 20
-"""Of how many tokens probabilities are asked: no more, most servers refuse."""
-
-
+"""How many tokens' probabilities are asked for; most servers refuse more."""
 LISTED_AT_MOST = 1_000
 """Likewise of llama.cpp, which has no limit of its own."""
+MAX_DOUBT = 0.001
+"""The most that may be in doubt, as a share of what the names have."""
+MIN_SHARE = 0.5
+"""The least the names must have together if nothing holds the reply to them."""
+SEVERAL = -1
+"""Stands for a name in a table where there is more than one."""
+MARKERS = "▁Ġ \n"
+"""What a token that begins a word starts with in some vocabularies, besides the word."""
+MADE_UP = ("Zuqta", "Wibbo")
+QUESTION = Prompt("Answer in one word.", "Write the name of any city.")
+"""Many answers are right, so that the temperature shows in their probabilities."""
+COLDER = 0.5
+"""The temperature of the second of two questions, of which the first has 1: it doubles differences
+of log-probabilities if these are after sampling."""
+RANK = 5
+"""Which of the likeliest tokens the likeliest is compared with: the two should differ enough."""
+_ALL = 0.99
+"""The share of all probability that two names have if no others are possible."""
+_HOLDING: tuple[Constraint, ...] = ("grammar", "choice")
+"""The constraints under which a single token may decide."""
+_REJECTIONS = ("refused", "failed")
+"""How servers answer to a field they do not accept; some with a status of their own failure."""
 
 
 def constrained(constraint: Constraint, pool: Sequence[str]) -> dict[str, Any]:
@@ -111,18 +122,9 @@ def grammar(pool: Sequence[str]) -> str:
     return "root ::= " + " | ".join(f'"{name}"' for name in names)
 
 
-def read(constraint: Constraint, text: str, pool: Sequence[str]) -> str | None:
+def read_constrained(constraint: Constraint, text: str, pool: Sequence[str]) -> str | None:
     """Return the name that a reply under a constraint gives, or None."""
     return read_json(text, pool) if constraint == "schema" else read_plain(text, pool)
-
-
-STOPS = {
-    "length": "it was cut off at max_tokens",
-    "content_filter": "the server's filter stopped it",
-    "tool_calls": "it called a tool, and there is none",
-    "function_call": "it called a function, and there is none",
-}
-"""Why a reply that did not end of itself is unusable."""
 
 
 class Answer(NamedTuple):
@@ -135,16 +137,11 @@ class Answer(NamedTuple):
     usage: Usage
     model: str | None
 
-    @property
-    def problem(self) -> str | None:
-        """Why no name can be read from it, or None."""
+    def name(self, read: Callable[[str], str | None]) -> tuple[str | None, str | None]:
+        """Return the name that ``read`` finds, or why there is none; one of them is None."""
         if self.refusal:
-            return "the model refused to answer"
-        if self.stop is None:
-            return "it does not say why it ended"
-        if self.stop == "stop":
-            return None
-        return STOPS.get(self.stop, f"it ended in a way unknown here: {self.stop}")
+            return None, "the model refused to answer"
+        return read_name(self.text, self.stop, read)
 
 
 def read_answer(content: object, asked: int) -> Answer:
@@ -156,25 +153,27 @@ def read_answer(content: object, asked: int) -> Answer:
     choice = _mapping(choices[0])
     message = _mapping(choice.get("message"))
     return Answer(
-        text=_text(message, "content") or "",
-        stop=_text(choice, "finish_reason"),
-        refusal=_text(message, "refusal"),
+        text=read_word(message.get("content"), "content") or "",
+        stop=read_word(choice.get("finish_reason"), "finish_reason"),
+        refusal=read_word(message.get("refusal"), "refusal"),
         position=read_position(choice, asked) if asked else None,
-        usage=read_usage(content.get("usage")),
-        model=_text(content, "model"),
+        usage=_read_usage(content.get("usage")),
+        model=read_word(content.get("model"), "model"),
     )
 
 
-def read_usage(usage: object) -> Usage:
+def _read_usage(usage: object) -> Usage:
     """Return what a completion used, nothing where the server does not say."""
     if usage is None:
         return Usage()
     counts = _mapping(usage)
+    written = _mapping(counts.get("completion_tokens_details") or {})
+    read = _mapping(counts.get("prompt_tokens_details") or {})
     return Usage(
-        input_tokens=_count(counts, "prompt_tokens"),
-        output_tokens=_count(counts, "completion_tokens"),
-        thinking_tokens=_count(counts.get("completion_tokens_details"), "reasoning_tokens"),
-        cached_tokens=_count(counts.get("prompt_tokens_details"), "cached_tokens"),
+        input_tokens=read_count(counts.get("prompt_tokens"), "prompt_tokens"),
+        output_tokens=read_count(counts.get("completion_tokens"), "completion_tokens"),
+        thinking_tokens=read_count(written.get("reasoning_tokens"), "reasoning_tokens"),
+        cached_tokens=read_count(read.get("cached_tokens"), "cached_tokens"),
     )
 
 
@@ -186,67 +185,10 @@ def read_models(content: object) -> list[str]:
     return [str(_mapping(model)["id"]) for model in listed if "id" in _mapping(model)]
 
 
-def call_error(server: str, error: OpenAIError, secrets: Iterable[str]) -> CallError:
-    """Return the ``CallError`` of ``server`` for an error of the SDK, with ``secrets`` cut out."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        said = _said(error.body) or error.response.reason_phrase or "no reason given"
-        after = retry_after(error.response.headers)
-        status = error.status_code
-        return CallError(server, kind_of(status), plain(said, secrets), status, after)
-    if isinstance(error, openai.APITimeoutError):
-        return CallError(server, "timeout", "the network timed out")
-    if isinstance(error, openai.APIConnectionError):
-        # Only the name: the text may quote a header.
-        cause = type(error.__cause__ or error).__name__
-        return CallError(server, "connection", f"the connection failed ({cause})")
-    return CallError(server, "garbled", plain(str(error), secrets))
-
-
-def _said(body: object) -> str | None:
-    """Return the words in the body of an error; servers put them in different places."""
-    if isinstance(body, Mapping):
-        body = body.get("message") or body.get("detail") or body.get("error")
-    return str(body).strip() if body else None
-
-
 def _mapping(thing: object) -> Mapping[str, Any]:
     if not isinstance(thing, Mapping):
         raise ValueError("no object where there should be one")
     return thing
-
-
-def _text(thing: Mapping[str, Any], key: str) -> str | None:
-    text = thing.get(key)
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f"{key} is no text")
-    return text
-
-
-def _count(thing: object, key: str) -> int:
-    number = _mapping(thing).get(key) if thing is not None else None
-    if number is None:
-        return 0
-    if not isinstance(number, int) or number < 0:
-        raise ValueError(f"no number of {key}")
-    return number
-
-
-MOST_DOUBT = 0.001
-"""The most that may be in doubt, as a share of what the names have."""
-
-
-LEAST_SHARE = 0.5
-"""The least the names must have together where nothing holds the reply to them."""
-
-
-SEVERAL = -1
-"""Stands for a name in a table where there is more than one."""
-
-
-MARKERS = "▁Ġ \n"
-"""What a token of a word begins with in some vocabularies, beside the word."""
 
 
 class Position(NamedTuple):
@@ -263,8 +205,8 @@ class Position(NamedTuple):
     def share(self, pool: tuple[str, ...]) -> float:
         """Return the part of what is listed that is with beginnings of names of ``pool``."""
         known = beginnings(pool)
-        named = math.fsum(chance for text, chance in self.tokens if text in known)
-        return named / math.fsum(chance for _, chance in self.tokens)
+        named = math.fsum(probability for text, probability in self.tokens if text in known)
+        return named / math.fsum(probability for _, probability in self.tokens)
 
 
 def read_position(choice: Mapping[str, Any], asked: int) -> Position | None:
@@ -276,17 +218,17 @@ def read_position(choice: Mapping[str, Any], asked: int) -> Position | None:
     try:
         first = choice["logprobs"]["content"][0]
         rows = first["top_probs"] if "top_probs" in first else first["top_logprobs"]
-        found = tuple((_token_text(row), _chance(row)) for row in rows)
+        found = tuple((_token_text(row), _probability(row)) for row in rows)
         written = _token_text(first)
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-    tokens = tuple((text, chance) for text, chance in found if chance > 0)
-    if not tokens or math.fsum(chance for _, chance in tokens) > 1 + MOST_DOUBT:
+    tokens = tuple((text, probability) for text, probability in found if probability > 0)
+    if not tokens or math.fsum(probability for _, probability in tokens) > 1 + MAX_DOUBT:
         return None
     return Position(written, tokens, complete=len(tokens) < asked)
 
 
-def name_chances(
+def name_probabilities(
     position: Position, pool: tuple[str, ...], temperature: float, constrained: bool
 ) -> tuple[float, ...] | None:
     """Return the probability of each name of ``pool``, in its order, or None where in doubt.
@@ -298,30 +240,30 @@ def name_chances(
     known, whole = beginnings(pool), {name.encode(): place for place, name in enumerate(pool)}
     named: list[tuple[int, float]] = []
     other: list[float] = []
-    for text, chance in position.tokens:
+    for text, probability in position.tokens:
         place = known.get(text) if constrained else _place_of_word(text, known, whole)
         if place is None:
-            other.append(chance)
+            other.append(probability)
         else:
-            named.append((place, chance))
-    rivals = [chance for _, chance in named] + ([] if constrained else other)
+            named.append((place, probability))
+    rivals = [probability for _, probability in named] + ([] if constrained else other)
     if not rivals:
         return None
-    highest, least = max(rivals), min(chance for _, chance in position.tokens)
+    highest, least = max(rivals), min(probability for _, probability in position.tokens)
     weights = [0.0] * len(pool)
     doubt = 0.0 if position.complete else len(pool) * _heated(least / highest, temperature)
-    for place, chance in named:
-        weight = _heated(chance / highest, temperature)
+    for place, probability in named:
+        weight = _heated(probability / highest, temperature)
         if place == SEVERAL:
             doubt += weight
         else:
             weights[place] += weight
     total = math.fsum(weights)
-    if not total or doubt > MOST_DOUBT * total:
+    if not total or doubt > MAX_DOUBT * total:
         return None
     if not constrained:
-        rest = math.fsum(_heated(chance / highest, temperature) for chance in other)
-        if total < LEAST_SHARE * (total + rest):
+        rest = math.fsum(_heated(probability / highest, temperature) for probability in other)
+        if total < MIN_SHARE * (total + rest):
             return None
     if temperature == 0:
         likeliest = weights.index(max(weights))
@@ -363,50 +305,19 @@ def _token_text(row: Mapping[str, Any]) -> bytes:
     return bytes(given) if given else str(row["token"]).encode()
 
 
-def _chance(row: Mapping[str, Any]) -> float:
-    chance = float(row["prob"]) if "prob" in row else math.exp(float(row["logprob"]))
-    if not 0 <= chance <= 1 + MOST_DOUBT:
-        raise ValueError(chance)
-    return chance
+def _probability(row: Mapping[str, Any]) -> float:
+    probability = float(row["prob"]) if "prob" in row else math.exp(float(row["logprob"]))
+    if not 0 <= probability <= 1 + MAX_DOUBT:
+        raise ValueError(probability)
+    return probability
 
 
-MADE_UP = ("Zuqta", "Wibbo")
-
-
-QUESTION = Prompt("Answer in one word.", "Write the name of any city.")
-"""Many answers are right, so that the temperature shows in their probabilities."""
-
-
-Probabilities: TypeAlias = Literal["none", "before", "after"]
-
-
-Ask: TypeAlias = Callable[[Prompt, Mapping[str, Any]], Awaitable[Answer]]
+Ask: TypeAlias = Callable[[Prompt, Mapping[str, Any]], Awaitable["Answer"]]
 """Makes one call with a prompt and these fields of the request."""
 
 
-COLDER = 0.5
-"""The temperature of the second of two questions, of which the first has 1: it doubles differences
-of log-probabilities where these are after sampling."""
-
-
-_ALL = 0.99
-"""The share of all probability that is with two names, if no other can be."""
-
-
-_HOLDING: tuple[Constraint, ...] = ("grammar", "choice")
-"""The constraints under which a single token may decide."""
-
-
-FAR_DOWN = 5
-"""Which of the likeliest tokens the likeliest is compared with: the two should differ enough."""
-
-
-NOT_TAKEN = ("refused", "failed")
-"""How servers answer to a field they will not have; some with a status of their own failure."""
-
-
 @dataclass(frozen=True)
-class Abilities:
+class Capabilities:
     """``constraint`` is the strongest that the server keeps a sampled reply to.
 
     ``probabilities`` tells whether it says how likely each token was: not at all, as they were
@@ -432,16 +343,16 @@ class Abilities:
         return asdict(self)
 
 
-async def find_abilities(ask: Ask) -> Abilities:
+async def find_capabilities(ask: Ask) -> Capabilities:
     """Return what the server behind ``ask`` can do, in one call to ten.
 
     Raises ``CallError`` where it cannot be asked at all.
     """
     for constraint in _HOLDING:
         if answer := await _held(constraint, ask):
-            return Abilities(constraint, await _told(constraint, answer, ask))
+            return Capabilities(constraint, await _told(constraint, answer, ask))
     held = await _held("schema", ask)
-    return Abilities("schema" if held else "none", await _told_freely(ask))
+    return Capabilities("schema" if held else "none", await _told_freely(ask))
 
 
 async def _held(constraint: Constraint, ask: Ask, temperature: float = 1.0) -> Answer | None:
@@ -450,7 +361,10 @@ async def _held(constraint: Constraint, ask: Ask, temperature: float = 1.0) -> A
     if constraint != "schema":
         fields |= listed(constraint, MADE_UP)
     answer = await _taken(fields, ask)
-    if answer is None or answer.problem or read(constraint, answer.text, MADE_UP) is None:
+    if (
+        answer is None
+        or answer.name(lambda text: read_constrained(constraint, text, MADE_UP))[0] is None
+    ):
         return None
     return answer
 
@@ -464,7 +378,7 @@ async def _taken(fields: Mapping[str, Any], ask: Ask) -> Answer | None:
         try:
             return await ask(QUESTION, fields)
         except CallError as error:
-            if error.kind not in NOT_TAKEN:
+            if error.kind not in _REJECTIONS:
                 raise
             if error.kind == "refused" or last:
                 break
@@ -486,10 +400,10 @@ async def _told(constraint: Constraint, answer: Answer, ask: Ask) -> Probabiliti
         return "none"
     odds = []
     for position in (answer.position, colder.position):
-        chances = name_chances(position, MADE_UP, 1.0, constrained=True)
-        if chances is None or not all(chances):
+        probabilities = name_probabilities(position, MADE_UP, 1.0, constrained=True)
+        if probabilities is None or not all(probabilities):
             return "none"
-        odds.append(abs(math.log(chances[0] / chances[1])))
+        odds.append(abs(math.log(probabilities[0] / probabilities[1])))
     return _shown(*odds)
 
 
@@ -509,9 +423,11 @@ async def _told_freely(ask: Ask) -> Probabilities:
             return "none"
         if answer.position is None:
             return "none"
-        lists.append(sorted((chance for _, chance in answer.position.tokens), reverse=True))
-    rank = min(FAR_DOWN, *map(len, lists)) - 1
-    warm, cold = (math.log(chances[0] / chances[rank]) for chances in lists)
+        lists.append(
+            sorted((probability for _, probability in answer.position.tokens), reverse=True)
+        )
+    rank = min(RANK, *map(len, lists)) - 1
+    warm, cold = (math.log(probabilities[0] / probabilities[rank]) for probabilities in lists)
     return _shown(warm, cold)
 
 

@@ -1,11 +1,15 @@
-"""How many calls a server gets at once: as many as it takes.
+"""Calls to one provider: each waits for its budget and a slot, is retried, and goes on record.
 
-The number starts at the most that is wanted, is halved when the server says that these are too many
-(a rate limit), and grows by one for every so many replies after that: additive increase,
-multiplicative decrease (Chiu and Jain 1989). A server that is overloaded by others says nothing
-about us, so that does not shrink it. Whoever waits, for a place or to try again, holds none.
+How many calls a provider gets at once follows *additive increase, multiplicative decrease* (Chiu
+and Jain 1989): the limit starts at the most that is wanted, is halved when the API answers with a
+rate limit, and grows by one for every so many replies after that. An API that is overloaded by
+others says nothing about us, so that does not shrink it. Whatever waits, for a slot or to try
+again, holds no slot.
 
-Where the calls to one server are made: in turn, within budget, again if need be, on record.
+References
+----------
+Chiu, D.-M. and Jain, R. (1989). Analysis of the increase and decrease algorithms for congestion
+avoidance in computer networks. Computer Networks and ISDN Systems 17, 1-14.
 """
 
 from __future__ import annotations
@@ -18,26 +22,297 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from mesa_llm_norms.core.event_loop import GRACE, calling
+from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
-from mesa_llm_norms.llm.journal.journal import Journal
-from mesa_llm_norms.llm.journal.tables import Call, Distribution, Ended, Recorded
+from mesa_llm_norms.llm.journal import Call, Distribution, Ended, Journal, Recorded
 from mesa_llm_norms.llm.provider import Provider, Question, Reply
-from mesa_llm_norms.llm.retry import Patience
+from mesa_llm_norms.llm.retry import RetryPolicy
 from mesa_llm_norms.llm.settings import LLMSettings
 
+OVERHEAD = 500
+"""Tokens that an API may read besides the prompt, such as what it adds for a schema."""
+MARGIN = 1.25
+"""How many times the most tokens per byte seen so far the next prompt may have."""
+AT_THE_START = 3
+"""How often a provider that cannot be reached is retried before the first call, at most."""
 
-class Place(NamedTuple):
-    """A place for one call: how many times the limiter had shrunk when it was given."""
+T = TypeVar("T")
+
+
+class Result(NamedTuple):
+    """What follows from a usable reply, and goes on record together with it."""
+
+    recorded: Recorded
+    distribution: Distribution | None = None
+
+
+class Request(NamedTuple):
+    """A question for which a reply is wanted.
+
+    Attributes
+    ----------
+    run, interaction, seat : int
+        The decision it is asked for.
+    mind : str
+        The label of the mind that asks.
+    question : Question
+        What to ask.
+    conclude : callable
+        ``conclude(reply, attempt)`` returns what follows from a usable reply, given the number of
+        the call that brought it.
+    scope : CancelScope
+        Says whether the reply is still wanted.
+    """
+
+    run: int
+    interaction: int
+    seat: int
+    mind: str
+    question: Question
+    conclude: Callable[[Reply, int], Result]
+    scope: CancelScope
+
+
+class RequestQueue:
+    """Makes the calls to one provider. Used on one event loop only.
+
+    Parameters
+    ----------
+    provider : Provider
+        Makes each call.
+    limiter : Limiter
+        Gives out slots; providers of one label share it.
+    llm : LLMSettings
+        How often and how late a failed call is repeated.
+    budget : Budget
+        What all providers together may use.
+    journal : Journal
+        Where every call is recorded, before and after.
+    price : Price or None
+        What its tokens cost, if known.
+
+    Raises
+    ------
+    MindError
+        If the price is not known and a budget in dollars must be kept.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        limiter: Limiter,
+        llm: LLMSettings,
+        budget: Budget,
+        journal: Journal,
+        price: Price | None,
+    ) -> None:
+        if price is None and provider.free:
+            price = FREE
+        if price is None and llm.budget_usd is not None:
+            raise MindError(
+                "mind",
+                provider.label,
+                f"there is no price for {provider.model!r}, and a budget in dollars to keep",
+                "Give its price in a file (prices=, --prices), or a budget in tokens.",
+            )
+        self.provider = provider
+        self.limiter = limiter
+        self.parameters: Mapping[str, Any] = {}
+        self._budget = budget
+        self._journal = journal
+        self._price = price
+        self._llm = llm
+        self._retry = RetryPolicy(llm)
+        self._tokens_per_byte = 0.0
+        self._stopped: Exception | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._calling: set[asyncio.Task[Any]] = set()
+        self._prepared: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> None:
+        """Have the provider find out what it can do, once; whoever asks meanwhile waits.
+
+        After a failure, the next caller tries again.
+        """
+        if self._prepared is None:
+            self._prepared = asyncio.get_running_loop().create_task(self._prepare())
+            self._prepared.add_done_callback(self._forget_failure)
+        await asyncio.shield(self._prepared)
+
+    async def ask(self, request: Request) -> Recorded | str:
+        """Make calls until one brings a reply.
+
+        Returns
+        -------
+        Recorded or str
+            The decision, which is on disk; or why the reply gives none.
+
+        Raises
+        ------
+        CallError
+            If no call brings a reply.
+        BudgetError
+            If the next call could exceed the budget.
+        """
+        return await self._retrying(self._retry, lambda: self._call(request))
+
+    def stop(self, reason: Exception) -> None:
+        """Make no more calls: whatever waits to make one, or comes to, gets ``reason``.
+
+        Calls under way may finish within ``GRACE_PERIOD`` seconds; then they are cancelled.
+        """
+        self._stopped = reason
+        self.limiter.shut(reason)
+        self.turn_away(reason)
+        asyncio.get_running_loop().call_later(GRACE_PERIOD, self._give_up)
+
+    def turn_away(self, reason: Exception) -> None:
+        """Raise ``reason`` in everything that now waits to make a call, first or repeated."""
+        self.limiter.turn_away(reason)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(reason)
+
+    def _give_up(self) -> None:
+        for task in self._calling:
+            task.cancel()
+
+    async def _prepare(self) -> None:
+        retry = RetryPolicy(replace(self._llm, retries=min(self._llm.retries, AT_THE_START)))
+        await self._retrying(retry, self.provider.prepare)
+        self.parameters = dict(self.provider.parameters)
+
+    def _forget_failure(self, prepared: asyncio.Task[None]) -> None:
+        if prepared.cancelled() or prepared.exception() is not None:
+            self._prepared = None
+
+    async def _retrying(self, policy: RetryPolicy, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what a call brings, repeated as often and as late as a policy says."""
+        failures = 0
+        while True:
+            begun = time.monotonic()
+            try:
+                return await call()
+            except CallError as error:
+                failures += 1
+                wait = policy.wait_after(error, failures, begun, time.monotonic())
+            await self._sleep(wait)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, unless all that wait are turned away."""
+        if self._stopped is not None:
+            raise self._stopped
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] = loop.create_future()
+        alarm = loop.call_later(seconds, _wake, waiting)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            alarm.cancel()
+            self._waiting.discard(waiting)
+
+    async def _call(self, request: Request) -> Recorded | str:
+        """Make one call within budget and slot, and record what came of it."""
+        prompt = request.question.prompt
+        size = sum(len(text.encode()) for text in prompt)
+        async with AsyncExitStack() as held:
+            spending = await held.enter_async_context(self._budget.reserve(self._most(size)))
+            async with self.limiter.slot() as slot:
+                # To the end of the stack, so that a reply gets on record before it is unwanted.
+                held.enter_context(request.scope.calling())
+                spending.begin()
+                reply, attempt, latency = await self._make(request, slot)
+            spending.settle(reply.usage, self._price or FREE, reply.calls)
+            used = reply.usage.input_tokens / size
+            self._tokens_per_byte = max(self._tokens_per_byte, used)
+            self.limiter.succeeded()
+            self._retry.succeeded()
+            result = request.conclude(reply, attempt) if reply.usable else None
+            await self._journal.end(attempt, self._ended(reply, latency), *(result or ()))
+        if result is None:
+            return reply.problem or "its reply gives no name of the pool"
+        return result.recorded
+
+    async def _make(self, request: Request, slot: Slot) -> tuple[Reply, int, float]:
+        """Make one call, on record before it is made; return its reply, number and latency."""
+        call = Call(*request[:4], self.provider.place, self.parameters, *request.question.prompt)
+        recorded = self._journal.begin(call)
+        begun = time.monotonic()
+        this = asyncio.current_task()
+        assert this is not None
+        self._calling.add(this)
+        try:
+            await recorded
+            begun = time.monotonic()
+            reply = await self.provider.ask(request.question)
+        except CallError as error:
+            if error.kind == "rate limit":
+                # A pause longer than allowed ends the run, and need keep nobody waiting.
+                pause = error.retry_after or 0.0
+                self.limiter.too_many(slot, pause if pause <= self._llm.longest_wait else 0.0)
+            problem = f"{error.kind}: {error.problem}"
+            ended = Ended("failed", time.monotonic() - begun, problem, error.status)
+            await self._journal.end(recorded.attempt, ended)
+            raise
+        except BaseException as error:
+            ended = Ended("abandoned", time.monotonic() - begun, type(error).__name__)
+            self._journal.end(recorded.attempt, ended)
+            raise
+        finally:
+            self._calling.discard(this)
+        return reply, recorded.attempt, time.monotonic() - begun
+
+    def _ended(self, reply: Reply, latency: float) -> Ended:
+        return Ended(
+            "distribution" if reply.distribution else "name" if reply.name else "unusable",
+            latency,
+            reply.problem,
+            None,
+            reply.text,
+            reply.model,
+            reply.stop,
+            *reply.usage,
+            self._price.cost(reply.usage) if self._price is not None else None,
+        )
+
+    def _most(self, size: int) -> Amount:
+        """Return the most that one call with a prompt of so many bytes may use.
+
+        A token is at least a byte. Once replies have come, their tokens per byte say more.
+        """
+        per_byte = self._tokens_per_byte
+        read = size * per_byte * MARGIN if per_byte else size + OVERHEAD
+        price = self._price or FREE
+        write = self.provider.max_tokens
+        usd = (read * price.input + write * price.output) / 1_000_000
+        times = self.provider.calls_at_most
+        return Amount(times, times * (read + write), times * usd)
+
+
+class Slot(NamedTuple):
+    """Permission for one call, and how many times the limiter had shrunk when it was given."""
 
     shrunk: int
 
 
 class Limiter:
-    """Gives out places for calls, ``most`` at once and fewer where the server asks for that.
+    """Gives out slots for concurrent calls, first come first served. Used on one event loop only.
 
-    ``most_at_once`` is the highest number of calls there were. Used on one event loop only.
+    Parameters
+    ----------
+    most : int
+        The most slots at once; fewer are given out while the API asks for that.
+    clock : callable, optional
+        Returns the time in seconds; the event loop's clock if omitted.
+
+    Attributes
+    ----------
+    limit : float
+        How many slots there are now; rounded down.
+    busy, most_at_once : int
+        How many are held now, and the most that ever were.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] | None = None) -> None:
@@ -53,8 +328,8 @@ class Limiter:
         self._shut: Exception | None = None
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[Place]:
-        """Wait for a place, first come first served, and hold it for the block."""
+    async def slot(self) -> AsyncIterator[Slot]:
+        """Wait for a slot and hold it for the block."""
         if self._shut is not None:
             raise self._shut
         if self._waiting or not self._free():
@@ -64,13 +339,13 @@ class Limiter:
             try:
                 await turn
             except asyncio.CancelledError:
-                if not turn.cancelled() and turn.exception() is None:  # it had a place already
+                if not turn.cancelled() and turn.exception() is None:  # it had a slot already
                     self._release()
                 raise
         else:
             self._take()
         try:
-            yield Place(self._shrunk)
+            yield Slot(self._shrunk)
         finally:
             self._release()
 
@@ -80,22 +355,22 @@ class Limiter:
             self.limit = min(self.most, self.limit + 1 / self.limit)
             self._wake()
 
-    def too_many(self, place: Place, wait: float = 0.0) -> None:
-        """Halve the limit, and begin no call for ``wait`` seconds.
+    def too_many(self, slot: Slot, wait: float = 0.0) -> None:
+        """Halve the limit, and give out no slot for ``wait`` seconds.
 
-        Calls that were begun before the last halving say nothing about the new limit.
+        Calls that began before the last halving say nothing about the new limit.
         """
         self._paused_until = max(self._paused_until, self._now() + wait)
-        if place.shrunk == self._shrunk:
+        if slot.shrunk == self._shrunk:
             self._shrunk += 1
             self.limit = max(1.0, self.limit / 2)
 
     def shut(self, reason: Exception) -> None:
-        """Give out no more places; whoever comes for one gets ``reason`` instead."""
+        """Give out no more slots: ``slot`` raises ``reason`` from now on."""
         self._shut = reason
 
     def turn_away(self, reason: Exception) -> None:
-        """Give ``reason``, instead of a place, to all who wait for one now."""
+        """Raise ``reason`` in everything that waits for a slot now."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -116,7 +391,7 @@ class Limiter:
         self._wake()
 
     def _wake(self) -> None:
-        """Give free places to those who wait; after a pause, when it is over."""
+        """Give free slots to those that wait; after a pause, once it is over."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -128,226 +403,6 @@ class Limiter:
         pause = self._paused_until - self._now()
         if self._waiting and pause > 0:
             self._alarm = asyncio.get_running_loop().call_later(pause, self._wake)
-
-
-OVERHEAD = 500
-"""Tokens that a server may read beside the prompt, such as what it adds for a schema."""
-
-
-MARGIN = 1.25
-"""How many times the most tokens per byte seen so far the next prompt may have."""
-
-
-T = TypeVar("T")
-
-
-AT_THE_START = 3
-"""How often a server that is not there is tried again before the first call, at most."""
-
-
-Where = tuple[int, int, int]
-"""Run, interaction and seat."""
-
-
-class Result(NamedTuple):
-    """What follows from a usable reply, and goes on record with it."""
-
-    recorded: Recorded
-    distribution: Distribution | None = None
-
-
-Conclude = Callable[[Reply, int], Result]
-"""Says what follows from a usable reply, given the number of the call that brought it."""
-
-
-class Desk:
-    """Makes the calls to one server.
-
-    ``price`` is None where it is not known. Raises ``MindError`` if it must be, for a budget.
-    """
-
-    def __init__(
-        self,
-        server: Provider,
-        limiter: Limiter,
-        llm: LLMSettings,
-        budget: Budget,
-        journal: Journal,
-        price: Price | None,
-    ) -> None:
-        if price is None and server.free:
-            price = FREE
-        if price is None and llm.budget_usd is not None:
-            raise MindError(
-                "mind",
-                server.label,
-                f"there is no price for {server.model!r}, and a budget in dollars to keep",
-                "Give its price in a file (prices=, --prices), or a budget in tokens.",
-            )
-        self.server = server
-        self.limiter = limiter
-        self._budget = budget
-        self._journal = journal
-        self._price = price
-        self._calls = llm
-        self._patience = Patience(llm)
-        self._per_byte = 0.0
-        self._stopped: Exception | None = None
-        self._sleeping: set[asyncio.Future[None]] = set()
-        self._calling: set[asyncio.Task[Any]] = set()
-        self._prepared: asyncio.Task[None] | None = None
-        self.parameters: Mapping[str, Any] = {}
-        """What the server sends beside a prompt, known once it is prepared."""
-
-    async def prepare(self) -> None:
-        """Have the server find out what it can do, once; whoever asks meanwhile waits."""
-        if self._prepared is None:
-            self._prepared = asyncio.get_running_loop().create_task(self._prepare())
-            self._prepared.add_done_callback(self._forget_failure)
-        await asyncio.shield(self._prepared)
-
-    def _forget_failure(self, prepared: asyncio.Task[None]) -> None:
-        """Have another try made where the run is gone on with."""
-        if prepared.cancelled() or prepared.exception() is not None:
-            self._prepared = None
-
-    async def ask(
-        self, where: Where, mind: str, question: Question, conclude: Conclude
-    ) -> Recorded | str:
-        """Make calls until one brings a reply; return the decision, or why there is none.
-
-        Raises ``CallError`` where no call brings a reply, ``BudgetError`` before one that is beyond
-        the budget.
-        """
-        return await self._persist(
-            self._patience, lambda: self._call(where, mind, question, conclude)
-        )
-
-    def stop(self, reason: Exception) -> None:
-        """Make no more calls; whoever waits to make one gets ``reason``.
-
-        Calls that are being made may end, within some seconds; then they are cancelled.
-        """
-        self._stopped = reason
-        self.limiter.shut(reason)
-        self.turn_away(reason)
-        asyncio.get_running_loop().call_later(GRACE, self._give_up)
-
-    def turn_away(self, reason: Exception) -> None:
-        """Give ``reason`` to all who wait to make a call, for the first time or again."""
-        self.limiter.turn_away(reason)
-        for waiting in self._sleeping:
-            if not waiting.done():
-                waiting.set_exception(reason)
-
-    def _give_up(self) -> None:
-        for task in self._calling:
-            task.cancel()
-
-    async def _sleep(self, seconds: float) -> None:
-        if self._stopped is not None:
-            raise self._stopped
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[None] = loop.create_future()
-        alarm = loop.call_later(seconds, _wake, waiting)
-        self._sleeping.add(waiting)
-        try:
-            await waiting
-        finally:
-            alarm.cancel()
-            self._sleeping.discard(waiting)
-
-    async def _prepare(self) -> None:
-        patience = Patience(replace(self._calls, retries=min(self._calls.retries, AT_THE_START)))
-        await self._persist(patience, self.server.prepare)
-        self.parameters = dict(self.server.parameters)
-
-    async def _persist(self, patience: Patience, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what a call brings, made again as often and as late as ``patience`` says."""
-        failures = 0
-        while True:
-            begun = time.monotonic()
-            try:
-                return await call()
-            except CallError as error:
-                failures += 1
-                wait = patience.after(error, failures, begun, time.monotonic())
-            await self._sleep(wait)
-
-    async def _call(
-        self, where: Where, mind: str, question: Question, conclude: Conclude
-    ) -> Recorded | str:
-        call = Call(*where, mind, self.server.place, self.parameters, *question.prompt)
-        size = sum(len(text.encode()) for text in question.prompt)
-        async with AsyncExitStack() as held:
-            spent = await held.enter_async_context(self._budget.set_aside(self._most(size)))
-            async with self.limiter.place() as place:
-                held.enter_context(calling())
-                spent.begin()
-                reply, attempt, latency = await self._make(call, question, place)
-            spent.tell(reply.usage, self._price or FREE, reply.calls)
-            self._per_byte = max(self._per_byte, reply.usage.input_tokens / size)
-            self.limiter.succeeded()
-            self._patience.succeeded()
-            result = conclude(reply, attempt) if reply.usable else None
-            ended = self._ended(reply, latency)
-            await self._journal.end(attempt, ended, *(result or ()))
-        if result is None:
-            return reply.problem or "its reply gives no name of the pool"
-        return result.recorded
-
-    async def _make(self, call: Call, question: Question, place: Place) -> tuple[Reply, int, float]:
-        """Make one call; return its reply, its number and its latency. It is on record before."""
-        handed_in = self._journal.begin(call)
-        begun = time.monotonic()
-        this = asyncio.current_task()
-        assert this is not None
-        self._calling.add(this)
-        try:
-            await handed_in
-            begun = time.monotonic()
-            reply = await self.server.ask(question)
-        except CallError as error:
-            if error.kind == "rate limit":
-                # What is longer than anybody may wait ends the run, and keeps nobody waiting.
-                pause = error.retry_after or 0.0
-                self.limiter.too_many(place, pause if pause <= self._calls.longest_wait else 0.0)
-            problem = f"{error.kind}: {error.problem}"
-            ended = Ended("failed", time.monotonic() - begun, problem, error.status)
-            await self._journal.end(handed_in.attempt, ended)
-            raise
-        except BaseException as error:
-            ended = Ended("abandoned", time.monotonic() - begun, type(error).__name__)
-            self._journal.end(handed_in.attempt, ended)
-            raise
-        finally:
-            self._calling.discard(this)
-        return reply, handed_in.attempt, time.monotonic() - begun
-
-    def _ended(self, reply: Reply, latency: float) -> Ended:
-        return Ended(
-            "distribution" if reply.distribution else "name" if reply.name else "unusable",
-            latency,
-            reply.problem,
-            None,
-            reply.text,
-            reply.model,
-            reply.stop,
-            *reply.usage,
-            self._price.cost(reply.usage) if self._price is not None else None,
-        )
-
-    def _most(self, size: int) -> Amount:
-        """Return the most that one call with a prompt of so many bytes may use.
-
-        A token is a byte at least. Once replies have come, their most tokens per byte tell more.
-        """
-        read = size + OVERHEAD if not self._per_byte else size * self._per_byte * MARGIN
-        price = self._price or FREE
-        write = self.server.max_tokens
-        usd = (read * price.input + write * price.output) / 1_000_000
-        times = self.server.calls_at_most
-        return Amount(times, times * (read + write), times * usd)
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -1,29 +1,51 @@
-"""What a live mind asks of a server: one call at a time, told apart from everything around it.
+"""Providers, the model APIs that live minds ask, and ``LiveMind``, the mind that asks one.
 
-A server knows one model and its protocol. It does not retry, wait for a place, mind the budget or
-keep records: a ``LLMClient`` does that, for all servers alike. A server of your own is a class with
-one method, ``ask``.
+A provider knows one model and the protocol it is reached by: ``ask`` makes one call. It does not
+retry, wait for a free slot, watch the budget or keep records; an ``LLMClient`` does that for all
+providers alike. To add a provider, derive from ``Provider``, implement ``ask`` and ``parameters``,
+and call ``mesa_llm_norms.register_provider`` with the prefix of its minds' names.
 
-Where a server is, as it may be written down anywhere: without a secret in it.
+``SDKProvider`` holds what is common to providers that use a vendor's SDK.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
-from mesa_llm_norms.errors import MindError
-from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.core.game import Game
+from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.llm.prompt import Prompt, Template, check_names, default_template
+from mesa_llm_norms.llm.retry import kind_of, redacted, retry_after
+from mesa_llm_norms.minds.mind import Decision, Mind, Situation
+from mesa_llm_norms.minds.registry import load_provider
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.client import LLMClient
+
+MAX_TOKENS = 128
+"""Room for the longest name, letter by letter, and the JSON around it."""
+MAX_CONNECTIONS = 1_000
+
+Content = TypeVar("Content")
 
 
 class Question(NamedTuple):
-    """One call to be made: everything a server may use to make it.
+    """One call to make: everything that a provider may use to make it.
 
-    ``pool`` is the names that may be answered, in the order of the game; the prompt shows them in
-    the order drawn for this decision. ``seed`` is a 32-bit number of this decision and attempt's
-    own, for servers that sample by one.
+    Attributes
+    ----------
+    prompt : Prompt
+        The two texts to send. They list the names in the order drawn for this decision.
+    pool : tuple of str
+        The names that may be answered, in the order of the game.
+    seed : int
+        A 32-bit number unique to this decision and attempt, for APIs that take a sampling seed.
     """
 
     prompt: Prompt
@@ -32,25 +54,54 @@ class Question(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What one call used, in tokens as the server counts them."""
+    """The tokens that one call used, as the API counts them.
+
+    Attributes
+    ----------
+    input_tokens : int, default 0
+        All tokens read, cached or not.
+    output_tokens : int, default 0
+        All tokens written, including thinking.
+    thinking_tokens : int, default 0
+        How many of the output tokens were thinking.
+    cached_tokens : int, default 0
+        How many of the input tokens were read from the API's cache.
+    """
 
     input_tokens: int = 0
-    """All that was read, cached or not."""
     output_tokens: int = 0
-    """All that was written, thinking included."""
     thinking_tokens: int = 0
-    """How many of the output tokens were thinking."""
     cached_tokens: int = 0
-    """How many of the input tokens were read from the server's cache."""
+
+    def plus(self, other: Usage) -> Usage:
+        """Return the sum of both."""
+        return Usage(*map(sum, zip(self, other, strict=True)))
 
 
 class Reply(NamedTuple):
-    """What came back from one call, as it came.
+    """What one call returned.
 
-    ``name`` is the name of the pool that the reply gives; or ``distribution`` the probability of
-    each name of the pool, in its order and summing to one, from which the run's own draw picks. A
-    reply with neither is unusable, and ``problem`` says in a few words why: it was refused, cut
-    off, empty, or is no name of the pool.
+    A reply with neither a name nor a distribution is unusable.
+
+    Attributes
+    ----------
+    text : str
+        The reply, unchanged.
+    usage : Usage
+        The tokens used, over all ``calls``.
+    name : str, optional
+        The name of the pool that the reply gives.
+    distribution : tuple of float, optional
+        The probability of each name of the pool, in its order and summing to one. The run's own
+        random number then picks the name.
+    problem : str, optional
+        Why the reply is unusable, in a few words: refused, cut off, empty, not a name of the pool.
+    model : str, optional
+        The model that answered, as the API calls it.
+    stop : str, optional
+        Why the reply ended, in the API's own word.
+    calls : int, default 1
+        How many calls the reply took, where one was not enough.
     """
 
     text: str
@@ -59,89 +110,385 @@ class Reply(NamedTuple):
     distribution: tuple[float, ...] | None = None
     problem: str | None = None
     model: str | None = None
-    """The model that answered, as the server calls it."""
     stop: str | None = None
-    """Why it stopped, in the server's own word."""
     calls: int = 1
-    """How many calls it took, should one not have been enough; ``usage`` is that of all."""
 
     @property
     def usable(self) -> bool:
-        """Whether a name follows from it."""
+        """Whether a decision follows from it."""
         return self.name is not None or self.distribution is not None
 
 
 class Provider(ABC):
-    """A model behind a protocol: asked one question at a time, any number at once."""
+    """A model behind an API: answers one question per call, any number of calls at once."""
 
     label: str
-    """What results call it, and ``load_mind`` takes: ``claude:claude-haiku-5-5``."""
+    """The name of its mind in results and for ``load_mind``: ``claude:claude-haiku-5-5``."""
     model: str
-    """The model's own id, by which prices are found."""
+    """The model's id, by which its price is found."""
     place: str
-    """Where it is, so that the same model elsewhere is another: a URL without any secret in it."""
+    """Where the API is: a URL without any secret in it. The same model elsewhere is another one."""
     max_tokens: int
-    """The most tokens one call may write, thinking included: what a budget sets aside."""
+    """The most tokens that one call may write, including thinking; a budget reserves as many."""
     calls_at_most: int = 1
     """The most calls that ``ask`` ever makes for one reply."""
     free: bool = False
-    """Whether calls cost nothing where no price is known, as on a machine of one's own."""
-
-    async def prepare(self) -> None:  # noqa: B027  (most servers need not)
-        """Find out what the model can do; called once before the first question.
-
-        Raises ``CallError`` where the server cannot be reached and ``MindError`` where the model
-        cannot play.
-        """
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """What ``live_mind`` has to be told beside the label to make the same server again."""
-        return {}
+    """Whether calls cost nothing if no price is known, as on your own machine."""
 
     @property
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:
-        """What is sent beside the prompt, as JSON can hold it: recorded with every call."""
+        """Everything sent besides the prompt, as plain JSON values: recorded with every call."""
 
-    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
-        """Whether replies on this pool are distributions, so that one answers all equal prompts."""
-        return False
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options with which ``live_mind(label, **options)`` makes an equal provider."""
+        return {}
 
     @abstractmethod
     async def ask(self, question: Question) -> Reply:
-        """Make one call and return the reply; raise ``CallError`` where there is none.
+        """Make one call.
 
-        A cancelled call is cancelled on the way, and nothing is sent twice.
+        Cancelling it cancels the request, and nothing is sent twice.
+
+        Parameters
+        ----------
+        question : Question
+            What to ask.
+
+        Returns
+        -------
+        Reply
+            What came back, usable or not.
+
+        Raises
+        ------
+        CallError
+            If no reply came back. Its ``kind`` decides whether the call is made again.
         """
 
-    async def close(self) -> None:  # noqa: B027
-        """Let go of connections; the next question opens new ones."""
+    async def prepare(self) -> None:  # noqa: B027  (optional)
+        """Find out what the model can do; called once, before the first question.
+
+        Raises
+        ------
+        CallError
+            If the API cannot be reached.
+        MindError
+            If the model cannot play.
+        """
+
+    async def close(self) -> None:  # noqa: B027  (optional)
+        """Close all connections; the next question opens new ones."""
+
+    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
+        """Return whether replies are distributions, so that one serves all equal prompts."""
+        return False
+
+    def mind(self, template: Template | None = None) -> LiveMind:
+        """Return a mind that asks this provider, with the wording of ``template``."""
+        return LiveMind(self, template)
 
 
-UNSEEN = "(not shown)"
-"""What an error has in place of an address, for that may hold a password."""
+class SDKProvider(Provider):
+    """A provider that calls an HTTP API through its vendor's SDK, imported on first use.
 
+    The SDKs of Anthropic and OpenAI come from one generator, so that clients, responses and errors
+    have the same shape. Retrying is switched off in them, and redirects are not followed: a call
+    goes to the place that is on record.
 
-def read_address(url: str, argument: str, key: str) -> str:
-    """Return ``url`` without a slash at its end.
-
-    Raises ``MindError`` for what is no address, and for one that holds more than a host and a path:
-    that could be a secret, which belongs into the variable called ``key``. ``argument`` is where
-    the address comes from.
+    Parameters
+    ----------
+    label : str
+        See ``Provider``.
+    timeout : float
+        Seconds that a whole call may take.
     """
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except (ValueError, TypeError, AttributeError):
-        right = False
-    if not right:
-        raise MindError(argument, UNSEEN, "it is no address", "Give one with http or https.")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise MindError(
-            argument,
-            UNSEEN,
-            "there is more in it than a host and a path",
-            f"Put a key into the environment, as {key}.",
+
+    package: str
+    """The SDK's package."""
+    install: str
+    """What ``pip install`` is to be given for it."""
+    base_error: str
+    """The name of the class of all its errors."""
+
+    def __init__(self, label: str, timeout: float) -> None:
+        if not 0 < timeout < math.inf:
+            raise MindError(
+                "timeout", timeout, f"{timeout!r} is not a time to wait", "Give seconds above 0."
+            )
+        self.label = label
+        self.timeout = timeout
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label}>"
+
+    async def close(self) -> None:
+        """Close all connections; the next call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @abstractmethod
+    def _open(self, sdk: Any, http_client: Any) -> Any:
+        """Return the SDK's client."""
+
+    def _check_keys(self, client: Any) -> None:
+        """Raise ``MindError`` if a client has no usable key."""
+
+    @abstractmethod
+    def _secrets(self, client: Any) -> Sequence[str]:
+        """Return every text that no message may contain."""
+
+    @abstractmethod
+    def _message(self, error: Any) -> object:
+        """Return what the API said in an error, where its SDK puts it."""
+
+    def _kind(self, error: Any) -> str:
+        """Return the kind of ``CallError`` that an error with an HTTP status is."""
+        return kind_of(error.status_code)
+
+    async def _content(self, response: Any) -> object:
+        """Return the content of a response."""
+        return response.json()
+
+    async def _fetch(
+        self, call: Callable[[Any], Awaitable[Any]], read: Callable[[Any], Content]
+    ) -> Content:
+        """Make a call with the SDK's client and return what ``read`` makes of the content.
+
+        Every failure is a ``CallError``, including any error of ``read``.
+        """
+        client = self._connected()
+        sdk = self._sdk()
+        try:
+            # The SDK's timeouts are for each read; a slow drip never reaches them.
+            async with asyncio.timeout(self.timeout):
+                response = await call(client)
+        except TimeoutError:
+            late = f"no reply within {self.timeout:g} seconds"
+            raise CallError(self.label, "timeout", late) from None
+        except getattr(sdk, self.base_error) as error:
+            # Without the cause, whose text is not cleared of secrets.
+            raise self._call_error(sdk, error, self._secrets(client)) from None
+        try:
+            return read(await self._content(response))
+        except Exception as error:  # SDKs check nothing, and trip over what they did not expect
+            problem = redacted(
+                f"the response is not one of this API: {error}", self._secrets(client)
+            )
+            raise CallError(self.label, "garbled", problem, response.status_code) from None
+
+    def _call_error(self, sdk: Any, error: Any, secrets: Sequence[str]) -> CallError:
+        """Return the ``CallError`` for an error of the SDK."""
+        if isinstance(error, sdk.APIStatusError):
+            said = self._message(error)
+            if not isinstance(said, str) or not said.strip():
+                said = error.response.reason_phrase or "no reason given"
+            after = retry_after(error.response.headers)
+            problem, status = redacted(said, secrets), error.status_code
+            return CallError(self.label, self._kind(error), problem, status, after)
+        if isinstance(error, sdk.APITimeoutError):
+            return CallError(self.label, "timeout", "the network timed out")
+        if isinstance(error, sdk.APIConnectionError):
+            # Only the class: the text may quote a header.
+            cause = type(error.__cause__ or error).__name__
+            return CallError(self.label, "connection", f"the connection failed ({cause})")
+        kind = "garbled" if isinstance(error, sdk.APIError) else "denied"
+        return CallError(self.label, kind, redacted(str(error), secrets))
+
+    def _connected(self) -> Any:
+        """Return the SDK's client, whose connections belong to the event loop that opened them."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            client = self._new_client()
+            self._check_keys(client)
+            self._client, self._loop = client, loop
+        return self._client
+
+    def _new_client(self) -> Any:
+        sdk = self._sdk()
+        from httpx2 import Limits
+
+        limits = Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        http_client = sdk.DefaultAsyncHttpxClient(
+            limits=limits, timeout=self.timeout, follow_redirects=False
         )
-    return url.rstrip("/")
+        return self._open(sdk, http_client)
+
+    def _sdk(self) -> Any:
+        try:
+            return import_module(self.package)
+        except ImportError:
+            self._refuse(
+                f"the {self.package} package is missing", f"Run: pip install {self.install}"
+            )
+
+    def _check_key(self, variable: str, key: str | None) -> None:
+        """Raise ``MindError`` for a key that no HTTP header can carry, without showing it."""
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            self._refuse(f"{variable} contains more than a key", "Set it again, as one word.")
+
+    def _refuse(self, problem: str, remedy: str) -> NoReturn:
+        raise MindError("mind", self.label, problem, remedy) from None
+
+
+COMPLETE = ("end_turn", "stop_sequence", "stop")
+"""Why a reply ended that is complete, in the words of the APIs."""
+CUT_SHORT = {
+    "refusal": "the model refused to answer",
+    "content_filter": "the API's filter stopped it",
+    "max_tokens": "it was cut off at max_tokens",
+    "length": "it was cut off at max_tokens",
+    "model_context_window_exceeded": "it was cut off at the end of the model's context window",
+    "tool_use": "it called a tool, and there is none",
+    "tool_calls": "it called a tool, and there is none",
+    "function_call": "it called a function, and there is none",
+    "pause_turn": "it paused instead of ending",
+}
+"""Likewise of replies that are unusable, with the reason in ours."""
+
+
+def read_name(
+    text: str, stop: str | None, read: Callable[[str], str | None]
+) -> tuple[str | None, str | None]:
+    """Return the name that a reply gives, or why it is unusable.
+
+    Parameters
+    ----------
+    text : str
+        The reply.
+    stop : str or None
+        Why it ended, in the API's own word.
+    read : callable
+        Returns the name that a complete text gives, or None.
+
+    Returns
+    -------
+    name, problem : str or None
+        One of them is None.
+    """
+    if stop in COMPLETE:
+        name = read(text)
+        if name is not None:
+            return name, None
+        return None, "it is not a name of the pool" if text.strip() else "it is empty"
+    if stop is None:
+        return None, "it does not say why it ended"
+    return None, CUT_SHORT.get(stop, f"it ended for an unknown reason: {stop}")
+
+
+def read_count(value: object, name: str) -> int:
+    """Return a number of tokens as an API sent it, 0 for None; ``ValueError`` for anything else."""
+    if value is None:
+        return 0
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is {value!r}, not a number of tokens")
+    return value
+
+
+def read_word(value: object, name: str) -> str | None:
+    """Return a text as an API sent it, or None; ``ValueError`` for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, not a text")
+    return value
+
+
+class LiveMind(Mind):
+    """A mind that puts every situation into words and asks a model.
+
+    The order in which the names are listed is drawn anew for each decision.
+
+    Parameters
+    ----------
+    provider : Provider
+        The model to ask.
+    template : Template, optional
+        The wording of the prompt; ``default_template()`` if omitted.
+    client : LLMClient, optional
+        Makes the calls. A game or an ensemble provides one by ``LLMClient.attach``.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        template: Template | None = None,
+        client: LLMClient | None = None,
+    ) -> None:
+        self.provider = provider
+        self.template = template or default_template()
+        self.label = provider.label
+        self.client = client
+
+    def check(self, game: Game) -> None:
+        """Raise ``PoolError`` for names that cannot be put into a prompt."""
+        check_names(game.pool)
+
+    def prompt(self, situation: Situation) -> Prompt:
+        """Return the exact prompt for a situation."""
+        chance = random.Random(
+            situation.stream.of("order of names", situation.interaction, situation.seat)
+        )
+        order = chance.sample(situation.game.pool, len(situation.game.pool))
+        return self.template.fill(situation.game, situation.memory, order)
+
+    async def decide(self, situation: Situation) -> Decision:
+        """Return what the model chose.
+
+        Raises
+        ------
+        DecisionError
+            If the model gave no name of the pool; its subclass ``SkippedError`` if the interaction
+            is then skipped.
+        CallError
+            If no call brought a reply.
+        BudgetError
+            If the next call could exceed the budget.
+        MindError
+            If the mind is not attached to a client.
+        """
+        if self.client is None:
+            raise MindError(
+                "mind",
+                self.label,
+                "it has no client to make its calls",
+                "Play it in NamingGame or run_ensemble, or attach it: LLMClient().attach([mind]).",
+            )
+        return await self.client.decide(self, situation)
+
+    def __reduce__(self) -> NoReturn:
+        raise MindError(
+            "mind",
+            self.label,
+            "a live mind cannot leave its process, which holds its connections and its budget",
+            "Use workers=1: live runs are played concurrently in one process.",
+        )
+
+
+def live_mind(name: str, template: Template | None = None, **options: Any) -> LiveMind:
+    """Return the live mind of a name.
+
+    Parameters
+    ----------
+    name : str
+        ``prefix:address``: ``claude:claude-haiku-5-5`` is a model of Anthropic's API, and
+        ``llama:http://127.0.0.1:8080/v1#name`` one behind a server of chat completions (llama.cpp,
+        vLLM, Ollama). Further prefixes come from ``register_provider`` and from installed packages.
+    template : Template, optional
+        The wording of the prompt; the default one if omitted.
+    **options
+        Passed to the provider: ``temperature``, ``timeout`` (seconds per call), ``max_tokens``.
+
+    Returns
+    -------
+    LiveMind
+        The mind; no call is made yet.
+
+    Raises
+    ------
+    MindError
+        If no provider of that prefix is registered, or the provider rejects the address or options.
+    """
+    return load_provider(name, **options).mind(template)

@@ -1,6 +1,7 @@
-"""What goes wrong on the way to a server, in the words of ``CallError``, whatever the protocol.
+"""Failed calls: what went wrong, in the words of ``CallError``, and whether to call again.
 
-When a failed call is made again, after how long, and when that is no use.
+Every provider reads its errors with the functions here, whatever its protocol, so that one retry
+policy serves them all. No secret gets into a message.
 """
 
 from __future__ import annotations
@@ -11,17 +12,108 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
-from mesa_llm_norms.errors import CallError
-from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.minds.registry import HIDDEN
 
-LONGEST = 300
-"""How many characters of what a server says go into a message."""
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.settings import LLMSettings
+
+MAX_MESSAGE = 300
+"""How many characters of an API's own message are quoted."""
+MIN_SECRET = 8
+"""Anything shorter is not a key, and could be any word."""
+IDENTICAL = 5
+"""This many times the same error in a row, without a reply in between, ends a run."""
+LONGEST_BACKOFF = 30.0
+"""Seconds that the growing wait never exceeds."""
+TRANSIENT = ("failed", "refused", "garbled")
+"""Errors that should pass; if they do not, the API cannot answer this call."""
 
 
-SHORTEST_SECRET = 8
-"""What is shorter is no key, and could be any word."""
+class RetryPolicy:
+    """Counts the failures of one provider and says how long to wait after each.
+
+    Parameters
+    ----------
+    llm : LLMSettings
+        ``retries``, ``wait`` and ``longest_wait`` are used.
+    """
+
+    def __init__(self, llm: LLMSettings) -> None:
+        self.llm = llm
+        self._series: _Series | None = None
+
+    def succeeded(self) -> None:
+        """Count a reply: whatever went wrong before has passed."""
+        self._series = None
+
+    def wait_after(self, error: CallError, failures: int, begun: float, now: float) -> float:
+        """Return how long to wait before the call is made again.
+
+        Parameters
+        ----------
+        error : CallError
+            Why the call failed.
+        failures : int
+            How often this call has failed, this time included.
+        begun, now : float
+            When it began and when it failed, in seconds on one clock. Of calls that were in flight
+            together and failed alike, only one counts towards a series.
+
+        Returns
+        -------
+        float
+            Seconds: what the API asks for, at least the growing wait with jitter.
+
+        Raises
+        ------
+        CallError
+            If the call is not to be repeated: no other call would fare better, it has failed
+            ``retries`` times, the API asks for more than ``longest_wait`` seconds, or the same
+            error has occurred five times in a row.
+        """
+        if error.kind == "denied":
+            raise error
+        if self._count(error, begun, now) >= IDENTICAL:
+            raise _final(error, f"the same {IDENTICAL} times in a row")
+        if failures > self.llm.retries:
+            raise _final(error, f"after {failures} tries")
+        asked = error.retry_after or 0.0
+        if asked > self.llm.longest_wait:
+            limit = f"{self.llm.longest_wait:,.0f} is the limit"
+            raise _final(error, f"it asks to wait {asked:,.0f} seconds, {limit}")
+        growing = min(LONGEST_BACKOFF, self.llm.wait * 2.0 ** min(failures - 1, 30))
+        return max(asked, growing * random.uniform(0.5, 1.0))
+
+    def _count(self, error: CallError, begun: float, now: float) -> int:
+        """Return how many times in a row this error has occurred."""
+        if error.kind not in TRANSIENT:
+            return 0
+        same = error.kind, error.status, error.problem
+        series = self._series
+        if series is None or series.error != same:
+            series = _Series(same, 1, now)
+        elif begun >= series.seen:
+            series = _Series(same, series.times + 1, now)
+        self._series = series
+        return series.times
+
+
+class _Series(NamedTuple):
+    """An error that one provider has given ``times`` times in a row, the last time at ``seen``."""
+
+    error: tuple[str, int | None, str]
+    times: int
+    seen: float
+
+
+def _final(error: CallError, why: str) -> CallError:
+    return CallError(
+        error.provider, error.kind, f"{error.problem} ({why})", error.status, error.retry_after
+    )
 
 
 def kind_of(status: int) -> str:
@@ -38,10 +130,19 @@ def kind_of(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a server asks to wait, or None where it asks for nothing sensible.
+    """Return how long an API asks to wait.
 
-    It says so in milliseconds (``retry-after-ms``), in seconds or as a date; a date counts from the
-    server's own clock where that is sent along.
+    Parameters
+    ----------
+    headers : mapping of str to str
+        Those of the response, by lower-case name. ``retry-after-ms`` is in milliseconds;
+        ``retry-after`` is in seconds or a date, which is compared with the API's own clock
+        (``date``) where that is sent along.
+
+    Returns
+    -------
+    float or None
+        Seconds, or None if nothing sensible is asked for.
     """
     for header, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
@@ -50,103 +151,68 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             continue
         if 0 <= seconds < math.inf:
             return seconds
-    until = _moment(headers.get("retry-after"))
+    until = _timestamp(headers.get("retry-after"))
     if until is None:
         return None
-    now = _moment(headers.get("date"))
+    now = _timestamp(headers.get("date"))
     return max(0.0, until - (time.time() if now is None else now))
 
 
-def secrets_of(headers: Mapping[str, object]) -> list[str]:
-    """Return every text in what a client sends along that may be a secret, longest first."""
-    telling = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
-    sent = [str(value) for header, value in headers.items() if telling.search(header)]
-    words = {word for value in sent for word in (value, *value.split())}
-    return sorted((word for word in words if len(word) >= SHORTEST_SECRET), key=len, reverse=True)
-
-
-def plain(text: str, secrets: Iterable[str]) -> str:
-    """Return ``text`` as one short printable line in which no secret stands."""
-    for secret in secrets:
-        text = text.replace(secret, "[secret]")
-    text = re.sub(r"\bsk-[\w-]{8,}", "[secret]", text)
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(text.split())[:LONGEST]
-
-
-def _moment(date: str | None) -> float | None:
+def _timestamp(date: str | None) -> float | None:
     try:
         return None if date is None else parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
-IDENTICAL = 5
-"""So many times the same error in a row, with no reply in between, end a run."""
+def secrets_in(headers: Mapping[str, object]) -> list[str]:
+    """Return every text in the headers of a request that may be a secret, longest first."""
+    telling = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
+    sent = [str(value) for header, value in headers.items() if telling.search(header)]
+    words = {word for value in sent for word in (value, *value.split())}
+    return sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)
 
 
-LONGEST_PAUSE = 30.0
-"""Seconds that a growing wait does not outgrow."""
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """Return a text as one short printable line without any of ``secrets``."""
+    for secret in secrets:
+        text = text.replace(secret, "[secret]")
+    text = re.sub(r"\bsk-[\w-]{8,}", "[secret]", text)
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(text.split())[:MAX_MESSAGE]
 
 
-SHOULD_PASS = ("failed", "refused", "garbled")
-"""Errors that mean something else when they do not pass: a call that this server cannot answer."""
+def read_address(url: str, argument: str, key: str) -> str:
+    """Return the address of an API without a trailing slash.
 
+    Parameters
+    ----------
+    url : str
+        The address, by http or https.
+    argument : str
+        The argument or environment variable it comes from, for the error.
+    key : str
+        The environment variable in which a key belongs instead.
 
-class _Series(NamedTuple):
-    """An error that one server has given ``times`` times in a row, the last time at ``seen``."""
-
-    error: tuple[str, int | None, str]
-    times: int
-    seen: float
-
-
-class Patience:
-    """Counts the failures of one server and says how long to wait after each."""
-
-    def __init__(self, llm: LLMSettings) -> None:
-        self.llm = llm
-        self._series: _Series | None = None
-
-    def succeeded(self) -> None:
-        """Count a reply: whatever went wrong before has passed."""
-        self._series = None
-
-    def after(self, error: CallError, failures: int, begun: float, now: float) -> float:
-        """Return the seconds to wait before the call is made again.
-
-        Raises ``CallError`` where it is not to be: no other call would fare better, this one has
-        failed as often as it may, the wait that the server asks for is too long, or the same error
-        has come five times in a row. ``failures`` counts those of this call, this one included;
-        ``begun`` and ``now`` are the times at which it began and failed. Of calls that were under
-        way together and failed alike, one counts.
-        """
-        if error.kind == "denied":
-            raise error
-        if self._count(error, begun, now) >= IDENTICAL:
-            raise _for_good(error, f"the same {IDENTICAL} times in a row")
-        if failures > self.llm.retries:
-            raise _for_good(error, f"after {failures} tries")
-        if error.retry_after is not None and error.retry_after > self.llm.longest_wait:
-            asked = f"it asks to wait {error.retry_after:,.0f} seconds"
-            raise _for_good(error, f"{asked}, {self.llm.longest_wait:,.0f} is the limit")
-        growing = min(LONGEST_PAUSE, self.llm.wait * 2.0 ** min(failures - 1, 30))
-        return max(error.retry_after or 0.0, growing * random.uniform(0.5, 1.0))
-
-    def _count(self, error: CallError, begun: float, now: float) -> int:
-        if error.kind not in SHOULD_PASS:
-            return 0
-        same = error.kind, error.status, error.problem
-        series = self._series
-        if series is None or series.error != same:
-            series = _Series(same, 1, now)
-        elif begun >= series.seen:
-            series = _Series(same, series.times + 1, now)
-        self._series = series
-        return series.times
-
-
-def _for_good(error: CallError, why: str) -> CallError:
-    return CallError(
-        error.server, error.kind, f"{error.problem} ({why})", error.status, error.retry_after
-    )
+    Raises
+    ------
+    MindError
+        If it is not an address, or contains more than a host and a path, which could be a secret.
+    """
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        right = False
+    if not right:
+        raise MindError(
+            argument, HIDDEN, "it is not an address", "Give one that begins with http or https."
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise MindError(
+            argument,
+            HIDDEN,
+            "it contains more than a host and a path",
+            f"Put a key into the environment variable {key}.",
+        )
+    return url.rstrip("/")

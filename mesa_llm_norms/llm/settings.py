@@ -12,27 +12,49 @@ from mesa_llm_norms.validation import read_whole
 
 JOURNAL = "journal.sqlite"
 """The journal's name in a run's folder."""
-
-
-ON_UNUSABLE = ("stop", "void")
+ON_UNUSABLE = ("stop", "skip")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LLMSettings:
-    """What live minds may do, the same for all runs of an ensemble together.
+    """What live minds may do; the same limits hold for all runs of an ensemble together.
 
-    ``folder`` keeps the journal, ``journal.sqlite``: every call with its prompt, reply and use. It
-    must be new, unless ``resume`` is set: then what is on record is taken from there, and nothing
-    that was answered is asked again. Without a folder the journal is gone with the process.
+    Parameters
+    ----------
+    folder : str or pathlib.Path, optional
+        Where the journal is kept, ``journal.sqlite``: every call with its prompt, reply and usage.
+        It must be new, unless ``resume`` is set. If omitted, the journal ends with the process.
+    resume : bool, default False
+        Take what is on record from the folder's journal, so that nothing answered is asked again.
+    max_concurrency : int, default 32
+        The most calls to one provider at once, from 1 to 10,000. A provider that answers with rate
+        limits gets fewer.
+    budget_calls : float, optional
+        The most calls, over everything in the journal. All budgets are hard limits: a call that
+        could exceed one is not made. No limit if omitted.
+    budget_tokens : float, optional
+        Likewise, the most tokens read and written together.
+    budget_usd : float, optional
+        Likewise, the most US dollars; every model must then have a known price.
+    prices : str or pathlib.Path, optional
+        A file of prices, which take precedence over those that ship.
+    on_unusable : {"stop", "skip"}, default "stop"
+        What happens when replies keep giving no name of the pool: the run stops with an error, or
+        the interaction is skipped and the run continues.
+    ask_again : int, default 2
+        How often a question is repeated after such a reply, from 0 to 100.
+    retries : int, default 8
+        How often a failed call is repeated, from 0 to 1,000.
+    wait : float, default 0.5
+        Seconds before the first repetition, from 0 to 86,400. Each further one waits twice as long,
+        up to 30 seconds, or as long as the API asks for.
+    longest_wait : float, default 120
+        Seconds, from 0 to 86,400. An API that asks for a longer wait ends the run.
 
-    ``max_concurrency`` is the most calls to one server at once; a server that asks for fewer gets
-    fewer. ``budget_calls``, ``budget_tokens`` and ``budget_usd`` are hard stops, for all that the
-    journal holds together; ``prices`` is a file of prices that come before those that ship.
-
-    A call that fails is made again, ``retries`` times at most, after a growing wait of ``wait``
-    seconds at first, or as long as the server asks for, ``longest_wait`` seconds at most. A reply
-    that gives no name of the pool is asked for again ``ask_again`` times; then, by ``on_unusable``,
-    the run stops (``"stop"``) or the interaction is void (``"void"``).
+    Raises
+    ------
+    SpecError
+        If a value is out of range.
     """
 
     folder: str | Path | None = None
@@ -63,13 +85,13 @@ class LLMSettings:
             raise SpecError(
                 "on_unusable",
                 self.on_unusable,
-                f"{self.on_unusable!r} is no choice",
-                'Use "stop" or "void".',
+                f"{self.on_unusable!r} is not a choice",
+                'Use "stop" or "skip".',
             )
         for argument in ("wait", "longest_wait"):
             value: Any = getattr(self, argument)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not 0 <= value <= 86_400:
                 raise SpecError(
-                    argument, value, f"{value!r} is no time", "Use 0 to 86,400 seconds."
+                    argument, value, f"{value!r} is not a time", "Use 0 to 86,400 seconds."
                 )

@@ -1,262 +1,70 @@
-"""Minds on disk: a recorded mind as JSON, a measured table as JSON or CSV.
+"""Minds and providers by name: those that ship, those that are registered, those of plugins.
 
-A **recorded mind** is what ``mesa-llm-norms fit`` writes::
+``load_mind`` finds a mind by its name. A name with a prefix, such as ``claude:claude-haiku-5-5``,
+stands for a live mind: the prefix selects a *provider*, the rest says which of its models.
 
-    {"format": "mesa_llm_norms recorded mind", "version": 1, "label": ..., "provenance": {...},
-     "weights": {family: {feature: weight}}, "caution": 10.0,
-     "drift": {"M Q": [1.05, 0.2]}, "counts": {"M Q": {"M/M M/Q": {"M": 12, "Q": 30}}}}
+There are two ways to add either. A running program calls ``register_mind`` or
+``register_provider``. An installed package declares entry points, here in its ``pyproject.toml``::
 
-A **table** names its pool and gives a row per memory, written oldest first as ``own/partner``
-pairs with spaces between (the slash may be left out when both names are single letters)::
+    [project.entry-points."mesa_llm_norms.minds"]
+    stubborn = "my_package:StubbornMind"
 
-    {"names": ["Q", "M"], "table": {"": [0.5, 0.5], "M/Q": [0.9, 0.1], "M/Q Q/Q": [1, 0]}}
+    [project.entry-points."mesa_llm_norms.providers"]
+    mistral = "my_package:MistralProvider"
 
-or, as CSV, with the column ``memory`` first::
-
-    memory,Q,M
-    ,0.5,0.5
-    M/Q,0.9,0.1
-
-Minds by name: the recorded ones that ship, the unbiased one, and minds in files.
+Entry points are only read when a name is not known otherwise, or when the names are listed.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import json
-import math
-from collections.abc import ItemsView, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mesa_llm_norms.core.files import read_json, read_text
-from mesa_llm_norms.core.game import Memory, Remembered, read_pool
-from mesa_llm_norms.errors import FileFormatError, MindError, NormsError, PoolError, some
-from mesa_llm_norms.llm.mind import LIVE, live_mind
-from mesa_llm_norms.minds.mind import Mind, Policy
-from mesa_llm_norms.minds.policies import TableMind, UniformMind, write_memory
-from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
+from mesa_llm_norms.errors import MindError, some
+from mesa_llm_norms.minds.files import read_mind
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.policies import UniformMind
+from mesa_llm_norms.minds.recorded import RecordedMind
 
-FORMAT = "mesa_llm_norms recorded mind"
-
-
-VERSION = 1
-
-
-MAX_WEIGHT = 1e6
-
-
-_REMEDY = "The page docs/minds.md shows what a mind file looks like."
-
-
-def read_mind(path: str | Path) -> Policy:
-    """Return the mind in a file: ``.json`` (a recorded mind or a table) or ``.csv`` (a table).
-
-    Raises ``FileFormatError`` for anything that is not such a file.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".csv":
-        return _table_from_csv(path, read_text(path, _REMEDY))
-    content = read_json(path, _REMEDY)
-    if content.get("format") == FORMAT:
-        return _recorded(path, content)
-    if "table" in content:
-        return _table_from_json(path, content)
-    raise FileFormatError(path, "it is neither a recorded mind nor a table", _REMEDY)
-
-
-def write_recorded(mind: RecordedMind, path: Path) -> None:
-    """Write a recorded mind; the same mind gives the same bytes."""
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "label": mind.label,
-        "provenance": mind.provenance,
-        "weights": {family: dict(sorted(mind.weights[family].items())) for family in FAMILIES},
-        "caution": mind.caution,
-        "drift": {pool: list(moves) for pool, moves in sorted(mind.drift.items())},
-        "counts": {
-            pool: {write_memory(memory): counted for memory, counted in sorted(rows.items())}
-            for pool, rows in sorted(mind.counts.items())
-        },
-    }
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
-
-
-def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
-    if content.get("version") != VERSION:
-        raise FileFormatError(
-            path,
-            f"it is of version {content.get('version')!r}, not {VERSION}",
-            "Fit the mind again with this version, or install the one that wrote it.",
-        )
-    label, weights = content.get("label"), content.get("weights")
-    provenance = content.get("provenance", {})
-    if not isinstance(label, str) or not label.isprintable() or not label.strip():
-        raise FileFormatError(path, "its label is missing or not printable", _REMEDY)
-    if not isinstance(provenance, dict):
-        raise FileFormatError(path, "its provenance is not an object", _REMEDY)
-    if not isinstance(weights, dict) or set(weights) - set(FAMILIES):
-        raise FileFormatError(path, "its weights are missing or of an unknown family", _REMEDY)
-    read: Weights = {}
-    for family in FAMILIES:
-        features = weights.get(family, {})
-        if not isinstance(features, dict) or not all(
-            _is_finite(weight) and abs(weight) <= MAX_WEIGHT for weight in features.values()
-        ):
-            raise FileFormatError(
-                path,
-                f"the weights {family!r} are not numbers by feature, {MAX_WEIGHT:,.0f} at most",
-                _REMEDY,
-            )
-        read[family] = {feature: float(weight) for feature, weight in features.items()}
-    caution = content.get("caution", 10.0)
-    if not _is_finite(caution) or not 1 / MAX_WEIGHT <= caution <= MAX_WEIGHT:
-        raise FileFormatError(
-            path, f"its caution is not from {1 / MAX_WEIGHT} to {MAX_WEIGHT:,.0f}", _REMEDY
-        )
-    drift = content.get("drift", {})
-    if not isinstance(drift, dict) or not all(_is_drift(moves) for moves in drift.values()):
-        raise FileFormatError(path, "its drift is not a mean and a spread by pool", _REMEDY)
-    counts = _counts(path, content.get("counts", {}))
-    return RecordedMind(label, read, counts, caution, drift, provenance)
-
-
-def _counts(path: Path, content: Any) -> Seen:
-    counts: Seen = {}
-    for key, rows in _items(path, content):
-        try:
-            pool = read_pool(key.split())
-        except PoolError as error:
-            raise FileFormatError(path, error.problem, error.remedy) from error
-        counts[pool_key(pool)] = {}
-        for written, counted in _items(path, rows):
-            if not all(
-                name in pool and isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53
-                for name, n in _items(path, counted)
-            ):
-                raise FileFormatError(
-                    path, f"the counts of {written!r} are not counts by name", _REMEDY
-                )
-            counts[pool_key(pool)][_parse_memory(path, written, pool)] = counted
-    return counts
-
-
-def _items(path: Path, content: Any) -> ItemsView[str, Any]:
-    if not isinstance(content, dict):
-        raise FileFormatError(path, "its counts are not objects by pool and memory", _REMEDY)
-    return content.items()
-
-
-def _table_from_json(path: Path, content: Mapping[str, Any]) -> TableMind:
-    names, rows = content.get("names"), content["table"]
-    if not isinstance(names, list) or not isinstance(rows, dict):
-        raise FileFormatError(path, 'it needs "names", a list, and "table", an object', _REMEDY)
-    return _table(path, names, rows)
-
-
-def _table_from_csv(path: Path, text: str) -> TableMind:
-    try:
-        lines = [line for line in csv.reader(text.splitlines(), strict=True) if line]
-    except csv.Error as error:
-        raise FileFormatError(path, f"it is not CSV: {error}", _REMEDY) from error
-    if not lines or lines[0][0].strip().lower() != "memory":
-        raise FileFormatError(
-            path, 'its first line does not begin with the column "memory"', _REMEDY
-        )
-    names = [name.strip() for name in lines[0][1:]]
-    rows: dict[str, list[Any]] = {}
-    for memory, *probabilities in lines[1:]:
-        if memory in rows:
-            raise FileFormatError(path, f"the memory {memory!r} has two rows", "Keep one of them.")
-        try:
-            rows[memory] = [float(probability) for probability in probabilities]
-        except ValueError as error:
-            raise FileFormatError(
-                path, f"the row for memory {memory!r} holds something that is no number", _REMEDY
-            ) from error
-    return _table(path, names, rows)
-
-
-def _table(path: Path, names: Sequence[Any], rows: Mapping[str, Any]) -> TableMind:
-    try:
-        pool = read_pool(names)
-    except PoolError as error:
-        raise FileFormatError(path, error.problem, error.remedy) from error
-    table: dict[Memory, list[float]] = {}
-    for written, row in rows.items():
-        if not isinstance(row, list) or not all(_is_finite(p) for p in row):
-            raise FileFormatError(
-                path, f"the row for memory {written!r} is not a list of numbers", _REMEDY
-            )
-        memory = _parse_memory(path, written, pool)
-        if memory in table:
-            raise FileFormatError(path, f"the memory {written!r} has two rows", "Keep one of them.")
-        table[memory] = [float(p) for p in row]
-    try:
-        return TableMind(path.stem, pool, table)
-    except NormsError as error:
-        raise FileFormatError(path, str(error), _REMEDY) from error
-
-
-def _parse_memory(path: Path, written: str, pool: Sequence[str]) -> Memory:
-    pairs = []
-    for pair in written.split():
-        own, slash, partner = pair.partition("/")
-        if not slash and len(pair) == 2:
-            own, partner = pair[0], pair[1]
-        if own not in pool or partner not in pool:
-            raise FileFormatError(
-                path,
-                f"the memory {written!r} does not read as pairs of the names {some(pool)}",
-                'Write it oldest first as own/partner, such as "Q/M M/M".',
-            )
-        pairs.append(Remembered(own, partner))
-    return tuple(pairs)
-
-
-def _is_drift(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(_is_finite(number) and 0 < number < 10 for number in value)
-    )
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return (
-            isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        )
-    except OverflowError:
-        return False
-
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.provider import Provider
 
 DEFAULT_MIND = "claude-3.5-sonnet"
-
-
-def mind_names() -> tuple[str, ...]:
-    """Return the names that ``load_mind`` knows, recorded minds first."""
-    return (*recorded_names(), UniformMind.label)
-
-
-def recorded_names() -> tuple[str, ...]:
-    """Return the names of the recorded minds that ship with the package."""
-    files = resources.files(__package__).joinpath("recordings").iterdir()
-    return tuple(
-        sorted(file.name[: -len(".json")] for file in files if file.name.endswith(".json"))
-    )
+UNIFORM = ("uniform", "unbiased")
+MINDS = "mesa_llm_norms.minds"
+PROVIDERS = "mesa_llm_norms.providers"
+HIDDEN = "(not shown)"
+"""What an error shows instead of an address that could contain a password."""
 
 
 def load_mind(mind: Any) -> Mind:
     """Return the mind that ``mind`` stands for.
 
-    A mind is itself; a string is a name in ``mind_names()``; that of a live mind, ``claude:MODEL``
-    or ``llama:URL#MODEL``; or, like a path, a file of a recorded mind (JSON) or a measured table
-    (JSON or CSV). Raises ``MindError`` or ``FileFormatError``.
+    Parameters
+    ----------
+    mind : Mind, str or pathlib.Path
+        A mind stands for itself; a path, for the recorded mind (JSON) or measured table (JSON or
+        CSV) in that file. A string is one of ``mind_names()``, the name of a live mind such as
+        ``claude:MODEL`` or ``llama:URL#MODEL``, or a path that ends in ``.json`` or ``.csv``.
+
+    Returns
+    -------
+    Mind
+        The mind. Recorded minds that ship are read once and shared.
+
+    Raises
+    ------
+    MindError
+        If no such mind is known; the message lists those that are.
+    FileFormatError
+        If the file is not a mind file.
     """
     if isinstance(mind, Mind):
         if not isinstance(getattr(mind, "label", None), str):
@@ -266,24 +74,240 @@ def load_mind(mind: Any) -> Mind:
         return read_mind(mind)
     if not isinstance(mind, str):
         raise MindError(
-            "mind", mind, f"{mind!r} is no mind", "Give a Mind, the name of one, or a mind file."
+            "mind", mind, f"{mind!r} is not a mind", "Give a Mind, a mind's name, or a mind file."
         )
-    if mind == UniformMind.label:
+    if mind in UNIFORM:
         return UniformMind()
     if mind in recorded_names():
         return _shipped(mind)
-    if mind.partition(":")[0] in LIVE:
-        return live_mind(mind)
+    if mind in _minds:
+        return _made(mind, _minds[mind])
+    if is_live(mind):
+        return load_provider(mind).mind()
     if mind.lower().endswith((".json", ".csv")):
         return read_mind(mind)
+    for entry in _entry_points(MINDS):
+        if entry.name == mind:
+            return _made(mind, _loaded(entry))
     close = difflib.get_close_matches(mind, mind_names(), n=1, cutoff=0.4)
     raise MindError(
         "mind",
         mind,
         f"there is no mind {mind!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
         f"Known are {some(mind_names(), 20)}, files that end in .json or .csv, and live minds: "
-        "claude:MODEL and llama:URL#MODEL.",
+        f"{', '.join(_examples())}.",
     )
+
+
+def mind_names() -> tuple[str, ...]:
+    """Return the names of all minds that need no address.
+
+    Returns
+    -------
+    tuple of str
+        The recorded minds that ship, ``uniform``, then the minds that were registered and those of
+        installed packages. Live minds are not listed: their names contain an address.
+    """
+    others = [*_minds, *(entry.name for entry in _entry_points(MINDS))]
+    return tuple(dict.fromkeys((*recorded_names(), UniformMind.label, *others)))
+
+
+@cache
+def recorded_names() -> tuple[str, ...]:
+    """Return the names of the recorded minds that ship with the package, sorted."""
+    files = resources.files(__package__).joinpath("recordings").iterdir()
+    return tuple(
+        sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
+    )
+
+
+def register_mind(name: str, factory: Callable[[], Mind]) -> None:
+    """Make a mind known by a name, to ``load_mind`` and wherever a mind is chosen.
+
+    Parameters
+    ----------
+    name : str
+        The name, without a colon. A name registered before is replaced; one that ships cannot be.
+    factory : callable
+        Called without arguments each time the mind is loaded; returns it.
+
+    Raises
+    ------
+    MindError
+        If the name cannot be used, or is that of a mind that ships.
+    """
+    _check_name(name, (*recorded_names(), *UNIFORM))
+    _minds[name] = factory
+
+
+def register_provider(prefix: str, factory: Callable[..., Provider], *, example: str = "") -> None:
+    """Make the models behind an API known as minds, by names that begin with a prefix.
+
+    Parameters
+    ----------
+    prefix : str
+        What their names begin with, before a colon: ``claude`` in ``claude:claude-haiku-5-5``. A
+        prefix registered before is replaced.
+    factory : callable
+        ``factory(address, **options)`` returns the ``Provider`` of ``prefix:address``; it raises
+        ``MindError`` for an address or option that cannot be used, and makes no call.
+    example : str, optional
+        Such a name, for error messages; ``prefix:MODEL`` if omitted.
+
+    Raises
+    ------
+    MindError
+        If the prefix cannot be used.
+    """
+    _check_name(prefix, ())
+    _providers[prefix] = _Registered(factory, example or f"{prefix}:MODEL")
+
+
+def load_provider(name: str, **options: Any) -> Provider:
+    """Return the provider that a live mind's name stands for.
+
+    Parameters
+    ----------
+    name : str
+        ``prefix:address``.
+    **options
+        Passed to the provider's factory.
+
+    Returns
+    -------
+    Provider
+        The provider; nothing was asked of the API yet.
+
+    Raises
+    ------
+    MindError
+        If the prefix is not registered (the message lists those that are), the address is missing,
+        or the provider does not take an option.
+    """
+    prefix, _, address = name.partition(":")
+    registered = _provider(prefix)
+    if registered is None or not address:
+        raise not_live(name, _examples())
+    try:
+        inspect.signature(registered.factory).bind(address, **options)
+    except TypeError as error:
+        raise MindError(
+            "mind",
+            _without_secrets(name),
+            f"{prefix} minds cannot be made with these options: {error}",
+            f"Leave that option out, or see what {prefix} minds take.",
+        ) from None
+    return registered.factory(address, **options)
+
+
+def is_live(name: str) -> bool:
+    """Return whether a name begins with the prefix of a registered provider and a colon."""
+    prefix, colon, _ = name.partition(":")
+    return bool(colon) and _provider(prefix) is not None
+
+
+def register_providers_of(package: str) -> None:
+    """Have the modules of a package imported, which register their providers, once one is needed.
+
+    Parameters
+    ----------
+    package : str
+        Its dotted name.
+    """
+    _unread_packages.append(package)
+
+
+def not_live(name: str, examples: Iterable[str]) -> MindError:
+    """Return the error for a name that is not one of a live mind, with how such names look."""
+    shown = _without_secrets(name)
+    return MindError(
+        "mind",
+        shown,
+        f"{shown!r} is not the name of a live mind",
+        f"Write it like {' or '.join(examples)}.",
+    )
+
+
+class _Registered(NamedTuple):
+    """A provider's factory, and an example of the names it serves."""
+
+    factory: Callable[..., Provider]
+    example: str
+
+
+_minds: dict[str, Callable[[], Mind]] = {}
+_providers: dict[str, _Registered] = {}
+_unread_packages: list[str] = []
+
+
+def _provider(prefix: str) -> _Registered | None:
+    """Return what is registered for a prefix, looking ever further until it is found."""
+    if prefix not in _providers:
+        _import_providers()
+    if prefix not in _providers:
+        for entry in _entry_points(PROVIDERS):
+            if entry.name == prefix:
+                factory = _loaded(entry)
+                if prefix not in _providers:  # which the import may have done
+                    register_provider(prefix, factory)
+    return _providers.get(prefix)
+
+
+def _import_providers() -> None:
+    while _unread_packages:
+        package = import_module(_unread_packages.pop())
+        for module in iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+
+
+def _examples() -> list[str]:
+    """Return how the names of live minds are written, for all that are registered or installed."""
+    _import_providers()
+    written = {prefix: it.example for prefix, it in _providers.items()}
+    installed = {entry.name: f"{entry.name}:MODEL" for entry in _entry_points(PROVIDERS)}
+    return list({**installed, **written}.values())
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of installed packages; reading them takes a while, so once."""
+    return tuple(entry_points(group=group))
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:  # whatever another package's code raises
+        package = entry.dist.name if entry.dist is not None else "an installed package"
+        raise MindError(
+            "mind",
+            entry.name,
+            f"{package} provides it, and {entry.value} cannot be imported ({error})",
+            f"Update or uninstall {package}.",
+        ) from error
+
+
+def _made(name: str, factory: Callable[[], Mind]) -> Mind:
+    mind = factory()
+    if not isinstance(mind, Mind):
+        raise MindError(
+            "mind",
+            name,
+            f"the factory registered for {name!r} returned {mind!r}, which is not a Mind",
+            "Have it return one.",
+        )
+    return load_mind(mind)
+
+
+def _check_name(name: str, taken: Iterable[str]) -> None:
+    if not isinstance(name, str) or not name.isprintable() or len(name.split()) != 1 or ":" in name:
+        raise MindError("name", name, f"{name!r} cannot be a name", "Use a word without a colon.")
+    if name in taken:
+        raise MindError("name", name, f"{name!r} is a mind that ships", "Choose another name.")
+
+
+def _without_secrets(name: str) -> str:
+    return HIDDEN if "@" in name or "?" in name else name
 
 
 @cache

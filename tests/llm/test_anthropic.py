@@ -23,7 +23,7 @@ from messages_server import FAULTS, Fault, MessagesServer
 
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.llm.anthropic import ASSUMED, Abilities, AnthropicProvider, abilities_of
+from mesa_llm_norms.llm.anthropic import ASSUMED, AnthropicProvider, Capabilities, capabilities_of
 from mesa_llm_norms.llm.prompt import Prompt, name_schema
 from mesa_llm_norms.llm.provider import Question, Reply, Usage
 
@@ -220,7 +220,7 @@ def test_other_numbers_out_of_range_are_refused_too(options: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("model", ["", "two words"])
 def test_what_is_no_word_is_no_model(model: str) -> None:
-    with pytest.raises(MindError, match="no id of a model"):
+    with pytest.raises(MindError, match="is not a model id"):
         AnthropicProvider(model)
 
 
@@ -241,10 +241,10 @@ def test_a_reply_that_ended_of_itself_is_read(name: str, stop: str) -> None:
     [
         ("refusal", "the model refused to answer"),
         ("max_tokens", "it was cut off at max_tokens"),
-        ("model_context_window_exceeded", "it was cut off where the model can read no further"),
+        ("model_context_window_exceeded", "it was cut off at the end of the model's context window"),
         ("tool_use", "it called a tool, and there is none"),
         ("pause_turn", "it paused instead of ending"),
-        ("a_new_reason", "it ended in a way unknown here: a_new_reason"),
+        ("a_new_reason", "it ended for an unknown reason: a_new_reason"),
         (None, "it does not say why it ended"),
     ],
 )
@@ -274,8 +274,8 @@ def test_a_message_without_a_name_of_the_pool_is_an_unusable_reply(kind: str) ->
     [
         ("", "it is empty"),
         (" \n", "it is empty"),
-        ("Q", "it is no name of the pool"),
-        ('{"name": "q"}', "it is no name of the pool"),
+        ("Q", "it is not a name of the pool"),
+        ('{"name": "q"}', "it is not a name of the pool"),
     ],
 )
 def test_a_reply_outside_the_schema_is_unusable_and_says_why(text: str, problem: str) -> None:
@@ -362,7 +362,7 @@ def test_every_status_is_an_error_of_its_kind_with_the_words_of_the_api(
 ) -> None:
     error = error_after(Fault("status", status, code=code, message="said\nthe \x1b[1mserver"))
     assert (error.kind, error.status) == (kind, status)
-    assert error.server == f"claude:{PLAIN}"
+    assert error.provider == f"claude:{PLAIN}"
     assert error.problem == "said the [1mserver"
 
 
@@ -508,9 +508,9 @@ def test_an_error_carries_the_wait(status: int) -> None:
 # What a model can do
 
 
-def prepared(model: str = PLAIN, **serves: Any) -> Abilities:
-    async def use(claude: AnthropicProvider) -> Abilities:
-        return claude.abilities
+def prepared(model: str = PLAIN, **serves: Any) -> Capabilities:
+    async def use(claude: AnthropicProvider) -> Capabilities:
+        return claude.capabilities
 
     with MessagesServer(**serves) as server:
         return with_claude(server.url, use, model)
@@ -519,26 +519,26 @@ def prepared(model: str = PLAIN, **serves: Any) -> Abilities:
 @pytest.mark.parametrize(
     ("model", "abilities"),
     [
-        (Model(), Abilities(True, "disabled", None)),
-        (Model(thinking=("disabled", "between_tools")), Abilities(True, "disabled", None)),
-        (Model(thinking=("between_tools",)), Abilities(True, "between_tools", None)),
-        (Model(thinking=("adaptive",), effort=("low", "high")), Abilities(True, None, "low")),
-        (Model(thinking=("adaptive",), effort=("high",)), Abilities(True, None, None)),
-        (Model(thinking=(), structured=False), Abilities(False, None, None)),
-        (Model(effort=("low",)), Abilities(True, "disabled", None)),
+        (Model(), Capabilities(True, "disabled", None)),
+        (Model(thinking=("disabled", "between_tools")), Capabilities(True, "disabled", None)),
+        (Model(thinking=("between_tools",)), Capabilities(True, "between_tools", None)),
+        (Model(thinking=("adaptive",), effort=("low", "high")), Capabilities(True, None, "low")),
+        (Model(thinking=("adaptive",), effort=("high",)), Capabilities(True, None, None)),
+        (Model(thinking=(), structured=False), Capabilities(False, None, None)),
+        (Model(effort=("low",)), Capabilities(True, "disabled", None)),
         (Model(tells=False), ASSUMED),
     ],
 )
-def test_abilities_are_what_the_models_endpoint_says(model: Model, abilities: Abilities) -> None:
+def test_abilities_are_what_the_models_endpoint_says(model: Model, abilities: Capabilities) -> None:
     from anthropic.types import ModelInfo
 
     # As the SDK reads it: without a check, and without what is not there.
-    assert abilities_of(ModelInfo.construct(**model.info("x"))) == abilities
+    assert capabilities_of(ModelInfo.construct(**model.info("x"))) == abilities
     assert prepared("x", models={"x": model}) == abilities
 
 
 def test_a_model_that_does_not_exist_is_refused_with_what_to_do() -> None:
-    with pytest.raises(MindError, match=r"knows no such model\. Choose another"):
+    with pytest.raises(MindError, match=r"has no such model\. Choose another"):
         prepared("claude-nobody-9")
 
 
@@ -845,8 +845,8 @@ def test_a_cancelled_call_is_cancelled_on_the_way() -> None:
 
 def test_nothing_is_traced_whatever_the_application_does() -> None:
     async def use(claude: AnthropicProvider) -> Any:
-        assert claude._sdk is not None
-        return claude._sdk.open_telemetry
+        assert claude._client is not None
+        return claude._client.open_telemetry
 
     with MessagesServer() as server:
         assert with_claude(server.url, use)["traces"]["enabled"] is False

@@ -27,9 +27,8 @@ from mesa_llm_norms import (
     SpecError,
     run_ensemble,
 )
-from mesa_llm_norms.llm.journal.journal import Journal
-from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.journal import Journal
+from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 
 Fault = Callable[[Question, int], Reply | CallError | None]
@@ -159,7 +158,7 @@ def test_or_makes_the_interaction_void_and_that_is_on_record(tmp_path: Path) -> 
     def fault(question: Question, _: int) -> Reply | None:
         return UNUSABLE if "-50 points\n\nPoints" in question.prompt.user else None
 
-    model = play(FakeServer(fault), on_unusable="void", ask_again=0, folder=tmp_path / "run")
+    model = play(FakeServer(fault), on_unusable="skip", ask_again=0, folder=tmp_path / "run")
     assert model.skipped > 0
     assert model.interactions == 24 - model.skipped
     with Journal.read(tmp_path / "run" / JOURNAL) as journal:
@@ -169,7 +168,7 @@ def test_or_makes_the_interaction_void_and_that_is_on_record(tmp_path: Path) -> 
     assert "it refuses" in getattr(void[0], "reason", "")
     again = FakeServer(fault)
     resumed = NamingGame.resume(
-        tmp_path / "run", LLMSettings(on_unusable="void", ask_again=0), mind=LiveMind(again)
+        tmp_path / "run", LLMSettings(on_unusable="skip", ask_again=0), mind=LiveMind(again)
     )
     resumed.run(rounds=3, until=None)
     resumed.close()
@@ -317,7 +316,7 @@ def test_another_wording_cannot_go_on_with_a_run(tmp_path: Path) -> None:
     play(FakeServer(), folder=tmp_path / "run")
     wording = Template(default_template().text.replace("Pick a name", "Choose a name"), "mine")
     model = NamingGame.resume(tmp_path / "run", mind=LiveMind(FakeServer(), wording))
-    with pytest.raises(JournalError, match="prompt of interaction 0 in run 0 was another"):
+    with pytest.raises(JournalError, match="interaction 0 of run 0 was played with another prompt"):
         model.step()
     model.close()
 
@@ -495,7 +494,7 @@ def test_a_name_that_a_model_could_take_for_more_is_refused(name: str) -> None:
 def test_live_minds_stay_in_their_process() -> None:
     import pickle
 
-    with pytest.raises(MindError, match="stays in its process"):
+    with pytest.raises(MindError, match="cannot leave its process"):
         pickle.dumps(LiveMind(FakeServer()))
     with pytest.raises(SpecError, match="in plain Python"):
         run_ensemble(mind=LiveMind(FakeServer()), engine="kernel", runs=1, names="QM")

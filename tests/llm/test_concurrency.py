@@ -13,8 +13,8 @@ from mesa_llm_norms import BudgetError, CallError, FileFormatError
 from mesa_llm_norms.llm.budget import Amount, Budget, Price, default_prices, read_prices
 from mesa_llm_norms.llm.concurrency import Limiter
 from mesa_llm_norms.llm.provider import Usage
-from mesa_llm_norms.llm.retry import IDENTICAL, Patience
-from mesa_llm_norms.llm.retry import LONGEST_PAUSE as LONGEST
+from mesa_llm_norms.llm.retry import IDENTICAL, RetryPolicy
+from mesa_llm_norms.llm.retry import LONGEST_BACKOFF as LONGEST
 from mesa_llm_norms.llm.settings import LLMSettings
 
 # Places
@@ -32,7 +32,7 @@ def test_no_more_calls_than_there_are_places_and_no_place_is_lost(
         limiter = Limiter(most)
 
         async def call(turns: int, how: str) -> None:
-            async with limiter.place() as place:
+            async with limiter.slot() as place:
                 assert limiter.busy <= most
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -57,11 +57,11 @@ def test_no_more_calls_than_there_are_places_and_no_place_is_lost(
 def test_a_burst_of_refusals_halves_once_and_replies_win_places_back_slowly() -> None:
     async def main() -> None:
         limiter = Limiter(16)
-        async with limiter.place() as one, limiter.place() as other:
+        async with limiter.slot() as one, limiter.slot() as other:
             limiter.too_many(one)
             limiter.too_many(other)
         assert limiter.limit == 8
-        async with limiter.place() as later:
+        async with limiter.slot() as later:
             limiter.too_many(later)
         assert limiter.limit == 4
         for _ in range(4):
@@ -78,7 +78,7 @@ def test_whoever_waits_for_a_pause_to_end_holds_no_place() -> None:
     async def main() -> None:
         now = 0.0
         limiter = Limiter(2, clock=lambda: now)
-        async with limiter.place() as place:
+        async with limiter.slot() as place:
             limiter.too_many(place, wait=30)
         waiting = asyncio.create_task(_enter(limiter))
         await asyncio.sleep(0)
@@ -93,7 +93,7 @@ def test_whoever_waits_for_a_pause_to_end_holds_no_place() -> None:
 
 
 async def _enter(limiter: Limiter) -> None:
-    async with limiter.place():
+    async with limiter.slot():
         pass
 
 
@@ -112,10 +112,10 @@ def test_no_order_of_calls_passes_a_budget(limit: int, calls: list[tuple[int, fl
         budget = Budget(Amount(float("inf"), limit, float("inf")))
 
         async def call(most: int, share: float, turns: int) -> None:
-            async with budget.set_aside(Amount(1, most, 0)) as spent:
+            async with budget.reserve(Amount(1, most, 0)) as spent:
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                spent.tell(Usage(int(most * share), 0), Price(0, 0))
+                spent.settle(Usage(int(most * share), 0), Price(0, 0))
 
         found = await asyncio.gather(*(call(*one) for one in calls), return_exceptions=True)
         assert budget.used.tokens <= limit
@@ -131,7 +131,7 @@ def test_a_call_without_a_reply_counts_as_a_call_once_it_is_made(made: bool) -> 
     budget = Budget()
 
     async def call() -> None:
-        async with budget.set_aside(Amount(1, 10, 1)) as spent:
+        async with budget.reserve(Amount(1, 10, 1)) as spent:
             if made:
                 spent.begin()
             raise ZeroDivisionError
@@ -147,19 +147,19 @@ def test_nobody_waits_for_what_is_left_of_sums_of_fractions() -> None:
     async def main() -> None:
         budget = Budget(Amount(99, 99, 0.5 + 0.3))
         for together in ((0.1, 0.2), (0.2, 0.1), (0.1,)):
-            held = [budget.set_aside(Amount(1, 1, usd)) for usd in together]
+            held = [budget.reserve(Amount(1, 1, usd)) for usd in together]
             for one in held:
                 await one.__aenter__()
             for one in held:
                 await one.__aexit__(None, None, None)
         budget.used = Amount(0, 0, 0.3)
-        async with asyncio.timeout(5), budget.set_aside(Amount(1, 1, 0.5)):
+        async with asyncio.timeout(5), budget.reserve(Amount(1, 1, 0.5)):
             pass
 
     asyncio.run(main())
 
 
-# Patience
+# RetryPolicy
 
 
 def failure(kind: str = "overloaded", wait: float | None = None) -> CallError:
@@ -167,8 +167,8 @@ def failure(kind: str = "overloaded", wait: float | None = None) -> CallError:
 
 
 def test_waits_grow_with_some_chance_and_have_an_end() -> None:
-    patience = Patience(LLMSettings(wait=1, retries=100))
-    waits = [patience.after(failure(), number, 0, 0) for number in range(1, 60)]
+    patience = RetryPolicy(LLMSettings(wait=1, retries=100))
+    waits = [patience.wait_after(failure(), number, 0, 0) for number in range(1, 60)]
     assert 0.5 <= waits[0] <= 1
     assert all(wait <= LONGEST for wait in waits)
     assert waits[-1] >= LONGEST / 2
@@ -176,27 +176,27 @@ def test_waits_grow_with_some_chance_and_have_an_end() -> None:
 
 
 def test_what_the_server_asks_for_is_waited() -> None:
-    assert Patience(LLMSettings(wait=1)).after(failure(wait=7), 1, 0, 0) >= 7
+    assert RetryPolicy(LLMSettings(wait=1)).wait_after(failure(wait=7), 1, 0, 0) >= 7
 
 
 def test_of_calls_that_fail_together_alike_one_counts_and_a_reply_ends_the_series() -> None:
-    patience = Patience(LLMSettings())
+    patience = RetryPolicy(LLMSettings())
     for _ in range(40):
-        patience.after(failure("failed"), 1, begun=0, now=1)
+        patience.wait_after(failure("failed"), 1, begun=0, now=1)
     for turn in range(1, IDENTICAL - 1):
-        patience.after(failure("failed"), 1, begun=turn, now=turn + 1)
+        patience.wait_after(failure("failed"), 1, begun=turn, now=turn + 1)
     patience.succeeded()
     for turn in range(1, IDENTICAL):
-        patience.after(failure("failed"), 1, begun=10 * turn, now=10 * turn + 1)
+        patience.wait_after(failure("failed"), 1, begun=10 * turn, now=10 * turn + 1)
     with pytest.raises(CallError, match="5 times in a row"):
-        patience.after(failure("failed"), 1, begun=99, now=100)
+        patience.wait_after(failure("failed"), 1, begun=99, now=100)
 
 
 def test_different_errors_are_no_series() -> None:
-    patience = Patience(LLMSettings(retries=100))
+    patience = RetryPolicy(LLMSettings(retries=100))
     for turn in range(20):
         error = CallError("fake", "failed", f"error {turn % 2}", 500)
-        patience.after(error, 1, begun=turn, now=turn + 0.5)
+        patience.wait_after(error, 1, begun=turn, now=turn + 0.5)
 
 
 # Prices

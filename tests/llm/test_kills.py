@@ -20,8 +20,7 @@ import pytest
 from messages_server import MessagesServer
 from programs import Program
 
-from mesa_llm_norms.llm.journal.journal import Journal
-from mesa_llm_norms.llm.journal.tables import Totals
+from mesa_llm_norms.llm.journal import Journal, Totals
 from mesa_llm_norms.llm.settings import JOURNAL
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -33,8 +32,9 @@ NURSERY = f"""
 import json, os, sys, traceback
 import anthropic, mesa
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.minds.live import Calls
-from mesa_llm_norms.minds.live.session import Session
+from mesa_llm_norms.llm import LLMSettings
+from mesa_llm_norms.llm.client import LLMClient
+from mesa_llm_norms.llm.journal import Journal
 
 class Logged(NamingGame):
     def step(self):
@@ -45,7 +45,7 @@ def play(folder, first):
     if first:
         model = Logged(
             graph="ring(n=8)", names="QM", mind="claude:claude-test-1", rng=5,
-            calls=Calls(folder=folder),
+            llm=LLMSettings(folder=folder),
         )
     else:
         model = Logged.resume(folder)

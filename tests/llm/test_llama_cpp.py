@@ -20,11 +20,11 @@ from mesa_llm_norms.core.game import is_name
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.chat_completions import (
     MADE_UP,
-    MOST_DOUBT,
+    MAX_DOUBT,
     QUESTION,
-    Abilities,
+    Capabilities,
     constrained,
-    read,
+    read_constrained,
 )
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.prompt import Prompt
@@ -79,7 +79,7 @@ def ask(program: LlamaProgram, question: Question, **options: Any) -> Reply:
 
 async def sampled(llama: OpenAICompatibleProvider, questions: Sequence[Question]) -> list[str]:
     """Return the names that the server itself samples, eight calls at a time."""
-    llama.abilities = Abilities("grammar", "none")
+    llama.capabilities = Capabilities("grammar", "none")
     places = asyncio.Semaphore(8)
 
     async def one(question: Question) -> str:
@@ -92,10 +92,10 @@ async def sampled(llama: OpenAICompatibleProvider, questions: Sequence[Question]
 
 
 def test_probing_finds_the_grammar_and_the_distribution(real: LlamaProgram) -> None:
-    async def abilities(llama: OpenAICompatibleProvider) -> Abilities | None:
-        return llama.abilities
+    async def abilities(llama: OpenAICompatibleProvider) -> Capabilities | None:
+        return llama.capabilities
 
-    assert with_llama(real, abilities) == Abilities("grammar", "after")
+    assert with_llama(real, abilities) == Capabilities("grammar", "after")
 
 
 def test_a_constraint_that_the_server_passes_over_is_noticed(real: LlamaProgram) -> None:
@@ -106,7 +106,7 @@ def test_a_constraint_that_the_server_passes_over_is_noticed(real: LlamaProgram)
             await llama._complete(QUESTION, {**constrained(constraint, MADE_UP), "seed": 1})
             for constraint in ("choice", "grammar")
         ]
-        one, other = (read("choice", answer.text, MADE_UP) for answer in texts)
+        one, other = (read_constrained("choice", answer.text, MADE_UP) for answer in texts)
         return one, other
 
     ignored, kept = with_llama(real, use)
@@ -249,7 +249,7 @@ def test_any_pool_can_be_played(real: LlamaProgram, pool: list[str]) -> None:
 @pytest.mark.parametrize("pool", [POOL, ('say "hi"', "back\\slash", "ö")])
 def test_a_schema_is_kept_to_and_read(real: LlamaProgram, pool: tuple[str, ...]) -> None:
     async def use(llama: OpenAICompatibleProvider) -> list[Reply]:
-        llama.abilities = Abilities("schema", "none")
+        llama.capabilities = Capabilities("schema", "none")
         return [await llama.ask(Question(PROMPT, pool, seed)) for seed in range(10)]
 
     for reply in with_llama(real, use, max_tokens=400):
@@ -259,7 +259,7 @@ def test_a_schema_is_kept_to_and_read(real: LlamaProgram, pool: tuple[str, ...])
 
 def test_a_reply_that_is_cut_off_is_unusable(real: LlamaProgram) -> None:
     async def use(llama: OpenAICompatibleProvider) -> Reply:
-        llama.abilities = Abilities("schema", "none")
+        llama.capabilities = Capabilities("schema", "none")
         return await llama.ask(Question(PROMPT, POOL, 1))
 
     reply = with_llama(real, use, max_tokens=3)
@@ -299,7 +299,7 @@ def test_a_server_that_is_stopped_is_a_connection_error_and_found_again(
         assert caught.value.kind == "connection"
         program.start()
         again = await llama.ask(Question(PROMPT, POOL, 0))
-        assert again.distribution == pytest.approx(first.distribution, abs=MOST_DOUBT)
+        assert again.distribution == pytest.approx(first.distribution, abs=MAX_DOUBT)
         return first
 
     with LlamaProgram(tmp_path_factory.mktemp("llama")) as program:

@@ -42,19 +42,19 @@ from mesa_llm_norms.core.game import is_name
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.chat_completions import (
     MADE_UP,
-    MOST_DOUBT,
+    MAX_DOUBT,
     QUESTION,
-    Abilities,
+    Capabilities,
     Position,
     constrained,
     grammar,
-    name_chances,
+    name_probabilities,
     read_position,
 )
 from mesa_llm_norms.llm.openai_compatible import TEST, OpenAICompatibleProvider
 from mesa_llm_norms.llm.prompt import Prompt, read_json
 from mesa_llm_norms.llm.provider import Question, Reply, Usage
-from mesa_llm_norms.llm.retry import kind_of, plain, retry_after
+from mesa_llm_norms.llm.retry import kind_of, redacted, retry_after
 
 KEY = "not-a-key-but-as-long-as-one"
 POOL = ("Q", "M")
@@ -101,8 +101,8 @@ def ask(url: str, pool: Sequence[str] = POOL, seed: int = 7, **options: Any) -> 
     return with_llama(url, lambda llama: llama.ask(question(pool, seed)), **options)
 
 
-async def abilities_of(llama: OpenAICompatibleProvider) -> Abilities | None:
-    return llama.abilities
+async def capabilities_of(llama: OpenAICompatibleProvider) -> Capabilities | None:
+    return llama.capabilities
 
 
 def game(fault: Fault | None) -> Callable[[Body], Fault | None]:
@@ -110,35 +110,37 @@ def game(fault: Fault | None) -> Callable[[Body], Fault | None]:
     return lambda body: fault if body["messages"][-1]["content"] == PROMPT.user else None
 
 
-class TestAbilities:
+class TestCapabilities:
     """What a server can do is found out by asking it."""
 
     @pytest.mark.parametrize(
         ("program", "expected", "calls"),
         [
-            pytest.param(VLLM, Abilities("choice", "before"), 3, id="vLLM"),
-            pytest.param(VLLM_UNMASKED, Abilities("choice", "before"), 2, id="vLLM, unmasked"),
-            pytest.param(VLLM_PROCESSED, Abilities("choice", "after"), 3, id="vLLM, processed"),
-            pytest.param(OLLAMA, Abilities("schema", "none"), 4, id="Ollama"),
-            pytest.param(OLLAMA_LISTING, Abilities("schema", "before"), 5, id="Ollama, listing"),
-            pytest.param(DEAF, Abilities("none", "none"), 4, id="ignores everything"),
-            pytest.param(DEAF_LISTING, Abilities("none", "before"), 5, id="ignores constraints"),
-            pytest.param(DEAF_LISTING_AFTER, Abilities("none", "after"), 5, id="lists as sampled"),
-            pytest.param(STRICT, Abilities("schema", "none"), 5, id="answers 400"),
-            pytest.param(LLAMA_CPP_PYTHON, Abilities("none", "none"), 9, id="answers 500"),
+            pytest.param(VLLM, Capabilities("choice", "before"), 3, id="vLLM"),
+            pytest.param(VLLM_UNMASKED, Capabilities("choice", "before"), 2, id="vLLM, unmasked"),
+            pytest.param(VLLM_PROCESSED, Capabilities("choice", "after"), 3, id="vLLM, processed"),
+            pytest.param(OLLAMA, Capabilities("schema", "none"), 4, id="Ollama"),
+            pytest.param(OLLAMA_LISTING, Capabilities("schema", "before"), 5, id="Ollama, listing"),
+            pytest.param(DEAF, Capabilities("none", "none"), 4, id="ignores everything"),
+            pytest.param(DEAF_LISTING, Capabilities("none", "before"), 5, id="ignores constraints"),
+            pytest.param(
+                DEAF_LISTING_AFTER, Capabilities("none", "after"), 5, id="lists as sampled"
+            ),
+            pytest.param(STRICT, Capabilities("schema", "none"), 5, id="answers 400"),
+            pytest.param(LLAMA_CPP_PYTHON, Capabilities("none", "none"), 9, id="answers 500"),
         ],
     )
     def test_the_strongest_constraint_that_is_kept_is_found(
-        self, program: Program, expected: Abilities, calls: int
+        self, program: Program, expected: Capabilities, calls: int
     ) -> None:
         with ChatServer(program) as server:
-            assert with_llama(server.url, abilities_of) == expected
+            assert with_llama(server.url, capabilities_of) == expected
             assert len(server.bodies) == calls
 
     def test_a_grammar_is_found_where_only_the_grammar_is_known(self) -> None:
         """As a server does that takes a grammar and passes over how to sample and list."""
         with ChatServer(Program(frozenset({"grammar"}))) as server:
-            assert with_llama(server.url, abilities_of) == Abilities("grammar", "none")
+            assert with_llama(server.url, capabilities_of) == Capabilities("grammar", "none")
             assert ask(server.url).name in POOL
 
     def test_they_are_recorded_with_what_is_sent(self) -> None:
@@ -164,7 +166,7 @@ class TestAbilities:
     def test_one_failure_of_the_server_is_not_taken_for_its_manners(self) -> None:
         failing = iter([Fault("status", 500)])
         with ChatServer(VLLM, fault=lambda _: next(failing, None)) as server:
-            assert with_llama(server.url, abilities_of) == Abilities("choice", "before")
+            assert with_llama(server.url, capabilities_of) == Capabilities("choice", "before")
 
     @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
     def test_an_error_that_says_nothing_about_fields_is_raised(self, status: int) -> None:
@@ -172,14 +174,14 @@ class TestAbilities:
             ChatServer(VLLM, fault=lambda _: Fault("status", status)) as server,
             pytest.raises(CallError),
         ):
-            with_llama(server.url, abilities_of)
+            with_llama(server.url, capabilities_of)
 
     def test_a_server_that_answers_nothing_at_all_is_an_error(self) -> None:
         with (
             ChatServer(DEAF, fault=lambda _: Fault("status", 500)) as server,
             pytest.raises(CallError, match="failed"),
         ):
-            with_llama(server.url, abilities_of)
+            with_llama(server.url, capabilities_of)
 
     def test_no_city_is_a_made_up_name(self) -> None:
         assert not set(MADE_UP) & set(CITIES)
@@ -191,7 +193,7 @@ class TestAbilities:
                 position["top_logprobs"] = [{**row, "logprob": math.log(0.1)} for row in rows]
 
         with ChatServer(DEAF_LISTING, alter=flatten) as server:
-            assert with_llama(server.url, abilities_of) == Abilities("none", "none")
+            assert with_llama(server.url, capabilities_of) == Capabilities("none", "none")
 
     @pytest.mark.parametrize(
         "spoil",
@@ -210,7 +212,7 @@ class TestAbilities:
         self, spoil: Callable[[Body], object]
     ) -> None:
         with ChatServer(VLLM, alter=lambda choice: _spoil(choice, spoil)) as server:
-            assert with_llama(server.url, abilities_of) == Abilities("choice", "none")
+            assert with_llama(server.url, capabilities_of) == Capabilities("choice", "none")
             assert ask(server.url).name in POOL
 
 
@@ -225,9 +227,9 @@ class TestModels:
     def test_a_model_that_is_not_there_is_refused_with_those_that_are(self) -> None:
         with (
             ChatServer(VLLM, models=("one", "two")) as server,
-            pytest.raises(MindError, match=r"no such model\. Those there are: one, two\."),
+            pytest.raises(MindError, match=r"no such model\. It has: one, two\."),
         ):
-            with_llama(server.url, abilities_of, model="three")
+            with_llama(server.url, capabilities_of, model="three")
         assert not server.bodies
 
     def test_a_model_without_a_tag_is_the_latest(self) -> None:
@@ -241,9 +243,9 @@ class TestModels:
     def test_a_server_that_has_none_says_so(self) -> None:
         with (
             ChatServer(OLLAMA, models=()) as server,
-            pytest.raises(MindError, match="Those there are: none"),
+            pytest.raises(MindError, match="It has: none"),
         ):
-            with_llama(server.url, abilities_of)
+            with_llama(server.url, capabilities_of)
 
 
 class TestDistributions:
@@ -258,7 +260,7 @@ class TestDistributions:
             reply = ask(server.url, temperature=temperature)
         powers = [0.6 ** (1 / temperature), 0.35 ** (1 / temperature)]
         expected = tuple(power / sum(powers) for power in powers)
-        assert reply.distribution == pytest.approx(expected, abs=MOST_DOUBT)
+        assert reply.distribution == pytest.approx(expected, abs=MAX_DOUBT)
         assert reply.name is None
         assert reply.usable
 
@@ -375,7 +377,7 @@ class TestDistributions:
         with ChatServer(VLLM, {"Q": 0.6, "M": 0.3, "I": 0.1}) as server:
 
             async def play(llama: OpenAICompatibleProvider) -> list[str | None]:
-                llama.abilities = Abilities("choice", "none")
+                llama.capabilities = Capabilities("choice", "none")
                 replies = [await llama.ask(question(seed=seed)) for seed in range(200)]
                 return [reply.name for reply in replies]
 
@@ -399,7 +401,7 @@ class TestChances:
         temperature = data.draw(st.sampled_from([0.0, 0.2, 0.5, 1.0, 1.5]), "temperature")
         chances = [share / sum(shares) for share in shares]
         position = self.at(*zip(pool, chances, strict=True))
-        found = name_chances(position, tuple(pool), temperature, constrained=True)
+        found = name_probabilities(position, tuple(pool), temperature, constrained=True)
         by_first_byte = {name.encode()[0] for name in pool}
         if found is None:
             assert len(by_first_byte) < len(pool)
@@ -412,26 +414,26 @@ class TestChances:
     def test_a_token_inside_a_letter_is_read_by_its_bytes(self) -> None:
         """“é” and “è” begin with the same byte, “é” and “Q” do not."""
         position = Position(b"", ((b"\xc3", 0.4), (b"Q", 0.6)), complete=True)
-        assert name_chances(position, ("é", "Q"), 1.0, constrained=True) == (0.4, 0.6)
-        assert name_chances(position, ("é", "è"), 1.0, constrained=True) is None
+        assert name_probabilities(position, ("é", "Q"), 1.0, constrained=True) == (0.4, 0.6)
+        assert name_probabilities(position, ("é", "è"), 1.0, constrained=True) is None
 
     @pytest.mark.parametrize(("least", "sure"), [(0.0004, True), (0.0006, False)])
     def test_what_was_left_out_may_matter_by_a_thousandth(self, least: float, sure: bool) -> None:
         position = self.at(("Q", 0.9), ("M", 0.1 - least), ("x", least), complete=False)
-        found = name_chances(position, POOL, 1.0, constrained=True)
+        found = name_probabilities(position, POOL, 1.0, constrained=True)
         assert (found is not None) is sure
 
     def test_a_name_that_was_left_out_and_cannot_matter_has_no_chance(self) -> None:
         position = self.at(("Q", 0.9999), ("x", 1e-5), complete=False)
-        assert name_chances(position, POOL, 0.5, constrained=True) == (1.0, 0.0)
+        assert name_probabilities(position, POOL, 0.5, constrained=True) == (1.0, 0.0)
 
     def test_nothing_follows_from_tokens_without_any_name(self) -> None:
         for constrained_ in (True, False):
-            assert name_chances(self.at(("x", 1.0)), POOL, 1.0, constrained_) is None
+            assert name_probabilities(self.at(("x", 1.0)), POOL, 1.0, constrained_) is None
 
     def test_at_temperature_zero_a_tie_goes_to_the_first_of_the_pool(self) -> None:
         position = self.at(("M", 0.5), ("Q", 0.5))
-        assert name_chances(position, POOL, 0.0, constrained=True) == (1.0, 0.0)
+        assert name_probabilities(position, POOL, 0.0, constrained=True) == (1.0, 0.0)
 
     def test_a_list_shorter_than_asked_is_complete(self) -> None:
         rows = [{"token": "Q", "prob": 0.7}, {"token": "M", "prob": 0.3}, {"token": "x", "prob": 0}]
@@ -499,10 +501,10 @@ class TestReplies:
         ("stop", "problem"),
         [
             ("length", "it was cut off at max_tokens"),
-            ("content_filter", "the server's filter stopped it"),
+            ("content_filter", "the API's filter stopped it"),
             ("tool_calls", "it called a tool, and there is none"),
             ("function_call", "it called a function, and there is none"),
-            ("eos", "it ended in a way unknown here: eos"),
+            ("eos", "it ended for an unknown reason: eos"),
             (None, "it does not say why it ended"),
         ],
     )
@@ -516,7 +518,7 @@ class TestReplies:
     @pytest.mark.parametrize(
         ("message", "problem"),
         [
-            ({"content": "I pick Q"}, "it is no name of the pool"),
+            ({"content": "I pick Q"}, "it is not a name of the pool"),
             ({"content": ""}, "it is empty"),
             ({"content": None}, "it is empty"),
             ({"content": "Q", "refusal": "I will not"}, "the model refused to answer"),
@@ -739,9 +741,9 @@ class TestSecrets:
         monkeypatch.setenv("LLAMA_API_KEY", f"{KEY}\nX-Other: 1")
         with (
             ChatServer(OLLAMA) as server,
-            pytest.raises(MindError, match="LLAMA_API_KEY holds more than a key") as caught,
+            pytest.raises(MindError, match="LLAMA_API_KEY contains more than a key") as caught,
         ):
-            with_llama(server.url, abilities_of)
+            with_llama(server.url, capabilities_of)
         assert KEY not in str(caught.value)
 
     @pytest.mark.parametrize(
@@ -763,7 +765,7 @@ class TestSecrets:
         assert KEY not in str(caught.value)
 
     def test_messages_are_one_short_printable_line(self) -> None:
-        assert plain("a\x1b[31m\n\n" + "b" * 1000, ()) == ("a [31m " + "b" * 1000)[:300]
+        assert redacted("a\x1b[31m\n\n" + "b" * 1000, ()) == ("a [31m " + "b" * 1000)[:300]
 
 
 class TestItself:

@@ -13,8 +13,8 @@ from strategies import memories
 from mesa_llm_norms import FileFormatError, PoolError, Situation
 from mesa_llm_norms.core.game import Game, Memory, score
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.llm.mind import live_mind
 from mesa_llm_norms.llm.prompt import Template, check_names, default_template, points, read_template
+from mesa_llm_norms.llm.provider import live_mind
 
 TEXT = default_template().text
 POOL = ("Q", "M", "$names", "{score}", "%s", "$$", "[user]", "x" * 24)

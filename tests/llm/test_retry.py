@@ -20,7 +20,7 @@ from mesa_llm_norms import (
     NormsError,
     run_ensemble,
 )
-from mesa_llm_norms.llm.mind import live_mind
+from mesa_llm_norms.llm.provider import live_mind
 from mesa_llm_norms.llm.settings import LLMSettings
 
 KEY = "a-key-that-nobody-may-see"
@@ -113,7 +113,7 @@ def test_unusable_replies_make_interactions_void_where_that_is_chosen(
     faults = share_of_faults(0.3, [Fault("refusal"), Fault("foreign")], seed=4)
     with MessagesServer(faults=faults) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        game = play(ask_again=0, on_unusable="void")
+        game = play(ask_again=0, on_unusable="skip")
         assert 0 < game.skipped < 10 * ROUNDS
         assert game.interactions + game.skipped == 10 * ROUNDS
 
@@ -129,7 +129,7 @@ def test_a_rate_limit_halves_the_calls_at_once_and_an_overload_does_not(
             monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
             game = play(max_concurrency=16)
             assert game.client is not None
-            (desk,) = game.client._desks.values()
+            (desk,) = game.client._queues.values()
             limits[status] = desk.limiter.limit
     assert limits[429] < 16
     assert limits[529] == 16

@@ -1,8 +1,11 @@
-"""The journal of live runs: SQLite, the standard library's, and nothing of servers or models."""
+"""The journal of live runs, in one SQLite file: every call, decision and interaction.
 
-from mesa_llm_norms.llm.journal.database import Begun, Written
-from mesa_llm_norms.llm.journal.journal import Journal
-from mesa_llm_norms.llm.journal.tables import (
+It knows nothing of providers or models. SQLite is imported with ``Journal``, on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mesa_llm_norms.llm.journal.rows import (
     AgentUsage,
     Attempt,
     Call,
@@ -11,17 +14,20 @@ from mesa_llm_norms.llm.journal.tables import (
     Ending,
     Outcome,
     Recorded,
+    Skipped,
     Totals,
-    Voided,
     node_text,
     prompt_digest,
     read_node,
+    storable,
 )
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.journal.journal import Journal
 
 __all__ = [
     "AgentUsage",
     "Attempt",
-    "Begun",
     "Call",
     "Distribution",
     "Ended",
@@ -29,10 +35,18 @@ __all__ = [
     "Journal",
     "Outcome",
     "Recorded",
+    "Skipped",
     "Totals",
-    "Voided",
-    "Written",
     "node_text",
     "prompt_digest",
     "read_node",
+    "storable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Journal":
+        from mesa_llm_norms.llm.journal.journal import Journal
+
+        return Journal
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

@@ -1,27 +1,27 @@
-"""The four ways to a journal: begun, gone on with, looked at, and kept in memory alone.
+"""The journal of live runs: every call, decision and interaction, on disk before it counts.
 
-The half of a journal that is read: what was decided, committed and spent so far.
-
-The journal of live runs: every call, decision and interaction, on disk before it counts.
-
-A killed run is played again from its first interaction, with every decision taken from here until
-there are no more. What was paid for once is not paid for again.
+A killed run is played again from its first interaction, with every decision taken from the journal
+until there are no more. What was paid for once is not paid for again.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 import threading
-from collections.abc import Mapping
-from contextlib import closing
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeAlias, TypeVar, get_args
 
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.errors import JournalError, SpecError
-from mesa_llm_norms.llm.journal import ledger
-from mesa_llm_norms.llm.journal.database import (
+from mesa_llm_norms.llm.journal import database
+from mesa_llm_norms.llm.journal.database import Begun, Lock, Writer, Written
+from mesa_llm_norms.llm.journal.rows import (
     BEGUN,
     DECISION,
     DISTRIBUTION,
@@ -29,34 +29,6 @@ from mesa_llm_norms.llm.journal.database import (
     INTERACTION,
     PARAMETERS,
     PROMPT,
-    Begun,
-    Lock,
-    Row,
-    Writer,
-    Written,
-    begin_tables,
-    check_there,
-    current_copy,
-    examined,
-    keep_older,
-    make,
-    now,
-    open_for_writing,
-)
-from mesa_llm_norms.llm.journal.ledger import (
-    Asked,
-    Heading,
-    Ledger,
-    Seat,
-    heading,
-    load,
-    reading,
-    stored,
-    without_outcome,
-    write_probabilities,
-)
-from mesa_llm_norms.llm.journal.tables import (
-    VERSION,
     AgentUsage,
     Attempt,
     Call,
@@ -64,220 +36,238 @@ from mesa_llm_norms.llm.journal.tables import (
     Ended,
     Ending,
     Recorded,
+    Row,
+    Skipped,
     Totals,
-    Voided,
     join_digests,
     json_object,
+    node_text,
+    read_node,
     storable,
     text_digest,
-    version_of,
 )
 
-
-class Content(NamedTuple):
-    """What is taken from a journal when it is opened."""
-
-    ledger: Ledger
-    heading: Heading
-    in_flight: tuple[Attempt, ...]
-
-
-class Opened(NamedTuple):
-    """An open journal: its content, the connection to the rest, and the lock if it is held."""
-
-    connection: sqlite3.Connection
-    path: Path | None
-    content: Content
-    lock: Lock | None = None
-    may_write: bool = True
+T = TypeVar("T")
+Seat: TypeAlias = tuple[int, int, int]
+"""A decision to be made: run, interaction, seat."""
+Stored: TypeAlias = tuple[int, str, str, str | None, str | None, float | None, str | None]
+"""An interaction as it is written: round, nodes, names, payoff, reason."""
+_USED = ("input_tokens", "output_tokens", "thinking_tokens", "cached_tokens", "cost")
+_COUNTED = {
+    "name": "answered",
+    "distribution": "answered",
+    "unusable": "unusable",
+    "failed": "failed",
+    "abandoned": "abandoned",
+    "lost": "lost",
+}
+"""The field of ``Totals`` that counts each outcome."""
 
 
-def created(path: Path, spec: Mapping[str, Any]) -> Opened:
-    """Begin a journal where nothing is."""
-    text = json_object("spec", spec)
-    lock = Lock(path)
-    try:
-        if path.exists() or path.is_symlink():
-            raise JournalError(path, "it is there already", "Go on with it, or name another.")
-        make(path, text)
-        return _opened(path, lock)
-    except BaseException:
-        lock.withdraw()
-        raise
+class Journal:
+    """What live runs did, any number of them side by side, in one SQLite file.
 
+    ``create`` starts a journal, ``open`` resumes one, ``read`` looks at one, and ``memory`` keeps
+    one without a file. Any thread may call anything. Whatever writes returns a future and never
+    waits; rows reach the disk in the order of the calls, those of one call together. Everything
+    handed in is seen at once by every method, though no row can be on disk without the ones handed
+    in before it.
 
-def opened(path: Path) -> Opened:
-    """Take up a journal to go on with it; whatever is refused is left as it was."""
-    check_there(path)
-    lock = Lock(path)
-    try:
-        return _opened(path, lock)
-    except BaseException:
-        lock.withdraw()
-        raise
+    When writing fails, everything that waits raises ``JournalError`` and so does every call from
+    then on, except ``usage``, which still says what was spent, and ``close``, which raises it last.
 
+    Attributes
+    ----------
+    path : pathlib.Path or None
+        The file; None in memory.
+    spec, versions : dict
+        What the journal was started with: what is played, and the versions in use.
+    created : str
+        When, in UTC.
+    """
 
-def looked_at(path: Path) -> Opened:
-    """Copy a journal as it is now into memory."""
-    with examined(path) as found:
-        copy = current_copy(found, path)
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        content: _Content,
+        lock: Lock | None = None,
+        writable: bool = True,
+    ) -> None:
+        self.path = path
+        self.spec, self.versions, self.created = content.heading
+        self._ledger = content.ledger
+        self._in_flight = content.in_flight
+        self._file_lock = lock
+        self._writable = writable
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._parameters: tuple[Mapping[str, Any] | None, str] = (None, "")
+        self._writer = Writer(connection, path)
+
+    @classmethod
+    def create(cls, path: str | Path, spec: Mapping[str, Any]) -> Journal:
+        """Start a journal.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            A new file, in a folder that exists.
+        spec : mapping
+            What is played: any JSON object.
+
+        Raises
+        ------
+        JournalError
+            If the file exists already, or cannot be written.
+        """
+        path = Path(path)
+        text = json_object("spec", spec)
+        lock = Lock(path)
         try:
-            content = _read(copy, path)
+            if path.exists() or path.is_symlink():
+                raise JournalError(path, "it exists already", "Resume it, or choose another.")
+            database.make(path, text)
+            return cls._resumed(path, lock)
+        except BaseException:
+            lock.withdraw()
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path) -> Journal:
+        """Resume a journal; calls that were in flight when its process ended are then lost.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Its file.
+
+        Raises
+        ------
+        JournalError
+            If it is missing, damaged or of another version, or another process is resuming it.
+            Nothing was changed then.
+        """
+        path = Path(path)
+        database.check_exists(path)
+        lock = Lock(path)
+        try:
+            return cls._resumed(path, lock)
+        except BaseException:
+            lock.withdraw()
+            raise
+
+    @classmethod
+    def read(cls, path: str | Path) -> Journal:
+        """Return a copy of a journal as it is on disk now; others may go on writing it.
+
+        It can be read, and given again what it contains, as a replay does; nothing can be added.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Its file.
+
+        Raises
+        ------
+        JournalError
+            If it is missing, damaged or of another version.
+        """
+        path = Path(path)
+        copy = database.in_memory()
+        try:
+            with database.examined(path) as found:
+                with _reading(path):
+                    found.backup(copy)
+                content = _read(copy, path)
         except BaseException:
             copy.close()
             raise
-    return Opened(copy, path, content, may_write=False)
+        return cls(copy, path, content, writable=False)
 
+    @classmethod
+    def memory(cls, spec: Mapping[str, Any]) -> Journal:
+        """Start a journal that is gone once it is closed."""
+        connection = database.in_memory()
+        connection.execute("PRAGMA foreign_keys = ON")
+        database.make_tables(connection, json_object("spec", spec))
+        return cls(connection, None, _Content(_Ledger(), _heading(connection), ()))
 
-def in_memory(spec: Mapping[str, Any]) -> Opened:
-    """Begin a journal without a file."""
-    text = json_object("spec", spec)
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA foreign_keys = ON")
-    begin_tables(connection, text)
-    return Opened(connection, None, Content(Ledger(), heading(connection), ()))
-
-
-def _opened(path: Path, lock: Lock) -> Opened:
-    older = None
-    with examined(path) as found:
-        if version_of(found) == VERSION:
+    @classmethod
+    def _resumed(cls, path: Path, lock: Lock) -> Journal:
+        with database.examined(path) as found:
             content = _read(found, path)
-        else:
-            with closing(current_copy(found, path)) as current:
-                content = _read(current, path)
-            older = keep_older(found, path)
-    try:
-        connection = open_for_writing(path, lose=bool(content.in_flight))
-    except BaseException:
-        if older is not None:
-            older.unlink()
-        raise
-    for attempt in content.in_flight:
-        content.ledger.lose(attempt.run)
-    lost = tuple(attempt._replace(outcome="lost") for attempt in content.in_flight)
-    return Opened(connection, path, content._replace(in_flight=lost), lock)
+        connection = database.open_for_writing(path, lose=bool(content.in_flight))
+        for attempt in content.in_flight:
+            content.ledger.count(attempt.run, Totals(lost=1))
+        lost = tuple(attempt._replace(outcome="lost") for attempt in content.in_flight)
+        return cls(connection, path, content._replace(in_flight=lost), lock)
 
-
-def _read(connection: sqlite3.Connection, path: Path) -> Content:
-    with reading(path):
-        return Content(load(connection), heading(connection), without_outcome(connection))
-
-
-class Records:
-    """What an open journal holds; any thread may ask, and sees all that was handed in before."""
-
-    def __init__(self, opened: Opened) -> None:
-        self.path = opened.path
-        self.spec, self.versions, self.created = opened.content.heading
-        self._ledger = opened.content.ledger
-        self._in_flight = opened.content.in_flight
-        self._file_lock = opened.lock
-        self._may_write = opened.may_write
-        self._lock = threading.Lock()
-        self._is_open = True
-        self._writer = Writer(opened.connection, opened.path)
+    # What it contains, with everything handed in so far
 
     def decision(self, run: int, interaction: int, seat: int) -> Recorded | None:
-        """Return the decision that was made at a seat, None where none was."""
-        return self._told().decisions.get((run, interaction, seat))
+        """Return the decision that was made at a seat, None if there is none."""
+        return self._known().decisions.get((run, interaction, seat))
 
     def distribution(self, key: str) -> tuple[float, ...] | None:
-        """Return the probabilities kept under a key, None where none are."""
-        return self._told().distributions.get(key)
+        """Return the probabilities kept under a key, None if there are none."""
+        return self._known().distributions.get(key)
 
     def tries(self, run: int, interaction: int, seat: int, prompt: str) -> int:
-        """Return how many unusable replies the prompt of this digest had for this decision."""
-        return self._told().unusable.get(((run, interaction, seat), prompt), 0)
+        """Return how many unusable replies a prompt, given by digest, had for a decision."""
+        return self._known().unusable.get(((run, interaction, seat), prompt), 0)
 
-    def interaction(self, run: int, number: int) -> Interaction | Voided | None:
-        """Return a committed interaction, None where it is not.
+    def interaction(self, run: int, number: int) -> Interaction | Skipped | None:
+        """Return a committed interaction, None if it is not committed.
 
         A node id that JSON cannot hold is the text that stands for it.
         """
-        return self._told().interaction(run, number)
+        stored = self._known().interactions.get((run, number))
+        if stored is None:
+            return None
+        round_number, node_a, node_b, name_a, name_b, payoff, reason = stored
+        nodes = read_node(node_a), read_node(node_b)
+        if name_a is None or name_b is None or payoff is None:
+            return Skipped(run, number, round_number, *nodes, reason or "")
+        return Interaction(run, number, round_number, *nodes, name_a, name_b, payoff)
 
     def usage(self, run: int | None = None) -> Totals:
-        """Return what all calls came to, or those of one run, in this session and before."""
+        """Return what all calls used, or those of one run, since the journal was started."""
         if run is None:
             return self._ledger.total
         return self._ledger.totals.get(run, Totals())
 
     def usage_by_agent(self, run: int) -> tuple[AgentUsage, ...]:
-        """Return what each agent's calls came to in a run, in the order they were first asked."""
-        with ledger.reading(self.path):
-            return self._writer.ask(lambda it: ledger.usage_by_agent(it, run))
+        """Return what each agent's calls used in a run, in the order agents were first asked."""
+        return self._asked(
+            lambda connection: tuple(
+                AgentUsage(None if node is None else read_node(node), *used)
+                for node, *used in connection.execute(_BY_AGENT, (run,))
+            )
+        )
 
     def attempts_of(self, run: int, interaction: int) -> tuple[Attempt, ...]:
         """Return the calls made for an interaction, in the order in which they began."""
-        with ledger.reading(self.path):
-            return self._writer.ask(lambda it: ledger.attempts_of(it, run, interaction))
+        where = "WHERE a.run = ? AND a.interaction = ?"
+        return self._asked(lambda connection: _attempts(connection, where, run, interaction))
 
     def in_flight(self) -> tuple[Attempt, ...]:
-        """Return the calls that were under way when the journal was opened.
+        """Return the calls that were in flight when the journal was opened.
 
-        To go on with it is to know them lost; to read it is not, for its process may still live.
+        Once it is resumed they are lost; while it is only read, their process may still live.
         """
         return self._in_flight
 
-    def _told(self) -> Ledger:
-        if self._writer.failure is not None:
-            self._writer.check()
-        return self._ledger
-
-    def _error(self, problem: str, remedy: str) -> JournalError:
-        return JournalError(self.path or ":memory:", problem, remedy)
-
-
-class Journal(Records):
-    """What live runs did, any number of them side by side, in one SQLite file.
-
-    ``create`` begins one, ``open`` goes on with one, ``read`` looks at one, and ``memory`` keeps
-    one that is not wanted on disk. Any thread may call anything. Whatever writes returns a future
-    and never waits; rows reach the disk in the order of the calls, those of one call together.
-    What has been handed in is seen at once by every method, though no row can be on disk without
-    the ones handed in before it.
-
-    When writing fails, all that waits raises ``JournalError`` and so does every call from then on,
-    but for ``usage``, which still says what was spent, and ``close``, which raises it at last.
-    """
-
-    _parameters: tuple[Mapping[str, Any] | None, str] = (None, "")
-    """Those of the last call, as they were given and as they were written."""
-
-    @classmethod
-    def create(cls, path: str | Path, spec: Mapping[str, Any]) -> Journal:
-        """Begin a journal in a folder that is there; ``spec`` is any JSON object.
-
-        Raises ``JournalError`` where something is there already.
-        """
-        return cls(created(Path(path), spec))
-
-    @classmethod
-    def open(cls, path: str | Path) -> Journal:
-        """Go on with a journal; calls that were under way when its process ended are then lost.
-
-        One of an older version is brought to this one, and a copy as it was is left beside it. One
-        that is damaged or newer, or that another process goes on with, is a ``JournalError``, and
-        nothing has been changed.
-        """
-        return cls(opened(Path(path)))
-
-    @classmethod
-    def read(cls, path: str | Path) -> Journal:
-        """Return a journal as it is on disk now; others may go on with it.
-
-        It can be read, and told again what it holds, as a replay does; nothing can be added.
-        """
-        return cls(looked_at(Path(path)))
-
-    @classmethod
-    def memory(cls, spec: Mapping[str, Any]) -> Journal:
-        """Begin a journal that is gone when it is closed."""
-        return cls(in_memory(spec))
+    # What is added
 
     def begin(self, call: Call) -> Begun:
-        """Write down that a call is about to be made, before it is."""
+        """Record that a call is about to be made.
+
+        Returns
+        -------
+        Begun
+            Done once that is on disk and the call may be made.
+        """
         seat = _seat(call.run, call.interaction, call.seat)
         texts = storable(call.system), storable(call.user)
         parameters = self._parameters_of(call)
@@ -286,12 +276,12 @@ class Journal(Records):
         with self._lock:
             self._check()
             number = self._ledger.made[seat]
-            begun = Begun(self._ledger.begin(Asked(seat, join_digests(system, user))))
+            begun = Begun(self._ledger.begin(_Asked(seat, join_digests(system, user))))
             rows = (
                 (PROMPT, (system, texts[0])),
                 (PROMPT, (user, texts[1])),
                 (PARAMETERS, (named[2], parameters)),
-                (BEGUN, (begun.attempt, *seat, number, *named, system, user, now())),
+                (BEGUN, (begun.attempt, *seat, number, *named, system, user, database.now())),
             )
             self._writer.write(rows, begun, begun.attempt)
         return begun
@@ -303,10 +293,31 @@ class Journal(Records):
         recorded: Recorded | None = None,
         distribution: Distribution | None = None,
     ) -> Written[None]:
-        """Write down what came of a call and, inseparably, the decision or distribution it gave.
+        """Record what came of a call and, inseparably, the decision or distribution it gave.
 
-        Of two distributions under one key the first stays. A reply that is told of without its
-        decision would be paid for again if the process ended in between.
+        A reply recorded without its decision would be paid for again if the process ended in
+        between.
+
+        Parameters
+        ----------
+        attempt : int
+            The call's number, from ``begin``.
+        ended : Ended
+            How it ended.
+        recorded : Recorded, optional
+            The decision it gave.
+        distribution : Distribution, optional
+            The distribution it gave; of two under one key the first is kept.
+
+        Returns
+        -------
+        Written
+            Done once all of it is on disk.
+
+        Raises
+        ------
+        JournalError
+            If the call is not in flight.
         """
         if ended.outcome not in get_args(Ending):
             raise SpecError(
@@ -321,11 +332,12 @@ class Journal(Records):
             asked = self._ledger.under_way.get(attempt)
             if asked is None:
                 raise self._error(
-                    f"attempt {attempt} is not under way", "End each once, where it was begun."
+                    f"attempt {attempt} is not in flight", "End each call once, where it began."
                 )
-            rows = [(ENDED, (attempt, *_values(ended)))]
+            texts = tuple(storable(one) if isinstance(one, str) else one for one in ended)
+            rows: list[Row] = [(ENDED, (attempt, *texts))]
             if distribution is not None and distribution.key not in self._ledger.distributions:
-                text = write_probabilities(distribution.probabilities)
+                text = _write_probabilities(distribution.probabilities)
                 rows.append((DISTRIBUTION, (distribution.key, text, attempt)))
             if recorded is not None:
                 rows += self._decision(asked.seat, recorded)
@@ -338,10 +350,10 @@ class Journal(Records):
         return done
 
     def decide(self, run: int, interaction: int, seat: int, recorded: Recorded) -> Written[None]:
-        """Write down a decision that no new call gave.
+        """Record a decision that no new call gave.
 
-        It takes the place of one that came to nothing, because agents were changed since; where the
-        interaction is committed, another decision is a ``JournalError``.
+        It replaces one that was never played, because agents were changed since; once the
+        interaction is committed, a different decision is a ``JournalError``.
         """
         done: Written[None] = Written()
         key = _seat(run, interaction, seat)
@@ -352,8 +364,8 @@ class Journal(Records):
             self._writer.write(rows, done, None)
         return done
 
-    def commit(self, *committed: Interaction | Voided) -> Written[None]:
-        """Write down interactions; nobody need wait for it.
+    def commit(self, *committed: Interaction | Skipped) -> Written[None]:
+        """Record interactions; nobody need wait for it.
 
         One that is there is compared: the same again does nothing, another is a ``JournalError``.
         """
@@ -361,12 +373,12 @@ class Journal(Records):
         rows: list[Row] = []
         with self._lock:
             for row in committed:
-                key, new = (int(row.run), int(row.interaction)), stored(row)
+                key, new = (int(row.run), int(row.interaction)), _stored(row)
                 known = self._ledger.interactions.get(key, new)
                 if known != new:
                     raise self._error(
-                        f"interaction {key[1]} of run {key[0]} went otherwise before",
-                        "Go on with the spec and the version that it was begun with.",
+                        f"interaction {key[1]} of run {key[0]} was played differently before",
+                        "Resume it with the spec and the version that it was started with.",
                     )
                 if known is new:
                     rows.append((INTERACTION, (*key, *new)))
@@ -377,11 +389,11 @@ class Journal(Records):
         return done
 
     def flush(self) -> None:
-        """Wait until all that was handed in is on disk."""
+        """Wait until everything handed in is on disk."""
         self._writer.ask(lambda _: None)
 
     def close(self) -> None:
-        """Write all that waits and let go of the file; raises ``JournalError`` if that failed."""
+        """Write everything that waits and release the file; ``JournalError`` if that failed."""
         with self._lock:
             was_open, self._is_open = self._is_open, False
         self._writer.close()
@@ -389,6 +401,12 @@ class Journal(Records):
             self._file_lock.release()
         if was_open and self._writer.failure is not None:
             self._writer.check()
+
+    def remove(self) -> None:
+        """Remove the files of a closed journal that this process started or resumed."""
+        if self._file_lock is not None and self.path is not None:
+            for path in (*database.with_logs(self.path), self._file_lock.path):
+                path.unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
         return self
@@ -402,23 +420,25 @@ class Journal(Records):
         try:
             self.close()
         except JournalError:
-            if error is None:  # otherwise that is what is to be told
+            if error is None:  # otherwise that is the one to report
                 raise
 
-    def _parameters_of(self, call: Call) -> str:
-        """Return the parameters as text, which is known where the last call had the very same."""
-        given, text = self._parameters
-        if given is not call.parameters:
-            given, text = call.parameters, json_object("parameters", call.parameters)
-            self._parameters = given, text
-        return text
+    def _asked(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        with _reading(self.path):
+            return self._writer.ask(query)
+
+    def _known(self) -> _Ledger:
+        if self._writer.failure is not None:
+            self._writer.check()
+        return self._ledger
 
     def _check(self, adds: bool = True) -> None:
         self._writer.check()
-        if adds and not self._may_write:
-            raise self._error("it was opened to be read", "Go on with it by Journal.open.")
+        if adds and not self._writable:
+            raise self._error("it was opened for reading", "Resume it with Journal.open.")
 
     def _decision(self, seat: Seat, recorded: Recorded) -> list[Row]:
+        """Return the row of a decision, none if it is there already."""
         known = self._ledger.decisions.get(seat)
         run, interaction, number = seat
         if known not in (None, recorded) and (run, interaction) in self._ledger.interactions:
@@ -432,6 +452,170 @@ class Journal(Records):
             )
         return [] if known == recorded else [(DECISION, (*seat, *recorded))]
 
+    def _parameters_of(self, call: Call) -> str:
+        """Return a call's parameters as text, the same as last time if they are the same object."""
+        given, text = self._parameters
+        if given is not call.parameters:
+            given, text = call.parameters, json_object("parameters", call.parameters)
+            self._parameters = given, text
+        return text
+
+    def _error(self, problem: str, remedy: str) -> JournalError:
+        return JournalError(self.path or ":memory:", problem, remedy)
+
+
+class _Asked(NamedTuple):
+    """A call in flight: for which decision, on which prompt."""
+
+    seat: Seat
+    prompt: str
+
+
+class _Ledger:
+    """The part of a journal that is kept in memory, and updated with every row.
+
+    ``last`` is the number of the newest attempt; they count from 1, over all runs.
+    """
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.made: Counter[Seat] = Counter()
+        self.under_way: dict[int, _Asked] = {}
+        self.decisions: dict[Seat, Recorded] = {}
+        self.distributions: dict[str, tuple[float, ...]] = {}
+        self.interactions: dict[tuple[int, int], Stored] = {}
+        self.unusable: Counter[tuple[Seat, str]] = Counter()
+        self.total = Totals()
+        self.totals: defaultdict[int, Totals] = defaultdict(Totals)
+
+    def begin(self, asked: _Asked) -> int:
+        """Count a call that begins and return its attempt's number."""
+        self.last += 1
+        self.under_way[self.last] = asked
+        self.made[asked.seat] += 1
+        self.count(asked.seat[0], Totals(calls=1))
+        return self.last
+
+    def end(self, attempt: int, ended: Ended) -> None:
+        """Count what came of a call that was in flight."""
+        asked = self.under_way.pop(attempt)
+        if ended.outcome == "unusable":
+            self.unusable[asked.seat, asked.prompt] += 1
+        used = {name: getattr(ended, name) or 0 for name in _USED}
+        self.count(asked.seat[0], Totals(**used, **{_COUNTED[ended.outcome]: 1}))
+
+    def count(self, run: int, more: Totals) -> None:
+        """Add to a run's totals and to those of all runs."""
+        self.total = self.total.plus(more)
+        self.totals[run] = self.totals[run].plus(more)
+
+
+class _Heading(NamedTuple):
+    """What a journal was started with: the spec, the versions in use, and when in UTC."""
+
+    spec: dict[str, Any]
+    versions: dict[str, Any]
+    created: str
+
+
+class _Content(NamedTuple):
+    """What is taken from a journal when it is opened."""
+
+    ledger: _Ledger
+    heading: _Heading
+    in_flight: tuple[Attempt, ...]
+
+
+@contextmanager
+def _reading(path: Path | None) -> Iterator[None]:
+    """Report damage found in the block as a ``JournalError``."""
+    try:
+        yield
+    except JournalError:  # which is a ValueError
+        raise
+    except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise database.unreadable(path or ":memory:", error) from error
+
+
+def _read(connection: sqlite3.Connection, path: Path) -> _Content:
+    with _reading(path):
+        in_flight = _attempts(connection, "WHERE a.outcome IS NULL")
+        return _Content(_load(connection), _heading(connection), in_flight)
+
+
+def _heading(connection: sqlite3.Connection) -> _Heading:
+    row = connection.execute("SELECT spec, versions, created FROM spec").fetchone()
+    if row is None:
+        raise ValueError("its spec is missing")
+    spec, versions = json.loads(row[0]), json.loads(row[1])
+    if not isinstance(spec, dict) or not isinstance(versions, dict):
+        raise ValueError("its spec is not a JSON object")
+    return _Heading(spec, versions, row[2])
+
+
+def _load(connection: sqlite3.Connection) -> _Ledger:
+    """Return the ledger of a journal.
+
+    Calls without an outcome are counted as calls; they are not in flight in this process.
+    """
+    ledger = _Ledger()
+    (ledger.last,) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()
+    for run, interaction, seat, *recorded in connection.execute(
+        "SELECT run, interaction, seat, prompt, name, probability, attempt FROM decisions"
+    ):
+        ledger.decisions[run, interaction, seat] = Recorded(*recorded)
+    for key, text in connection.execute("SELECT key, probabilities FROM distributions"):
+        ledger.distributions[key] = _read_probabilities(text)
+    for run, interaction, *row in connection.execute(
+        "SELECT run, interaction, round, node_a, node_b, name_a, name_b, payoff, reason"
+        " FROM interactions"
+    ):
+        if not isinstance(row[1], str) or not isinstance(row[2], str):
+            raise ValueError(f"not an interaction: {row!r}")
+        ledger.interactions[run, interaction] = tuple(row)
+    for run, interaction, seat, made in connection.execute(
+        "SELECT run, interaction, seat, max(try) + 1 FROM attempts GROUP BY run, interaction, seat"
+    ):
+        ledger.made[run, interaction, seat] = made
+    for run, interaction, seat, system, user, count in connection.execute(
+        "SELECT run, interaction, seat, system, user, count(*) FROM attempts"
+        " WHERE outcome = 'unusable' GROUP BY run, interaction, seat, system, user"
+    ):
+        ledger.unusable[(run, interaction, seat), join_digests(system, user)] = count
+    sums = ", ".join(f"coalesce(sum({column}), 0)" for column in _USED)
+    for run, outcome, count, *used in connection.execute(
+        f"SELECT run, outcome, count(*), {sums} FROM attempts GROUP BY run, outcome"
+    ):
+        counted = {} if outcome is None else {_COUNTED[outcome]: count}
+        ledger.count(run, Totals(count, **dict(zip(_USED, used, strict=True)), **counted))
+    return ledger
+
+
+_ATTEMPTS = """
+SELECT a.id, a.run, a.interaction, a.seat, a.try, a.mind, a.place, p.text, s.text, u.text, a.begun,
+    a.latency, a.outcome, a.problem, a.status, a.reply, a.model, a.stop, a.input_tokens,
+    a.output_tokens, a.thinking_tokens, a.cached_tokens, a.cost
+FROM attempts a
+LEFT JOIN parameters p ON p.digest = a.parameters
+LEFT JOIN prompts s ON s.digest = a.system
+LEFT JOIN prompts u ON u.digest = a.user
+"""
+_BY_AGENT = """
+SELECT CASE a.seat WHEN 0 THEN i.node_a ELSE i.node_b END AS node, count(*),
+    coalesce(sum(a.input_tokens), 0),
+    coalesce(sum(a.output_tokens), 0), coalesce(sum(a.thinking_tokens), 0), total(a.cost)
+FROM attempts a
+LEFT JOIN interactions i ON i.run = a.run AND i.interaction = a.interaction
+WHERE a.run = ?
+GROUP BY node
+ORDER BY min(a.id)
+"""
+
+
+def _attempts(connection: sqlite3.Connection, condition: str, *values: int) -> tuple[Attempt, ...]:
+    rows = connection.execute(f"{_ATTEMPTS} {condition} ORDER BY a.id", values)
+    return tuple(Attempt(*row)._replace(parameters=json.loads(row[7])) for row in rows)
+
 
 def _seat(run: int, interaction: int, seat: int) -> Seat:
     if seat not in (0, 1):
@@ -439,6 +623,34 @@ def _seat(run: int, interaction: int, seat: int) -> Seat:
     return int(run), int(interaction), int(seat)
 
 
-def _values(ended: Ended) -> tuple[Any, ...]:
-    """Return what is known after a call in the order of ``Ended``, as it is written."""
-    return tuple(storable(one) if isinstance(one, str) else one for one in ended)
+def _stored(row: Interaction | Skipped) -> Stored:
+    start = int(row.round), node_text(row.node_a), node_text(row.node_b)
+    if isinstance(row, Skipped):
+        return *start, None, None, None, storable(row.reason)
+    return *start, row.name_a, row.name_b, float(row.payoff), None
+
+
+def _write_probabilities(probabilities: Sequence[float]) -> str:
+    """Return probabilities as JSON, from which the very same numbers are read."""
+    if not _are_weights(probabilities):
+        raise SpecError(
+            "probabilities",
+            probabilities,
+            "not a distribution",
+            "Give one number from 0 up per name.",
+        )
+    return json.dumps([float(one) for one in probabilities])
+
+
+def _read_probabilities(text: str) -> tuple[float, ...]:
+    values = json.loads(text)
+    if not isinstance(values, list) or not _are_weights(values):
+        raise ValueError(f"not a distribution: {text!r}")
+    return tuple(map(float, values))
+
+
+def _are_weights(values: Sequence[Any]) -> bool:
+    """Whether these are numbers from 0 up; that they sum to one is up to their user."""
+    return len(values) > 0 and all(
+        isinstance(one, (int, float)) and math.isfinite(one) and one >= 0 for one in values
+    )

@@ -1,0 +1,223 @@
+"""Minds on disk: a recorded mind as JSON, a measured table as JSON or CSV.
+
+A **recorded mind** is what ``mesa-llm-norms fit`` writes::
+
+    {"format": "mesa_llm_norms recorded mind", "version": 1, "label": ..., "provenance": {...},
+     "weights": {family: {feature: weight}}, "caution": 10.0,
+     "drift": {"M Q": [1.05, 0.2]}, "counts": {"M Q": {"M/M M/Q": {"M": 12, "Q": 30}}}}
+
+A **table** names its pool and gives a row per memory, written oldest first as ``own/partner``
+pairs with spaces between (the slash may be left out when both names are single letters)::
+
+    {"names": ["Q", "M"], "table": {"": [0.5, 0.5], "M/Q": [0.9, 0.1], "M/Q Q/Q": [1, 0]}}
+
+or, as CSV, with the column ``memory`` first::
+
+    memory,Q,M
+    ,0.5,0.5
+    M/Q,0.9,0.1
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import ItemsView, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mesa_llm_norms.core.files import read_json, read_text
+from mesa_llm_norms.core.game import Memory, Remembered, read_pool
+from mesa_llm_norms.errors import FileFormatError, NormsError, PoolError, some
+from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.policies import TableMind, write_memory
+from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
+
+FORMAT = "mesa_llm_norms recorded mind"
+VERSION = 1
+MAX_WEIGHT = 1e6
+_REMEDY = "The page docs/minds.md shows what a mind file looks like."
+
+
+def read_mind(path: str | Path) -> Policy:
+    """Return the mind in a file: ``.json`` (a recorded mind or a table) or ``.csv`` (a table).
+
+    Raises ``FileFormatError`` for anything that is not such a file.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
+        return _table_from_csv(path, read_text(path, _REMEDY))
+    content = read_json(path, _REMEDY)
+    if content.get("format") == FORMAT:
+        return _recorded(path, content)
+    if "table" in content:
+        return _table_from_json(path, content)
+    raise FileFormatError(path, "it is neither a recorded mind nor a table", _REMEDY)
+
+
+def write_recorded(mind: RecordedMind, path: Path) -> None:
+    """Write a recorded mind; the same mind gives the same bytes."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "label": mind.label,
+        "provenance": mind.provenance,
+        "weights": {family: dict(sorted(mind.weights[family].items())) for family in FAMILIES},
+        "caution": mind.prior_strength,
+        "drift": {pool: list(moves) for pool, moves in sorted(mind.drift.items())},
+        "counts": {
+            pool: {write_memory(memory): counted for memory, counted in sorted(rows.items())}
+            for pool, rows in sorted(mind.counts.items())
+        },
+    }
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
+    if content.get("version") != VERSION:
+        raise FileFormatError(
+            path,
+            f"it is of version {content.get('version')!r}, not {VERSION}",
+            "Fit the mind again with this version, or install the one that wrote it.",
+        )
+    label, weights = content.get("label"), content.get("weights")
+    provenance = content.get("provenance", {})
+    if not isinstance(label, str) or not label.isprintable() or not label.strip():
+        raise FileFormatError(path, "its label is missing or not printable", _REMEDY)
+    if not isinstance(provenance, dict):
+        raise FileFormatError(path, "its provenance is not an object", _REMEDY)
+    if not isinstance(weights, dict) or set(weights) - set(FAMILIES):
+        raise FileFormatError(path, "its weights are missing or of an unknown family", _REMEDY)
+    read: Weights = {}
+    for family in FAMILIES:
+        features = weights.get(family, {})
+        if not isinstance(features, dict) or not all(
+            _is_finite(weight) and abs(weight) <= MAX_WEIGHT for weight in features.values()
+        ):
+            raise FileFormatError(
+                path,
+                f"the weights {family!r} are not numbers by feature, {MAX_WEIGHT:,.0f} at most",
+                _REMEDY,
+            )
+        read[family] = {feature: float(weight) for feature, weight in features.items()}
+    prior_strength = content.get("caution", 10.0)
+    if not _is_finite(prior_strength) or not 1 / MAX_WEIGHT <= prior_strength <= MAX_WEIGHT:
+        raise FileFormatError(
+            path, f"its caution is not from {1 / MAX_WEIGHT} to {MAX_WEIGHT:,.0f}", _REMEDY
+        )
+    drift = content.get("drift", {})
+    if not isinstance(drift, dict) or not all(_is_drift(moves) for moves in drift.values()):
+        raise FileFormatError(path, "its drift is not a mean and a spread by pool", _REMEDY)
+    counts = _counts(path, content.get("counts", {}))
+    return RecordedMind(label, read, counts, prior_strength, drift, provenance)
+
+
+def _counts(path: Path, content: Any) -> Seen:
+    counts: Seen = {}
+    for key, rows in _items(path, content):
+        try:
+            pool = read_pool(key.split())
+        except PoolError as error:
+            raise FileFormatError(path, error.problem, error.remedy) from error
+        counts[pool_key(pool)] = {}
+        for written, counted in _items(path, rows):
+            if not all(
+                name in pool and isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53
+                for name, n in _items(path, counted)
+            ):
+                raise FileFormatError(
+                    path, f"the counts of {written!r} are not counts by name", _REMEDY
+                )
+            counts[pool_key(pool)][_parse_memory(path, written, pool)] = counted
+    return counts
+
+
+def _items(path: Path, content: Any) -> ItemsView[str, Any]:
+    if not isinstance(content, dict):
+        raise FileFormatError(path, "its counts are not objects by pool and memory", _REMEDY)
+    return content.items()
+
+
+def _table_from_json(path: Path, content: Mapping[str, Any]) -> TableMind:
+    names, rows = content.get("names"), content["table"]
+    if not isinstance(names, list) or not isinstance(rows, dict):
+        raise FileFormatError(path, 'it needs "names", a list, and "table", an object', _REMEDY)
+    return _table(path, names, rows)
+
+
+def _table_from_csv(path: Path, text: str) -> TableMind:
+    try:
+        lines = [line for line in csv.reader(text.splitlines(), strict=True) if line]
+    except csv.Error as error:
+        raise FileFormatError(path, f"it is not CSV: {error}", _REMEDY) from error
+    if not lines or lines[0][0].strip().lower() != "memory":
+        raise FileFormatError(
+            path, 'its first line does not begin with the column "memory"', _REMEDY
+        )
+    names = [name.strip() for name in lines[0][1:]]
+    rows: dict[str, list[Any]] = {}
+    for memory, *probabilities in lines[1:]:
+        if memory in rows:
+            raise FileFormatError(path, f"the memory {memory!r} has two rows", "Keep one of them.")
+        try:
+            rows[memory] = [float(probability) for probability in probabilities]
+        except ValueError as error:
+            raise FileFormatError(
+                path, f"the row for memory {memory!r} holds something that is no number", _REMEDY
+            ) from error
+    return _table(path, names, rows)
+
+
+def _table(path: Path, names: Sequence[Any], rows: Mapping[str, Any]) -> TableMind:
+    try:
+        pool = read_pool(names)
+    except PoolError as error:
+        raise FileFormatError(path, error.problem, error.remedy) from error
+    table: dict[Memory, list[float]] = {}
+    for written, row in rows.items():
+        if not isinstance(row, list) or not all(_is_finite(p) for p in row):
+            raise FileFormatError(
+                path, f"the row for memory {written!r} is not a list of numbers", _REMEDY
+            )
+        memory = _parse_memory(path, written, pool)
+        if memory in table:
+            raise FileFormatError(path, f"the memory {written!r} has two rows", "Keep one of them.")
+        table[memory] = [float(p) for p in row]
+    try:
+        return TableMind(path.stem, pool, table)
+    except NormsError as error:
+        raise FileFormatError(path, str(error), _REMEDY) from error
+
+
+def _parse_memory(path: Path, written: str, pool: Sequence[str]) -> Memory:
+    pairs = []
+    for pair in written.split():
+        own, slash, partner = pair.partition("/")
+        if not slash and len(pair) == 2:
+            own, partner = pair[0], pair[1]
+        if own not in pool or partner not in pool:
+            raise FileFormatError(
+                path,
+                f"the memory {written!r} does not read as pairs of the names {some(pool)}",
+                'Write it oldest first as own/partner, such as "Q/M M/M".',
+            )
+        pairs.append(Remembered(own, partner))
+    return tuple(pairs)
+
+
+def _is_drift(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(_is_finite(number) and 0 < number < 10 for number in value)
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return (
+            isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    except OverflowError:
+        return False
