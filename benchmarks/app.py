@@ -6,7 +6,7 @@ Chromium, and prints one JSON object per line. For 24, 100, 300 and 500 agents::
     agents         how many, on a small world
     click_ms       median over 30 clicks on "Round", in the browser: from the click to the frame in
                    which agents and figures of the new round are drawn
-    meeting_ms     the same for "Meeting", one interaction instead of as many as there are agents
+    step_ms        the same for "Step", one interaction instead of as many as there are agents
     reference_ms   the same for a click on an agent, until its card is there
     bytes          what an update took on average, playing at 20 rounds a second, uncompressed
     updates        updates a second meanwhile
@@ -122,21 +122,21 @@ def clicked(page: Any, click: str, shown: str) -> float:
 def measure(browser: Any, link: str, agents: int) -> dict[str, Any]:
     """Measure clicks and updates with so many agents."""
     page = opened(browser, link, agents)
-    rounds, meetings, rings = [], [], []
+    rounds, steps, rings = [], [], []
     for number in range(CLICKS):
         rounds.append(clicked(page, "[data-testid=round]", FIGURES))
         page.wait_for_timeout(250)
-        meetings.append(clicked(page, "[data-testid=meeting]", FIGURES))
+        steps.append(clicked(page, "[data-testid=step]", FIGURES))
         page.wait_for_timeout(250)
         rings.append(clicked(page, f'[data-node="{number % agents}"]', CARD))
         page.wait_for_timeout(100)
     page.close()
     size, rate = updates(browser, link, agents)
-    click, meeting = statistics.median(rounds), statistics.median(meetings)
+    click, step = statistics.median(rounds), statistics.median(steps)
     return {
         "agents": agents,
         "click_ms": round(click, 1),
-        "meeting_ms": round(meeting, 1),
+        "step_ms": round(step, 1),
         "reference_ms": round(statistics.median(rings), 1),
         "bytes": round(size),
         "updates": round(rate, 1),
@@ -183,7 +183,7 @@ def last(browser: Any, link: str, seconds: float) -> dict[str, Any]:
         answered.append(clicked(page, "[data-testid=pause]", CONTROLS))
         answered.append(clicked(page, "[data-testid=play]", CONTROLS))
     rounds = int(page.inner_text(FIGURES).split("\n")[0].replace(",", ""))
-    told = page.inner_text("[data-testid=told]")
+    told = page.inner_text("[data-testid=messages]")
     errors += [told] if told else []
     page.close()
     return {

@@ -17,11 +17,11 @@ from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, mind_names
-from mesa_llm_norms.networks.graph_files import names_file
-from mesa_llm_norms.simulation.serialization import read_mind
+from mesa_llm_norms.networks.reading import names_file
+from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
 from mesa_llm_norms.validation import choose
-from mesa_llm_norms.web.model_source import Hosting, host
+from mesa_llm_norms.web.model_source import ServerSettings, configure_server
 from mesa_llm_norms.web.serve import LOOPBACK, PORT, Listening, listen, new_token, serve
 
 _SHOWN, _SERVER = "What is shown first", "The server"
@@ -100,7 +100,7 @@ def app(
         typer.Option(
             min=1, help="How many calls a run with live minds may make.", rich_help_panel=_SERVER
         ),
-    ] = Hosting.budget_calls,
+    ] = ServerSettings.budget_calls,
     budget_usd: Annotated[
         float | None,
         typer.Option(
@@ -163,8 +163,8 @@ def app(
     mesa-llm-norms app --host 0.0.0.0 --port 9000 --no-browser
     """
     given = _read(topology, names, mind or (), seed, scene, replay, scenes)
-    host(
-        Hosting(
+    configure_server(
+        ServerSettings(
             replay=replay,
             scenes=scenes,
             minds=tuple(name for name in _named(mind or ()) if name not in mind_names()),
@@ -230,7 +230,7 @@ def _read(
 
 
 def _named(mind: Sequence[str]) -> list[str]:
-    read = read_mind(mind)
+    read = parse_mind(mind)
     return [read] if isinstance(read, str) else list(read)
 
 

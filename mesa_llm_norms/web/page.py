@@ -1,17 +1,13 @@
-"""The agent that is looked at: what it remembers, what it would choose now, and whom it meets.
+"""The page: which name each agent holds, why, and what happens when something is changed.
 
-A scene: what it is about, a question to predict first, and what happened.
-
-One population: key figures, network, charts, and the agent that is looked at.
-
-The page: which name each agent holds, why, and what happens when something is changed.
-
-``Page`` is what Solara serves. ``page_of`` makes one for a subclass of ``NamingGame``.
+``Page`` is what Solara serves; ``page_of`` makes one for a subclass of ``NamingGame``. Components
+take the page's state and act through the viewer's session.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,63 +15,316 @@ from typing import Any
 import solara.lab
 
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.web.controls import Choices, Downloads, Seeking, Toolbar
 from mesa_llm_norms.web.frames import Frame
-from mesa_llm_norms.web.model_source import hosting
-from mesa_llm_norms.web.page_state import Bench, use_bench
+from mesa_llm_norms.web.model_source import server_settings
+from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState, use_page_state
+from mesa_llm_norms.web.player import FULL_SPEED, Order
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
 from mesa_llm_norms.web.setting import Setting
-from mesa_llm_norms.web.settings_panel import SettingPanel
-from mesa_llm_norms.web.views import AgentView, KeyFigures, NetworkView, RoundsChart, chart_lines
+from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
+from mesa_llm_norms.web.views import (
+    MOST_LABELS,
+    NOTHING,
+    SHARES_TITLE,
+    SUCCESS_TITLE,
+    AgentView,
+    KeyFigures,
+    NetworkView,
+    RoundsChart,
+    chart_lines,
+)
+
+SPEEDS = {
+    "0.2 rounds/s": 0.2,
+    "0.5 rounds/s": 0.5,
+    "1 round/s": 1.0,
+    "2 rounds/s": 2.0,
+    "5 rounds/s": 5.0,
+    "20 rounds/s": 20.0,
+    "full speed": FULL_SPEED,
+}
+
+_NO_SCENE = "None (explore freely)"
+_MODES = {
+    INSPECT: "shows its details",
+    COMMIT: "commits or releases it",
+    CONNECT: "adds or removes an edge",
+}
+_log = logging.getLogger(__name__)
+
+
+# The page
+
+
+def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game") -> Any:
+    """Return a Solara page on which populations of a model play.
+
+    Parameters
+    ----------
+    model_type
+        A subclass of ``NamingGame`` that takes the same arguments; ``NamingGame`` by default.
+    title
+        The heading of the page, and its title in the browser.
+
+    Returns
+    -------
+    Any
+        A Solara component, to be called ``Page`` in a module served by ``solara run``.
+    """
+
+    @solara.component  # type: ignore[untyped-decorator]
+    def Page() -> None:  # noqa: N802
+        state = use_page_state(model_type)
+        solara.lab.use_task(state.watch, dependencies=[])
+        solara.Title(title)
+        solara.Style(Path(__file__).parent / "page.css")
+        _Safe(state, title)
+
+    return Page
+
+
+@solara.component_vue("vue/address.vue")  # type: ignore[untyped-decorator]
+def _Address(query: str = "") -> None:  # noqa: N802
+    """Show the link to what is on screen in the address bar."""
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def AgentCard(bench: Bench, side: int, frame: Frame) -> None:  # noqa: N802
-    """Show the selected agent, if it is on this side."""
-    chosen = bench.selected.value
-    if chosen is None or chosen[0] != side:
-        if side == 0:
-            solara.Div(
-                children=[
-                    "Click an agent to see what it remembers and why it plays what it plays."
-                ],
-                classes=["norms-hint"],
-            )
-        return
-    runner, place = bench.visit.runners[side], chosen[1]
-    card = runner.card(place)
-    if card is not None:
-        AgentView(
-            card,
-            frame.pool,
-            None if bench.visit.replaying else lambda name: runner.commit(place, name),
+def _Link(state: PageState) -> None:  # noqa: N802
+    _Address(query=state.query.value)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Safe(state: PageState, title: str) -> None:  # noqa: N802
+    """Show the page, or what failed in it; one of the two must be all there is in here."""
+    error, clear = solara.use_exception()
+    if error is None:
+        _Layout(state, title)
+    else:
+        _Failed(state, error, clear)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Failed(state: PageState, error: BaseException, clear: Callable[[], None]) -> None:  # noqa: N802
+    _log.error("unexpected error on the page", exc_info=error)
+
+    def start_over() -> None:
+        state.session.show(Setting())
+        state.shown.value += 1
+        clear()
+
+    with solara.Div(classes=["norms-main"]):
+        solara.Div(children=[f"The page failed: {error!r}"], classes=["norms-note"])
+        solara.Button("Start over", on_click=start_over, attributes={"data-testid": "start-over"})
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Layout(state: PageState, title: str) -> None:  # noqa: N802
+    # The style sheet opens the panel at first where there is room, and closes it elsewhere.
+    toggled, toggle = solara.use_state(False)
+    with solara.Div(classes=["norms-page", f"norms-wide-{'closed' if toggled else 'open'}"]):
+        _Link(state)
+        with solara.Div(classes=["norms-panel"]):
+            SettingsPanel(state)
+            Export(state)
+        with solara.Div(classes=["norms-main"]):
+            with solara.Div(classes=["norms-bar", "norms-top"]):
+                solara.Button(
+                    "",
+                    icon_name="mdi-menu",
+                    text=True,
+                    on_click=lambda: toggle(not toggled),
+                    attributes={"data-testid": "panel", "title": "Show or hide the settings"},
+                )
+                solara.Div(children=[title], classes=["norms-title"])
+                _SceneChoice(state)
+                _Choices(state)
+            _ScenePanel(state)
+            _Toolbar(state)
+            _Sides(state)
+
+
+# Controls
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Toolbar(state: PageState) -> None:  # noqa: N802
+    """Show the buttons, and messages below them."""
+    state.status.get()
+    state.shown.get()
+    session = state.session
+    playing = session.playing
+
+    def order(label: str, icon: str, what: Order, testid: str, hint: str) -> None:
+        main = what in (Order.PLAY, Order.PAUSE)
+        disabled = playing and not main
+        _Button(label, icon, lambda: state.give(what), testid, hint, main, disabled)
+
+    def reseed() -> None:
+        state.attempt(lambda: session.restart(secrets.randbelow(1_000_000)))
+
+    with solara.Div(classes=["norms-bar"], attributes={"data-testid": "controls"}):
+        if playing:
+            order("Pause", "mdi-pause", Order.PAUSE, "pause", "Pause after this interaction")
+        else:
+            order("Play", "mdi-play", Order.PLAY, "play", "Play at the chosen speed")
+        order("Round", "mdi-skip-next", Order.ROUND, "round", "Play to the end of the round")
+        order("Step", "mdi-debug-step-over", Order.STEP, "step", "Play one interaction")
+        order(
+            "Run to convergence",
+            "mdi-fast-forward",
+            Order.CONVERGE,
+            "converge",
+            "Play at full speed until all interactions of three rounds match",
         )
-
-
-_NONE = "no scene: explore freely"
+        _Button(
+            "Reset",
+            "mdi-restart",
+            lambda: state.attempt(session.restart),
+            "reset",
+            "Start over with the same seed",
+        )
+        if not session.replaying:
+            _Button(
+                "New seed", "mdi-dice-5-outline", reseed, "new-seed", "Start over with another seed"
+            )
+    _Messages(state)
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def SceneChoice(bench: Bench) -> None:  # noqa: N802
-    """Choose a scene."""
-    bench.shown.get()
-    visit = bench.visit
-    if visit.replaying:
+def _Button(  # noqa: N802
+    label: str,
+    icon: str,
+    on_click: Callable[[], object],
+    testid: str,
+    hint: str,
+    main: bool = False,
+    disabled: bool = False,
+) -> None:
+    solara.Button(
+        label,
+        icon_name=icon,
+        on_click=on_click,
+        disabled=disabled,
+        color="primary" if main else None,
+        outlined=not main,
+        attributes={"data-testid": testid, "title": hint},
+    )
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Messages(state: PageState) -> None:  # noqa: N802
+    messages = [state.problem.value]
+    for _, phase, note, error in state.status.value:
+        messages += [error, note]
+        if phase == "pausing":
+            messages.append("Pausing: calls already made may still be answered.")
+    attributes = {"data-testid": "messages", "aria-live": "polite"}
+    with solara.Div(classes=["norms-messages"], attributes=attributes):
+        for text in dict.fromkeys(filter(None, messages)):
+            solara.Div(children=[text], classes=["norms-note"])
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Choices(state: PageState) -> None:  # noqa: N802
+    """Choose how fast to play and what a click does."""
+    state.shown.get()
+    session = state.session
+    speed, set_speed = solara.use_state_or_update(session.speed)
+
+    def choose(label: str) -> None:
+        session.speed = SPEEDS.get(label, session.speed)
+        set_speed(session.speed)
+
+    labels = {rate: label for label, rate in SPEEDS.items()}
+    label = labels.get(speed, f"{speed:g} rounds/s")
+    with solara.Div(classes=["norms-bar"]):
+        solara.Select(
+            "Speed",
+            values=list(dict.fromkeys([*SPEEDS, label])),
+            value=label,
+            on_value=choose,
+            dense=True,
+            classes=["norms-speed"],
+        )
+        if not session.replaying:
+            _ClickChoice(state)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _ClickChoice(state: PageState) -> None:  # noqa: N802
+    def choose(label: str) -> None:
+        state.mode.value = next(mode for mode, known in _MODES.items() if known == label)
+        state.first_end.value = None
+
+    state.status.get()
+    pool = list(state.session.players[0].frame.pool)
+    with solara.Div(classes=["norms-bar"]):
+        solara.Select(
+            "Click on an agent",
+            values=list(_MODES.values()),
+            value=_MODES[state.mode.value],
+            on_value=choose,
+            dense=True,
+            classes=["norms-mode"],
+        )
+        if state.mode.value == COMMIT and pool:
+            solara.Select(
+                "Name",
+                values=pool,
+                value=state.name.value if state.name.value in pool else pool[0],
+                on_value=state.name.set,
+                dense=True,
+                classes=["norms-name"],
+            )
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Seeking(state: PageState, side: int, frame: Frame) -> None:  # noqa: N802
+    """Go to any moment of a recorded run."""
+    if not frame.length:
         return
-    scenes = solara.use_memo(lambda: read_scenes(hosting().scenes), [])
-    titles = {scene.title: key for key, scene in scenes.items()}
-    on = visit.scene.title if visit.scene is not None else _NONE
+
+    def seek(interactions: int) -> None:
+        if interactions != state.session.players[side].frame.interactions:
+            state.attempt(lambda: state.session.seek(side, interactions), other=False)
+
+    with solara.Div(classes=["norms-seek"], attributes={"data-testid": "seek"}):
+        solara.Button(
+            "",
+            icon_name="mdi-chevron-left",
+            text=True,
+            on_click=lambda: seek(max(0, frame.interactions - 1)),
+            attributes={"data-testid": "back", "title": "Back one interaction"},
+        )
+        solara.SliderInt(
+            "", value=frame.interactions, min=0, max=frame.length, on_value=seek, thumb_label=False
+        )
+        solara.Div(children=[f"{frame.interactions:,} of {frame.length:,}"])
+
+
+# Scenes
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _SceneChoice(state: PageState) -> None:  # noqa: N802
+    state.shown.get()
+    session = state.session
+    scenes = solara.use_memo(lambda: read_scenes(server_settings().scenes), [])
+    if session.replaying:
+        return
+    keys = {scene.title: key for key, scene in scenes.items()}
+    shown = session.scene.title if session.scene is not None else _NO_SCENE
 
     def choose(title: str | None) -> None:
-        if title == _NONE:
-            bench.attempt(lambda: visit.change())
-        elif title is not None and title != on:
-            bench.attempt(lambda: visit.open_scene(titles[title]))
+        if title == _NO_SCENE:
+            state.attempt(session.change)
+        elif title is not None and title != shown:
+            state.attempt(lambda: session.open_scene(keys[title]))
 
     solara.v.Select(
         label="Scene",
-        items=[_NONE, *titles],
-        v_model=on,
+        items=[_NO_SCENE, *keys],
+        v_model=shown,
         on_v_model=choose,
         dense=True,
         hide_details=True,
@@ -85,88 +334,90 @@ def SceneChoice(bench: Bench) -> None:  # noqa: N802
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def ScenePanel(bench: Bench) -> None:  # noqa: N802
-    """Show the scene that is on."""
-    bench.shown.get()
-    if bench.visit.scene is not None:
+def _ScenePanel(state: PageState) -> None:  # noqa: N802
+    state.shown.get()
+    scene = state.session.scene
+    if scene is not None:
         with solara.Div(classes=["norms-scene"]):
-            _Scene(bench, bench.visit.scene).key(bench.visit.scene.key)
+            _Scene(state, scene).key(scene.key)
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _Scene(bench: Bench, scene: Scene) -> None:  # noqa: N802
-    prediction, predict = solara.use_state(bench.visit.prediction)
-    bench.status.get()
-    came_true = bench.visit.came_true
+def _Scene(state: PageState, scene: Scene) -> None:  # noqa: N802
+    """Show the text and the question of a scene, and what happened once it is over."""
+    prediction, predict = solara.use_state(state.session.prediction)
+    state.status.get()
+    came_true = state.session.came_true
 
     def choose(answer: int) -> None:
-        bench.visit.prediction = answer
+        state.session.prediction = answer
         predict(answer)
 
     solara.Div(children=[scene.text], classes=["norms-scene-text"])
     solara.Div(children=[scene.question], classes=["norms-question"])
     with solara.Div(classes=["norms-answers"]):
-        for place, answer in enumerate(scene.answers):
+        for i, answer in enumerate(scene.answers):
             solara.Button(
                 answer.text,
-                on_click=lambda place=place: choose(place),
-                outlined=prediction != place,
-                color="primary" if prediction == place else None,
+                on_click=lambda i=i: choose(i),
+                outlined=prediction != i,
+                color="primary" if prediction == i else None,
                 small=True,
                 attributes={
-                    "data-testid": f"answer-{place}",
-                    "aria-pressed": str(prediction == place).lower(),
+                    "data-testid": f"answer-{i}",
+                    "aria-pressed": str(prediction == i).lower(),
                 },
             )
     if came_true is None:
         return
-    said = f"What happened: {scene.answers[came_true].text}."
+    outcome = f"What happened: {scene.answers[came_true].text}."
     if prediction is not None:
-        said += " As you predicted." if prediction == came_true else " You predicted otherwise."
+        outcome += (
+            " You predicted this." if prediction == came_true else " You predicted otherwise."
+        )
     with solara.Div(classes=["norms-outcome"], attributes={"data-testid": "outcome"}):
-        solara.Div(children=[said])
+        solara.Div(children=[outcome])
         if scene.measured is not None:
             shares = zip(scene.answers, scene.measured.shares, strict=True)
             often = "; ".join(f"{answer.text}: {share:.0%}" for answer, share in shares)
-            solara.Div(children=[f"Over {scene.measured.runs:,} runs: {often}."])
+            solara.Div(children=[f"In {scene.measured.runs:,} runs: {often}."])
         solara.Div(children=[scene.why])
 
 
-MOST_LABELS = 300
-"""Of larger populations names are not written into agents."""
-
-
-NOTHING = "\N{EN DASH}"
+# Populations
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def Sides(bench: Bench) -> None:  # noqa: N802
+def _Sides(state: PageState) -> None:  # noqa: N802
     """Show the populations.
 
-    Nothing else on the page follows the frames: every component that did would have the whole page
-    looked through once more for each of them.
+    Only this component subscribes to frames: each one that did would have the whole page searched
+    once more for every frame.
     """
-    shown = bench.shown.value
-    bench.frames.get()
-    runners = bench.visit.runners
-    with solara.Div(classes=["norms-sides", f"norms-{len(runners)}"]):
-        for side, runner in enumerate(runners):
-            Population(bench, side, runner.frame).key(f"{shown} {side}")
+    shown = state.shown.value
+    state.frames.get()
+    players = state.session.players
+    with solara.Div(classes=["norms-sides", f"norms-{len(players)}"]):
+        for side, player in enumerate(players):
+            _Population(state, side, player.frame).key(f"{shown} {side}")
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def Population(bench: Bench, side: int, frame: Frame) -> None:  # noqa: N802
-    """Show the population of a side."""
-    chosen, first = bench.selected.value, bench.first_end.value
+def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N802
+    """Show key figures, network, charts and the selected agent."""
+    chosen, first = (
+        end[1] if end is not None and end[0] == side else -1
+        for end in (state.selected.value, state.first_end.value)
+    )
     success = solara.use_memo(lambda: chart_lines(["success"]), [])
     shares = solara.use_memo(lambda: chart_lines(frame.pool), [frame.pool])
-    alone = len(bench.visit.runners) == 1
+    alone = len(state.session.players) == 1
     with solara.Div(classes=["norms-side"], attributes={"data-testid": f"side-{side}"}):
         if not alone:
-            solara.Div(children=[_heading(bench, side)], classes=["norms-heading"])
+            solara.Div(children=[_heading(state, side)], classes=["norms-heading"])
         KeyFigures(_figures(frame), f"figures-{side}")
-        if bench.visit.replaying:
-            Seeking(bench, side, frame)
+        if state.session.replaying:
+            _Seeking(state, side, frame)
         with solara.Div(classes=["norms-views"]):
             with solara.Div(classes=["norms-network"]):
                 NetworkView(
@@ -174,138 +425,71 @@ def Population(bench: Bench, side: int, frame: Frame) -> None:  # noqa: N802
                     codes=frame.codes,
                     marks=frame.marks,
                     recent=frame.recent,
-                    selected=chosen[1] if chosen and chosen[0] == side else -1,
-                    second=first[1] if first and first[0] == side else -1,
+                    selected=chosen,
+                    second=first,
                     labels=len(frame.codes) <= MOST_LABELS,
-                    by_degree=bench.by_degree.value,
+                    by_degree=state.by_degree.value,
                     height="66vh" if alone else "56vh",
-                    hint="Click the agent at the other end." if first and first[0] == side else "",
-                    on_pick=lambda place: bench.pick(side, place),
+                    hint="Click the agent at the other end of the edge." if first >= 0 else "",
+                    event_pick=lambda index: state.pick(side, index),
                 )
             with solara.Div(classes=["norms-charts"]):
                 if frame.pool:
-                    title = "Success rate: meetings in which the names matched"
-                    RoundsChart(title, success, frame.successes)
-                    RoundsChart("Share of each name played", shares, frame.shares)
-                AgentCard(bench, side, frame)
+                    RoundsChart(title=SUCCESS_TITLE, lines=success, points=frame.successes)
+                    RoundsChart(title=SHARES_TITLE, lines=shares, points=frame.shares)
+                _Agent(state, side, chosen, frame)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Agent(state: PageState, side: int, index: int, frame: Frame) -> None:  # noqa: N802
+    """Show the details of the selected agent; ``frame`` has them drawn again."""
+    if index < 0:
+        if side == 0 and state.selected.value is None:
+            hint = "Click an agent to see what it remembers and what it would play next."
+            solara.Div(children=[hint], classes=["norms-hint"])
+        return
+    session = state.session
+    details = session.details(side, index)
+    if details is not None:
+        AgentView(
+            details,
+            frame.pool,
+            None if session.replaying else lambda name: session.commit(side, index, name),
+        )
 
 
 def _figures(frame: Frame) -> list[tuple[str, str]]:
     if frame.state == "preparing" and not frame.codes:
-        return [("", "making the network …")]
+        return [("", "Building the network …")]
+    rate = NOTHING if frame.success_rate is None else f"{frame.success_rate:.0%}"
+    leader = NOTHING if frame.leader is None else f"{frame.leader} {frame.leader_share:.0%}"
     found = [
         ("round", f"{frame.rounds:,}"),
         ("interactions", f"{frame.interactions:,}"),
-        ("success rate", NOTHING if frame.success_rate is None else f"{frame.success_rate:.0%}"),
-        (
-            "leading name",
-            NOTHING if frame.leader is None else f"{frame.leader} {frame.leader_share:.0%}",
-        ),
+        ("success rate", rate),
+        ("leading name", leader),
         ("names held", str(frame.distinct)),
         ("converged", "yes" if frame.converged else "not yet"),
     ]
     if frame.usage is not None:
         calls, tokens, usd = frame.usage
-        found += [("calls", f"{calls:,}"), ("tokens", f"{tokens:,}")]
-        found.append(("cost", "unknown" if usd is None else f"${usd:,.4f}"))
+        cost = "unknown" if usd is None else f"${usd:,.4f}"
+        found += [("calls", f"{calls:,}"), ("tokens", f"{tokens:,}"), ("cost", cost)]
     return found
 
 
-def _heading(bench: Bench, side: int) -> str:
-    """Return in what a population differs from the other."""
-    settings = bench.visit.settings
+def _heading(state: PageState, side: int) -> str:
+    """Describe how a population differs from the other one."""
+    settings = state.session.settings
     here, there = settings[side], settings[1 - side]
-    words = [
-        _said(name, getattr(here, name))
-        for name in Setting.__dataclass_fields__
-        if name not in ("edits", "at") and getattr(here, name) != getattr(there, name)
-    ]
-    return ", ".join(words) or "the same"
-
-
-def _said(name: str, value: object) -> str:
-    if isinstance(value, tuple):
-        value = ", ".join(map(str, value)) or "nobody"
-    return str(value) if name in ("topology", "mind") else f"{name}: {value}"
-
-
-_page_log = logging.getLogger(__name__)
-
-
-@solara.component_vue("vue/address.vue")  # type: ignore[untyped-decorator]
-def Address(query: str = "") -> None:  # noqa: N802
-    """Have the address bar show the setting, so that its link reproduces what is on screen."""
-
-
-def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game") -> Any:
-    """Return a Solara page on which populations of ``model_type`` play."""
-
-    @solara.component  # type: ignore[untyped-decorator]
-    def Page() -> None:  # noqa: N802
-        bench = use_bench(model_type)
-
-        solara.lab.use_task(bench.watch, dependencies=[])
-        solara.Title(title)
-        solara.Style(Path(__file__).parent / "page.css")
-        _Safe(bench, title)
-
-    return Page
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Layout(bench: Bench, title: str) -> None:  # noqa: N802
-    # The style sheet has the panel open at first where there is room, and closed elsewhere.
-    toggled, toggle = solara.use_state(False)
-    with solara.Div(classes=["norms-page", f"norms-wide-{'closed' if toggled else 'open'}"]):
-        _Link(bench)
-        with solara.Div(classes=["norms-panel"]):
-            SettingPanel(bench)
-            Downloads(bench)
-        with solara.Div(classes=["norms-main"]):
-            with solara.Div(classes=["norms-bar", "norms-top"]):
-                solara.Button(
-                    "",
-                    icon_name="mdi-menu",
-                    text=True,
-                    on_click=lambda: toggle(not toggled),
-                    attributes={"data-testid": "panel", "title": "Show or hide the setting"},
-                )
-                solara.Div(children=[title], classes=["norms-title"])
-                SceneChoice(bench)
-                Choices(bench)
-            ScenePanel(bench)
-            Toolbar(bench)
-            Sides(bench)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Safe(bench: Bench, title: str) -> None:  # noqa: N802
-    """Show the page, or what went wrong in it; one or the other must be all there is in here."""
-    error, clear = solara.use_exception()
-    if error is None:
-        _Layout(bench, title)
-    else:
-        _Fallen(bench, error, clear)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Fallen(bench: Bench, error: BaseException, clear: Callable[[], None]) -> None:  # noqa: N802
-    """Show that something went wrong in the page itself, and a way on."""
-    _page_log.error("unexpected error on the page", exc_info=error)
-
-    def go_on() -> None:
-        bench.visit.show(Setting())
-        bench.shown.value += 1
-        clear()
-
-    with solara.Div(classes=["norms-main"]):
-        solara.Div(children=[f"Something went wrong: {error!r}"], classes=["norms-note"])
-        solara.Button("Begin anew", on_click=go_on, attributes={"data-testid": "begin-anew"})
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Link(bench: Bench) -> None:  # noqa: N802
-    Address(query=bench.query.value)
+    words = []
+    for name in Setting.__dataclass_fields__:
+        value = getattr(here, name)
+        if name in ("edits", "at") or value == getattr(there, name):
+            continue
+        text = (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+        words.append(text if name in ("topology", "mind") else f"{name}: {text}")
+    return ", ".join(words) or "the same setting"
 
 
 Page = page_of()

@@ -1,14 +1,13 @@
-"""One population from its making to its end, played in a thread of its own.
+"""Plays one population for one viewer, in a thread of its own; the page never waits for it.
 
-Plays a population for one viewer, in a thread of its own, and never makes the page wait.
-
-The page gives orders and looks at the latest ``Frame``; ``version`` tells whether there is a new
-one. Frames are made at most ``work.FRAMES`` times a second. A reset does not wait for what is under
-way: the old population is left to itself, and nothing it still does is shown.
+The page gives orders and reads the latest ``Frame``. Frames are made by a second thread, at most
+``FRAMES`` times a second. To start over, ``restart`` returns another player: a step still under way
+in the old one is abandoned, and its late result is never shown.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import threading
@@ -17,176 +16,196 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from enum import Enum
-from typing import Protocol
 
 from mesa_llm_norms.errors import BudgetError, InterruptionError, NormsError
-from mesa_llm_norms.web.frames import Card, Frame, Record, Source, Stage
-from mesa_llm_norms.web.setting import Commitment, Edit, Setting, Tie, in_order
+from mesa_llm_norms.web.frames import AgentDetails, Frame, History, Renderer, Source
+from mesa_llm_norms.web.setting import Commitment, EdgeChange, Edit, Setting, in_order
 
 FRAMES = 12
-"""How many frames a second are made, at most."""
+"""Frames per second, at most."""
 
+DEFAULT_SPEED = 2.0
+"""Population rounds per second."""
 
 FULL_SPEED = math.inf
 
-
-_AT_ONCE = 2
-"""How many of them may follow one another directly after a while without any."""
-
+_BURST = 2
+"""Frames that may follow one another directly after a pause."""
 
 _GATHERING = 0.004
-"""Seconds between the first news and the frame that tells it, with what comes meanwhile."""
-
+"""Seconds from the first news to its frame, which includes what happens meanwhile."""
 
 _BREATH = 0.01
 """Seconds of play at full speed after which other threads get a turn."""
 
-
 _log = logging.getLogger(__name__)
+_versions = itertools.count()
 
 
 class Order(Enum):
-    """What a population is to do."""
+    """What a population should do."""
 
     PAUSE = "pause"
     PLAY = "play"
-    INTERACTION = "one interaction"
+    STEP = "one interaction"
     ROUND = "to the end of the round"
     CONVERGE = "until it converges"
 
 
-_PACED = (Order.PLAY,)
-"""What is done at the runner's speed; all else as fast as it goes."""
+class Player:
+    """One population, from its start until ``close``.
 
-
-class Viewer(Protocol):
-    """Who a population plays for: says how fast, and is shown the frames."""
-
-    speed: float
-    until_converged: bool
-    frame: Frame
-
-    def publish(self, work: Work, frame: Frame) -> None:
-        """Show a frame."""
-
-
-class Work:
-    """One population of a viewer, made from a setting by ``make``.
-
-    Two threads run for it until ``leave`` is called: one plays, one makes frames.
+    ``make`` is called in the player's thread; ``setting`` also says up to which moment to play
+    before anything is shown. ``speed`` is in population rounds per second; orders other than
+    ``PLAY`` run at full speed. With ``until_converged``, ``PLAY`` stops when the population
+    converges. ``on_frame`` is called in some thread after each new frame and must not block.
     """
 
-    def __init__(self, viewer: Viewer, make: Callable[[Setting], Source], setting: Setting) -> None:
-        self._viewer = viewer
+    def __init__(
+        self,
+        make: Callable[[Setting], Source],
+        setting: Setting,
+        *,
+        speed: float = DEFAULT_SPEED,
+        until_converged: bool = False,
+        frame: Frame | None = None,
+        on_frame: Callable[[], object] | None = None,
+    ) -> None:
+        self.speed = speed
+        self.until_converged = until_converged
+        self.frame = frame or Frame()
+        self.version = next(_versions)
+        """Changes with every frame; no two frames of any players share one."""
+        self.source: Source | None = None
+        """What plays; None while it is being made."""
         self._make = make
         self._setting = setting
+        self._on_frame = on_frame
         self._scheduled = list(setting.edits)
-        self._made: list[Edit] = []
-        self._wanted: list[Edit] = []
+        self._requested: list[Edit] = []
+        self._applied: list[Edit] = []
+        self._renderer: Renderer | None = None
+        self._rendering = threading.Lock()
         self._changed = threading.Condition()
-        self._stage_lock = threading.Lock()
-        self._unseen = threading.Event()
-        self._left = False
-        self._stage: Stage | None = None
-        self._ready = False
-        self._busy = True
+        self._news = threading.Event()
+        self._order, self._orders = Order.PAUSE, 0
+        self._ready, self._busy, self._closed = False, True, False
         self._note = self._error = ""
-        self.order = Order.PAUSE
-        self._orders = 0
-
-    def start(self) -> None:
-        """Begin; to be called once."""
-        for task, name in ((self._play, "player"), (self._show, "frames")):
-            threading.Thread(target=task, name=f"mesa_llm_norms {name}", daemon=True).start()
 
     # For the page
+
+    def start(self) -> None:
+        """Start both threads; call it once."""
+        for task, name in ((self._play, "player"), (self._make_frames, "frames")):
+            threading.Thread(target=task, name=f"mesa_llm_norms {name}", daemon=True).start()
+
+    def restart(self, setting: Setting) -> Player:
+        """Close this player and return a started one that plays ``setting`` from its start."""
+        self.close()
+        player = Player(
+            self._make,
+            setting,
+            speed=self.speed,
+            until_converged=self.until_converged,
+            frame=replace(self.frame, state="preparing", note="", error=""),
+            on_frame=self._on_frame,
+        )
+        player.start()
+        return player
 
     def give(self, order: Order) -> None:
         """Do something else from now on."""
         with self._changed:
-            self.order = order
+            self._order = order
             self._orders += 1
             self._note = self._error = ""
             self._changed.notify_all()
         if order is Order.PAUSE:
             self._interrupt()
-            self._unseen.set()
+            self._news.set()
 
-    def change(self, edit: Edit) -> None:
-        """Make a change by hand, as soon as no interaction is under way."""
+    def commit(self, index: int, name: str | None) -> None:
+        """Commit an agent to a name, or release it."""
+        self._request(Commitment(0, index, name))
+
+    def set_edge(self, index: int, other: int, present: bool) -> None:
+        """Add or remove the edge between two agents."""
+        self._request(EdgeChange(0, index, other, present))
+
+    def close(self) -> None:
+        """Stop playing, and show nothing of what is still under way."""
         with self._changed:
-            self._wanted.append(edit)
+            self._closed = True
+            self._changed.notify_all()
+        self._interrupt()
+        self._news.set()
+
+    def details(self, index: int) -> AgentDetails | None:
+        """Return what the page shows about an agent; None while the population is being made."""
+        source, history = self.source, self.history
+        return None if source is None or history is None else source.details(index, history)
+
+    @property
+    def playing(self) -> bool:
+        """Whether an order other than pause is being carried out."""
+        return self._order is not Order.PAUSE
+
+    @property
+    def setting(self) -> Setting:
+        """The setting of what is on screen: with changes made by hand, at this moment."""
+        at = self.history.interactions if self.history is not None else self._setting.at
+        return replace(self._setting, edits=in_order([*self._setting.edits, *self._applied]), at=at)
+
+    @property
+    def history(self) -> History | None:
+        """What was played so far; None while the population is being made."""
+        return self._renderer.history if self._renderer is not None else None
+
+    def _request(self, edit: Edit) -> None:
+        """Have a change made as soon as no interaction is under way."""
+        with self._changed:
+            self._requested.append(edit)
             self._note = self._error = ""
             self._changed.notify_all()
         self._interrupt()
 
-    def leave(self) -> None:
-        """Play nothing any more, and show nothing of what still ends."""
-        with self._changed:
-            self._left = True
-            self._changed.notify_all()
-        self._interrupt()
-        self._unseen.set()
-
-    def card(self, place: int) -> Card | None:
-        """Return all there is to know about an agent, None while there is no population."""
-        stage = self._stage
-        return stage.source.card(place, stage.record) if stage is not None else None
-
-    @property
-    def setting(self) -> Setting:
-        """The setting at this moment, with the changes made by hand."""
-        at = self.record.interactions if self.record is not None else self._setting.at
-        edits = in_order([*self._setting.edits, *self._made])
-        return replace(self._setting, edits=edits, at=at)
-
-    @property
-    def source(self) -> Source | None:
-        """What is played, None while it is being made."""
-        return self._stage.source if self._stage is not None else None
-
-    @property
-    def record(self) -> Record | None:
-        """What was played so far."""
-        return self._stage.record if self._stage is not None else None
-
     def _interrupt(self) -> None:
-        if self._stage is not None:
-            self._stage.source.interrupt()
+        if self.source is not None:
+            self.source.interrupt()
 
     # The thread that plays
 
     def _play(self) -> None:
         try:
             with closing(self._make(self._setting)) as source:
-                stage = Stage(source)
-                self._stage = stage
+                renderer = Renderer(source)
+                self._renderer, self.source = renderer, source
                 if source.free:
-                    self._follow(Order.PLAY, stage, to=self._setting.at)
+                    self._follow(Order.PLAY, source, renderer, to=self._setting.at)
                 self._ready = True
-                while not self._left:
+                while not self._closed:
                     self._busy = False
-                    self._unseen.set()
+                    self._news.set()
                     with self._changed:
                         self._changed.wait_for(
-                            lambda: self._left or self._wanted or self.order is not Order.PAUSE
+                            lambda: self._closed or self._requested or self.playing
                         )
                         self._busy = True
-                    self._try(stage)
+                    self._obey(source, renderer)
         except Exception as error:
             self._fail(error)
         finally:
             self._busy = False
-            self._unseen.set()
+            self._news.set()
 
-    def _try(self, stage: Stage) -> None:
-        """Do what was ordered; what goes wrong is told, and can be tried again."""
+    def _obey(self, source: Source, renderer: Renderer) -> None:
+        """Carry out the current order; failures are shown, and the order can be given again."""
         with self._changed:
-            order, orders = self.order, self._orders
+            order, orders = self._order, self._orders
         try:
-            self._change_what_is_wanted(stage)
+            self._apply_requested(source, renderer)
             if order is not Order.PAUSE:
-                self._follow(order, stage)
+                self._follow(order, source, renderer)
         except InterruptionError:
             pass
         except BudgetError as error:
@@ -195,233 +214,137 @@ class Work:
             self._fail(error)
         finally:
             with self._changed:
-                if self._orders == orders and not self._wanted:
-                    self.order = Order.PAUSE
+                if self._orders == orders and not self._requested:
+                    self._order = Order.PAUSE
 
     def _fail(self, error: Exception) -> None:
-        if not isinstance(error, NormsError):
+        known = isinstance(error, NormsError)
+        if not known:
             _log.error("unexpected error in a population", exc_info=error)
-        said = str(error) if isinstance(error, NormsError) else f"unexpected: {error!r}"
-        self._error = said
+        self._error = str(error) if known else f"unexpected: {error!r}"
         with self._changed:
-            self.order = Order.PAUSE
+            self._order = Order.PAUSE
 
-    def _follow(self, order: Order, stage: Stage, to: int | None = None) -> None:
-        """Play as ordered, or as fast as may be up to so many interactions."""
-        source, record = stage.source, stage.record
-        pace = _Pace(self._viewer, source.agents, self._changed)
-        over = record.rounds - (not source.between_rounds)
-        last_round = (over // source.rounds + 1) * source.rounds
-        while not self._left and (to is not None or self.order is order):
-            self._change_what_is_due(stage)
-            self._change_what_is_wanted(stage)
-            if to is not None and record.interactions >= to:
+    def _follow(
+        self, order: Order, source: Source, renderer: Renderer, to: int | None = None
+    ) -> None:
+        """Play as ordered; with ``to``, at full speed until so many interactions are played."""
+        history = renderer.history
+        due = breathed = time.monotonic()
+        completed = history.rounds - (not source.between_rounds)
+        last_round = (completed // source.rounds + 1) * source.rounds
+
+        def superseded() -> bool:
+            return (
+                self._closed or bool(self._requested) or (to is None and self._order is not order)
+            )
+
+        while not self._closed and (to is not None or self._order is order):
+            while self._is_due(history.interactions):
+                self._apply(self._scheduled.pop(0), source, renderer)
+            self._apply_requested(source, renderer)
+            if history.interactions >= to if to is not None else self._has_converged(order, source):
                 return
-            if self._has_converged(order, source):
-                return
-            if source.length == record.interactions:
-                self._note = "The recorded run ends here."
+            if source.length == history.interactions:
+                self._note = "End of the recorded run."
                 return
             played = False
-            rows = source.play()
-            with closing(rows):
+            with closing(source.play()) as rows:
                 for row in rows:
                     played = True
-                    with self._stage_lock:
-                        stage.add(row)
-                    self._unseen.set()
-                    if self._ends(order, stage, last_round, to):
+                    with self._rendering:
+                        renderer.add(row, source.converged)
+                    self._news.set()
+                    if to is not None:
+                        if history.interactions >= to and not self._is_due(to):
+                            return
+                    elif self._is_done(order, source, history, last_round):
                         return
-                    if self._something_else(order, to) or self._is_due(record.interactions):
+                    if superseded() or self._is_due(history.interactions):
                         break
-                    if order in _PACED and to is None:
-                        pace.wait(lambda: self._something_else(order, to))
+                    if order is not Order.PLAY or to is not None:
+                        continue
+                    now = time.monotonic()
+                    # Lost time is not made up for.
+                    due = max(due + 1 / (self.speed * source.agents), now - 0.1)
+                    if due - now > 0.004:
+                        with self._changed:
+                            self._changed.wait_for(superseded, due - now)
+                    elif now - breathed > _BREATH:
+                        breathed = now
+                        time.sleep(0.001)
             if not played and to is not None:
                 return
 
-    def _ends(self, order: Order, stage: Stage, last_round: int, to: int | None) -> bool:
-        source, record = stage.source, stage.record
-        if to is not None:
-            return record.interactions >= to and not self._is_due(to)
-        if order is Order.INTERACTION:
-            return True
-        if order is Order.ROUND and source.between_rounds:
+    def _is_done(self, order: Order, source: Source, history: History, last_round: int) -> bool:
+        if order is Order.STEP or (order is Order.ROUND and source.between_rounds):
             return True
         if self._has_converged(order, source):
             return True
-        if record.rounds >= last_round and source.between_rounds:
+        if history.rounds >= last_round and source.between_rounds:
             self._note = (
-                f"Stopped after round {record.rounds:,}. Play on for {source.rounds:,} more."
+                f"Stopped after round {history.rounds:,}. "
+                f"Press Play for another {source.rounds:,} rounds."
             )
             return True
         return False
 
     def _has_converged(self, order: Order, source: Source) -> bool:
-        """Whether this is the end because everybody agrees; say so if it is."""
-        asked = order is Order.CONVERGE or (order is Order.PLAY and self._viewer.until_converged)
-        if asked and source.converged:
-            self._note = "In the last three rounds every meeting matched."
+        """Whether play ends here because the population has converged; add a note if so."""
+        ends = order is Order.CONVERGE or (order is Order.PLAY and self.until_converged)
+        if ends and source.converged:
+            self._note = "Converged: all interactions of the last three rounds matched."
             return True
         return False
-
-    def _something_else(self, order: Order, to: int | None) -> bool:
-        return self._left or bool(self._wanted) or (to is None and self.order is not order)
 
     def _is_due(self, interactions: int) -> bool:
         return bool(self._scheduled) and self._scheduled[0].at <= interactions
 
-    def _change_what_is_due(self, stage: Stage) -> None:
-        while self._is_due(stage.record.interactions):
-            self._change(self._scheduled.pop(0), stage)
+    def _apply_requested(self, source: Source, renderer: Renderer) -> None:
+        while self._requested:
+            edit = self._requested.pop(0)._replace(at=renderer.history.interactions)
+            if self._apply(edit, source, renderer):
+                self._applied.append(edit)
 
-    def _change_what_is_wanted(self, stage: Stage) -> None:
-        while self._wanted:
-            edit = self._wanted.pop(0)._replace(at=stage.record.interactions)
-            if self._change(edit, stage):
-                self._made.append(edit)
-
-    def _change(self, edit: Edit, stage: Stage) -> bool:
+    def _apply(self, edit: Edit, source: Source, renderer: Renderer) -> bool:
         try:
-            with self._stage_lock:
-                if stage.source.change(edit):
-                    stage.redraw()
+            with self._rendering:
+                if source.change(edit):
+                    renderer.redraw(source.graph)
         except NormsError as error:
             self._error = str(error)
             return False
         finally:
-            self._unseen.set()
+            self._news.set()
         return True
 
     # The thread that makes frames
 
-    def _show(self) -> None:
+    def _make_frames(self) -> None:
         due = 0.0
         while True:
-            self._unseen.wait()
+            self._news.wait()
             time.sleep(_GATHERING)
-            self._unseen.clear()
-            if self._left:
+            self._news.clear()
+            if self._closed:
                 return
-            self._viewer.publish(self, self._frame())
+            self.frame = self._current_frame()
+            self.version = next(_versions)
+            if self._on_frame is not None:
+                self._on_frame()
             now = time.monotonic()
-            due = max(due, now - (_AT_ONCE - 1) / FRAMES) + 1 / FRAMES
+            due = max(due, now - (_BURST - 1) / FRAMES) + 1 / FRAMES
             time.sleep(max(0.0, due - now))
 
-    def _frame(self) -> Frame:
+    def _current_frame(self) -> Frame:
         if not self._ready:
             state = "preparing" if self._busy else "paused"
-        elif self.order is not Order.PAUSE:
+        elif self.playing:
             state = "playing"
         else:
             state = "pausing" if self._busy else "paused"
-        if self._stage is None:
-            return replace(self._viewer.frame, state=state, note=self._note, error=self._error)
-        with self._stage_lock:
-            return self._stage.frame(state, self._note, self._error)
-
-
-class _Pace:
-    """Spreads interactions over time, at the viewer's speed; lost time is not made up for."""
-
-    def __init__(self, viewer: Viewer, agents: int, changed: threading.Condition) -> None:
-        self._viewer = viewer
-        self._agents = agents
-        self._changed = changed
-        self._due = self._breathed = time.monotonic()
-
-    def wait(self, something_else: Callable[[], bool]) -> None:
-        """Wait until the next interaction is due, or there is something else to do."""
-        now = time.monotonic()
-        self._due = max(self._due + 1 / (self._viewer.speed * self._agents), now - 0.1)
-        if self._due - now > 0.004:
-            with self._changed:
-                self._changed.wait_for(something_else, self._due - now)
-        elif now - self._breathed > _BREATH:
-            self._breathed = now
-            time.sleep(0.001)
-
-
-class Runner:
-    """One viewer's population; see the module. ``make`` makes it from a setting."""
-
-    def __init__(self, make: Callable[[Setting], Source], setting: Setting) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self.speed = 2.0
-        """Population rounds a second, ``FULL_SPEED`` for as many as there can be."""
-        self.until_converged = False
-        """Whether ``PLAY`` stops where the population converges."""
-        self.frame = Frame()
-        self.version = 0
-        self.on_frame: Callable[[], object] | None = None
-        """Called by some thread when there is a new frame; it must not wait."""
-        self._work = Work(self, self._make, setting)
-
-    def reset(self, setting: Setting) -> None:
-        """Begin another population, or the same anew, and go on to the moment in its setting."""
-        self._work.leave()
-        work = Work(self, self._make, setting)
-        with self._lock:
-            self._work = work
-            self.frame = replace(self.frame, state="preparing", note="", error="")
-            self.version += 1
-        work.start()
-
-    def start(self) -> None:
-        """Make the population; to be called once."""
-        self._work.start()
-
-    def give(self, order: Order) -> None:
-        """Have the population do something else from now on."""
-        self._work.give(order)
-
-    def commit(self, place: int, name: str | None) -> None:
-        """Commit the agent in a place to a name, or release it."""
-        self._work.change(Commitment(0, place, name))
-
-    def tie(self, place: int, other: int, there: bool) -> None:
-        """Add a tie between two places, or cut it."""
-        self._work.change(Tie(0, place, other, there))
-
-    def seek(self, interactions: int) -> None:
-        """Go to the moment after so many interactions, forward or back."""
-        self.reset(replace(self.setting, at=max(0, interactions)))
-
-    def card(self, place: int) -> Card | None:
-        """Return all there is to know about an agent, None while there is no population."""
-        return self._work.card(place)
-
-    def close(self) -> None:
-        """Play nothing any more."""
-        self._work.leave()
-
-    @property
-    def playing(self) -> bool:
-        """Whether the population has been told to play and has not come to an end."""
-        return self._work.order is not Order.PAUSE
-
-    @property
-    def setting(self) -> Setting:
-        """The setting of what is on screen: with the changes made by hand, at this moment."""
-        return self._work.setting
-
-    @property
-    def source(self) -> Source | None:
-        """What is played, None while it is being made."""
-        return self._work.source
-
-    @property
-    def record(self) -> Record | None:
-        """What was played so far, round by round."""
-        return self._work.record
-
-    def publish(self, work: Work, frame: Frame) -> None:
-        """Show a frame, if it is of the population that is played now."""
-        with self._lock:
-            if work is not self._work:
-                return
-            self.frame = frame
-            self.version += 1
-            tell = self.on_frame
-        if tell is not None:
-            tell()
+        source, renderer = self.source, self._renderer
+        if source is None or renderer is None:
+            return replace(self.frame, state=state, note=self._note, error=self._error)
+        with self._rendering:
+            return renderer.frame(source, state, self._note, self._error)

@@ -1,11 +1,8 @@
-"""The scripts, styles and fonts of Solara's page: on disk, or fetched when first asked for.
+"""Serves the page: the address it listens on, and Solara's server with the settings it relies on.
 
-Solara keeps them in a folder. The package solara-assets fills it; without that package, Solara's
-server fetches what is missing from a public address and keeps it there.
-
-The address that the page is served at: a port of this computer, and the names it goes by.
-
-Solara's server in this process, with the settings that the page relies on.
+Solara keeps its scripts, styles and fonts in a folder. The package solara-assets fills it; without
+that package Solara's server downloads what is missing and keeps it there, unless the page is served
+offline.
 """
 
 from __future__ import annotations
@@ -30,56 +27,51 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mesa_llm_norms.errors import SpecError
 
-PREFIX = "/_solara/cdn/"
-
-
-@dataclass(frozen=True)
-class OnDiskOnly:
-    """An ASGI application in front of Solara's that serves no asset which is not in the folder."""
-
-    app: ASGIApp
-    folder: Path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; 404 for an asset that would have to be fetched."""
-        path = scope.get("path", "")
-        if path.startswith(PREFIX) and not self._has(path[len(PREFIX) :]):
-            await PlainTextResponse("Not on this computer.\n", 404)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    def _has(self, path: str) -> bool:
-        return (self.folder / path).is_file()
-
-
-def check_assets(page: str, folder: Path) -> None:
-    """Raise ``SpecError`` where what a page (HTML) asks for is not all in the folder."""
-    wanted = re.findall(rf'(?:src|href)="{PREFIX}([^"]+)"', page)
-    missing = [path for path in wanted if not (folder / path).is_file()]
-    if missing:
-        raise SpecError(
-            "offline",
-            missing,
-            f"{len(missing)} of the {len(wanted)} files that the page is made of, such as "
-            f"{missing[0]}, are not on this computer",
-            'Run: pip install "mesa-llm-norms[offline]"',
-        )
-
-
 LOOPBACK = "127.0.0.1"
-"""Reached from this computer only. Not ``localhost``, which another program may have as IPv6."""
-
+"""Reached from this computer only. On ``localhost`` another program may listen by IPv6."""
 
 PORT = 8765
 
-
 PORTS = 50
-"""How many ports are tried, from ``PORT`` on, where none is asked for."""
+"""Number of ports tried, starting with ``PORT``, when none is given."""
+
+ASSETS_PATH = "/_solara/cdn/"
+
+PAGE = "mesa_llm_norms.web.page"
+"""The module that holds the page."""
+
+SETTINGS: Mapping[str, str] = {
+    "SOLARA_ASSETS_FONTAWESOME_ENABLED": "false",
+    "SOLARA_ASSETS_PROXY": "true",  # browsers never fetch from elsewhere
+    # Seconds after which a viewer whose connection broke (a crash, an unplugged cable) has left
+    # and play stops; a tab that is closed or reloaded says so at once.
+    "SOLARA_KERNEL_CULL_TIMEOUT": "20s",
+    "SOLARA_KERNEL_THREADED": "true",
+    "SOLARA_MODE": "production",
+    "SOLARA_OAUTH_PRIVATE": "false",
+    "SOLARA_ROOT_PATH": "",
+    "SOLARA_STATE_BACKEND": "",
+    "SOLARA_TELEMETRY_MIXPANEL_ENABLE": "false",
+    "SOLARA_TELEMETRY_SERVER_USER_ID": "none",  # no file in the home folder either
+    "SOLARA_THEME_SHOW_BANNER": "false",
+    "SOLARA_THEME_TITLE": "mesa_llm_norms",
+}
+"""The environment in which Solara is imported; nothing outside can change these values."""
+
+_SWITCH_INTERVAL = 0.001
+"""Seconds after which a playing thread lets others have a turn, a fifth of Python's default."""
+_SHUTDOWN_SECONDS = 1
+"""Time that requests under way have when the server stops."""
+_MAX_MESSAGE = 1 << 20
+"""Bytes of a message from a page; the page's own are below 10,000."""
+
+
+# The address
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listening:
-    """A port that is listened on; ``host`` is as it was asked for."""
+    """A socket that listens; ``host`` is as it was asked for."""
 
     socket: socket.socket
     host: str
@@ -96,30 +88,31 @@ class Listening:
 
     @property
     def origin(self) -> str:
-        """What a browser on this computer puts before the path: ``http://127.0.0.1:8765``."""
-        return self._origin(_loopback(self._bound) if self._everywhere else self._bound)
+        """Origin of the page for browsers on this computer: ``http://127.0.0.1:8765``."""
+        own = "::1" if ":" in self._bound else LOOPBACK
+        return self._origin(own if self._everywhere else self._bound)
 
     @property
     def origin_elsewhere(self) -> str:
-        """The same for other computers; a guess where it listens on all addresses."""
-        return self._origin(_address() if self._everywhere else self._bound)
+        """Origin of the page for other computers; a guess if it listens on all addresses."""
+        return self._origin(_own_address() if self._everywhere else self._bound)
 
     def goes_by(self, host: str) -> bool:
-        """Whether a request with this ``Host`` header is meant for here.
+        """Return whether a ``Host`` header names this server.
 
-        Ports are not compared: they may be forwarded from others. On other addresses than the
-        loopback ones any address in numbers will do, for nobody can point those elsewhere.
+        Ports are not compared: they may be forwarded. Unless it listens on a loopback address, any
+        numeric address is accepted, because nobody can make one resolve elsewhere.
         """
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in ("localhost", "127.0.0.1", "::1"):
+        if name in ("localhost", "127.0.0.1", "::1") or name == self.host.lower():
             return True
         if self.private:
-            return name == self.host.lower()
+            return False
         own = socket.gethostname().lower()
-        return name in (self.host.lower(), own, f"{own}.local") or _is_address(name)
+        return name in (own, f"{own}.local") or _is_address(name)
 
     @property
     def _bound(self) -> str:
@@ -135,9 +128,19 @@ class Listening:
 
 
 def listen(host: str = LOOPBACK, port: int | None = None) -> Listening:
-    """Listen on a port: any that is free for 0, and for None ``PORT`` or the next one free.
+    """Listen on a port of this computer.
 
-    Raises ``SpecError`` where the port is taken or the host is not one of this computer's.
+    Parameters
+    ----------
+    host
+        The address; by default only this computer can connect.
+    port
+        The port, 0 for any free one; by default ``PORT`` or the next free one.
+
+    Raises
+    ------
+    SpecError
+        If the port is taken or the address is not one of this computer.
     """
     if port is not None:
         return Listening(socket=_bind(host, port), host=host)
@@ -151,27 +154,27 @@ def listen(host: str = LOOPBACK, port: int | None = None) -> Listening:
         "port",
         PORT,
         f"ports {PORT} to {PORT + PORTS - 1} are all taken",
-        "Give --port 0 for any that is free.",
+        "Use --port 0 for any free port.",
     )
 
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        if not host or not host.isascii():  # nothing would be all addresses
+        if not host or not host.isascii():  # an empty host would be all addresses
             raise OSError(host)
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            why = "taken by another program" if error.errno == errno.EADDRINUSE else "not allowed"
+            why = "already in use" if error.errno == errno.EADDRINUSE else "not permitted"
             raise SpecError(
-                "port", port, f"port {port} is {why}", "Give another --port, or 0 for a free one."
+                "port", port, f"port {port} is {why}", "Use another --port, or 0 for a free one."
             ) from error
         raise SpecError(
             "host",
             host,
-            f"{host!r} is no address of this computer",
-            f"Leave --host out for this computer alone ({LOOPBACK}), or give 0.0.0.0 for all its "
+            f"{host!r} is not an address of this computer",
+            f"Omit --host for this computer alone ({LOOPBACK}), or use 0.0.0.0 for all its "
             "addresses.",
         ) from error
 
@@ -184,63 +187,57 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _loopback(unspecified: str) -> str:
-    return "::1" if ":" in unspecified else LOOPBACK
-
-
-def _address() -> str:
-    """Return the address that other computers know this one by; nothing is sent to find it."""
+def _own_address() -> str:
+    """Return the address under which others know this computer; nothing is sent to find it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # an address set aside for documentation
+            probe.connect(("192.0.2.1", 9))  # an address reserved for documentation
             return str(probe.getsockname()[0])
         except OSError:
             return socket.gethostname()
 
 
-PAGE = "mesa_llm_norms.web.page"
-"""The module that holds the page."""
+# Scripts, styles and fonts
 
 
-GONE_FOR_GOOD = 20
-"""Seconds after which a viewer whose connection broke is taken to have left, and play stops.
+@dataclass(frozen=True)
+class OnDiskOnly:
+    """An ASGI application in front of Solara's that never serves an asset it would download."""
 
-A tab that is closed or loaded anew says so, and is gone at once. This is for what cannot: a browser
-that crashed, a cable pulled out. A connection that is back within this time goes on as it was.
-"""
+    app: ASGIApp
+    folder: Path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; 404 for an asset that is not in the folder."""
+        path = scope.get("path", "")
+        if (
+            path.startswith(ASSETS_PATH)
+            and not (self.folder / path.removeprefix(ASSETS_PATH)).is_file()
+        ):
+            await PlainTextResponse("Not on this computer.\n", 404)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
-_TURN = 0.001
-"""Seconds after which a thread that plays lets others have a turn, a fifth of what is usual."""
+def check_assets(page: str, folder: Path) -> None:
+    """Raise ``SpecError`` if ``folder`` lacks assets that a page (HTML) refers to."""
+    wanted = re.findall(rf'(?:src|href)="{ASSETS_PATH}([^"]+)"', page)
+    missing = [path for path in wanted if not (folder / path).is_file()]
+    if missing:
+        raise SpecError(
+            "offline",
+            missing,
+            f"{len(missing)} of the {len(wanted)} files of the page, such as {missing[0]}, are not "
+            "on this computer",
+            'Run: pip install "mesa-llm-norms[offline]"',
+        )
 
 
-CLOSING = 1
-"""Seconds that requests under way have when the server stops."""
-
-
-LARGEST = 1 << 20
-"""Bytes of a message from a page; the page's own are below 10,000."""
-
-
-SETTINGS: Mapping[str, str] = {
-    "SOLARA_ASSETS_FONTAWESOME_ENABLED": "false",
-    "SOLARA_ASSETS_PROXY": "true",  # browsers never fetch from elsewhere
-    "SOLARA_KERNEL_CULL_TIMEOUT": f"{GONE_FOR_GOOD}s",
-    "SOLARA_KERNEL_THREADED": "true",
-    "SOLARA_MODE": "production",
-    "SOLARA_OAUTH_PRIVATE": "false",
-    "SOLARA_ROOT_PATH": "",
-    "SOLARA_STATE_BACKEND": "",
-    "SOLARA_TELEMETRY_MIXPANEL_ENABLE": "false",
-    "SOLARA_TELEMETRY_SERVER_USER_ID": "none",  # no file in the home folder either
-    "SOLARA_THEME_SHOW_BANNER": "false",
-    "SOLARA_THEME_TITLE": "mesa_llm_norms",
-}
-"""The environment that Solara is imported in; nothing outside can change these."""
+# The server
 
 
 def new_token() -> str:
-    """Return a token that nobody guesses."""
+    """Return a token that nobody can guess."""
     return secrets.token_urlsafe(24)
 
 
@@ -254,14 +251,30 @@ def serve(
 ) -> None:
     """Serve a page until the process is interrupted; once per process.
 
-    ``started`` is called when the server answers. ``page`` is the module of the page, ``offline``
-    whether nothing may be fetched. Raises ``SpecError`` where that cannot be, and
-    ``KeyboardInterrupt`` when interrupted; by then all viewers' work has been ended.
+    Parameters
+    ----------
+    listening
+        Where to serve it.
+    token
+        What the link must contain.
+    started
+        Called as soon as the server answers.
+    offline
+        Whether nothing may be downloaded.
+    page
+        The module that holds the page.
+
+    Raises
+    ------
+    SpecError
+        If ``offline`` is set and files are missing.
+    KeyboardInterrupt
+        When interrupted, after all viewers' work has ended.
     """
     if "solara" in sys.modules:
-        raise RuntimeError("Solara reads its settings when it is imported, and it was before now")
+        raise RuntimeError("Solara reads its settings when it is imported, which was too early")
     os.environ.update(SETTINGS, SOLARA_APP=page)
-    sys.setswitchinterval(_TURN)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     for name in ("solara", "Solara", "uvicorn"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # About cookies within frames of other websites, which are refused here.
@@ -299,7 +312,7 @@ def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=CLOSING,
-        ws_max_size=LARGEST,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        ws_max_size=_MAX_MESSAGE,
     )
     Server(config).run(sockets=[listening.socket])

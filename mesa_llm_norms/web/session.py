@@ -1,6 +1,7 @@
-"""One viewer's visit to the page: one population, or two side by side, and where they come from.
+"""One viewer's session: one population, or two side by side, and the link that describes them.
 
-Nothing here knows the page's framework. What a visit shows is what its link says.
+A session knows nothing of the page's framework. A click reaches the model through three owners:
+the session, the ``Player`` of a population, and its ``Source``.
 """
 
 from __future__ import annotations
@@ -15,190 +16,217 @@ from urllib.parse import parse_qs, urlencode
 
 from mesa_llm_norms.errors import NormsError, SpecError
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.web.frames import Source
-from mesa_llm_norms.web.model_source import ModelSource, check_setting, hosting
-from mesa_llm_norms.web.player import Order, Runner
+from mesa_llm_norms.web.frames import AgentDetails, Source
+from mesa_llm_norms.web.model_source import ModelSource, check_setting, server_settings
+from mesa_llm_norms.web.player import DEFAULT_SPEED, Order, Player
 from mesa_llm_norms.web.replay import FolderSource, RecordedRun, read_recorded_run
 from mesa_llm_norms.web.scenes.answers import result_of
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
-from mesa_llm_norms.web.setting import Setting
+from mesa_llm_norms.web.setting import GAME, Setting
 
-SECOND = "vs"
-"""The key under which a link has the setting of the second population."""
-
-
+# Keys of a link, besides those of a setting
 SCENE = "scene"
-
-
+SECOND = "vs"
+"""The setting of the second population, as a query of its own."""
 SPEED = "speed"
-"""In a link: population rounds a second, ``inf`` for as many as there can be."""
-
-
+"""Population rounds per second; ``inf`` for full speed."""
 REPLAY = "replay"
-"""In a link: look at the recorded run that the page was started with."""
+"""Number of the recorded run to show; may be empty."""
 
 
-USUAL_SPEED = 2.0
+class ViewerSession:
+    """The populations that one viewer sees, of ``model_type``.
 
-
-class Visit:
-    """The populations that one viewer sees; ``model_type`` is ``NamingGame`` or a subclass.
-
-    ``query`` is that of the link; what cannot be read of it is told in ``problem``, and the usual
-    setting shown instead.
+    ``query`` is that of the link. If it is invalid, the default setting is shown, and ``problem``
+    says why.
     """
 
     def __init__(self, query: str = "", model_type: type[NamingGame] = NamingGame) -> None:
         self._model_type = model_type
+        self.players: tuple[Player, ...] = ()
         self.scene: Scene | None = None
         self.prediction: int | None = None
-        self.problem = ""
+        """The answer chosen before the scene is played."""
         self.replaying = False
+        self.problem = ""
+        self.on_frame: Callable[[], object] | None = None
+        """Called in some thread after each new frame; must not block."""
         self._run: int | None = None
-        self.runners: tuple[Runner, ...] = ()
-        self._speed = USUAL_SPEED
-        self._on_frame: Callable[[], object] | None = None
+        self._speed = DEFAULT_SPEED
         try:
             self._open(query)
         except NormsError as error:
             self.show(Setting())
             self.problem = str(error)
 
-    def show(self, *settings: Setting) -> None:
-        """Show other populations, one or two; raise an error of this package where that cannot be.
+    # What is shown
 
-        Those shown before are then left as they are.
-        """
+    def show(self, *settings: Setting) -> None:
+        """Show one or two other populations; on an error, what was shown before stays."""
         for setting in settings:
             check_setting(setting)
-        self._begin(lambda setting: ModelSource(setting, self._model_type), settings)
+        self._start(lambda setting: ModelSource(setting, self._model_type), *settings)
         self.replaying = False
         self.problem = ""
 
     def change(self, **values: Any) -> None:
-        """Show what is shown with something else in the setting, from its start.
+        """Start over with other values in the setting.
 
-        Where there are two populations that differ in just that, the second keeps its own.
+        A second population keeps the fields in which it differs from the first.
         """
         first, *others = self.settings
         changed = replace(first.at_start(), **values)
-        differing = [
-            {
-                name: getattr(other, name)
-                for name in _GAME
-                if getattr(other, name) != getattr(first, name)
+        seconds = []
+        for other in others:
+            own = {name: getattr(other, name) for name in GAME}
+            differing = {
+                name: value for name, value in own.items() if value != getattr(first, name)
             }
-            for other in others
-        ]
+            seconds.append(replace(changed, **differing))
         self.scene = None
-        self.show(changed, *(replace(changed, **other) for other in differing))
+        self.show(changed, *seconds)
 
     def compare(self, **values: Any) -> None:
-        """Put a second population beside the first that differs from it in something, or none."""
+        """Start over beside a second population with other ``values``; with none, end that."""
         first = self.settings[0].at_start()
         self.scene = None
         self.show(first, *([replace(first, **values)] if values else []))
 
     def open_scene(self, key: str, seed: int | None = None) -> None:
-        """Show a scene; ``SpecError`` where there is none of that key."""
-        scene = self._scene(key)
+        """Show a scene, by default with the current seed; ``SpecError`` for an unknown key."""
+        scene = _find_scene(key)
         self.show(*scene.settings(self.settings[0].seed if seed is None else seed))
         self._set_scene(scene)
 
     def open_replay(self, run: int | None = None) -> None:
-        """Show the recorded run that the page was started with, one of them if there are many."""
-        folder = hosting().replay
+        """Show the recorded run that the server was started with, or one of several."""
+        folder = server_settings().replay
         if folder is None:
             raise SpecError(
                 "replay",
                 None,
-                "this page was started without a run to look at",
+                "this page was started without a recorded run",
                 "Start it with mesa-llm-norms app --replay FOLDER.",
             )
         self.scene, self.replaying, self._run = None, True, run
-        self._begin(lambda _: FolderSource(_read(folder, run)), (Setting(),))
-
-    def give(self, order: Order) -> None:
-        """Have all populations do something."""
-        for runner in self.runners:
-            runner.give(order)
+        self._start(lambda _: FolderSource(_read(folder, run)), Setting())
 
     def restart(self, seed: int | None = None) -> None:
-        """Begin anew, with nothing changed by hand, and with another seed if one is given."""
-        starts = [setting.at_start() for setting in self.settings]
+        """Start over without changes made by hand, with another seed if one is given."""
         self.prediction = None
-        for runner, start in zip(self.runners, starts, strict=True):
-            runner.reset(start if seed is None else replace(start, seed=seed))
+        starts = [setting.at_start() for setting in self.settings]
+        self.players = tuple(
+            player.restart(start if seed is None else replace(start, seed=seed))
+            for player, start in zip(self.players, starts, strict=True)
+        )
+
+    def seek(self, side: int, interactions: int) -> None:
+        """Show a population as it is after so many interactions, earlier or later."""
+        players = list(self.players)
+        setting = players[side].setting
+        players[side] = players[side].restart(replace(setting, at=max(0, interactions)))
+        self.players = tuple(players)
+
+    # What it does
+
+    def give(self, order: Order) -> None:
+        """Give all populations an order."""
+        for player in self.players:
+            player.give(order)
+
+    def commit(self, side: int, index: int, name: str | None) -> None:
+        """Commit an agent to a name, or release it."""
+        self.players[side].commit(index, name)
+
+    def toggle_commitment(self, side: int, index: int, name: str) -> None:
+        """Commit an agent to a name (the first of the pool if unknown), or release it from it."""
+        pool, details = self.players[side].frame.pool, self.details(side, index)
+        if details is not None:
+            name = name if name in pool else pool[0]
+            self.commit(side, index, None if details.committed == name else name)
+
+    def toggle_edge(self, side: int, index: int, other: int) -> None:
+        """Add the edge between two agents, or remove it."""
+        source = self.players[side].source
+        if source is not None and index != other:
+            nodes = list(source.graph)
+            present = source.graph.has_edge(nodes[index], nodes[other])
+            self.players[side].set_edge(index, other, not present)
 
     def close(self) -> None:
-        """Play nothing any more."""
-        for runner in self.runners:
-            runner.close()
+        """Stop all populations."""
+        for player in self.players:
+            player.close()
+
+    # How it stands
+
+    def details(self, side: int, index: int) -> AgentDetails | None:
+        """Return what the page shows about an agent; None while the population is being made."""
+        return self.players[side].details(index)
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings of what is on screen, at this moment."""
-        return tuple(runner.setting for runner in self.runners)
+        return tuple(player.setting for player in self.players)
 
     @property
     def playing(self) -> bool:
-        """Whether any population plays."""
-        return any(runner.playing for runner in self.runners)
-
-    @property
-    def came_true(self) -> int | None:
-        """Which answer of the scene came true, None while that is open."""
-        if self.scene is None:
-            return None
-        results = []
-        for runner in self.runners:
-            source, rounds = runner.source, runner.frame.rounds
-            if not isinstance(source, ModelSource) or not self._has_ended(runner, self.scene):
-                return None
-            results.append(result_of(source.model, rounds))
-        return self.scene.came_true(results)
+        """Whether any population is playing."""
+        return any(player.playing for player in self.players)
 
     @property
     def speed(self) -> float:
-        """Population rounds a second."""
+        """Population rounds per second."""
         return self._speed
 
     @speed.setter
     def speed(self, rounds: float) -> None:
         self._speed = rounds
-        for runner in self.runners:
-            runner.speed = rounds
+        for player in self.players:
+            player.speed = rounds
 
-    def tell(self, on_frame: Callable[[], object] | None) -> None:
-        """Have this called by some thread whenever there is a new frame; it must not wait."""
-        self._on_frame = on_frame
-        for runner in self.runners:
-            runner.on_frame = on_frame
+    @property
+    def came_true(self) -> int | None:
+        """Index of the answer of the scene that came true; None until the scene has ended."""
+        scene = self.scene
+        if scene is None:
+            return None
+        results = []
+        for player in self.players:
+            frame, rounds = player.frame, player.setting.rounds
+            over = 0 < rounds <= frame.rounds or (scene.stop == "converged" and frame.converged)
+            if not over or player.playing or frame.state != "paused":
+                return None
+            if not isinstance(player.source, ModelSource):
+                return None
+            results.append(result_of(player.source.model, frame.rounds))
+        return scene.came_true(results)
 
     @property
     def query(self) -> str:
-        """The link to what is on screen, without the part before the question mark."""
+        """The query of the link to what is on screen."""
         first, *others = self.settings
         if self.replaying:
             return urlencode({REPLAY: "" if self._run is None else self._run, "at": first.at})
         parts = [urlencode({SCENE: self.scene.key})] if self.scene is not None else []
         parts.append(first.query())
-        usual = self.scene.speed if self.scene is not None else USUAL_SPEED
-        if self.speed != usual:
+        if self.speed != (self.scene.speed if self.scene is not None else DEFAULT_SPEED):
             parts.append(urlencode({SPEED: f"{self.speed:g}"}))
         parts += [urlencode({SECOND: other.query(first)}) for other in others]
         return "&".join(part for part in parts if part)
 
+    # Private
+
     def _open(self, query: str) -> None:
         given = parse_qs(query, keep_blank_values=True)
-        if REPLAY in given or (hosting().replay is not None and not given):
+        if REPLAY in given or (server_settings().replay is not None and not given):
             number = given.get(REPLAY, [""])[-1]
             self.open_replay(int(number) if number.isdecimal() else None)
             at = Setting.from_query(query).at
             if at:
-                self.runners[0].seek(at)
+                self.seek(0, at)
             return
-        scene = self._scene(given[SCENE][-1]) if SCENE in given else None
+        scene = _find_scene(given[SCENE][-1]) if SCENE in given else None
         bases = scene.settings(Setting.from_query(query).seed) if scene else (Setting(),)
         first = Setting.from_query(query, bases[0])
         if SECOND in given:
@@ -209,48 +237,35 @@ class Visit:
         if SPEED in given:
             self.speed = _read_speed(given[SPEED][-1])
 
-    def _scene(self, key: str) -> Scene:
-        scenes = read_scenes(hosting().scenes)
-        if key not in scenes:
-            raise SpecError(
-                "scene", key, f"there is no scene {key!r}", f"There are {', '.join(scenes)}."
-            )
-        return scenes[key]
-
     def _set_scene(self, scene: Scene | None) -> None:
         self.scene, self.prediction = scene, None
         if scene is not None:
             self.speed = scene.speed
-            for runner in self.runners:
-                runner.until_converged = scene.stop == "converged"
+            for player in self.players:
+                player.until_converged = scene.stop == "converged"
 
-    def _has_ended(self, runner: Runner, scene: Scene) -> bool:
-        frame, rounds = runner.frame, runner.setting.rounds
-        over = 0 < rounds <= frame.rounds or (scene.stop == "converged" and frame.converged)
-        return over and not runner.playing and frame.state == "paused"
+    def _start(self, make: Callable[[Setting], Source], *settings: Setting) -> None:
+        self.close()
+        self.players = tuple(
+            Player(make, setting, speed=self._speed, on_frame=self._announce)
+            for setting in settings
+        )
+        for player in self.players:
+            player.start()
 
-    def _begin(self, make: Callable[[Setting], Source], settings: tuple[Setting, ...]) -> None:
-        before, self.runners = self.runners, tuple(Runner(make, setting) for setting in settings)
-        for runner in before:
-            runner.close()
-        for runner in self.runners:
-            runner.speed, runner.on_frame = self._speed, self._on_frame
-            runner.start()
+    def _announce(self) -> None:
+        on_frame = self.on_frame
+        if on_frame is not None:
+            on_frame()
 
 
-_GAME = (
-    "topology",
-    "names",
-    "mind",
-    "pairing",
-    "memory",
-    "reward",
-    "penalty",
-    "incumbent",
-    "committed",
-    "seed",
-)
-"""The fields in which two populations side by side may differ."""
+def _find_scene(key: str) -> Scene:
+    scenes = read_scenes(server_settings().scenes)
+    if key not in scenes:
+        raise SpecError(
+            "scene", key, f"there is no scene {key!r}", f"Choose one of {', '.join(scenes)}."
+        )
+    return scenes[key]
 
 
 @lru_cache(maxsize=4)
@@ -265,5 +280,7 @@ def _read_speed(text: str) -> float:
     except ValueError:
         speed = 0.0
     if math.isnan(speed) or speed < 0.01:
-        raise SpecError(SPEED, text, f"{text!r} is no speed", "Give population rounds a second.")
+        raise SpecError(
+            SPEED, text, f"{text!r} is not a valid speed", "Give population rounds per second."
+        )
     return speed

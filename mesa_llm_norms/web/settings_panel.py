@@ -1,218 +1,261 @@
-"""What is played: topology, names, minds, rules, chance; and a second population beside it."""
+"""The panel on the left: what is played, a second population to compare, and files to export."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 import solara
 
-from mesa_llm_norms.web import page_state
-from mesa_llm_norms.web.page_state import Bench
+from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.minds.registry import mind_names
+from mesa_llm_norms.networks.reading import names_file
+from mesa_llm_norms.networks.registry import Topology, find_topology, parse, topologies
+from mesa_llm_norms.web.model_source import server_settings
+from mesa_llm_norms.web.page_state import PageState
+from mesa_llm_norms.web.player import Player
 from mesa_llm_norms.web.replay import FolderSource
-from mesa_llm_norms.web.setting import Setting
+from mesa_llm_norms.web.setting import Setting, program
 
-_NOTHING = "nothing: one population"
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def SettingPanel(bench: Bench) -> None:  # noqa: N802
-    """Show the setting of the first population, and change it."""
-    bench.shown.get()
-    visit = bench.visit
-    if visit.replaying:
-        _Recorded(bench)
-        return
-    setting = visit.settings[0].at_start()
-
-    def change(**values: Any) -> None:
-        bench.attempt(lambda: visit.change(**values))
-
-    with solara.Div(classes=["norms-settings"], attributes={"data-testid": "setting"}):
-        _Topology(setting.topology, lambda text: change(topology=text), "Topology")
-        _Names(setting.names, lambda text: change(names=text))
-        _Minds(setting.mind, lambda mind: change(mind=mind))
-        with solara.Details("Rules"):
-            _Choice(
-                "Who meets",
-                ["node", "edge", "matching"],
-                setting.pairing,
-                lambda v: change(pairing=v),
-            )
-            _Number("Interactions remembered", setting.memory, lambda v: change(memory=v))
-            _Number("Points for a match", setting.reward, lambda v: change(reward=v))
-            _Number("Points for a miss", setting.penalty, lambda v: change(penalty=v))
-            _Text(
-                "Everybody starts out remembering", setting.incumbent, lambda v: change(incumbent=v)
-            )
-            _Text(
-                "Committed (M=5, M=10%, M=3:hubs)",
-                " ".join(setting.committed),
-                lambda v: change(committed=tuple(v.split())),
-            )
-        with solara.Details("Chance and limits"):
-            _Number("Seed", setting.seed, lambda v: change(seed=v))
-            _Number("Stop after rounds (0: by itself)", setting.rounds, lambda v: change(rounds=v))
-        _Comparison(bench, setting)
-        solara.Checkbox(label="Size by number of ties", value=bench.by_degree)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Recorded(bench: Bench) -> None:  # noqa: N802
-    """Say what recorded run is shown, and choose another one of its folder."""
-    bench.status.get()
-    source = bench.visit.runners[0].source
-    if not isinstance(source, FolderSource):
-        return
-    recorded = source.recorded
-    with solara.Div(classes=["norms-settings"], attributes={"data-testid": "recorded"}):
-        solara.Div(children=["A recorded run"], classes=["norms-title"])
-        solara.Div(children=[recorded.heading])
-        if recorded.note:
-            solara.Div(children=[recorded.note], classes=["norms-hint"])
-        _Number(
-            "Run",
-            recorded.run,
-            lambda run: bench.attempt(lambda: bench.visit.open_replay(int(run))),
-        )
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Topology(text: str, on_text: Any, label: str) -> None:  # noqa: N802
-    name = text.partition("(")[0].strip()
-    names = list(dict.fromkeys([*page_state.topology_names(), name]))
-    _Choice(label, names, name, lambda other: on_text(page_state.with_topology(text, other)))
-    topology = page_state.topology_of(text)
-    if topology is None:
-        return
-    with solara.Div(classes=["norms-parameters"]):
-        for key, value in page_state.parameters_of(text).items():
-            parameter = topology.parameters[key]
-            _Text(
-                _PARAMETERS.get(key, key),
-                value,
-                lambda typed, key=key: on_text(page_state.with_parameter(text, key, typed)),
-                hint=parameter.allowed,
-                testid=f"parameter-{key}",
-            ).key(f"{name} {key}")
-    solara.Div(children=[topology.summary], classes=["norms-hint"])
-
-
-_PARAMETERS = {"n": "agents", "k": "neighbours k", "p": "chance p", "m": "ties of a newcomer m"}
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Names(names: str, on_names: Any) -> None:  # noqa: N802
-    own = "others …"
-    known = page_state.POOLS.get(names, own)
-    typing, set_typing = solara.use_state(known == own)
-
-    def choose(words: str) -> None:
-        set_typing(words == own)
-        if words != own:
-            on_names(next(pool for pool, its in page_state.POOLS.items() if its == words))
-
-    _Choice("Names", [*page_state.POOLS.values(), own], own if typing else known, choose)
-    if typing:
-        _Text("Letters, or names between commas", names, on_names, testid="names")
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Minds(minds: tuple[str, ...], on_minds: Any) -> None:  # noqa: N802
-    """Choose one mind for all, or two and the share of the first."""
-    nobody = "nobody else"
-    names = [mind.partition("=")[0] for mind in minds]
-    share = minds[0].partition("=")[2] if len(minds) > 1 else ""
-    percent = round(100 * float(share)) if share else 50
-
-    def mixed(first: str, second: str, percent: int) -> None:
-        if second in (nobody, first):
-            on_minds((first,))
-        else:
-            on_minds((f"{first}={percent / 100:g}", f"{second}={1 - percent / 100:.2g}"))
-
-    second = names[1] if len(names) > 1 else nobody
-    known = list(dict.fromkeys([*page_state.minds(), *names]))
-    _Choice("Mind", known, names[0], lambda v: mixed(v, second, percent), testid="mind")
-    _Choice("and", [nobody, *known], second, lambda v: mixed(names[0], v, percent))
-    if len(names) > 1:
-        solara.SliderInt(
-            f"{percent}% are {names[0]}",
-            value=percent,
-            min=0,
-            max=100,
-            step=5,
-            on_value=lambda v: mixed(names[0], names[1], v),
-        )
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Comparison(bench: Bench, setting: Setting) -> None:  # noqa: N802
-    """Choose in what a second population differs."""
-    visit = bench.visit
-    fields = {
-        "topology": "topology",
-        "mind": "mind",
-        "names": "names",
-        "memory": "memory",
-        "pairing": "who meets",
-    }
-    other = visit.settings[1] if len(visit.runners) > 1 else None
-    differing = next(
-        (name for name in fields if other and getattr(other, name) != getattr(setting, name)), None
-    )
-
-    def choose(words: str) -> None:
-        if words == _NOTHING:
-            bench.attempt(visit.compare)
-            return
-        field = next(name for name, its in fields.items() if its == words)
-        value = next(value for value in _OTHERS[field] if value != getattr(setting, field))
-        bench.attempt(lambda: visit.compare(**{field: value}))
-
-    def differ(value: Any) -> None:
-        bench.attempt(lambda: visit.compare(**{str(differing): value}))
-
-    shown = fields[differing] if differing else _NOTHING
-    _Choice(
-        "Beside it, one that differs in",
-        [_NOTHING, *fields.values()],
-        shown,
-        choose,
-        testid="compare",
-    )
-    if differing is None or other is None:
-        return
-    value = getattr(other, differing)
-    if differing == "topology":
-        _Topology(value, differ, "its topology")
-    elif differing == "mind":
-        _Choice(
-            "its mind",
-            list(dict.fromkeys([*page_state.minds(), *value])),
-            value[0],
-            lambda v: differ((v,)),
-        )
-    elif differing == "memory":
-        _Number("its memory", value, differ)
-    elif differing == "pairing":
-        _Choice("who meets", ["node", "edge", "matching"], value, differ)
-    else:
-        _Text("its names", value, differ)
-
-
-_OTHERS: dict[str, tuple[Any, ...]] = {
+_POOLS = {
+    "QM": "2 names: Q M",
+    "FJ": "2 names: F J",
+    "QMXYFJPRCD": "10 names: Q M X Y F J P R C D",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ": "26 names: A to Z",
+}
+_OTHER_NAMES = "other names …"
+_PAIRINGS = ["node", "edge", "matching"]
+_PARAMETERS = {
+    "n": "agents (n)",
+    "k": "neighbors (k)",
+    "p": "probability (p)",
+    "m": "edges of a new node (m)",
+}
+_NO_COMPARISON = "none"
+_COMPARED: dict[str, tuple[Any, ...]] = {
     "topology": ("complete(n=24)", "ring(n=24, k=4)"),
     "mind": (("llama-2-70b-chat",), ("claude-3.5-sonnet",)),
     "names": ("QM", "QMXYFJPRCD"),
     "memory": (5, 2),
     "pairing": ("node", "matching"),
 }
-"""What a second population has at first, where the first has not that."""
+"""In what a second population may differ, and what it has at first: what the first has not."""
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def SettingsPanel(state: PageState) -> None:  # noqa: N802
+    """Show the setting of the first population, and change it."""
+    state.shown.get()
+    session = state.session
+    if session.replaying:
+        _Recorded(state)
+        return
+    setting = session.settings[0].at_start()
+
+    def changes(name: str) -> Callable[[Any], None]:
+        return lambda value: state.attempt(lambda: session.change(**{name: value}))
+
+    with solara.Div(classes=["norms-settings"], attributes={"data-testid": "settings"}):
+        _Topology(setting.topology, changes("topology"), "Topology")
+        _Names(setting.names, changes("names"))
+        _Minds(setting.mind, changes("mind"))
+        with solara.Details("Rules"):
+            _Choice("Pairing", _PAIRINGS, setting.pairing, changes("pairing"))
+            _Number("Memory (interactions)", setting.memory, changes("memory"))
+            _Number("Payoff of a match", setting.reward, changes("reward"))
+            _Number("Payoff of a mismatch", setting.penalty, changes("penalty"))
+            _Text("Incumbent name", setting.incumbent, changes("incumbent"))
+            _Text(
+                "Committed agents (M=5, M=10%, M=3:hubs)",
+                " ".join(setting.committed),
+                lambda text: changes("committed")(tuple(text.split())),
+            )
+        with solara.Details("Seed and length"):
+            _Number("Seed", setting.seed, changes("seed"))
+            _Number("Stop after rounds (0: default)", setting.rounds, changes("rounds"))
+        _Comparison(state, setting)
+        solara.Checkbox(label="Scale agents by degree", value=state.by_degree)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Recorded(state: PageState) -> None:  # noqa: N802
+    """Describe the recorded run on screen, and choose another one of its folder."""
+    state.status.get()
+    source = state.session.players[0].source
+    if not isinstance(source, FolderSource):
+        return
+    recorded = source.recorded
+    with solara.Div(classes=["norms-settings"], attributes={"data-testid": "recorded"}):
+        solara.Div(children=["Recorded run"], classes=["norms-title"])
+        solara.Div(children=[recorded.heading])
+        if recorded.note:
+            solara.Div(children=[recorded.note], classes=["norms-hint"])
+        _Number(
+            "Run",
+            recorded.run,
+            lambda run: state.attempt(lambda: state.session.open_replay(int(run))),
+        )
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Topology(text: str, on_text: Callable[[str], None], label: str) -> None:  # noqa: N802
+    name = text.partition("(")[0].strip()
+    known = [*(one.name for one in topologies()), *server_settings().topologies, name]
+    _Choice(label, list(dict.fromkeys(known)), name, lambda it: on_text(_with_topology(text, it)))
+    topology = _topology_of(text)
+    if topology is None:
+        return
+    with solara.Div(classes=["norms-parameters"]):
+        for key, value in _parameters_of(text).items():
+            _Text(
+                _PARAMETERS.get(key, key),
+                value,
+                lambda typed, key=key: on_text(_with_parameter(text, key, typed)),
+                hint=topology.parameters[key].allowed,
+                testid=f"parameter-{key}",
+            ).key(f"{name} {key}")
+    solara.Div(children=[topology.summary], classes=["norms-hint"])
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Names(names: str, on_names: Callable[[str], None]) -> None:  # noqa: N802
+    known = _POOLS.get(names, _OTHER_NAMES)
+    typing, set_typing = solara.use_state(known == _OTHER_NAMES)
+
+    def choose(label: str) -> None:
+        set_typing(label == _OTHER_NAMES)
+        if label != _OTHER_NAMES:
+            on_names(next(pool for pool, words in _POOLS.items() if words == label))
+
+    shown = _OTHER_NAMES if typing else known
+    _Choice("Names", [*_POOLS.values(), _OTHER_NAMES], shown, choose)
+    if typing:
+        _Text("Letters, or names separated by commas", names, on_names, testid="names")
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Minds(minds: tuple[str, ...], on_minds: Callable[[tuple[str, ...]], None]) -> None:  # noqa: N802
+    """Choose one mind for all agents, or two and the share of the first."""
+    nobody = "none"
+    names = [mind.partition("=")[0] for mind in minds]
+    share = minds[0].partition("=")[2] if len(minds) > 1 else ""
+    percent = round(100 * float(share)) if share else 50
+
+    def mix(first: str, second: str, percent: int) -> None:
+        if second in (nobody, first):
+            on_minds((first,))
+        else:
+            on_minds((f"{first}={percent / 100:g}", f"{second}={1 - percent / 100:.2g}"))
+
+    second = names[1] if len(names) > 1 else nobody
+    known = _known_minds(names)
+    _Choice("Mind", known, names[0], lambda v: mix(v, second, percent), testid="mind")
+    _Choice("Second mind", [nobody, *known], second, lambda v: mix(names[0], v, percent))
+    if len(names) > 1:
+        solara.SliderInt(
+            f"{percent}% {names[0]}",
+            value=percent,
+            min=0,
+            max=100,
+            step=5,
+            on_value=lambda v: mix(names[0], names[1], v),
+        )
+
+
+def _known_minds(chosen: list[str]) -> list[str]:
+    return list(dict.fromkeys([*mind_names(), *server_settings().minds, *chosen]))
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Comparison(state: PageState, setting: Setting) -> None:  # noqa: N802
+    """Choose in what a second population differs."""
+    session = state.session
+    other = session.settings[1] if len(session.players) > 1 else None
+    differing = next(
+        (name for name in _COMPARED if other and getattr(other, name) != getattr(setting, name)), ""
+    )
+
+    def differ(value: Any) -> None:
+        state.attempt(lambda: session.compare(**{differing: value}))
+
+    def choose(name: str) -> None:
+        if name == _NO_COMPARISON:
+            state.attempt(session.compare)
+        else:
+            value = next(value for value in _COMPARED[name] if value != getattr(setting, name))
+            state.attempt(lambda: session.compare(**{name: value}))
+
+    choices = [_NO_COMPARISON, *_COMPARED]
+    _Choice("Compare by", choices, differing or _NO_COMPARISON, choose, testid="compare")
+    if other is None or not differing:
+        return
+    value, label = getattr(other, differing), f"Second {differing}"
+    if differing == "topology":
+        _Topology(value, differ, label)
+    elif differing == "mind":
+        _Choice(label, _known_minds(list(value)), value[0], lambda mind: differ((mind,)))
+    elif differing == "pairing":
+        _Choice(label, _PAIRINGS, value, differ)
+    elif differing == "memory":
+        _Number(label, value, differ)
+    else:
+        _Text(label, value, differ)
+
+
+# Topologies as text
+
+
+def _topology_of(text: str) -> Topology | None:
+    """Return the topology of a text, None for a file."""
+    return None if names_file(text) else find_topology(text)
+
+
+def _parameters_of(text: str) -> dict[str, str]:
+    """Return the parameters of a topology's text, each as it would be typed."""
+    topology = _topology_of(text)
+    if topology is None:
+        return {}
+    call = parse(text)
+    return {
+        name: f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else f"{value}"
+        for name, value in topology.read(call.args, call.kwargs).items()
+    }
+
+
+def _with_parameter(text: str, name: str, typed: str) -> str:
+    """Return a topology's text with another value of one parameter."""
+    values = {**_parameters_of(text), name: typed.strip()}
+    return f"{text.partition('(')[0].strip()}({', '.join(f'{k}={v}' for k, v in values.items())})"
+
+
+def _with_topology(text: str, name: str) -> str:
+    """Return the text of another topology, with as many agents if its parameter is ``n``."""
+    topology = _topology_of(name)
+    if topology is None:
+        return name
+    n = _parameters_of(text).get("n")
+    if n is None or "n" not in topology.parameters:
+        return topology.signature
+    changed = _with_parameter(topology.signature, "n", n)
+    try:
+        call = parse(changed)
+        topology.read(call.args, call.kwargs)
+    except ValueError:
+        return topology.signature
+    return changed
+
+
+# Fields
 
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Choice(  # noqa: N802
-    label: str, values: list[str], value: str, on_value: Any, testid: str = ""
+    label: str,
+    values: list[str],
+    value: str,
+    on_value: Callable[[str], object],
+    testid: str = "",
 ) -> None:
     solara.v.Select(
         label=label,
@@ -227,7 +270,7 @@ def _Choice(  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Text(  # noqa: N802
-    label: str, value: str, on_value: Any, hint: str = "", testid: str = ""
+    label: str, value: str, on_value: Callable[[str], object], hint: str = "", testid: str = ""
 ) -> None:
     def typed(_widget: Any, _event: Any, text: Any) -> None:
         if text != value:
@@ -245,7 +288,7 @@ def _Text(  # noqa: N802
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _Number(label: str, value: float, on_value: Any) -> None:  # noqa: N802
+def _Number(label: str, value: float, on_value: Callable[[Any], None]) -> None:  # noqa: N802
     def typed(text: str) -> None:
         try:
             number = float(text)
@@ -254,3 +297,62 @@ def _Number(label: str, value: float, on_value: Any) -> None:  # noqa: N802
         on_value(int(number) if number.is_integer() else number)
 
     _Text(label, f"{value:g}" if isinstance(value, float) else str(value), typed)
+
+
+# Export
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def Export(state: PageState) -> None:  # noqa: N802
+    """Offer the files of every population on screen."""
+    state.shown.get()
+    sides = ("",) if len(state.session.players) == 1 else ("left", "right")
+    with solara.Details("Export"):
+        for side, which in enumerate(sides):
+            attributes = {"data-testid": f"export-{side}"}
+            with solara.Div(classes=["norms-export"], attributes=attributes):
+                for label, (ending, make) in _FILES.items():
+                    if ending != "py" or not state.session.replaying:
+                        solara.FileDownload(
+                            lambda side=side, make=make: make(state.session.players[side]),
+                            filename="-".join(filter(None, ("naming-game", which))) + f".{ending}",
+                            label=": ".join(filter(None, (which, label))),
+                            icon_name="mdi-download",
+                        )
+
+
+def _picture(player: Player, kind: str) -> bytes:
+    """Draw the network as the command line does."""
+    from mesa_llm_norms import plots
+
+    source, codes = player.source, player.frame.codes
+    if source is None:
+        return b""
+    places = [ord(code) - 48 for code in codes]
+    graph, pool = source.graph.copy(), source.pool
+    held = {node: pool[i] if i >= 0 else None for node, i in zip(graph, places, strict=True)}
+    return plots.figure_bytes(plots.plot_network(graph, held, pool, source.committed()), kind)
+
+
+def _rounds(player: Player) -> bytes:
+    if player.history is None:
+        return b""
+    text = io.StringIO()
+    player.history.table().to_csv(text, index=False)
+    return text.getvalue().encode()
+
+
+def _program(player: Player) -> bytes:
+    try:
+        return program(player.setting, list(player.source.graph) if player.source else []).encode()
+    except NormsError as error:
+        return f"# {error}\n".encode()
+
+
+_FILES: dict[str, tuple[str, Callable[[Player], bytes]]] = {
+    "network (SVG)": ("svg", lambda player: _picture(player, "svg")),
+    "network (PNG)": ("png", lambda player: _picture(player, "png")),
+    "rounds (CSV)": ("csv", _rounds),
+    "this run (Python)": ("py", _program),
+}
+"""Label, ending and content of each file."""

@@ -1,17 +1,9 @@
-"""All there is to know about one agent, on a page.
+"""Solara components: the network, charts by round, key figures, and the details of an agent.
 
-Shares by round on a page: the success rate, or the share of each name.
-
-The state of a population in a few numbers, on a page.
-
-The network on a page: who holds which name, who is committed, who met last.
-
-Views for Mesa's own page, and for notebooks: who holds which name, and how that came about.
-
-::
+``names_network`` and ``names_chart`` take a model, and work on Mesa's own page and in notebooks::
 
     from mesa.visualization import SolaraViz
-    from mesa_llm_norms.viz.components import names_chart, names_network
+    from mesa_llm_norms.web import names_chart, names_network
 
     page = SolaraViz(NamingGame(), components=[names_network, names_chart])
 """
@@ -27,67 +19,272 @@ from typing import Any
 import solara
 
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.networks.drawing import INK, layout, name_colours, shade_step
-from mesa_llm_norms.web.frames import NOBODY, RECENT, Card, Exchange, drawing_text, points_text
+from mesa_llm_norms.networks.drawing import INK, layout, name_colors, shade_step
+from mesa_llm_norms.web.frames import (
+    NOBODY,
+    RECENT,
+    AgentDetails,
+    Exchange,
+    drawing_text,
+    points_text,
+)
 
 NOTHING = "\N{EN DASH}"
+SUCCESS_TITLE = "Success rate (share of interactions that matched)"
+SHARES_TITLE = "Share of each name played"
+
+MOST_LABELS = 300
+"""Names are not written into the agents of larger populations."""
+
+_MOST_ROWS = 12
+"""Choices and neighbors listed for an agent."""
+
+_MOST_POINTS = 160
+"""Points of a chart line on Mesa's page."""
+
+_DASHES = ("", "8 3", "2 2.5", "7 2.5 2 2.5")
+"""They tell apart lines whose colors are shades of one another."""
 
 
-SHOWN = 12
-"""How many choices and partners are listed."""
+# For Mesa's page and notebooks
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def names_network(model: NamingGame) -> None:
+    """Show the network of a model, with the name each agent holds.
+
+    ``SolaraViz`` draws it again after every step. A click on an agent shows its memory.
+
+    Parameters
+    ----------
+    model
+        The model to show.
+    """
+    _follow_steps()
+    graph, pool = model.network.G, model.game.pool
+    positions = solara.use_memo(lambda: layout(graph), [id(model)])
+    edges = tuple(graph.edges)
+    drawing = solara.use_memo(lambda: drawing_text(graph, pool, positions), [id(model), edges])
+    chosen, choose = solara.use_state(-1)
+    nodes, agents = list(graph), {agent.node: agent for agent in model.players}
+    index = {node: i for i, node in enumerate(nodes)}
+    codes = {name: chr(48 + i) for i, name in enumerate(pool)}
+    held = model.names_held
+    NetworkView(
+        drawing=drawing,
+        codes="".join(codes.get(held.get(node) or "", NOBODY) for node in nodes),
+        marks="".join(
+            "x" if node not in agents else "c" if agents[node].committed else " " for node in nodes
+        ),
+        recent=" ".join(
+            f"{index[row.node_a]},{index[row.node_b]},{int(row.name_a == row.name_b)}"
+            for row in model.rows[-min(RECENT, max(1, len(nodes) // 2)) :]
+        ),
+        selected=chosen,
+        labels=len(nodes) <= MOST_LABELS,
+        event_pick=choose,
+    )
+    if 0 <= chosen < len(nodes) and nodes[chosen] in agents:
+        agent = agents[nodes[chosen]]
+        memory = ", ".join(f"{own}/{partner}" for own, partner in agent.memory) or "empty"
+        text = f"Agent {agent.node}: {agent.mind.label}, holds {agent.name or 'no name yet'}. "
+        solara.Div(children=[f"{text}Memory (own/partner, oldest first): {memory}."])
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def names_chart(model: NamingGame) -> None:
+    """Show the success rate and the share of each name by round.
+
+    Parameters
+    ----------
+    model
+        The model to show; its data collector has a row per ``step``.
+    """
+    _follow_steps()
+    pool = model.game.pool
+    collected = model.datacollector.model_vars
+    columns = [collected.get("success_rate", [])]
+    shares = [collected.get(f"share_{name}", []) for name in pool]
+    success = solara.use_memo(lambda: chart_lines(["success"]), [])
+    lines = solara.use_memo(lambda: chart_lines(pool), [pool])
+    RoundsChart(title=SUCCESS_TITLE, lines=success, points=_points(columns))
+    RoundsChart(title=SHARES_TITLE, lines=lines, points=_points(shares))
+
+
+def _follow_steps() -> None:
+    """Subscribe to the steps of ``SolaraViz``, if that is what shows the component."""
+    shown_by = sys.modules.get("mesa.visualization.utils")
+    if shown_by is not None:
+        shown_by.update_counter.get()
+
+
+def _points(columns: Sequence[Sequence[Any]]) -> str:
+    rounds = min(map(len, columns), default=0)
+    stride = max(1, math.ceil(rounds / _MOST_POINTS))
+    return points_text(rounds, stride, [map(float, column[:rounds:stride]) for column in columns])
+
+
+# Components of the page; arguments travel as short strings, and ``event_...`` are callbacks
+
+
+@solara.component_vue("vue/network.vue", vuetify=False)  # type: ignore[untyped-decorator]
+def NetworkView(  # noqa: N802
+    drawing: str = "",
+    codes: str = "",
+    marks: str = "",
+    recent: str = "",
+    selected: int = -1,
+    second: int = -1,
+    labels: bool = True,
+    by_degree: bool = False,
+    height: str = "62vh",
+    hint: str = "",
+    readonly: bool = False,
+    event_pick: Callable[[int], object] | None = None,
+) -> None:
+    """Show the network.
+
+    Parameters
+    ----------
+    drawing
+        The graph, from ``drawing_text``; expensive to change.
+    codes
+        A character per node: ``chr(48 + index in the pool)`` of its name, or a space for none.
+    marks
+        A character per node: ``c`` if committed, ``x`` if empty, else a space; may be empty.
+    recent
+        The last interactions, oldest first: ``"i,j,1 i,j,0"``, 1 for a match.
+    selected, second
+        Indices of a node with a ring, and of one at the end of an edge to draw; -1 for none.
+    labels
+        Whether names are written into nodes that are large enough.
+    by_degree
+        Whether the size of a node grows with its degree.
+    height
+        Of the drawing, in CSS; the legend comes below it.
+    hint
+        A sentence below the drawing.
+    readonly
+        Whether nodes cannot be picked.
+    event_pick
+        Called with the index of a node that is clicked or activated by Enter or Space, and with -1
+        for a click beside all nodes.
+    """
+
+
+@solara.component_vue("vue/chart.vue", vuetify=False)  # type: ignore[untyped-decorator]
+def RoundsChart(  # noqa: N802
+    title: str = "",
+    lines: str = "",
+    points: str = "",
+    cursor: int = -1,
+    height: int = 170,
+    seekable: bool = False,
+    event_seek: Callable[[int], object] | None = None,
+) -> None:
+    """Show shares, 0 to 100%, by round.
+
+    Parameters
+    ----------
+    title
+        Text above the chart.
+    lines
+        From ``chart_lines``.
+    points
+        From ``points_text``: JSON ``{"rounds": n, "x": [first, last], "y": [text, ...]}`` with the
+        number of rounds, the rounds of the first and the last point (the others are evenly spaced)
+        and the encoded shares of each line.
+    cursor
+        Round marked by a vertical line; -1 for none.
+    height
+        In pixels.
+    seekable
+        Whether ``event_seek`` is called with a round that is clicked.
+    """
+
+
+def chart_lines(names: Sequence[str]) -> str:
+    """Encode the names, colors and dashes of the lines of a ``RoundsChart``.
+
+    The names are a pool, in the colors of every figure; a single one is drawn in dark ink.
+    """
+    colors = [INK] if len(names) == 1 else [name_colors(names)[name] for name in names]
+    return json.dumps(
+        {
+            "names": list(names),
+            "colors": colors,
+            "dashes": [_DASHES[shade_step(i)] for i in range(len(names))],
+            "end_labels": True,
+        },
+        separators=(",", ":"),
+    )
+
+
+@solara.component_vue("vue/figures.vue", vuetify=False)  # type: ignore[untyped-decorator]
+def _Figures(figures: str = "", testid: str = "") -> None: ...  # noqa: N802
+
+
+def KeyFigures(figures: Sequence[tuple[str, str]], testid: str = "figures") -> solara.Element:  # noqa: N802
+    """Return labels and values as a Solara element."""
+    element: Any = _Figures(figures=json.dumps(list(figures)), testid=testid)
+    return element
 
 
 @solara.component_vue("vue/agent.vue", vuetify=False)  # type: ignore[untyped-decorator]
 def _Agent(  # noqa: N802
-    card: str = "",
+    details: str = "",
     changeable: bool = False,
     event_commit: Callable[[str | None], object] | None = None,
 ) -> None: ...
 
 
 def AgentView(  # noqa: N802
-    card: Card, pool: Sequence[str], on_commit: Callable[[str | None], object] | None = None
+    details: AgentDetails,
+    pool: Sequence[str],
+    on_commit: Callable[[str | None], object] | None = None,
 ) -> solara.Element:
-    """Return a card as a Solara element.
+    """Return the details of an agent as a Solara element.
 
-    ``on_commit`` is called with the name the agent is to be committed to, None to release it;
-    without it the card offers no such thing.
+    ``on_commit`` is called with the name of the pool to commit the agent to, or None to release it;
+    without it there are no buttons for that.
     """
     element: Any = _Agent(
-        card=card_text(card, pool), changeable=on_commit is not None, event_commit=on_commit
+        details=_details_text(details, pool),
+        changeable=on_commit is not None,
+        event_commit=on_commit,
     )
     return element
 
 
-def card_text(card: Card, pool: Sequence[str]) -> str:
-    """Return a card as the view takes it: JSON of texts alone."""
-    memory = [(own, partner, f"{payoff:+g}") for own, partner, payoff in card.memory]
-    tables = [_table("Memory, oldest first", ("played", "partner", "points"), memory, "memory")]
-    if card.choices is not None:
-        likely = sorted(card.choices, key=lambda choice: -choice.probability)[:SHOWN]
+def _details_text(details: AgentDetails, pool: Sequence[str]) -> str:
+    memory = [(own, partner, f"{payoff:+g}") for own, partner, payoff in details.memory]
+    heads = ("own name", "partner's name", "payoff")
+    tables = [_table("Memory, oldest first", heads, memory, "memory")]
+    if details.choices is not None:
+        likely = sorted(details.choices, key=lambda choice: -choice.probability)[:_MOST_ROWS]
         rows = [(name, f"{probability:.1%}") for name, probability in likely]
-        tables.append(_table("Would choose now", ("name", "chance"), rows, "choices"))
-    often = sorted(card.partners, key=lambda partner: -partner.met)[:SHOWN]
-    more = len(card.partners) - len(often)
+        tables.append(_table("Next choice", ("name", "probability"), rows, "choices"))
+    often = sorted(details.partners, key=lambda partner: -partner.met)[:_MOST_ROWS]
+    more = len(details.partners) - len(often)
     tables.append(
         _table(
-            "Can meet" + (f" (and {more} more)" if more else ""),
-            ("agent", "holds", "matched"),
+            "Neighbors" + (f" (and {more} more)" if more else ""),
+            ("agent", "holds", "matches"),
             [(one.node, one.name or NOTHING, f"{one.matched} of {one.met}") for one in often],
             "partners",
         )
     )
-    texts = _exchange(card.exchange) if card.exchange is not None else []
-    if card.asked is not None:
-        title = "Would be asked now (the order of names is drawn anew)"
-        texts.append({"title": title, "text": card.asked, "testid": "asked"})
+    texts = _exchange_texts(details.exchange) if details.exchange is not None else []
+    if details.asked is not None:
+        title = "Next prompt (names are shuffled for each call)"
+        texts.append({"title": title, "text": details.asked, "testid": "asked"})
     return json.dumps(
         {
-            "node": card.node,
-            "mind": card.mind,
-            "name": card.name,
-            "committed": card.committed,
-            "score": f"{card.score:g}",
+            "node": details.node,
+            "mind": details.mind,
+            "name": details.name,
+            "committed": details.committed,
+            "score": f"{details.score:g}",
             "pool": list(pool),
             "tables": tables,
             "texts": texts,
@@ -101,228 +298,12 @@ def _table(
     return {"title": title, "heads": heads, "rows": rows, "testid": testid}
 
 
-def _exchange(exchange: Exchange) -> list[dict[str, str]]:
-    read, written = exchange.tokens
-    took = f"{read:,} tokens read, {written:,} written, {exchange.seconds:.2f} s"
-    answer = exchange.reply if exchange.reply is not None else f"no reply: {exchange.problem}"
-    asked = f"{exchange.system}\n\n{exchange.prompt}".strip()
+def _exchange_texts(exchange: Exchange) -> list[dict[str, str]]:
+    tokens_in, tokens_out = exchange.tokens
+    took = f"{tokens_in:,} tokens in, {tokens_out:,} out, {exchange.seconds:.2f} s"
+    reply = exchange.reply if exchange.reply is not None else f"no reply: {exchange.problem}"
+    prompt = f"{exchange.system}\n\n{exchange.prompt}".strip()
     return [
-        {"title": "Was asked", "text": asked, "testid": "prompt"},
-        {"title": f"Answered ({took})", "text": answer, "testid": "reply"},
+        {"title": "Last prompt", "text": prompt, "testid": "prompt"},
+        {"title": f"Reply ({took})", "text": reply, "testid": "reply"},
     ]
-
-
-_DASHES = ("", "8 3", "2 2.5", "7 2.5 2 2.5")
-"""Tell apart the lines of names whose colours are shades of one another."""
-
-
-@solara.component_vue("vue/chart.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def _Chart(  # noqa: N802
-    title: str = "",
-    lines: str = "",
-    points: str = "",
-    cursor: int = -1,
-    height: int = 170,
-    seekable: bool = False,
-    event_seek: Callable[[int], object] | None = None,
-) -> None: ...
-
-
-def chart_lines(names: Sequence[str]) -> str:
-    """Return what ``RoundsChart`` is told about its lines: name, colour and dashes of each.
-
-    The names are a pool, in the colours of every figure; one alone is no pool, and drawn dark.
-    """
-    colours = [INK] if len(names) == 1 else [name_colours(names)[name] for name in names]
-    return json.dumps(
-        {
-            "names": list(names),
-            "colours": colours,
-            "dashes": [_DASHES[shade_step(place)] for place in range(len(names))],
-            "end_labels": True,
-        },
-        separators=(",", ":"),
-    )
-
-
-def RoundsChart(  # noqa: N802
-    title: str,
-    lines: str,
-    points: str,
-    cursor: int = -1,
-    height: int = 170,
-    on_seek: Callable[[int], object] | None = None,
-) -> solara.Element:
-    """Return a chart of shares, 0 to 100%, by round, as a Solara element.
-
-    Args:
-        title: above the chart.
-        lines: from ``chart_lines``.
-        points: JSON, ``{"rounds": n, "x": [first, last], "y": [text, ...]}``: how many rounds there
-            are, the rounds of the first and the last point (the others lie evenly between them),
-            and for each line its shares as ``viz.encoding.encode_shares`` writes them.
-        cursor: a round marked by an upright line, -1 for none.
-        height: in pixels.
-        on_seek: what is called with the round that is clicked.
-    """
-    element: Any = _Chart(
-        title=title,
-        lines=lines,
-        points=points,
-        cursor=cursor,
-        height=height,
-        seekable=on_seek is not None,
-        event_seek=on_seek,
-    )
-    return element
-
-
-@solara.component_vue("vue/figures.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def _Figures(figures: str = "", testid: str = "") -> None: ...  # noqa: N802
-
-
-def KeyFigures(figures: Sequence[tuple[str, str]], testid: str = "figures") -> solara.Element:  # noqa: N802
-    """Return labels and values as a Solara element."""
-    element: Any = _Figures(figures=json.dumps(list(figures)), testid=testid)
-    return element
-
-
-Pick = Callable[[int], object]
-"""Told the place of the node that was picked, -1 for the empty ground."""
-
-
-@solara.component_vue("vue/network.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def _Network(  # noqa: N802
-    drawing: str = "",
-    codes: str = "",
-    marks: str = "",
-    recent: str = "",
-    selected: int = -1,
-    second: int = -1,
-    labels: bool = True,
-    by_degree: bool = False,
-    height: str = "62vh",
-    hint: str = "",
-    readonly: bool = False,
-    event_pick: Pick | None = None,
-) -> None: ...
-
-
-def NetworkView(  # noqa: N802
-    drawing: str,
-    codes: str,
-    marks: str = "",
-    recent: str = "",
-    selected: int = -1,
-    second: int = -1,
-    labels: bool = True,
-    by_degree: bool = False,
-    height: str = "62vh",
-    hint: str = "",
-    readonly: bool = False,
-    on_pick: Pick | None = None,
-) -> solara.Element:
-    """Return the network as a Solara element.
-
-    Args:
-        drawing: the graph, from ``viz.encoding.drawing_text``; costly to change.
-        codes: a character per node, ``chr(48 + place in the pool)`` of its name, a space for none.
-        marks: a character per node: ``c`` committed, ``x`` nobody there, a space for neither; may
-            be empty.
-        recent: the last interactions, oldest first: ``"i,j,1 i,j,0"``, 1 for those that matched.
-        selected: the place of the node with a ring, -1 for none.
-        second: the place of the node from which a tie is to be drawn, -1 for none.
-        labels: whether names are written into nodes that are large enough.
-        by_degree: whether nodes are the larger the more neighbours they have.
-        height: of the drawing, in CSS; the legend comes below it.
-        hint: a sentence below the drawing.
-        readonly: whether nodes cannot be picked.
-        on_pick: what is called with the place of a node that is clicked, or on which Enter or
-            Space is pressed, and with -1 for a click beside all nodes.
-    """
-    element: Any = _Network(
-        drawing=drawing,
-        codes=codes,
-        marks=marks,
-        recent=recent,
-        selected=selected,
-        second=second,
-        labels=labels,
-        by_degree=by_degree,
-        height=height,
-        hint=hint,
-        readonly=readonly,
-        event_pick=on_pick,
-    )
-    return element
-
-
-MOST_POINTS = 160
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def names_network(model: NamingGame) -> None:
-    """Show the network of a model, its agents coloured by the name they hold.
-
-    In ``SolaraViz`` it is drawn anew with every step. A click on an agent tells about it below.
-    """
-    _follow_steps()
-    graph, pool = model.network.G, model.game.pool
-    positions = solara.use_memo(lambda: layout(graph), [id(model)])
-    ties = tuple(graph.edges)
-    drawing = solara.use_memo(lambda: drawing_text(graph, pool, positions), [id(model), ties])
-    chosen, choose = solara.use_state(-1)
-    nodes, agents = list(graph), {agent.node: agent for agent in model.players}
-    codes = {name: chr(48 + place) for place, name in enumerate(pool)}
-    held = model.names_held
-    place = {node: at for at, node in enumerate(nodes)}
-    NetworkView(
-        drawing=drawing,
-        codes="".join(codes.get(held.get(node) or "", NOBODY) for node in nodes),
-        marks="".join(
-            "x" if node not in agents else "c" if agents[node].committed else " " for node in nodes
-        ),
-        recent=" ".join(
-            f"{place[row.node_a]},{place[row.node_b]},{int(row.name_a == row.name_b)}"
-            for row in model.rows[-min(RECENT, max(1, len(nodes) // 2)) :]
-        ),
-        selected=chosen,
-        labels=len(nodes) <= 300,
-        on_pick=choose,
-    )
-    if 0 <= chosen < len(nodes) and nodes[chosen] in agents:
-        agent = agents[nodes[chosen]]
-        memory = ", ".join(f"{own}/{partner}" for own, partner in agent.memory) or "empty"
-        said = f"Agent {agent.node}: {agent.mind.label}, holds {agent.name or 'nothing yet'}. "
-        solara.Div(children=[f"{said}Memory (own/partner, oldest first): {memory}."])
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def names_chart(model: NamingGame) -> None:
-    """Show the success rate and the share of each name by round, as the model collected them."""
-    _follow_steps()
-    pool = model.game.pool
-    collected = model.datacollector.model_vars
-    columns = [collected.get("success_rate", [])]
-    shares = [collected.get(f"share_{name}", []) for name in pool]
-    success = solara.use_memo(lambda: chart_lines(["success"]), [])
-    lines = solara.use_memo(lambda: chart_lines(pool), [pool])
-    RoundsChart("Success rate: meetings in which the names matched", success, _points(columns))
-    RoundsChart("Share of each name played", lines, _points(shares))
-
-
-def _follow_steps() -> None:
-    """Have ``SolaraViz``, where that is what shows the component, draw it with every step."""
-    shown_by = sys.modules.get("mesa.visualization.utils")
-    if shown_by is not None:
-        shown_by.update_counter.get()
-
-
-def _points(columns: Sequence[Sequence[Any]]) -> str:
-    rounds = min(map(len, columns), default=0)
-    stride = max(1, math.ceil(rounds / MOST_POINTS))
-    lines = [
-        [None if math.isnan(value) else float(value) for value in column[:rounds:stride]]
-        for column in columns
-    ]
-    return points_text(rounds, stride, lines)

@@ -12,7 +12,7 @@ from mesa.visualization.utils import force_update, update_counter
 
 from mesa_llm_norms import Intervention, NormsError, mind_names
 from mesa_llm_norms.networks.placement import PLACEMENTS
-from mesa_llm_norms.web.views import names_chart, names_network
+from mesa_llm_norms.web import names_chart, names_network
 from models.intervention.model import GRAPH, InterventionModel
 
 NETWORKS = (GRAPH, "ring(n=24, k=4)", "complete(n=24)")

@@ -10,7 +10,7 @@ from mesa.visualization.utils import update_counter
 
 from mesa_llm_norms import mind_names
 from mesa_llm_norms.networks.placement import PLACEMENTS
-from mesa_llm_norms.web.views import names_chart, names_network
+from mesa_llm_norms.web import names_chart, names_network
 from models.tipping_point.model import TippingPointModel, challenger_share
 
 NETWORKS = ("complete(n=24)", "ring(n=24, k=4)", "barabasi_albert(n=24, m=2)")

@@ -16,7 +16,7 @@ from served import start_app
 from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
-from mesa_llm_norms.web.model_source import Hosting, host, hosting
+from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
 from mesa_llm_norms.web.serve import Listening, listen
 
 
@@ -24,9 +24,9 @@ from mesa_llm_norms.web.serve import Listening, listen
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    before = hosting()
+    before = server_settings()
     yield
-    host(before)
+    configure_server(before)
 
 
 @pytest.fixture
@@ -107,15 +107,15 @@ def test_only_what_was_named_at_the_start_is_allowed() -> None:
     Path("ring.edgelist").write_text("0 1\n1 2\n2 0\n", encoding="utf-8")
     live = "llama:http://127.0.0.1:9/v1#some-model"
     link("--topology", "ring.edgelist", "--mind", f"{live}=0.5", "--mind", "llama-2-70b-chat=0.5")
-    assert hosting() == Hosting(minds=(live,), topologies=("ring.edgelist",))
+    assert server_settings() == ServerSettings(minds=(live,), topologies=("ring.edgelist",))
     link("--mind", "llama-2-70b-chat", "--folder", "elsewhere")
-    assert hosting() == Hosting(folder=Path("elsewhere"))
+    assert server_settings() == ServerSettings(folder=Path("elsewhere"))
 
 
 def test_other_addresses_come_with_a_warning_and_a_link_for_others(
     no_server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mesa_llm_norms.web.serve._address", lambda: "192.0.2.7")
+    monkeypatch.setattr("mesa_llm_norms.web.serve._own_address", lambda: "192.0.2.7")
     result = invoke("--port", "0", "--host", "0.0.0.0", "--no-browser")
     assert result.stderr.startswith("note: other computers can reach this page")
     links = [line for line in result.stdout.splitlines() if line.startswith("http")]
@@ -169,7 +169,7 @@ def test_a_recorded_run_is_looked_at_as_it_is() -> None:
     run = ["run", "--names", "QM", "--topology", "ring(n=6)", "--seed", "7", "--out", "first"]
     assert CliRunner().invoke(cli.app, [*run, "--quiet"]).exit_code == 0
     assert link("--replay", "first") == [("replay", "")]
-    assert hosting() == Hosting(replay=Path("first"))
+    assert server_settings() == ServerSettings(replay=Path("first"))
     assert "--replay" in refused("--replay", "first", "--names", "QM")
     assert "nowhere" in refused("--replay", "nowhere")
 

@@ -3,7 +3,7 @@
 from mesa.visualization import SolaraViz
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.web.views import names_chart, names_network
+from mesa_llm_norms.web import names_chart, names_network
 
 Page = SolaraViz(
     NamingGame(graph="ring(n=12)", names="QM", rng=3),

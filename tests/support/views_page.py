@@ -95,8 +95,8 @@ def Page() -> None:  # noqa: N802
         solara.Text(f"picked {picked.value}, round {sought.value}")
     with solara.Div(classes=["views"]):
         NetworkView(
-            drawing,
-            codes,
+            drawing=drawing,
+            codes=codes,
             marks="c" * committed + " " * (n - committed),
             recent=recent_of(graph, draw),
             selected=int(picked.value) if picked.value != "nothing" else -1,
@@ -104,16 +104,19 @@ def Page() -> None:  # noqa: N802
             by_degree="by_degree" in given,
             hint=given.get("hint", ""),
             readonly="readonly" in given,
-            on_pick=lambda place: picked.set(str(place)),
+            event_pick=lambda place: picked.set(str(place)),
         )
         with solara.Div():
-            RoundsChart("Success rate", chart_lines(["success"]), points_of(shares[:1]))
             RoundsChart(
-                "Share of each name",
-                chart_lines(pool),
-                points_of(shares),
+                title="Success rate", lines=chart_lines(["success"]), points=points_of(shares[:1])
+            )
+            RoundsChart(
+                title="Share of each name",
+                lines=chart_lines(pool),
+                points=points_of(shares),
                 cursor=sought.value,
-                on_seek=sought.set,
+                seekable=True,
+                event_seek=sought.set,
             )
     solara.Style(
         ".views { display: grid; gap: 16px; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); }"

@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from strategies import specs
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.web.frames import POINTS, Record
+from mesa_llm_norms.web.frames import POINTS, History
 
 
-def recorded(model: NamingGame, interactions: int) -> Record:
+def history_of(model: NamingGame, interactions: int) -> History:
     pool = model.game.pool
     nodes = list(model.network.G)
-    record = Record(pool)
+    history = History(pool)
     for row in model.play(interactions):
-        record.add(
+        history.add(
             row.round,
             nodes.index(row.node_a),
             nodes.index(row.node_b),
             pool.index(row.name_a),
             pool.index(row.name_b),
         )
-    return record
+    return history
 
 
 @settings(max_examples=30)
@@ -36,7 +36,7 @@ def test_the_table_is_that_of_the_model(arguments: dict[str, Any], rounds: int) 
     for _ in range(rounds):
         model.step()
     expected = model.datacollector.get_model_vars_dataframe()
-    table = recorded(NamingGame(**arguments), model.interactions).table()
+    table = history_of(NamingGame(**arguments), model.interactions).table()
     for column in ("interactions", "success_rate", "distinct_names"):
         assert table[column].tolist() == expected[column].tolist()
     shares = [column for column in expected if column.startswith("share_")]
@@ -48,31 +48,31 @@ def test_the_table_is_that_of_the_model(arguments: dict[str, Any], rounds: int) 
 
 @settings(max_examples=20)
 @given(specs(), st.integers(1, 40))
-def test_meetings_are_counted_by_pair(arguments: dict[str, Any], interactions: int) -> None:
+def test_interactions_are_counted_by_pair(arguments: dict[str, Any], interactions: int) -> None:
     rows = list(NamingGame(**arguments).play(interactions))
-    record = recorded(NamingGame(**arguments), interactions)
-    assert sum(met for met, _ in record.meetings.values()) == interactions
+    history = history_of(NamingGame(**arguments), interactions)
+    assert sum(met for met, _ in history.pairs.values()) == interactions
     matched = sum(row.name_a == row.name_b for row in rows)
-    assert sum(times for _, times in record.meetings.values()) == matched
-    assert all(low < high for low, high in record.meetings)
+    assert sum(times for _, times in history.pairs.values()) == matched
+    assert all(low < high for low, high in history.pairs)
 
 
 def test_a_chart_of_many_rounds_and_names_stays_small_and_keeps_still() -> None:
     pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    record = Record(pool)
+    history = History(pool)
     for round_ in range(5_000):
-        record.add(round_, 0, 1, round_ % 26, (round_ + 1) % 26)
-    text = record.share_points()
+        history.add(round_, 0, 1, round_ % 26, (round_ + 1) % 26)
+    text = history.share_points()
     assert len(text) < 2 * 2 * POINTS
-    before = json.loads(record.success_points())
-    record.add(5_000, 0, 1, 3, 3)
-    after = json.loads(record.success_points())
+    before = json.loads(history.success_points())
+    history.add(5_000, 0, 1, 3, 3)
+    after = json.loads(history.success_points())
     assert after["rounds"] == before["rounds"] + 1
     assert after["y"][0][: len(before["y"][0]) - 2] == before["y"][0][:-2]
 
 
 def test_nothing_played_is_nothing_shown() -> None:
-    record = Record("QM")
-    assert record.success_rate is None
-    assert json.loads(record.share_points())["rounds"] == 0
-    assert record.table().empty
+    history = History("QM")
+    assert history.success_rate is None
+    assert json.loads(history.share_points())["rounds"] == 0
+    assert history.table().empty

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs, pools
 
-from mesa_llm_norms.networks.drawing import GREY, ink_on, layout, name_colours
+from mesa_llm_norms.networks.drawing import GREY, ink_on, layout, name_colors
 from mesa_llm_norms.web.frames import SPAN, drawing_text, encode_shares
 from mesa_llm_norms.web.views import chart_lines
 
@@ -46,7 +46,9 @@ def test_the_ends_are_exact_and_what_lies_beyond_is_drawn_there() -> None:
 
 
 @given(graphs(), pools())
-def test_a_drawing_has_every_node_tie_and_name(graph: nx.Graph[Any], pool: tuple[str, ...]) -> None:
+def test_a_drawing_has_every_node_edge_and_name(
+    graph: nx.Graph[Any], pool: tuple[str, ...]
+) -> None:
     drawing = json.loads(drawing_text(graph, pool))
     nodes = list(graph)
     assert drawing["ids"] == [str(node) for node in nodes]
@@ -54,7 +56,7 @@ def test_a_drawing_has_every_node_tie_and_name(graph: nx.Graph[Any], pool: tuple
     assert drawing["directed"] is graph.is_directed()
     assert drawing["degrees"] == [graph.degree[node] for node in nodes]
     assert tuple(drawing["names"]) == pool
-    assert drawing["colours"] == [name_colours(pool)[name] for name in pool]
+    assert drawing["colors"] == [name_colors(pool)[name] for name in pool]
     assert len(drawing["inks"]) == len(pool)
     for axis in "xy":
         assert len(drawing[axis]) == len(nodes)
@@ -75,7 +77,7 @@ def test_a_drawing_keeps_its_proportions_and_its_y_points_downwards() -> None:
     assert drawing["y"] == [625, 375, 625]
 
 
-def test_nodes_stay_in_places_that_are_given_while_ties_change() -> None:
+def test_nodes_stay_in_places_that_are_given_while_edges_change() -> None:
     graph: nx.Graph[Any] = nx.petersen_graph()
     places = layout(graph)
     before = json.loads(drawing_text(graph, "QM", places))
@@ -91,7 +93,7 @@ def test_nodes_are_smaller_where_there_is_less_room() -> None:
     assert len(set(sizes)) > 2
 
 
-def contrast(colour: str, other: str) -> float:
+def contrast(color: str, other: str) -> float:
     """Return the contrast ratio of WCAG 2.2."""
 
     def luminance(text: str) -> float:
@@ -99,26 +101,26 @@ def contrast(colour: str, other: str) -> float:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    darker, lighter = sorted((luminance(colour), luminance(other)))
+    darker, lighter = sorted((luminance(color), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 @given(st.text("0123456789abcdef", min_size=6, max_size=6).map(lambda digits: "#" + digits))
-def test_ink_can_be_read_on_any_colour(colour: str) -> None:
-    assert contrast(colour, ink_on(colour)) >= 4.5
+def test_ink_can_be_read_on_any_colour(color: str) -> None:
+    assert contrast(color, ink_on(color)) >= 4.5
 
 
-def test_26_names_have_colours_of_their_own_or_dashes_that_tell_them_apart() -> None:
+def test_26_names_have_colors_of_their_own_or_dashes_that_tell_them_apart() -> None:
     pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     lines = json.loads(chart_lines(pool))
-    assert lines["colours"] == list(name_colours(pool).values())
-    assert len(set(zip(lines["colours"], lines["dashes"], strict=True))) == 26
-    assert GREY.lower() not in lines["colours"]
+    assert lines["colors"] == list(name_colors(pool).values())
+    assert len(set(zip(lines["colors"], lines["dashes"], strict=True))) == 26
+    assert GREY.lower() not in lines["colors"]
     assert set(lines["dashes"][:8]) == {""}
     assert "" not in lines["dashes"][8:]
 
 
 def test_a_line_alone_is_no_name_and_has_no_colour_of_one() -> None:
     lines = json.loads(chart_lines(["success"]))
-    assert lines["colours"] == ["#222222"]
-    assert lines["colours"][0] not in name_colours("QM").values()
+    assert lines["colors"] == ["#222222"]
+    assert lines["colors"][0] not in name_colors("QM").values()

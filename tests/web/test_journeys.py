@@ -73,7 +73,7 @@ def paused(page: Page) -> Page:
     return page
 
 
-def test_colours_change_while_it_plays_and_match_the_model(
+def test_colors_change_while_it_plays_and_match_the_model(
     app: StartApp, open_page: OpenPage
 ) -> None:
     page = ready(open_page(app("--names", "QMX", "--seed", "3").link))
@@ -95,7 +95,7 @@ def test_a_link_shows_the_same_and_reset_begins_anew(app: StartApp, open_page: O
     served = app()
     page = ready(open_page(served.link + "&names=QM&topology=ring(n%3D9)&seed=5"))
     for _ in range(3):
-        page.get_by_test_id("meeting").click()
+        page.get_by_test_id("step").click()
         page.wait_for_timeout(150)
     until(page, lambda: interactions(page) == 3)
     paused(page)
@@ -117,13 +117,13 @@ def test_a_click_on_an_agent_tells_why_it_plays_what_it_plays(
     page.get_by_test_id("round").click()
     until(page, lambda: interactions(page) == 24)
     page.locator("[data-node='5']").first.dispatch_event("click")
-    card = page.get_by_test_id("agent")
-    card.wait_for()
+    details = page.get_by_test_id("agent")
+    details.wait_for()
     source = ModelSource(setting(page).at_start())
     list(source.model.play(24))
     agent = source.model.agent_on(5)
-    expect(card).to_contain_text("Agent 5")
-    expect(card).to_contain_text("claude-3.5-sonnet")
+    expect(details).to_contain_text("Agent 5")
+    expect(details).to_contain_text("claude-3.5-sonnet")
     rows = page.get_by_test_id("memory").locator("tr").all_inner_texts()[1:]
     assert [tuple(row.split("\t")[:2]) for row in rows] == list(agent.memory)
     assert len(page.get_by_test_id("choices").locator("tr").all()) == 3
@@ -155,9 +155,9 @@ def choose(page: Page, label: str, words: str) -> None:
     ).click()
 
 
-def test_ties_are_added_and_cut_by_two_clicks(app: StartApp, open_page: OpenPage) -> None:
+def test_edges_are_added_and_removed_by_two_clicks(app: StartApp, open_page: OpenPage) -> None:
     page = ready(open_page(app().link + "&topology=ring(n%3D8)&names=QM"))
-    choose(page, "A click on an agent", "ties two agents, or cuts")
+    choose(page, "Click on an agent", "adds or removes an edge")
     for _ in range(2):
         for node in (0, 4):
             page.locator(f"[data-node='{node}']").first.dispatch_event("click")
@@ -166,7 +166,7 @@ def test_ties_are_added_and_cut_by_two_clicks(app: StartApp, open_page: OpenPage
     assert [edit.text for edit in setting(page).edits] == ["0:0+4", "0:0-4"]
 
 
-def test_the_setting_is_changed_and_what_cannot_be_is_told(
+def test_the_setting_is_changed_and_what_cannot_be_is_a_message(
     app: StartApp, open_page: OpenPage
 ) -> None:
     page = ready(open_page(app().link))
@@ -176,13 +176,13 @@ def test_the_setting_is_changed_and_what_cannot_be_is_told(
     until(page, lambda: len(held(page)) == 10)
     agents.fill("3")
     agents.press("Enter")
-    told = page.get_by_test_id("told")
-    expect(told).to_contain_text("watts_strogatz")
+    messages = page.get_by_test_id("messages")
+    expect(messages).to_contain_text("watts_strogatz")
     assert len(held(page)) == 10
     assert "n=10" in setting(page).topology
     choose(page, "Topology", "star")
     until(page, lambda: setting(page).topology == "star(n=10)")
-    expect(told).to_have_text("")
+    expect(messages).to_have_text("")
     choose(page, "Mind", "llama-2-70b-chat")
     until(page, lambda: setting(page).mind == ("llama-2-70b-chat",))
 
@@ -191,7 +191,7 @@ def test_two_populations_side_by_side_differ_in_one_thing(
     app: StartApp, open_page: OpenPage
 ) -> None:
     page = ready(open_page(app().link + "&names=QM&topology=ring(n%3D12)"))
-    choose(page, "Beside it, one that differs in", "topology")
+    choose(page, "Compare by", "topology")
     page.get_by_test_id("side-1").locator("[data-node='0']").first.wait_for()
     page.get_by_test_id("round").click()
     until(page, lambda: interactions(page, 0) == 12 and interactions(page, 1) == 24)
@@ -246,16 +246,16 @@ def test_a_scene_is_predicted_played_and_resolved(
     outcome.wait_for(timeout=60_000)
     said = outcome.inner_text()
     assert any(f"What happened: {answer.text}" in said for answer in scene.answers)
-    assert ("As you predicted" in said) == (f"happened: {scene.answers[0].text}" in said)
+    assert ("You predicted this" in said) == (f"happened: {scene.answers[0].text}" in said)
     assert scene.why in said
 
 
 def test_it_fits_a_phone_and_can_be_played_there(app: StartApp, open_page: OpenPage) -> None:
     page = ready(open_page(app().link + "&names=QM", width=390, height=844))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    expect(page.get_by_test_id("setting")).to_be_hidden()
+    expect(page.get_by_test_id("settings")).to_be_hidden()
     page.get_by_test_id("panel").click()
-    expect(page.get_by_test_id("setting")).to_be_visible()
+    expect(page.get_by_test_id("settings")).to_be_visible()
     page.get_by_test_id("panel").click()
     page.get_by_test_id("round").click()
     until(page, lambda: interactions(page) == 24)
@@ -283,7 +283,7 @@ def downloaded(page: Page, label: str) -> bytes:
     return Path(found.value.path()).read_bytes()
 
 
-def test_the_picture_the_rounds_and_the_run_can_be_taken_along(
+def test_the_picture_the_rounds_and_the_run_can_be_exported(
     app: StartApp, open_page: OpenPage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = ready(open_page(app().link + "&names=QM&seed=8"))
@@ -291,9 +291,9 @@ def test_the_picture_the_rounds_and_the_run_can_be_taken_along(
         page.get_by_test_id("round").click()
         page.wait_for_timeout(300)
     until(page, lambda: interactions(page) == 48)
-    page.get_by_text("Take along").click()
-    assert b"<svg" in downloaded(page, "picture (SVG)")
-    assert downloaded(page, "picture (PNG)").startswith(b"\x89PNG")
+    page.get_by_text("Export").click()
+    assert b"<svg" in downloaded(page, "network (SVG)")
+    assert downloaded(page, "network (PNG)").startswith(b"\x89PNG")
     rows = list(csv.DictReader(downloaded(page, "rounds (CSV)").decode().splitlines()))
     assert [int(row["interactions"]) for row in rows] == [24, 48]
     made: dict[str, Any] = {}
@@ -310,7 +310,7 @@ def test_a_recorded_run_is_gone_through(
     subprocess.run([*command, "--rounds", "2", "-q", "--out", str(folder)], check=True)
     page = ready(open_page(app("--replay", str(folder)).link))
     expect(page.get_by_test_id("seek")).to_contain_text("0 of 48")
-    page.get_by_test_id("meeting").click()
+    page.get_by_test_id("step").click()
     expect(page.get_by_test_id("seek")).to_contain_text("1 of 48")
     page.get_by_test_id("converge").click()
     expect(page.get_by_test_id("seek")).to_contain_text("48 of 48")

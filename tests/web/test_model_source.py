@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from messages_server import Fault, MessagesServer
 
-from mesa_llm_norms.web.model_source import Hosting, host, hosting
-from mesa_llm_norms.web.player import FULL_SPEED, Order, Runner
+from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
+from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
 from mesa_llm_norms.web.replay import read_recorded_run
-from mesa_llm_norms.web.session import Visit
+from mesa_llm_norms.web.session import ViewerSession
 
 LIVE = "claude:claude-test-1"
 QUERY = f"mind={LIVE}&names=QM&topology=ring(n=6)&seed=2"
@@ -28,59 +28,57 @@ def until(condition: Callable[[], object]) -> None:
 @pytest.fixture
 def started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., tuple[Visit, Runner]]]:
-    """Start a visit to a page with a live mind behind a server that is on this computer."""
-    before, visits = hosting(), []
+) -> Iterator[Callable[..., tuple[ViewerSession, Player]]]:
+    """Start a session to a page with a live mind behind a server that is on this computer."""
+    before, sessions = server_settings(), []
 
     def start(
         server: MessagesServer, budget_calls: int = 500, more: str = ""
-    ) -> tuple[Visit, Runner]:
+    ) -> tuple[ViewerSession, Player]:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        host(Hosting(minds=(LIVE,), folder=tmp_path, budget_calls=budget_calls))
-        visit = Visit(QUERY + more)
-        visits.append(visit)
-        assert visit.problem == ""
-        runner = visit.runners[0]
-        visit.speed = FULL_SPEED
-        until(lambda: runner.frame.state == "paused")
-        return visit, runner
+        configure_server(ServerSettings(minds=(LIVE,), folder=tmp_path, budget_calls=budget_calls))
+        session = ViewerSession(QUERY + more)
+        sessions.append(session)
+        assert session.problem == ""
+        player = session.players[0]
+        session.speed = FULL_SPEED
+        until(lambda: player.frame.state == "paused")
+        return session, player
 
     yield start
-    for visit in visits:
-        visit.close()
-        source = visit.runners[0].source
+    for session in sessions:
+        session.close()
+        source = session.players[0].source
         if source is not None:
             source.close()
-    host(before)
+    configure_server(before)
 
 
 def test_an_agent_shows_its_prompt_and_reply_and_the_page_what_it_cost(
-    started: Callable[..., tuple[Visit, Runner]], tmp_path: Path
+    started: Callable[..., tuple[ViewerSession, Player]], tmp_path: Path
 ) -> None:
     with MessagesServer() as server:
-        visit, runner = started(server)
-        card = runner.card(0)
-        assert card is not None
-        assert card.exchange is None
-        assert card.asked
-        assert "Q" in card.asked
-        visit.give(Order.ROUND)
-        until(lambda: runner.frame.interactions == 6 and not runner.playing)
-        card = next(
-            card for place in range(6) if (card := runner.card(place)) and card.name is not None
-        )
-        assert card.choices is None
-        assert card.exchange is not None
-        assert (card.name or "nobody") in (card.exchange.reply or "")
-        assert card.exchange.prompt
-        assert sum(card.exchange.tokens) > 0
-        usage = runner.frame.usage
+        session, player = started(server)
+        details = player.details(0)
+        assert details is not None
+        assert details.exchange is None
+        assert details.asked
+        assert "Q" in details.asked
+        session.give(Order.ROUND)
+        until(lambda: player.frame.interactions == 6 and not player.playing)
+        details = next(it for i in range(6) if (it := player.details(i)) and it.name is not None)
+        assert details.choices is None
+        assert details.exchange is not None
+        assert (details.name or "nobody") in (details.exchange.reply or "")
+        assert details.exchange.prompt
+        assert sum(details.exchange.tokens) > 0
+        usage = player.frame.usage
         assert usage is not None
         assert usage.calls >= 12
         assert usage.tokens > 0
-        source = runner.source
-        visit.close()
+        source = player.source
+        session.close()
         assert source is not None
         source.close()
     (folder,) = tmp_path.iterdir()
@@ -88,21 +86,21 @@ def test_an_agent_shows_its_prompt_and_reply_and_the_page_what_it_cost(
 
 
 def test_a_budget_ends_play_with_a_message(
-    started: Callable[..., tuple[Visit, Runner]],
+    started: Callable[..., tuple[ViewerSession, Player]],
 ) -> None:
     with MessagesServer() as server:
-        visit, runner = started(server, budget_calls=20)
-        visit.give(Order.PLAY)
-        until(lambda: not runner.playing and runner.frame.note)
-        assert "budget" in runner.frame.note
-        assert runner.frame.error == ""
-        usage = runner.frame.usage
+        session, player = started(server, budget_calls=20)
+        session.give(Order.PLAY)
+        until(lambda: not player.playing and player.frame.note)
+        assert "budget" in player.frame.note
+        assert player.frame.error == ""
+        usage = player.frame.usage
         assert usage is not None
         assert usage.calls <= 20
 
 
 def test_an_error_of_the_server_is_a_message_and_play_can_be_tried_again(
-    started: Callable[..., tuple[Visit, Runner]],
+    started: Callable[..., tuple[ViewerSession, Player]],
 ) -> None:
     denied = [True]
 
@@ -110,30 +108,30 @@ def test_an_error_of_the_server_is_a_message_and_play_can_be_tried_again(
         return Fault("status", 401) if denied[0] else None
 
     with MessagesServer(faults=fault) as server:
-        visit, runner = started(server)
-        visit.give(Order.ROUND)
-        until(lambda: runner.frame.error)
-        assert "401" in runner.frame.error
-        assert "sk-test" not in runner.frame.error
+        session, player = started(server)
+        session.give(Order.ROUND)
+        until(lambda: player.frame.error)
+        assert "401" in player.frame.error
+        assert "sk-test" not in player.frame.error
         denied[0] = False
-        visit.give(Order.ROUND)
-        until(lambda: runner.frame.interactions == 6)
-        assert runner.frame.error == ""
+        session.give(Order.ROUND)
+        until(lambda: player.frame.interactions == 6)
+        assert player.frame.error == ""
 
 
 def test_play_with_live_minds_ends_by_itself(
-    started: Callable[..., tuple[Visit, Runner]], monkeypatch: pytest.MonkeyPatch
+    started: Callable[..., tuple[ViewerSession, Player]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mesa_llm_norms.web.model_source.LIVE_ROUNDS", 2)
     with MessagesServer() as server:
-        visit, runner = started(server)
-        visit.give(Order.PLAY)
-        until(lambda: not runner.playing and "Stopped after round 2" in runner.frame.note)
-        assert runner.frame.interactions == 12
+        session, player = started(server)
+        session.give(Order.PLAY)
+        until(lambda: not player.playing and "Stopped after round 2" in player.frame.note)
+        assert player.frame.interactions == 12
 
 
-def test_a_link_alone_makes_no_call(started: Callable[..., tuple[Visit, Runner]]) -> None:
+def test_a_link_alone_makes_no_call(started: Callable[..., tuple[ViewerSession, Player]]) -> None:
     with MessagesServer() as server:
-        _, runner = started(server, more="&at=20")
-        assert runner.frame.interactions == 0
+        _, player = started(server, more="&at=20")
+        assert player.frame.interactions == 0
         assert not server.requests

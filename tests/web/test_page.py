@@ -11,8 +11,8 @@ import pytest
 import solara
 
 from mesa_llm_norms.web.page import page_of
-from mesa_llm_norms.web.page_state import Bench
-from mesa_llm_norms.web.session import Visit
+from mesa_llm_norms.web.page_state import PageState
+from mesa_llm_norms.web.session import ViewerSession
 
 # Solara asks for the event loop of a thread that has none, as a page's own thread always has.
 pytestmark = pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
@@ -38,7 +38,7 @@ def players() -> list[threading.Thread]:
 def test_the_page_has_its_controls_and_ends_its_threads_with_it() -> None:
     before = set(players())
     box, context = solara.render(page_of()(), handle_error=False)
-    for words in ("Play", "Until they agree", "Rules", "Take along"):
+    for words in ("Play", "Run to convergence", "Rules", "Export"):
         assert words in texts(box)
     mine = set(players()) - before
     assert len(mine) == 1
@@ -50,18 +50,18 @@ def test_an_error_in_the_page_itself_is_a_message_and_a_way_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     box, context = solara.render(page_of()(), handle_error=False)
-    until(lambda: "making the network" not in texts(box))
+    until(lambda: "Building the network" not in texts(box))
 
     def fail(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(Bench, "give", fail)
+    monkeypatch.setattr(PageState, "give", fail)
     press(box, "Round")
     assert "out of order" in texts(box)
     assert "unexpected error on the page" in caplog.text
     monkeypatch.undo()
-    press(box, "Begin anew")
-    until(lambda: "Until they agree" in texts(box))
+    press(box, "Start over")
+    until(lambda: "Run to convergence" in texts(box))
     context.close()
 
 
@@ -73,10 +73,10 @@ def test_an_unexpected_error_of_a_change_is_a_message(
     def fail(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(Visit, "restart", fail)
-    press(box, "Again")
+    monkeypatch.setattr(ViewerSession, "restart", fail)
+    press(box, "Reset")
     assert "out of order" in texts(box)
-    assert "Until they agree" in texts(box)
+    assert "Run to convergence" in texts(box)
     assert "unexpected error on the page" in caplog.text
     context.close()
 

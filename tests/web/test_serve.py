@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.web.serve import (
+    ASSETS_PATH,
     LOOPBACK,
     PORT,
-    PREFIX,
     OnDiskOnly,
     check_assets,
     listen,
@@ -48,7 +48,7 @@ def test_without_a_wish_it_takes_the_usual_port_or_the_next_free_one() -> None:
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error_that_says_so() -> None:
-    with listen(port=0).socket as taken, pytest.raises(SpecError, match=r"taken.*--port"):
+    with listen(port=0).socket as taken, pytest.raises(SpecError, match=r"in use.*--port"):
         listen(port=taken.getsockname()[1])
 
 
@@ -62,7 +62,7 @@ def test_a_host_that_is_not_this_computer_is_an_error_that_says_so(host: str) ->
 def test_all_addresses_are_not_private_and_have_a_link_for_either_side(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mesa_llm_norms.web.serve._address", lambda: "192.0.2.7")
+    monkeypatch.setattr("mesa_llm_norms.web.serve._own_address", lambda: "192.0.2.7")
     listening = listen("0.0.0.0", 0)
     with listening.socket:
         assert not listening.private
@@ -190,7 +190,8 @@ def test_offline_is_refused_in_one_sentence_where_the_assets_are_missing(
 
 
 def test_missing_assets_are_counted_and_one_is_named(tmp_path: Path) -> None:
-    page = f'<script src="{PREFIX}a@1/x.js"></script> <link href="{PREFIX}b.css"><a href="/c">'
+    at = ASSETS_PATH
+    page = f'<script src="{at}a@1/x.js"></script> <link href="{at}b.css"><a href="/c">'
     (tmp_path / "b.css").touch()
     with pytest.raises(SpecError, match=r"1 of the 2 files.*a@1/x\.js"):
         check_assets(page, tmp_path)
@@ -220,10 +221,10 @@ async def _asked(path: str, folder: Path) -> int:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        (f"{PREFIX}here.js", 200),
-        (f"{PREFIX}missing.js", 404),
-        (f"{PREFIX}folder", 404),
-        (f"{PREFIX}", 404),
+        (f"{ASSETS_PATH}here.js", 200),
+        (f"{ASSETS_PATH}missing.js", 404),
+        (f"{ASSETS_PATH}folder", 404),
+        (f"{ASSETS_PATH}", 404),
         ("/missing.js", 200),
         ("/", 200),
     ],

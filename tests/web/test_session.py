@@ -1,4 +1,4 @@
-"""A visit shows what its link says, and its link says what it shows."""
+"""A session shows what its link says, and its link says what it shows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from mesa_llm_norms import SpecError
 from mesa_llm_norms.cli import main
-from mesa_llm_norms.web.model_source import Hosting, host, hosting
+from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
 from mesa_llm_norms.web.player import FULL_SPEED, Order
-from mesa_llm_norms.web.session import Visit
+from mesa_llm_norms.web.session import ViewerSession
 from mesa_llm_norms.web.setting import Setting
 
 PATIENCE = 30
@@ -27,37 +27,37 @@ def until(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def visit() -> Iterator[Callable[..., Visit]]:
-    visits: list[Visit] = []
-    before = hosting()
+def session() -> Iterator[Callable[..., ViewerSession]]:
+    sessions: list[ViewerSession] = []
+    before = server_settings()
 
-    def begin(query: str = "") -> Visit:
-        visits.append(Visit(query))
-        return visits[-1]
+    def begin(query: str = "") -> ViewerSession:
+        sessions.append(ViewerSession(query))
+        return sessions[-1]
 
     yield begin
-    host(before)
-    for one in visits:
+    configure_server(before)
+    for one in sessions:
         one.close()
 
 
-def ready(visit: Visit) -> Visit:
-    until(lambda: all(runner.frame.state == "paused" for runner in visit.runners))
-    return visit
+def ready(session: ViewerSession) -> ViewerSession:
+    until(lambda: all(player.frame.state == "paused" for player in session.players))
+    return session
 
 
-def codes(visit: Visit) -> list[tuple[str, str]]:
-    return [(runner.frame.codes, runner.frame.marks) for runner in ready(visit).runners]
+def codes(session: ViewerSession) -> list[tuple[str, str]]:
+    return [(player.frame.codes, player.frame.marks) for player in ready(session).players]
 
 
-def play(visit: Visit, rounds: int = 2) -> Visit:
-    ready(visit)
+def play(session: ViewerSession, rounds: int = 2) -> ViewerSession:
+    ready(session)
     for _ in range(rounds):
-        visit.give(Order.ROUND)
-        until(lambda: not visit.playing)
-        ready(visit)
-    until(lambda: all(runner.frame.rounds >= rounds for runner in visit.runners))
-    return visit
+        session.give(Order.ROUND)
+        until(lambda: not session.playing)
+        ready(session)
+    until(lambda: all(player.frame.rounds >= rounds for player in session.players))
+    return session
 
 
 @pytest.mark.parametrize(
@@ -70,37 +70,39 @@ def play(visit: Visit, rounds: int = 2) -> Visit:
         "scene=two-communities-and-a-bridge",
     ],
 )
-def test_a_link_shows_what_was_on_screen(visit: Callable[..., Visit], query: str) -> None:
-    first = play(visit(query))
+def test_a_link_shows_what_was_on_screen(session: Callable[..., ViewerSession], query: str) -> None:
+    first = play(session(query))
     assert first.problem == ""
-    first.runners[0].commit(1, first.runners[0].frame.pool[0])
-    until(lambda: first.runners[0].frame.marks[1:2] == "c")
+    first.commit(0, 1, first.players[0].frame.pool[0])
+    until(lambda: first.players[0].frame.marks[1:2] == "c")
     play(first, 3)
-    second = visit(first.query)
+    second = session(first.query)
     until(lambda: second.settings == first.settings)
     assert codes(second) == codes(first)
     assert second.query == first.query
     assert (second.scene and second.scene.key) == (first.scene and first.scene.key)
 
 
-def test_two_populations_differ_in_one_thing_and_go_together(visit: Callable[..., Visit]) -> None:
-    one = visit("names=QM&topology=ring(n=12)")
+def test_two_populations_differ_in_one_thing_and_go_together(
+    session: Callable[..., ViewerSession],
+) -> None:
+    one = session("names=QM&topology=ring(n=12)")
     one.compare(topology="complete(n=12)")
     one.change(seed=5, names="FJ")
     first, second = one.settings
     assert (first.topology, second.topology) == ("ring(n=12)", "complete(n=12)")
     assert (second.seed, second.names) == (5, "FJ")
     play(one)
-    assert [runner.frame.interactions for runner in one.runners] == [24, 24]
+    assert [player.frame.interactions for player in one.players] == [24, 24]
     one.restart(seed=7)
-    until(lambda: all(runner.frame.interactions == 0 for runner in one.runners))
+    until(lambda: all(player.frame.interactions == 0 for player in one.players))
     assert {setting.seed for setting in one.settings} == {7}
     one.compare()
-    assert len(one.runners) == 1
+    assert len(one.players) == 1
 
 
-def test_what_cannot_be_shown_changes_nothing(visit: Callable[..., Visit]) -> None:
-    one = play(visit("names=QM"))
+def test_what_cannot_be_shown_changes_nothing(session: Callable[..., ViewerSession]) -> None:
+    one = play(session("names=QM"))
     before, query = codes(one), one.query
     for values in (
         {"topology": "rong(n=3)"},
@@ -121,18 +123,20 @@ def test_what_cannot_be_shown_changes_nothing(visit: Callable[..., Visit]) -> No
 @pytest.mark.parametrize(
     "query", ["topology=rong", "mind=claude:x", "scene=nowhere", "replay=", "seed=-4", "edit=x"]
 )
-def test_a_bad_link_is_told_and_something_is_shown(visit: Callable[..., Visit], query: str) -> None:
-    one = visit(query)
+def test_a_bad_link_is_a_message_and_something_is_shown(
+    session: Callable[..., ViewerSession], query: str
+) -> None:
+    one = session(query)
     assert one.problem
     assert "\n" not in one.problem
     assert one.settings == (Setting(),)
-    assert len(ready(one).runners[0].frame.codes) == 24
+    assert len(ready(one).players[0].frame.codes) == 24
 
 
-def test_a_scene_tells_which_answer_came_true_once_it_is_over(
-    visit: Callable[..., Visit],
+def test_a_scene_says_which_answer_came_true_once_it_is_over(
+    session: Callable[..., ViewerSession],
 ) -> None:
-    one = ready(visit("scene=a-convention-is-born"))
+    one = ready(session("scene=a-convention-is-born"))
     assert one.scene is not None
     assert one.came_true is None
     one.speed = FULL_SPEED
@@ -140,19 +144,21 @@ def test_a_scene_tells_which_answer_came_true_once_it_is_over(
     until(lambda: not one.playing and one.came_true is not None)
     assert one.came_true in range(len(one.scene.answers))
     one.restart()
-    until(lambda: one.runners[0].frame.interactions == 0)
+    until(lambda: one.players[0].frame.interactions == 0)
     assert one.came_true is None
 
 
-def test_changing_the_setting_of_a_scene_leaves_the_scene(visit: Callable[..., Visit]) -> None:
-    one = visit("scene=hubs")
+def test_changing_the_setting_of_a_scene_leaves_the_scene(
+    session: Callable[..., ViewerSession],
+) -> None:
+    one = session("scene=hubs")
     one.change(memory=3)
     assert one.scene is None
     assert "scene" not in one.query
 
 
 def test_a_recorded_run_is_gone_through(
-    visit: Callable[..., Visit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: Callable[..., ViewerSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
     options: list[Any] = [
@@ -170,16 +176,16 @@ def test_a_recorded_run_is_gone_through(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0
-    host(Hosting(replay=folder))
-    one = ready(visit("replay=&at=50"))
-    until(lambda: one.runners[0].frame.interactions == 50)
+    configure_server(ServerSettings(replay=folder))
+    one = ready(session("replay=&at=50"))
+    until(lambda: one.players[0].frame.interactions == 50)
     assert one.replaying
-    assert one.runners[0].frame.length == 96
-    live = visit("names=QM&seed=3&at=50")
-    until(lambda: live.runners[0].frame.interactions == 50)
+    assert one.players[0].frame.length == 96
+    live = session("names=QM&seed=3&at=50")
+    until(lambda: live.players[0].frame.interactions == 50)
     assert codes(live) == codes(one)
-    assert visit(one.query).replaying
+    assert session(one.query).replaying
     one.speed = FULL_SPEED
     one.give(Order.PLAY)
     until(lambda: not one.playing)
-    until(lambda: one.runners[0].frame.interactions == 96)
+    until(lambda: one.players[0].frame.interactions == 96)

@@ -10,7 +10,7 @@ import pytest
 import solara
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.web.views import names_chart, names_network
+from mesa_llm_norms.web import names_chart, names_network
 
 
 def widgets(component: Any, model: NamingGame) -> list[Any]:
@@ -44,7 +44,7 @@ def test_the_network_shows_what_the_agents_hold(model: NamingGame) -> None:
     assert len(after.recent.split()) == 1
 
 
-def test_an_empty_node_and_a_new_tie_are_shown(model: NamingGame) -> None:
+def test_an_empty_node_and_a_new_edge_are_shown(model: NamingGame) -> None:
     model.agent_on("<b>").remove()
     model.network.G.add_node("new")
     model.network.G.add_edge("new", 3)

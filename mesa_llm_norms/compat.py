@@ -1,0 +1,137 @@
+"""Private parts of other packages that this one relies on, all of them here.
+
+Each has a test in ``tests/test_compat.py`` that fails when a new version changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from functools import wraps
+from inspect import signature
+from multiprocessing import resource_tracker
+from random import Random
+from threading import Thread
+from typing import Any
+
+import networkx as nx
+from mesa import Model
+from mesa.discrete_space import Network
+
+# networkx
+
+
+def mark_graph(graph: nx.Graph[Any], mark: str) -> None:
+    """Leave a mark on a graph, which networkx removes as soon as nodes or edges change.
+
+    It empties ``__networkx_cache__`` then.
+    """
+    graph.__networkx_cache__[mark] = True
+
+
+def unmark_graph(graph: nx.Graph[Any], mark: str) -> None:
+    """Remove a mark, as if the graph had changed."""
+    graph.__networkx_cache__.pop(mark, None)
+
+
+def is_marked(graph: nx.Graph[Any], mark: str) -> bool:
+    """Whether nothing has changed since a mark was left."""
+    return mark in graph.__networkx_cache__
+
+
+# Mesa
+
+
+def make_network(graph: nx.Graph[Any], random: Random) -> Network:
+    """Return a Mesa network of single cells, without the layout that Mesa 3.5 would compute.
+
+    ``Network`` has had an argument ``layout`` only since then.
+    """
+    options: dict[str, Any] = {"capacity": 1, "random": random}
+    if "layout" in signature(Network).parameters:
+        options["layout"] = None
+    return Network(graph, **options)
+
+
+def resume_steps(model: Model) -> None:
+    """Have a model play on after a step that raised.
+
+    Mesa 3.5 plans the next step only after one that returned, in ``_default_schedule``.
+    """
+    schedule = getattr(model, "_default_schedule", None)
+    if schedule is not None:
+        schedule.pause()
+        schedule.resume()
+
+
+# concurrent.futures, multiprocessing
+
+
+def manager_thread(pool: ProcessPoolExecutor) -> Thread | None:
+    """Return the thread with which a pool manages its processes, None before it is needed."""
+    return pool._executor_manager_thread
+
+
+def close_writing_end(queue: Any) -> None:
+    """Close this process's writing end of a ``multiprocessing.SimpleQueue``."""
+    with suppress(OSError):
+        queue._writer.close()
+
+
+def start_resource_tracker() -> None:
+    """Start the process that tracks shared resources, which spawning would do otherwise."""
+    resource_tracker.ensure_running()
+
+
+# ipyvue, ipywidgets
+
+
+def filter_widget_events(refuse: Callable[[str, Any], bool]) -> None:
+    """Have ipyvue's widgets handle only events they listen to, and no content that is refused.
+
+    ipyvue handles what a browser sends in ``Events._handle_event`` of two mixins. Besides events it
+    takes commands there that import, construct or call what the browser names.
+
+    Parameters
+    ----------
+    refuse
+        Takes the class of the widget and what was sent to it.
+    """
+    from ipyvue.VueTemplateWidget import Events as TemplateEvents
+    from ipyvue.VueWidget import Events as WidgetEvents
+
+    def filtered(handle: Any, listens: Callable[[Any, str], bool]) -> Any:
+        @wraps(handle)
+        def handle_event(self: Any, widget: Any, content: Any, buffers: Any) -> None:
+            if not refuse(type(self).__name__, content) and listens(
+                self, str(content.get("event"))
+            ):
+                handle(self, widget, content, buffers)
+
+        return handle_event
+
+    TemplateEvents._handle_event = filtered(
+        TemplateEvents._handle_event,
+        lambda widget, event: callable(getattr(type(widget), f"vue_{event}", None)),
+    )
+    WidgetEvents._handle_event = filtered(
+        WidgetEvents._handle_event, lambda widget, event: event in widget._event_handlers_map
+    )
+
+
+def separate_control_channels() -> None:
+    """Have ipywidgets answer each control channel by itself.
+
+    ``Widget.handle_control_comm_opened`` keeps the channel on its class, where that of the last
+    viewer would replace those of all others.
+    """
+    from ipywidgets import Widget
+
+    opened = Widget.handle_control_comm_opened
+
+    @wraps(opened)
+    def handle_control_comm_opened(comm: Any, message: Any) -> None:
+        opened.__func__(type("Viewer", (Widget,), {}), comm, message)
+
+    Widget.handle_control_comm_opened = staticmethod(handle_control_comm_opened)
