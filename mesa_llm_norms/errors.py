@@ -54,7 +54,7 @@ class SpecError(NormsError, ValueError):
         What is wrong with it, and what to do instead.
     """
 
-    _arguments = ("argument", "value", "problem", "remedy")
+    _arguments: ClassVar[tuple[str, ...]] = ("argument", "value", "problem", "remedy")
 
     def __init__(self, argument: str, value: Any, problem: str, remedy: str) -> None:
         super().__init__(f"{argument}: {problem}. {remedy}")

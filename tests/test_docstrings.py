@@ -101,7 +101,7 @@ def problems(one: Documented) -> Iterator[str]:
         elif not entry.type_name and parameter.kind.name.startswith(("POSITIONAL", "KEYWORD")):
             yield f"gives no type for {name}"
         elif parameter.default not in (inspect.Parameter.empty, None) and (
-            "default" not in f"{entry.type_name} {entry.description}"
+            entry.default is None and "default" not in f"{entry.type_name} {entry.description}"
         ):
             yield f"gives no default for {name}"
     if inspect.isfunction(one.thing):

@@ -8,7 +8,7 @@ name says nothing about the reason: an agent may adopt it because it did better 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -196,7 +196,7 @@ def who_follows_whom(
     degree = np.bincount(np.concatenate([edges.first, edges.second]), minlength=size)
     betweenness = _betweenness(edges, samples, rng)
 
-    nodes = pd.DataFrame({"node": pd.Series(_objects(edges.nodes)).infer_objects()})
+    nodes = pd.DataFrame({"node": pd.Series(_objects(edges.nodes, size)).infer_objects()})
     missed = np.bincount(at[seen.missed].ravel(), minlength=size)
     nodes = nodes.assign(degree=degree, betweenness=betweenness, missed=missed)
     runs = len(seen.run_ids)
@@ -210,11 +210,10 @@ def who_follows_whom(
         nodes[rate] = _ratio(nodes[done], nodes[tried])
         low, high = wilson_interval(nodes[done], nodes[tried], level)
         nodes[f"{rate}_low"], nodes[f"{rate}_high"] = low, high
-        by_run = [
-            _by_run(seen.runs, who, which, runs, size) for which in (seen.judged, seen.follows)
-        ]
+        chances = _by_run(seen.runs, who, seen.judged, runs, size)
+        taken = _by_run(seen.runs, who, seen.follows, runs, size)
         for centrality, place in (("degree", degree), ("betweenness", betweenness)):
-            found, known = _correlate(*by_run, place.astype(float), level, resamples, rng)
+            found, known = _correlate(chances, taken, place.astype(float), level, resamples, rng)
             rows.append((rate, centrality, *found, known))
     upward, by_chance, p_value = _direction(seen, at, degree, level, resamples, rng)
     return Following(
@@ -306,12 +305,12 @@ def _codes(table: pd.DataFrame, *columns: str) -> tuple[Indices, NDArray[Any]]:
         ) from None
     if (codes < 0).any():
         raise SpecError(columns[0], None, "a value is missing", "Leave such interactions out.")
-    return codes.reshape(len(columns), -1).T.astype(np.intp), _objects(found)
+    return codes.reshape(len(columns), -1).T.astype(np.intp), _objects(found, len(found))
 
 
-def _objects(items: Sequence[Any]) -> NDArray[Any]:
+def _objects(items: Iterable[Any], size: int) -> NDArray[Any]:
     """Return an array of objects, which are not unpacked even if they are tuples."""
-    made = np.empty(len(items), dtype=object)
+    made = np.empty(size, dtype=object)
     made[:] = list(items)
     return made
 

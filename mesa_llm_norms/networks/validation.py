@@ -90,7 +90,7 @@ def components(graph: Graph) -> list[list[Any]]:
         found = np.split(np.argsort(numbers, kind="stable"), ends[:-1])
         in_order = sorted(nodes.tolist() for nodes in found if len(nodes))
         return sorted(in_order, key=len, reverse=True)
-    split = nx.weakly_connected_components if graph.is_directed() else nx.connected_components
+    split: Any = nx.weakly_connected_components if graph.is_directed() else nx.connected_components
     number_of = {node: number for number, nodes in enumerate(split(graph)) for node in nodes}
     members: dict[int, list[Hashable]] = {}
     for node in graph:
