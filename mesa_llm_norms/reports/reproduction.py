@@ -211,7 +211,7 @@ def _result_cells(one: Judged) -> Cells:
 
 def mass_rows(played: Sequence[Played]) -> list[Cells]:
     """Return the critical mass of each mind and direction, unless one count alone was tried."""
-    found = []
+    found: list[Cells] = []
     for row in summary_of_masses(played).to_dict(orient="records"):
         tried = row["tried"]
         if len(tried) > 1:

@@ -32,8 +32,8 @@ from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble
 from mesa_llm_norms.simulation.spec import Spec
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.journal.tables import Totals
-    from mesa_llm_norms.llm.mind import LiveMind
+    from mesa_llm_norms.llm.journal.rows import Totals
+    from mesa_llm_norms.llm.provider import LiveMind
 
 CLASSICAL = "classical"
 """Stands for the naming game without minds where a mind is named."""
@@ -343,7 +343,7 @@ def play_live(
     todo = [(mind, one) for mind in minds for one in experiments]
     for number, (mind, one) in enumerate(todo):
         report(f"{mind.label}, {one.key}", number, len(todo))
-        done, ensemble = play(one, mind, seed, budget.calls_for(f"{number:02}"))
+        done, ensemble = play(one, mind, seed, budget.settings_for(f"{number:02}"))
         played.append(done)
         budget.add(ensemble.usage)
     report("", len(todo), len(todo))

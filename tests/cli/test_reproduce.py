@@ -12,7 +12,6 @@ from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
 from mesa_llm_norms.reproduction import protocol
-from mesa_llm_norms.reproduction import protocol as offline
 from mesa_llm_norms.reproduction.protocol import TWO, Experiment
 from mesa_llm_norms.reproduction.rows import DIFFERENT, WITHIN
 
@@ -68,14 +67,14 @@ def refused(*arguments: str) -> str:
 def test_the_report_says_of_every_row_whether_it_is_within_sampling_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def few(*_: object) -> list[offline.Task]:
+    def few(*_: object) -> list[protocol.Task]:
         experiments = (
             Experiment(part="emergence", names=TWO, runs=20),
             *protocol.critical_mass(TWO, (1, 4, 8), 10),
         )
-        return [offline.Task("claude-3.5-sonnet", experiments)]
+        return [protocol.Task("claude-3.5-sonnet", experiments)]
 
-    monkeypatch.setattr(offline, "tasks", few)
+    monkeypatch.setattr(protocol, "tasks", few)
     options = ("--mind", "claude-3.5-sonnet", "--quick", "--seed", "3", "--workers", "1")
     result = invoke(*options, "--out", "out")
     assert result.exit_code == 0, result.stderr
@@ -130,7 +129,7 @@ def test_a_live_protocol_out_of_budget_goes_on_by_the_same_command_and_asks_noth
     assert result.exit_code == 0, result.stderr
     assert len(server.answered) == 2 * 2 * 2 * (6 + 4)
     page = Path("out/reproduction.md").read_text(encoding="utf-8")
-    assert f"{MIND} is held against the recordings of claude-3.5-sonnet." in page
+    assert f"{MIND} is compared with the recordings of claude-3.5-sonnet." in page
 
 
 @pytest.mark.slow
