@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import mesa
 
-from mesa_llm_norms.agents import AgentsKernel, NamingAgent, can_run
+from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core.game import Game, Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, Outcome, read_rounds
@@ -20,8 +20,15 @@ from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel
 from mesa_llm_norms.networks.adjacency import to_networkx
-from mesa_llm_norms.simulation.engine import Engine
-from mesa_llm_norms.simulation.kernel import check_engine, invalidate_caches, refusal, worthwhile
+from mesa_llm_norms.simulation.backends import open_client
+from mesa_llm_norms.simulation.kernel import (
+    AgentsEngine,
+    can_run,
+    check_engine,
+    invalidate_caches,
+    refusal,
+    worthwhile,
+)
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
@@ -62,7 +69,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     The graph is copied; ``model.network.G`` is the model's own. Between steps agents may be removed
     or put on empty nodes, and the network rewired (through ``model.network`` or on its graph). Only
-    a change networkx cannot see, ``G[u][v]["weight"] = 2``, needs ``seats_changed()`` after it.
+    a change networkx cannot see, ``G[u][v]["weight"] = 2``, needs ``network_changed()`` after it.
     """
 
     player_type: ClassVar[type[NamingAgent]] = NamingAgent
@@ -99,14 +106,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         initial = self.spec.initial_state(run)
         self.game: Game = initial.game
         self.lay_out(to_networkx(initial.graph))
-        self.client: LLMClient | None = None
-        if self.spec.live:
-            from mesa_llm_norms.llm.client import LLMClient
-            from mesa_llm_norms.simulation.serialization import save
-
-            kept = llm is not None and llm.folder is not None
-            content = {"spec": save(self.spec), "run": run} if kept else {}
-            self.client = LLMClient(llm, content)
+        self.client: LLMClient | None = open_client(self.spec, llm, {"run": run})
+        if self.client is not None:
             try:
                 initial = initial._replace(minds=self.client.attach(initial.minds))
             except MindError:
@@ -116,8 +117,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         for cell in self.network:
             agent = self.player_type(self, cell, minds[cell.coordinate], initial.start)
             agent.uncommitted = uncommitted[cell.coordinate]
-        self._engine = Engine(
-            initial.game, *self.read_seats(), initial.pairing, initial.stream, self.client
+        self._engine = AgentsEngine(
+            initial.game, *self.read_network(), initial.pairing, initial.stream, self.client
         )
         self._run = Run(self._engine, self.spec.committed_names, Goal("converged"))
         self.datacollector = mesa.DataCollector(
@@ -142,16 +143,16 @@ class NamingGame(NetworkModel[NamingAgent]):
         Raises ``JournalError`` where there is no journal, or one that is damaged or in use.
         """
         from mesa_llm_norms.llm.journal import Journal
-        from mesa_llm_norms.simulation.serialization import restore
+        from mesa_llm_norms.simulation.serialization import from_json
 
         path = Path(folder) / JOURNAL
         with Journal.read(path) as journal:
             content = journal.spec
         if "run" not in content:
             raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
-        arguments = restore(content["spec"], path, **given)
+        spec = from_json(content["spec"], **given)
         going_on = replace(llm or LLMSettings(), folder=folder, resume=True)
-        return cls(**arguments, run=content["run"], llm=going_on)
+        return cls(**spec.arguments(), run=content["run"], llm=going_on)
 
     def close(self) -> None:
         """Let go of the journal and the connections of live minds; without them there are none."""
@@ -197,7 +198,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         def step() -> None:
             soon = self.interactions - start + len(self._engine.neighbors)
             if engine == "kernel" or (engine == "auto" and worthwhile(soon)):
-                game_run.engine = AgentsKernel(self._engine)
+                self._engine.compiled = True
             self.step()
 
         try:
@@ -205,7 +206,7 @@ class NamingGame(NetworkModel[NamingAgent]):
                 pass
             return game_run.outcome
         finally:
-            game_run.engine = self._engine
+            self._engine.compiled = False
 
     def play(self, interactions: int | None = None) -> Generator[Interaction, None, None]:
         """Play so many interactions, or on and on: yield each as it is committed.
@@ -236,7 +237,7 @@ class NamingGame(NetworkModel[NamingAgent]):
                     self.running = not game_run.reached
                     yield row
                     played += 1
-                    if played == most or not self.seats_known:
+                    if played == most or not self.network_unchanged:
                         break
 
     @property
@@ -286,8 +287,8 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     def _current(self) -> Run:
         """The run, with agents and neighbors read again if the graph or the agents changed."""
-        if not self.seats_known:
-            self._engine.set_players(*self.read_seats())
+        if not self.network_unchanged:
+            self._engine.set_players(*self.read_network())
             self._run.resize()
         return self._run
 

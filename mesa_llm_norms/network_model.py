@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Hashable
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import mesa
 import networkx as nx
-from mesa.discrete_space import Cell, FixedAgent, Network
+from mesa.discrete_space import Cell, FixedAgent
 
+from mesa_llm_norms.compat import is_marked, make_network, mark_graph, resume_steps, unmark_graph
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.validation import check_edges
 
-_CACHE = "mesa_llm_norms neighbors"
+_UNCHANGED = "mesa_llm_norms neighbors"
 
 
 class NodeAgent(FixedAgent):
-    """An agent on a fixed node, alone there."""
+    """An agent on a fixed node, alone there.
+
+    Parameters
+    ----------
+    model : NetworkModel
+        The model it belongs to.
+    cell : mesa.discrete_space.Cell
+        The cell of its node.
+
+    Raises
+    ------
+    SpecError
+        If another agent is on the node.
+    """
 
     model: NetworkModel[Any]
 
@@ -29,7 +42,7 @@ class NodeAgent(FixedAgent):
             )
         super().__init__(model)
         self.cell = cell
-        model.seats_changed()
+        model.network_changed()
 
     @property
     def node(self) -> Hashable:
@@ -43,7 +56,7 @@ class NodeAgent(FixedAgent):
 
     def remove(self) -> None:
         """Leave the game; the node stays, empty, until somebody else is put on it."""
-        self.model.seats_changed()
+        self.model.network_changed()
         super().remove()  # type: ignore[no-untyped-call]
 
 
@@ -53,11 +66,15 @@ Player = TypeVar("Player", bound=NodeAgent)
 class NetworkModel(mesa.Model, Generic[Player]):
     """A model whose players, agents of ``player_type``, sit on ``network``.
 
-    A subclass may set ``player_type`` to a subclass of its own, which then sits on every node.
-
-    Between steps they may leave or be put on empty nodes, and the network may be rewired, through
+    A subclass may set ``player_type`` to its own subclass, which then sits on every node. Between
+    steps agents may leave or be put on empty nodes, and the network may be rewired, through
     ``network`` or on its graph. Only a change networkx cannot see, such as
-    ``G[u][v]["weight"] = 2``, needs ``seats_changed()`` after it.
+    ``G[u][v]["weight"] = 2``, needs ``network_changed()`` after it.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of Mesa's random generators.
     """
 
     player_type: ClassVar[type[NodeAgent]]
@@ -68,11 +85,8 @@ class NetworkModel(mesa.Model, Generic[Player]):
         self.step = self._step_on  # type: ignore[method-assign]
 
     def lay_out(self, graph: nx.Graph[Any]) -> None:
-        """Make the network, of a copy of ``graph``, without Mesa 3.5's computing a layout."""
-        options: dict[str, Any] = {"capacity": 1, "random": self.random}
-        if "layout" in inspect.signature(Network).parameters:
-            options["layout"] = None
-        self.network = Network(graph.copy(), **options)
+        """Make the network from a copy of ``graph``."""
+        self.network = make_network(graph.copy(), self.random)
 
     @property
     def names_held(self) -> dict[Hashable, str | None]:
@@ -86,38 +100,34 @@ class NetworkModel(mesa.Model, Generic[Player]):
         return [cast(Player, agent) for agent in self.agents if isinstance(agent, kind)]
 
     def agent_on(self, node: Hashable) -> Player:
-        """Return the agent that sits on ``node``; ``KeyError`` if there is none."""
+        """Return the agent on ``node``; ``KeyError`` if there is none."""
         agents = self.network[cast(Any, node)].agents
         if not agents:
             raise KeyError(node)
         return cast(Player, agents[0])
 
-    def seats_changed(self) -> None:
-        """Say that agents or edges changed; neighbors are then read anew before the next round."""
-        self.network.G.__networkx_cache__.pop(_CACHE, None)
+    def network_changed(self) -> None:
+        """Have agents and neighbors read again before the next round, for they changed."""
+        unmark_graph(self.network.G, _UNCHANGED)
 
     @property
-    def seats_known(self) -> bool:
-        """Whether nothing has changed since seats were read."""
-        # networkx empties this dictionary whenever nodes or edges change
-        return _CACHE in self.network.G.__networkx_cache__
+    def network_unchanged(self) -> bool:
+        """Whether nothing has changed since agents and neighbors were read."""
+        return is_marked(self.network.G, _UNCHANGED)
 
-    def read_seats(self) -> tuple[Neighbors, tuple[Player, ...]]:
+    def read_network(self) -> tuple[Neighbors, tuple[Player, ...]]:
         """Return who may meet whom, and who sits on each of ``neighbors.nodes``."""
         graph = self.network.G
         check_edges(graph)
-        seated = {player.node: player for player in self.players}
-        neighbors = Neighbors(graph, absent=[node for node in graph if node not in seated])
-        graph.__networkx_cache__[_CACHE] = True
-        return neighbors, tuple(seated[node] for node in neighbors.nodes)
+        there = {player.node: player for player in self.players}
+        neighbors = Neighbors(graph, absent=[node for node in graph if node not in there])
+        mark_graph(graph, _UNCHANGED)
+        return neighbors, tuple(there[node] for node in neighbors.nodes)
 
     def _step_on(self) -> None:
-        """Mesa's own step; one that raises does not keep those after it from being played."""
+        """Take Mesa's own step; one that raises does not prevent those after it."""
         try:
             self._mesa_step()
         except BaseException:
-            schedule = getattr(self, "_default_schedule", None)
-            if schedule is not None:  # Mesa 3.5 plans a step only after one that returned
-                schedule.pause()
-                schedule.resume()
+            resume_steps(self)
             raise

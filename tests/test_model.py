@@ -307,7 +307,7 @@ def test_weights_changed_in_place_count_once_that_is_said() -> None:
     game = a_game(graph=nx.star_graph(2))
     game.step()
     game.network.G[0][1]["weight"] = 1e9
-    game.seats_changed()
+    game.network_changed()
     game.run(rounds=10, until=None)
     assert {row.node_b for row in game.log[3:] if row.node_a == 0} == {1}
 
@@ -391,7 +391,7 @@ def test_nobody_elses_random_numbers_are_touched() -> None:
     before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     game = a_game(graph="watts_strogatz(n=12, k=4, p=0.5)", committed={"M": 3}, pairing="matching")
     game.run(rounds=5)
-    run_ensemble(graph="erdos_renyi", mind="unbiased", runs=2, rounds=2, rng=1)
+    run_ensemble(graph="erdos_renyi", mind="uniform", runs=2, rounds=2, rng=1)
     assert random.getstate() == before[0]
     assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index]
 
@@ -436,7 +436,7 @@ class Village(NamingGame):
 
 
 def test_game_and_agents_are_there_to_be_subclassed() -> None:
-    game = Village(graph="ring(n=6)", names="QM", mind="unbiased", rng=1)
+    game = Village(graph="ring(n=6)", names="QM", mind="uniform", rng=1)
     game.run(rounds=20, until=None)
     assert game.steps_seen == game.steps == 20
     assert game.interactions == 120
@@ -452,7 +452,7 @@ def test_mesa_runs_it_in_batches() -> None:
     parameters: dict[str, Any] = {
         "graph": "ring(n=6)",
         "names": "QM",
-        "mind": "unbiased",
+        "mind": "uniform",
         "pairing": ["node", "matching"],
         "run": range(2),
     }
@@ -468,7 +468,7 @@ def test_mesa_runs_it_in_batches() -> None:
     }
     rounds = found[0] // 6
     assert rounds in (4, 5)  # Mesa 3.3 counts max_steps from 0
-    expected = NamingGame(graph="ring(n=6)", names="QM", mind="unbiased", rng=1, run=1)
+    expected = NamingGame(graph="ring(n=6)", names="QM", mind="uniform", rng=1, run=1)
     expected.run(rounds=rounds, until=None)
     assert expected.round is not None
     assert found == (6 * rounds, expected.round.success_rate, expected.round.shares["Q"])
@@ -508,12 +508,12 @@ def uneven() -> nx.Graph[Any]:
 
 
 GOLDEN: list[tuple[dict[str, Any], str]] = [
-    ({"rng": 0, "mind": "unbiased"}, "d9e5ce90fce4925d"),
+    ({"rng": 0, "mind": "uniform"}, "d9e5ce90fce4925d"),
     ({"rng": 1, "pairing": "edge", "memory": 1}, "c0fd6674fadbe93a"),
     ({"rng": 2, "pairing": "matching", "graph": "complete(n=7)"}, "991180becea6c556"),
     ({"rng": 3, "graph": uneven(), "reward": 1, "penalty": 0}, "2719ba4f1cd4a005"),
     ({"rng": 4, "incumbent": "Q", "committed": {"M": (2, "cluster")}}, "3660de579c9a75c0"),
-    ({"rng": 5, "mind": {"unbiased": 1, copying("QM"): 2}, "run": 7}, "5fda89a795d1ec28"),
+    ({"rng": 5, "mind": {"uniform": 1, copying("QM"): 2}, "run": 7}, "5fda89a795d1ec28"),
     ({"rng": 6, "graph": "watts_strogatz(n=24, k=4, p=0.1)", "run": 3}, "40007a75cc44d8ee"),
     (
         {"rng": 7, "graph": nx.DiGraph([(0, 1), (1, 2), (2, 0), (0, 3)]), "pairing": "edge"},

@@ -21,8 +21,9 @@ from mesa_llm_norms.classical.game import (
     check_until,
 )
 from mesa_llm_norms.core.stopping import MOST, read_rounds
-from mesa_llm_norms.simulation.ensemble import Progress, batch_size, load_graph
-from mesa_llm_norms.simulation.workers import Shared, answers
+from mesa_llm_norms.simulation.backends import choose_backend
+from mesa_llm_norms.simulation.ensemble import Progress, load_graph
+from mesa_llm_norms.simulation.workers import Shared
 from mesa_llm_norms.validation import read_seed, read_whole
 
 
@@ -122,12 +123,12 @@ def run_classical(
     runs = read_whole("runs", runs, 1, MOST)
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
     shared = Shared(replace(spec, graph=load_graph(spec.graph)))
-    alone = executor is None and processes == 1
-    size = 1 if alone else batch_size(runs, 1, processes)
+    backend = choose_backend(workers=processes, executor=executor)
+    size = backend.batch_size(runs, agents=1)
     how = most, until == "converged", keep_rounds
     calls = ((shared, range(first, min(first + size, runs)), how) for first in range(0, runs, size))
     played: list[_Played] = []
-    with closing(answers(_play_batch, calls, processes, executor)) as batches:
+    with closing(backend.play(_play_batch, calls)) as batches:
         for batch in batches:
             played += batch.result
             if progress is not None:

@@ -101,7 +101,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
     """A population that plays the naming game of Baronchelli et al. (2006).
 
     As in ``NamingGame``, agents may be removed or put on empty nodes between steps, and the network
-    rewired; after changing only an edge's weight, call ``seats_changed()``.
+    rewired; after changing only an edge's weight, call ``network_changed()``.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         self._agents_made = 0
         for index, cell in enumerate(self.network):
             self.player_type(self, cell, *initial.start(index))
-        self._seats = self.read_seats()
+        self._seats = self.read_network()
         self.datacollector = mesa.DataCollector(
             model_reporters={
                 column: partial(_of_round, column)
@@ -298,7 +298,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
     def _loaded_kernel(self) -> ClassicalKernel:
         """Return the kernel with the agents in it, packed again if agents or edges changed."""
-        if self._kernel is None or not self.seats_known:
+        if self._kernel is None or not self.network_unchanged:
             neighbors, players = self._current()
             packed = PackedPlayers.of_players(self.rules, players)
             self._kernel = ClassicalKernel(self.rules, neighbors, packed, self._stream, self._tally)
@@ -306,9 +306,9 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
     def _current(self) -> tuple[Neighbors, tuple[ClassicalAgent, ...]]:
         """Return the neighbors and their agents, read again if either changed."""
-        if not self.seats_known:
+        if not self.network_unchanged:
             self.sync_agents()
-            self._seats = self.read_seats()
+            self._seats = self.read_network()
         return self._seats
 
 

@@ -1,1 +1,12 @@
-"""simulation"""
+"""Runs: what defines one, the engines that play it, and many of them at once.
+
+``spec`` says what is played and reads it from and to files and text; ``pairing`` draws who meets
+whom; ``engine`` plays in plain Python (``pipeline`` has live minds decide concurrently),
+``kernel`` plays compiled, and ``run`` plays either to a goal. ``ensemble`` plays many runs on one of
+the ``backends``, and ``results`` writes them to a folder.
+"""
+
+from mesa_llm_norms.core.randomness import RandomStream, index_of
+from mesa_llm_norms.simulation.kernel import Verdict, can_play, can_run
+
+__all__ = ["RandomStream", "Verdict", "can_play", "can_run", "index_of"]

@@ -1,151 +1,80 @@
-"""Runs with live minds, many at once in threads that mostly wait for replies.
-
-Many runs of one spec: no Mesa agents, any number of worker processes, the same results.
-"""
+"""Many runs of one spec: no Mesa agents, any backend, the same results."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mesa_llm_norms.analysis.agreement import Edges, local_agreement, name_clusters
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Memory, remember
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
-from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.reading import names_file, read_file
+from mesa_llm_norms.simulation.backends import choose_backend, open_client
 from mesa_llm_norms.simulation.engine import Engine
-from mesa_llm_norms.simulation.kernel import (
-    Kernel,
-    can_play,
-    check_engine,
-    invalidate_caches,
-    refusal,
-    worthwhile,
-)
+from mesa_llm_norms.simulation.kernel import Kernel, can_play, check_engine, refusal, worthwhile
 from mesa_llm_norms.simulation.run import Run, RunResult, interaction_table, run_table, tally_table
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
-from mesa_llm_norms.simulation.workers import Shared, answers
+from mesa_llm_norms.simulation.workers import Shared
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.llm.journal import Totals
 
-
-AT_ONCE = 64
-"""Runs with live minds that are played at once, at most."""
-
-
-T = TypeVar("T")
-
-
-def side_by_side(
-    play: Callable[..., T], calls: Iterable[tuple[Any, ...]], runs: int, client: LLMClient
-) -> Generator[T, None, None]:
-    """Yield what ``play`` returns for each of ``runs`` runs, as they end; close it when done.
-
-    Where one of them fails, or on an interrupt, the others begin no more calls of ``client``, and
-    what they have is on record.
-    """
-    with ThreadPoolExecutor(min(runs, AT_ONCE)) as threads:
-        try:
-            with closing(answers(play, calls, executor=threads)) as found:
-                for answer in found:
-                    yield answer.result
-        except BaseException:
-            client.stop()
-            raise
-
-
-def check_here(executor: Executor | None, engine: str) -> None:
-    """Raise ``SpecError`` if runs with live minds are to be played elsewhere, or compiled."""
-    if executor is not None or engine == "kernel":
-        raise SpecError(
-            "executor" if executor is not None else "engine",
-            executor or engine,
-            "live minds are called from this process, in plain Python",
-            "Leave it out: their runs are played side by side as they are.",
-        )
-
-
 Progress = Callable[[int, int], None]
-"""Called with the runs done and the runs in all."""
-
+"""Called with the runs done and the runs in total."""
 
 How: TypeAlias = tuple[Goal, int, bool, str]
-"""How runs are played: the goal, the most rounds, whether interactions are kept, the engine."""
+"""How runs are played: goal, most rounds, whether interactions are kept, engine."""
 
-
-TYPICAL = 10
-"""Population rounds a run usually takes at least."""
-
-
-BATCH = 50
-"""Runs that go to a worker at once, at most."""
-
-
-BATCH_AGENTS = 50_000
-"""Agents in them, at most, if they are of more than one run."""
-
-
-class PlainPlayer:
-    """A player without Mesa: what an ensemble has instead of an agent."""
-
-    __slots__ = ("length", "memory", "mind", "name", "uncommitted")
-    foreseeable = True
-
-    def __init__(self, mind: Mind, uncommitted: Mind, memory: Memory, length: int) -> None:
-        self.mind = mind
-        self.uncommitted = uncommitted
-        self.memory = memory
-        self.length = length
-        self.name: str | None = None
-
-    def remember(self, own: str, partner: str) -> None:
-        """Take in one interaction."""
-        self.name = own
-        self.memory = remember(self.memory, own, partner, self.length)
-
-    def release(self) -> None:
-        """Decide with the mind the player has when it is committed to no name."""
-        self.mind = self.uncommitted
+TYPICAL_ROUNDS = 10
+"""Population rounds that a run usually takes at least."""
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The runs of one spec.
+    """The runs of one spec, as tables.
 
-    ``runs``: one row per run with the columns run, interactions, rounds, converged, winner, share,
-    flipped, local_agreement, clusters, largest_cluster. The winner is the name played most in the
-    last ``window`` rounds and ``share`` its share there, whether or not the run converged. The last
-    three say how the names held at the end lie on the network: the share of edges whose ends hold
-    one name, the number of connected clusters of agents that do, and the largest one's share of the
-    agents (see ``mesa_llm_norms.statistics``).
-
-    ``rounds``: one row per run and population round with run, round, interactions, success_rate,
-    distinct_names, entropy, and ``share_NAME`` for each name of the pool.
-
-    ``interactions``: one row per interaction, if ``keep_interactions`` was asked for, else None.
-
-    ``held``: for each run, the place in the pool of the name each node played last, -1 for none.
-
-    ``usage``: what the calls to live minds came to, None where there was none to call.
-    ``discarded``: interactions that were begun beyond the ends of runs, and are in no result;
-    ``skipped``: those in which a mind gave no name, and which are in none either.
+    Parameters
+    ----------
+    spec : Spec
+        What was played.
+    runs : pandas.DataFrame
+        One row per run: ``run``, ``interactions``, ``rounds``, ``converged``, ``winner``,
+        ``share``, ``flipped``, ``local_agreement``, ``clusters``, ``largest_cluster``. The winner
+        is the name played most in the last ``window`` rounds and ``share`` its share there,
+        whether or not the run converged. The last three say how the names held at the end lie on
+        the network: the share of edges whose ends hold the same name, the number of connected
+        clusters of agents that do, and the largest one's share of the agents.
+    rounds : pandas.DataFrame
+        One row per run and population round: ``run``, ``round``, ``interactions`` (so far in the
+        run), ``success_rate``, ``distinct_names``, ``entropy`` (bits), and ``share_NAME`` for each
+        name of the pool.
+    interactions : pandas.DataFrame or None
+        One row per interaction with the fields of ``Interaction``; None unless they were kept.
+    held : tuple of numpy.ndarray
+        For each run the index in the pool of the name each node played last, -1 for none, each of
+        shape (nodes,).
+    usage : Totals or None, default None
+        What calls to live minds used; None where all minds are offline.
+    discarded : int, default 0
+        Interactions decided speculatively, beyond the ends of runs; they are in no table.
+    skipped : int, default 0
+        Interactions in which a mind gave no name; they are in no table.
     """
 
     spec: Spec
@@ -181,19 +110,78 @@ def run_ensemble(
     progress: Progress | None = None,
     llm: LLMSettings | None = None,
 ) -> Ensemble:
-    """Play ``runs`` independent runs and return them as tables.
+    """Play independent runs and return them as tables.
 
-    The first arguments are those of ``NamingGame``; ``rounds``, ``until``, ``window`` and
-    ``threshold`` those of its ``run``. A random topology is drawn anew for every run, as are the
-    places of committed agents and of minds given by share.
+    A random topology is drawn again for every run, and so are the nodes of committed agents and of
+    minds given by share. The results are the same for every choice of ``workers``, ``executor``
+    and ``engine``.
 
-    ``workers`` is the number of processes (None: one per processor), or ``executor`` any
-    ``concurrent.futures.Executor``. ``engine`` is ``"python"``, ``"kernel"`` (compiled;
-    ``SpecError`` where ``kernel.can_play`` says no) or ``"auto"``, which is compiled where it can
-    be and pays. The results are the same for every choice.
+    Parameters
+    ----------
+    graph : str, path or networkx.Graph, default "watts_strogatz(n=24, k=4, p=0.1)"
+        A topology, a graph file, or a graph with any node ids.
+    names : str or sequence of str, default "QMXYFJPRCD"
+        The pool: the letters of a string, or a sequence of names.
+    mind : Mind, str, path or mapping, default "claude-3.5-sonnet"
+        A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or shares such
+        as ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
+    pairing : str or Pairing, default "node"
+        ``"node"``, ``"edge"``, ``"matching"``, or a rule.
+    memory : int, default 5
+        How many of its last interactions an agent remembers, 1 to 1,000.
+    reward : float, default 100
+        Payoff to each agent for matching names, in points.
+    penalty : float, default -50
+        Payoff to each agent for differing names, in points.
+    incumbent : str, optional
+        The convention everyone remembers at the start. Default: empty memories.
+    committed : mapping, optional
+        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``.
+    rng : int or generator, optional
+        A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
+    runs : int, default 100
+        How many runs to play.
+    rounds : int, optional
+        The most population rounds per run. Default 1,000; required for ``until=None``.
+    until : str or None, default "converged"
+        When a run stops; see ``NamingGame.run``.
+    window : float, default 3
+        How many times N interactions ``until`` looks at.
+    threshold : float, default 1.0
+        Share of them that must match, above 0 and up to 1.
+    workers : int or None, default 1
+        Processes to play in; None for one per processor. Live minds are played in this process.
+    executor : concurrent.futures.Executor, optional
+        What plays instead of processes of our own.
+    keep_interactions : bool, default False
+        Whether the result has every interaction.
+    engine : str, default "auto"
+        ``"python"``, ``"kernel"`` (compiled), or ``"auto"``: compiled where ``can_play`` allows
+        and where that pays.
+    progress : callable, optional
+        Called with the runs done and the runs in total.
+    llm : LLMSettings, optional
+        How calls to live minds are made. All runs are then played at the same time, and share the
+        concurrency, the budget and the journal.
 
-    With live minds all runs are played side by side in this process, and share the places, the
-    budget and the journal of ``calls``.
+    Returns
+    -------
+    Ensemble
+        The tables ``runs``, ``rounds`` and, if wanted, ``interactions``.
+
+    Raises
+    ------
+    SpecError, MindError, GraphError, TopologyError, PoolError, PairingError
+        For an argument that is not valid.
+    BudgetError, CallError, DecisionError
+        As live minds do; what was paid for is in the journal.
+    WorkerError
+        If workers are lost again and again.
+
+    References
+    ----------
+    A. F. Ashery, L. M. Aiello and A. Baronchelli, "Emergent social conventions and collective bias
+    in LLM populations", Science Advances 11, eadu9368 (2025).
     """
     spec = Spec(
         graph=graph,
@@ -243,27 +231,47 @@ def play_ensemble(
     runs = read_whole("runs", runs, 1, MOST)
     processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
     check_goal(goal, spec.committed_names)
-    played: list[RunResult] = []
-    if spec.live:
-        check_here(executor, engine)
-        check_engine(engine)
-        how = goal, most, keep_interactions
-        return _play_live(spec, runs, how, llm, content or {}, progress)
-    loaded = replace(spec, graph=load_graph(spec.graph))
-    initial = loaded.initial_state()
-    agents = len(initial.neighbors)
-    invalidate_caches()
-    engine = settle(engine, runs * agents * (most if goal.until is None else min(most, TYPICAL)))
-    if executor is not None or processes > 1:
-        load_kernel(engine, initial)
-    compiled = goal, most, keep_interactions, engine
-    with closing(_batches(loaded, runs, agents, compiled, processes, executor)) as batches:
-        for some in batches:
-            played += some
-            if progress is not None:
-                progress(len(played), runs)
-    played.sort(key=lambda one: one.run)
-    return _tables(spec, played, keep_interactions)
+    check_engine(engine)
+    written = {"runs": runs, **(content or {})}
+    client = open_client(spec, llm, written, executor=executor, engine=engine)
+    results: list[RunResult] = []
+    with choose_backend(client, workers=processes, executor=executor) as backend:
+        loaded = replace(spec, graph=load_graph(spec.graph))
+        initial = loaded.initial_state()
+        agents = len(initial.neighbors)
+        typical = most if goal.until is None else min(most, TYPICAL_ROUNDS)
+        engine = settle(engine, runs * agents * typical)
+        size = backend.batch_size(runs, agents)
+        if backend.elsewhere:
+            load_kernel(engine, initial)
+        shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
+        calls = ((shared, range(at, min(at + size, runs)), how) for at in range(0, runs, size))
+        with closing(backend.play(play_batch, calls)) as found:
+            for answer in found:
+                results += answer.result
+                if progress is not None:
+                    progress(len(results), runs)
+        usage = client.usage if client is not None else None
+    results.sort(key=lambda one: one.run)
+    return Ensemble(
+        spec,
+        run_table(results),
+        tally_table([(one.run, one.tally) for one in results]),
+        interaction_table(row for one in results for row in one.rows)
+        if keep_interactions
+        else None,
+        tuple(one.held for one in results),
+        usage,
+        discarded=sum(one.discarded for one in results),
+        skipped=sum(one.skipped for one in results),
+    )
+
+
+def play_batch(
+    spec: Shared[Spec], runs: range, how: How, client: LLMClient | None = None
+) -> list[RunResult]:
+    """Play some runs of a spec, in this process or another."""
+    return [play_run(spec.value, run, *how, client) for run in runs]
 
 
 def play_run(
@@ -275,9 +283,29 @@ def play_run(
     engine: str = "python",
     client: LLMClient | None = None,
 ) -> RunResult:
-    """Play one run to its goal, or for ``rounds`` rounds, on an engine as ``run_ensemble`` says.
+    """Play one run.
 
-    Calls to live minds are made by ``client``.
+    Parameters
+    ----------
+    spec : Spec
+        What is played.
+    run : int
+        The number of the run.
+    goal : Goal
+        When it stops.
+    rounds : int
+        The most population rounds.
+    keep : bool, default False
+        Whether the result has every interaction.
+    engine : str, default "python"
+        As for ``run_ensemble``.
+    client : LLMClient or None, default None
+        What makes the calls of live minds, and records every interaction.
+
+    Returns
+    -------
+    RunResult
+        How it ended.
     """
     initial = spec.initial_state(run)
     game_run = start_run(spec, initial, engine, client)
@@ -301,9 +329,9 @@ def play_run(
 def start_run(
     spec: Spec, initial: InitialState, engine: str = "python", client: LLMClient | None = None
 ) -> Run:
-    """Return a run ready to be played, compiled where ``engine`` says so and it can be.
+    """Return a run ready to be played; for the arguments see ``play_run``.
 
-    Calls to live minds are made by ``client``, which is told of every interaction.
+    Raises ``SpecError`` where ``engine`` is ``"kernel"`` and the kernel cannot play it.
     """
     if client is not None:
         initial = initial._replace(minds=client.attach(initial.minds))
@@ -325,6 +353,29 @@ def start_run(
     )
 
 
+class PlainPlayer:
+    """A player without Mesa: what an ensemble has instead of an agent."""
+
+    __slots__ = ("length", "memory", "mind", "name", "uncommitted")
+    foreseeable = True
+
+    def __init__(self, mind: Mind, uncommitted: Mind, memory: Memory, length: int) -> None:
+        self.mind = mind
+        self.uncommitted = uncommitted
+        self.memory = memory
+        self.length = length
+        self.name: str | None = None
+
+    def remember(self, own: str, partner: str) -> None:
+        """Take in one interaction."""
+        self.name = own
+        self.memory = remember(self.memory, own, partner, self.length)
+
+    def release(self) -> None:
+        """Decide with the mind the player has when it is committed to no name."""
+        self.mind = self.uncommitted
+
+
 def settle(engine: str, interactions: int) -> str:
     """Return the engine for so many interactions; ``auto`` is python where they are few."""
     check_engine(engine)
@@ -338,65 +389,5 @@ def load_kernel(engine: str, initial: InitialState) -> None:
 
 
 def load_graph(graph: Any) -> Any:
-    """Return a ``graph=`` argument whose file is read, once and not in every run."""
+    """Return a ``graph=`` argument with its file read, once and not in every run."""
     return read_file(Path(graph)) if names_file(graph) else graph
-
-
-def batch_size(runs: int, agents: int, workers: int) -> int:
-    """Return how many runs go to a worker at once, so that none is idle and none waits long."""
-    return max(1, min(BATCH, math.ceil(runs / (4 * workers)), BATCH_AGENTS // agents))
-
-
-def play_batch(spec: Shared[Spec], runs: range, how: How) -> list[RunResult]:
-    """Play some runs of a spec, in this process or another."""
-    return [play_run(spec.value, run, *how) for run in runs]
-
-
-def _batches(
-    spec: Spec, runs: int, agents: int, how: How, processes: int, executor: Executor | None
-) -> Generator[list[RunResult], None, None]:
-    shared = Shared(spec)
-    alone = executor is None and processes == 1
-    size = 1 if alone else batch_size(runs, agents, processes)
-    calls = ((shared, range(first, min(first + size, runs)), how) for first in range(0, runs, size))
-    with closing(answers(play_batch, calls, processes, executor)) as found:
-        for answer in found:
-            yield answer.result
-
-
-def _play_live(
-    spec: Spec,
-    runs: int,
-    how: tuple[Goal, int, bool],
-    llm: LLMSettings | None,
-    content: Mapping[str, Any],
-    progress: Progress | None,
-) -> Ensemble:
-    """Play runs with live minds, side by side."""
-    from mesa_llm_norms.llm.client import LLMClient
-    from mesa_llm_norms.simulation.serialization import save
-
-    played: list[RunResult] = []
-    kept = llm is not None and llm.folder is not None
-    client = LLMClient(llm, {"spec": save(spec), "runs": runs, **content} if kept else {})
-    every = ((spec, run, *how, "python", client) for run in range(runs))
-    with closing(client), closing(side_by_side(play_run, every, runs, client)) as found:
-        for one in found:
-            played.append(one)
-            if progress is not None:
-                progress(len(played), runs)
-    played.sort(key=lambda one: one.run)
-    return replace(_tables(spec, played, how[2]), usage=client.usage)
-
-
-def _tables(spec: Spec, played: list[RunResult], keep: bool) -> Ensemble:
-    rounds = tally_table([(one.run, one.tally) for one in played])
-    rows = interaction_table(row for one in played for row in one.rows) if keep else None
-    held = tuple(one.held for one in played)
-    discarded, skipped = (
-        sum(one.discarded for one in played),
-        sum(one.skipped for one in played),
-    )
-    return Ensemble(
-        spec, run_table(played), rounds, rows, held, discarded=discarded, skipped=skipped
-    )

@@ -25,6 +25,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from mesa_llm_norms.compat import close_writing_end, manager_thread, start_resource_tracker
 from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
 
 AHEAD = 2_000
@@ -67,7 +68,7 @@ class WorkerPool(ProcessPoolExecutor):
     def abort(self) -> None:
         """End the processes now, whatever they are doing; what was submitted is lost."""
         with interrupts_held():
-            manager = getattr(self, "_executor_manager_thread", None)
+            manager = manager_thread(self)
             self.shutdown(wait=False, cancel_futures=True)
             started = [worker for worker in self._context.started if worker.pid is not None]
             for worker in started:
@@ -77,8 +78,7 @@ class WorkerPool(ProcessPoolExecutor):
             # A process that was ended while it wrote leaves half a result, and whoever reads it
             # waits for the rest as long as somebody could still write it: this process.
             for queue in self._context.queues:
-                with suppress(OSError, AttributeError):
-                    queue._writer.close()
+                close_writing_end(queue)
             if manager is not None:
                 manager.join(PATIENCE)
 
@@ -124,9 +124,7 @@ class _Worker(SpawnProcess):
             return
         # A new process inherits what is blocked. The tracker of shared resources has to be there
         # already, because starting it would end the blocking.
-        from multiprocessing import resource_tracker
-
-        resource_tracker.ensure_running()
+        start_resource_tracker()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             super().start()
@@ -207,7 +205,7 @@ class Answer(NamedTuple):
 def answers(
     function: Callable[..., Any],
     calls: Iterable[Call],
-    workers: int = 1,
+    workers: int,
     executor: Executor | None = None,
 ) -> Generator[Answer, None, None]:
     """Yield what ``function`` returns for every call, in the order in which they get done.
@@ -217,10 +215,6 @@ def answers(
     that is not ours is broken, ``WorkerError`` is raised. What a call raises is raised. Close the
     iterator, as ``contextlib.closing`` does, to be rid of what is under way.
     """
-    if executor is None and workers == 1:
-        for number, call in enumerate(calls):
-            yield Answer(number, function(*call))
-        return
     todo = _Todo(function, calls)
     if executor is not None:
         try:

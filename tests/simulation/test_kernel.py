@@ -34,14 +34,14 @@ from mesa_llm_norms import (
     load_mind,
     run_ensemble,
 )
-from mesa_llm_norms.agents import can_run
 from mesa_llm_norms.core.game import Game, Memory, read_memory, remember
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.networks.adjacency import Pair
+from mesa_llm_norms.simulation import can_run
 from mesa_llm_norms.simulation.engine import choice_weights
 from mesa_llm_norms.simulation.ensemble import play_run
-from mesa_llm_norms.simulation.kernel import AUTOMATA, Automaton, automaton_for
+from mesa_llm_norms.simulation.kernel import MAX_AUTOMATA, Automaton, automaton_for
 from mesa_llm_norms.simulation.pairing import NodePairing
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -387,11 +387,10 @@ class TestAutomaton:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from mesa_llm_norms.simulation import kernel
-        from mesa_llm_norms.simulation import kernel as automaton
 
         spec = Spec(graph="complete(n=10)", names="QMXYFJPRCDAB", mind="uniform", seed=4)
         expected = play_run(spec, 0, Goal(), 40, keep=True, engine="python").rows
-        monkeypatch.setattr(automaton, "BUDGET", 30_000)
+        monkeypatch.setattr(kernel, "BUDGET", 30_000)
         monkeypatch.setattr(kernel, "_kept", type(kernel._kept)())
         sizes = []
         forgetting = Automaton.only
@@ -407,7 +406,7 @@ class TestAutomaton:
         assert all(after <= 10 < before for before, after in sizes)
 
     def test_a_thread_keeps_few_of_them(self) -> None:
-        games = [Game(("Q", "M"), memory=length) for length in range(1, AUTOMATA + 3)]
+        games = [Game(("Q", "M"), memory=length) for length in range(1, MAX_AUTOMATA + 3)]
         mind = UniformMind()
         made = [automaton_for(game, [mind]) for game in games]
         assert automaton_for(games[-1], [mind]) is made[-1]

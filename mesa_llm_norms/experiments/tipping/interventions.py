@@ -55,10 +55,9 @@ from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.reading import read_graph
-from mesa_llm_norms.simulation.ensemble import check_here, load_graph, side_by_side
-from mesa_llm_norms.simulation.kernel import invalidate_caches
+from mesa_llm_norms.simulation.backends import check_here, choose_backend
+from mesa_llm_norms.simulation.ensemble import load_graph
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
-from mesa_llm_norms.simulation.workers import answers
 from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
@@ -465,7 +464,6 @@ def _play(
     """Play the runs of every intervention; those with live minds each with their own journal."""
     if plan.live:
         check_here(executor, plan.phases.engine)
-    invalidate_caches()
     found: dict[int, list[TwoPhaseRun]] = {}
     report = add_up(plan.runs * len(plan.interventions), progress)
     offline = []
@@ -474,7 +472,8 @@ def _play(
             found[number] = _play_live(one, spec, plan, budget, f"{number:02}", report)
         else:
             offline.append((number, (one, spec, plan.runs, plan.phases)))
-    with closing(answers(_play_here, (call for _, call in offline), workers, executor)) as played:
+    backend = choose_backend(workers=workers, executor=executor)
+    with closing(backend.play(_play_here, (call for _, call in offline))) as played:
         for answer in played:
             found[offline[answer.number][0]] = answer.result
             report(plan.runs)
@@ -499,7 +498,7 @@ def _play_live(
     part: str,
     report: Callable[[int], None],
 ) -> list[TwoPhaseRun]:
-    """Play the runs of an intervention side by side."""
+    """Play the runs of an intervention at the same time."""
     content = {
         **spec.describe(),
         "goal": plan.goal,
@@ -509,11 +508,11 @@ def _play_live(
         "runs": plan.runs,
     }
     client = budget.client(part, content)
-    calls = ((one, spec, run, plan.phases, client) for run in range(plan.runs))
+    calls = ((one, spec, run, plan.phases) for run in range(plan.runs))
     played = []
-    with closing(client), closing(side_by_side(_play_run, calls, plan.runs, client)) as found:
-        for run in found:
-            played.append(run)
+    with choose_backend(client) as backend, closing(backend.play(_play_run, calls)) as found:
+        for answer in found:
+            played.append(answer.result)
             report(1)
     budget.add(client.usage)
     return sorted(played)

@@ -46,14 +46,12 @@ from mesa_llm_norms.experiments.tipping.dose_response import (
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.simulation.ensemble import check_here, side_by_side
+from mesa_llm_norms.simulation.backends import Backend, check_here, choose_backend
 from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
-from mesa_llm_norms.simulation.workers import answers
 from mesa_llm_norms.validation import read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.llm.journal import Totals
 
 RESAMPLES = 500
@@ -394,17 +392,13 @@ def play_tipping(
     """Find the tipping points of a plan that was read already; see ``tip``."""
     report = add_up(plan.runs, progress)
     workers = read_whole("workers", workers, 1, 1_000)
-    usage = None
+    client = None
     if plan.base.live:
         check_here(executor, plan.questions[0].phases.engine)
         client = SharedBudget(llm).client("runs", plan.describe())
-        with closing(client):
-            play = _LiveRuns(client)
-            found = [_sample(one, plan.most, plan.budget, play, report) for one in plan.questions]
-            usage = client.usage
-    else:
-        invalidate_caches()
-        found = _sample_all(plan, workers, executor, report)
+    with choose_backend(client, workers=workers, executor=executor) as backend:
+        found = _sample_all(plan, backend, report)
+        usage = client.usage if client is not None else None
     points = map(conclude, plan.questions, found, [plan.level] * len(found))
     return Tipping(tuple(points), plan.base.seed, usage)
 
@@ -470,14 +464,15 @@ def _play_here(spec: Spec, runs: range, phases: Phases) -> list[TwoPhaseRun]:
 
 
 def _sample_all(
-    plan: TippingPlan, workers: int, executor: Executor | None, report: Callable[[int], None]
+    plan: TippingPlan, backend: Backend, report: Callable[[int], None]
 ) -> list[Sampled]:
-    """Play all conditions without live minds; workers take whole ones."""
+    """Play all conditions; other processes take whole ones."""
     calls = [(one, plan.most, plan.budget) for one in plan.questions]
-    if workers == 1 and executor is None:  # which reports every batch
-        return [_sample(*call, report=report) for call in calls]
+    if not backend.elsewhere:  # so that every batch can be reported
+        play = _play_here if backend.client is None else _LiveRuns(backend)
+        return [_sample(*call, play, report) for call in calls]
     found: dict[int, Sampled] = {}
-    with closing(answers(_sample, calls, workers, executor)) as played:
+    with closing(backend.play(_sample, calls)) as played:
         for answer in played:
             found[answer.number] = answer.result
             report(plan.budget)
@@ -523,19 +518,19 @@ def _play_proxies(spec: Spec, runs: range, phases: Phases) -> list[TwoPhaseRun]:
 
 
 class _LiveRuns:
-    """Plays the runs of a batch side by side, in one client for all conditions.
+    """Plays the runs of a batch at the same time, with one client for all conditions.
 
     Runs are numbered as they come, over all conditions, whatever number they are asked for by: the
     journal knows runs by their numbers, and no two may have the same.
     """
 
-    def __init__(self, client: LLMClient) -> None:
-        self._client = client
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._begun = 0
 
     def __call__(self, spec: Spec, runs: range, phases: Phases) -> list[TwoPhaseRun]:
         numbers = range(self._begun, self._begun + len(runs))
         self._begun = numbers.stop
-        calls = ((spec, number, phases, self._client) for number in numbers)
-        with closing(side_by_side(play_phases, calls, len(numbers), self._client)) as found:
-            return sorted(found)
+        calls = ((spec, number, phases) for number in numbers)
+        with closing(self._backend.play(play_phases, calls)) as found:
+            return sorted(answer.result for answer in found)

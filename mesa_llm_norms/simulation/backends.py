@@ -1,0 +1,227 @@
+"""Where runs are played: in this process, in worker processes, or here with live minds.
+
+``choose_backend`` decides once; whoever plays runs has a function called by the backend and takes
+the results as they come, without asking again where that happens.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.simulation.kernel import invalidate_caches
+from mesa_llm_norms.simulation.workers import Answer, answers
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.client import LLMClient
+    from mesa_llm_norms.llm.settings import LLMSettings
+    from mesa_llm_norms.simulation.spec import Spec
+
+LIVE_RUNS_AT_ONCE = 64
+"""Runs with live minds that are played at the same time, at most."""
+
+BATCH_RUNS = 50
+"""Runs that go to a worker at once, at most."""
+
+BATCH_AGENTS = 50_000
+"""Agents in them, at most, if they are of more than one run."""
+
+
+class Backend(ABC):
+    """Plays runs by calling a function for each of them."""
+
+    client: LLMClient | None = None
+    """What makes the calls of live minds, None where all minds are offline."""
+
+    elsewhere = False
+    """Whether calls are made in other processes."""
+
+    @abstractmethod
+    def play(
+        self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Generator[Answer, None, None]:
+        """Call a function for every tuple of arguments.
+
+        Parameters
+        ----------
+        function : callable
+            What plays. With live minds it gets the client as one more argument.
+        calls : iterable of tuple
+            Its arguments, call by call.
+
+        Yields
+        ------
+        Answer
+            The number of a call and its result, in the order in which they finish. Close the
+            generator, as ``contextlib.closing`` does, to end what is under way.
+
+        Raises
+        ------
+        WorkerError
+            If workers are lost again and again. What a call raises is raised, too.
+        """
+
+    def batch_size(self, runs: int, agents: int) -> int:  # noqa: ARG002
+        """Return how many of ``runs`` runs with so many agents one call plays."""
+        return 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of the journal and the connections of live minds."""
+        if self.client is not None:
+            self.client.close()
+
+
+class InProcess(Backend):
+    """Calls one after the other, in this process."""
+
+    def play(
+        self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Generator[Answer, None, None]:
+        """Call a function for every tuple of arguments; see ``Backend.play``."""
+        for number, call in enumerate(calls):
+            yield Answer(number, function(*call))
+
+
+class InWorkers(Backend):
+    """Calls in worker processes of its own, or by any executor."""
+
+    elsewhere = True
+
+    def __init__(self, workers: int, executor: Executor | None) -> None:
+        self.workers = workers
+        self.executor = executor
+
+    def play(
+        self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Generator[Answer, None, None]:
+        """Call a function for every tuple of arguments; see ``Backend.play``."""
+        return answers(function, calls, self.workers, self.executor)
+
+    def batch_size(self, runs: int, agents: int) -> int:
+        """Return how many of ``runs`` runs with so many agents one call plays."""
+        return batch_size(runs, agents, self.workers)
+
+
+class Live(Backend):
+    """Calls at the same time in threads of this process, which mostly wait for replies."""
+
+    def __init__(self, client: LLMClient) -> None:
+        self.client: LLMClient = client
+
+    def play(
+        self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Generator[Answer, None, None]:
+        """Call a function for every tuple of arguments; see ``Backend.play``.
+
+        If one call fails, or on an interrupt, the others start no more calls of the client, and
+        the replies they have are on record.
+        """
+        with ThreadPoolExecutor(LIVE_RUNS_AT_ONCE) as threads:
+            try:
+                every = ((*call, self.client) for call in calls)
+                with closing(answers(function, every, LIVE_RUNS_AT_ONCE, threads)) as found:
+                    yield from found
+            except BaseException:
+                self.client.stop()
+                raise
+
+
+def choose_backend(
+    client: LLMClient | None = None,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> Backend:
+    """Return what plays runs; minds are asked again how they choose, should they have changed.
+
+    Parameters
+    ----------
+    client : LLMClient or None, default None
+        What makes the calls of live minds; the backend closes it. None where all are offline.
+    workers : int, default 1
+        Processes to play in; 1 is this one. Live minds are played in this process.
+    executor : concurrent.futures.Executor, optional
+        What plays instead of processes of our own.
+
+    Returns
+    -------
+    Backend
+        To be used in a ``with`` block.
+    """
+    invalidate_caches()
+    if client is not None:
+        return Live(client)
+    if executor is None and workers == 1:
+        return InProcess()
+    return InWorkers(workers, executor)
+
+
+def batch_size(runs: int, agents: int, workers: int) -> int:
+    """Return how many runs go to a worker at once, so that none is idle and none waits long."""
+    return max(1, min(BATCH_RUNS, math.ceil(runs / (4 * workers)), BATCH_AGENTS // agents))
+
+
+def open_client(
+    spec: Spec,
+    llm: LLMSettings | None,
+    content: Mapping[str, Any],
+    *,
+    executor: Executor | None = None,
+    engine: str = "auto",
+) -> LLMClient | None:
+    """Return what makes the calls of a spec's live minds, None where it has none.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is played.
+    llm : LLMSettings or None
+        How calls are made.
+    content : mapping
+        What the journal holds beside the spec.
+    executor, engine
+        What the caller was given; live minds can have neither an executor nor the kernel.
+
+    Returns
+    -------
+    LLMClient or None
+        To be closed, or given to ``choose_backend``.
+
+    Raises
+    ------
+    SpecError
+        If live minds are to be played elsewhere or compiled.
+    """
+    if not spec.live:
+        return None
+    check_here(executor, engine)
+    from mesa_llm_norms.llm.client import LLMClient
+    from mesa_llm_norms.simulation.serialization import to_json
+
+    kept = llm is not None and llm.folder is not None
+    return LLMClient(llm, {"spec": to_json(spec), **content} if kept else {})
+
+
+def check_here(executor: Executor | None, engine: str) -> None:
+    """Raise ``SpecError`` if runs with live minds are to be played elsewhere, or compiled."""
+    if executor is not None or engine == "kernel":
+        raise SpecError(
+            "executor" if executor is not None else "engine",
+            executor or engine,
+            "live minds are called from this process, in plain Python",
+            "Leave it out: runs with live minds are played at the same time as they are.",
+        )
