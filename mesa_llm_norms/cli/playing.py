@@ -1,17 +1,7 @@
-"""What ``run`` is about to play: said before, checked before, and concluded after.
-
-Population rounds as they are played: a live table on a terminal, else a line per round.
-
-One run of ``run``: played and shown round by round, drawn, and written.
-
-The ensemble of ``run --runs``: played, here or in processes, summed up, and written.
-
-Playing what is planned; what is cut short with live minds can be gone on with.
-"""
+"""What ``run`` and ``resume`` do with a plan: play it, show it, write its folder, sum it up."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,9 +9,8 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -43,28 +32,64 @@ from mesa_llm_norms.simulation.kernel import worthwhile
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
-if TYPE_CHECKING:
-    from mesa_llm_norms.llm.client import LLMClient
+MOST_KEPT = 20_000
+"""Agents above which single interactions are not kept."""
+
+ROUNDS_SHOWN = 12
+"""Rounds in the live table."""
+
+LEADERS = 4
+"""Names shown for each round."""
+
+BAR = 20
+"""Characters of the bar that shows a success rate."""
+
+Watcher = Callable[[Round], None]
 
 
 class Plan(NamedTuple):
-    """What is to be played, and what becomes of it."""
+    """What is to be played, and what is done with the results.
+
+    Parameters
+    ----------
+    spec : Spec
+        The game.
+    initial : InitialState
+        The state that run 0 starts from.
+    goal : Goal
+        When a run stops.
+    rounds : int, optional
+        The most population rounds.
+    folder : Path, optional
+        Where results are written, if they are.
+    llm : LLMSettings
+        The settings of live minds.
+    runs : int, optional
+        How many runs; None for a single one, shown round by round.
+    keep : bool
+        Whether the interactions of many runs are kept.
+    workers : int
+        Processes for many runs.
+    as_json : bool
+        Whether the results are printed as JSON.
+    talk : bool
+        Whether more than the outcome is printed.
+    resumed : bool
+        Whether the folder holds the journal of a run to be resumed.
+    """
 
     spec: Spec
     initial: InitialState
     goal: Goal
     rounds: int | None
     folder: Path | None
-    as_json: bool
-    talk: bool
     llm: LLMSettings
     runs: int | None
-    """How many runs; None is one that is shown."""
     keep: bool
-    """Whether the interactions of many runs are kept."""
     workers: int
+    as_json: bool
+    talk: bool
     resumed: bool = False
-    """Whether it goes on in a folder that is there."""
 
     def check(self) -> None:
         """Raise ``SpecError`` for what cannot be played or written, before anything is."""
@@ -74,226 +99,70 @@ class Plan(NamedTuple):
             check_folder(self.folder)
 
     @property
-    def journal(self) -> Path:
-        """Where the journal of live minds is, if there is one."""
-        return (self.folder or Path()) / JOURNAL
-
-    @property
-    def journalled(self) -> dict[str, Any]:
-        """What a journal holds beside the spec, for ``resume`` to play the same."""
-        kept = asdict(self.llm)
-        for name in ("folder", "resume"):
-            del kept[name]
-        prices = self.llm.prices
+    def journal_content(self) -> dict[str, Any]:
+        """What a journal holds beside the spec, so that ``resume`` can play the same."""
+        settings = {k: v for k, v in asdict(self.llm).items() if k not in ("folder", "resume")}
+        if self.llm.prices is not None:
+            settings["prices"] = str(Path(self.llm.prices).absolute())
         return {
             "goal": list(self.goal),
             "rounds": self.rounds,
             "keep": self.keep,
-            "calls": {**kept, "prices": str(Path(prices).absolute()) if prices else None},
+            "llm": settings,
         }
 
 
-def introduce(plan: Plan) -> None:
-    """Print what is to be played, in one line."""
-    spec, runs = plan.spec, plan.runs
-    many = f"{runs:,} runs of " if runs is not None else ""
-    text = (
-        f"{many}{len(plan.initial.neighbors):,} agents with {spec.mind_label} on {spec.topology}, "
-        f"names {' '.join(spec.game.pool[:26])}{' ...' if len(spec.game.pool) > 26 else ''}, "
-        f"seed {spec.seed}"
-    )
-    output.stdout().print(output.one_line(text), markup=False, soft_wrap=True)
+def play(plan: Plan) -> None:
+    """Play one run or many, write their folder, and print the outcome."""
+    if plan.talk:
+        many = f"{plan.runs:,} runs of " if plan.runs is not None else ""
+        heading = plan.spec.heading(len(plan.initial.neighbors))
+        output.say(output.one_line(f"{many}{heading}"))
+    with _resume_hint(plan):
+        played = _play_one(plan) if plan.runs is None else _play_many(plan, plan.runs)
+        if plan.folder is not None:
+            new = finished_folder if plan.spec.live else new_folder
+            with new(plan.folder) as inside:
+                _write(plan, played, inside)
+    _report(plan, played)
 
 
-def conclude(sentence: str, folder: Path | None, used: str | None = None) -> None:
-    """Print how it ended, what calls were used, and what was written where."""
-    console = output.stdout()
-    console.print(sentence, markup=False, soft_wrap=True, style="bold")
-    if used is not None:
-        console.print(used, markup=False, soft_wrap=True)
-    if folder is not None:
-        output.list_folder(folder)
-
-
-Watcher = Callable[[Round], None]
-
-
-SHOWN = 12
-"""How many rounds the live table holds."""
-
-
-LEADERS = 4
-
-
-BAR = 20
-
-
-@contextmanager
-def watching(wanted: bool, now: Callable[[], str | None] | None = None) -> Iterator[Watcher]:
-    """Give what is told of every round, and shows it; or, where that is not wanted, is silent.
-
-    ``now`` says what there is to say meanwhile, below the rounds, on a terminal.
-    """
-    if not wanted:
-        yield lambda _: None
-    elif output.stdout().is_terminal:
-        with _live(now) as watcher:
-            yield watcher
-    else:
-        with _lines() as watcher:
-            yield watcher
-
-
-@contextmanager
-def _live(now: Callable[[], str | None] | None) -> Iterator[Watcher]:
-    rounds: deque[Round] = deque(maxlen=SHOWN)
-
-    def table() -> RenderableType:
-        grid = Table(box=None, header_style="bold", pad_edge=False)
-        grid.add_column("round", justify="right")
-        grid.add_column("success rate", no_wrap=True)
-        grid.add_column("names played most", no_wrap=True)
-        for one in tuple(rounds):
-            grid.add_row(f"{one.number + 1}", success(one), leaders(one))
-        return grid if now is None else Group(grid, Text(now() or "", "dim"))
-
-    with Live(get_renderable=table, console=output.stdout(), refresh_per_second=10):
-        yield rounds.append
-
-
-@contextmanager
-def _lines() -> Iterator[Watcher]:
-    """Print a line per round, of long runs every tenth and then every hundredth, and the last."""
-    console = output.stdout()
-    skipped: list[Round] = []
-
-    def write(one: Round) -> None:
-        line = Text.assemble(f"round {one.number + 1:>4}  ", success(one), "  ", leaders(one))
-        console.print(line, soft_wrap=True)
-
-    def watcher(one: Round) -> None:
-        number = one.number + 1
-        if number % (1 if number <= 40 else 10 if number <= 400 else 100) == 0:
-            skipped.clear()
-            write(one)
-        else:
-            skipped[:] = [one]
-
-    yield watcher
-    for one in skipped:
-        write(one)
-
-
-def success(one: Round) -> Text:
-    """Return a round's success rate as a bar and a percentage."""
-    full = round(one.success_rate * BAR)
-    return Text.assemble(
-        ("█" * full, "cyan"),
-        ("░" * (BAR - full), "dim"),
-        f" {percent(one.success_rate):>5}",
-    )
-
-
-def leaders(one: Round) -> Text:
-    """Return the names played most in a round with their shares, the first in bold."""
-    played = [name for name in one.shares if one.shares[name]]
-    order = sorted(played, key=lambda name: -one.shares[name])
-    text = Text()
-    for place, name in enumerate(order[:LEADERS]):
-        text.append(f"{name} {percent(one.shares[name])}", "" if place else "bold")
-        text.append("  ")
-    if len(order) > LEADERS:
-        text.append(f"and {len(order) - LEADERS} more", "dim")
-    return text
-
-
-MOST_KEPT = 20_000
-"""With more agents than this, single interactions are not kept."""
-
-
-def run_one(plan: Plan) -> None:
-    """Play one run, show its rounds, write its folder, and print how it ended."""
-    spec, goal = plan.spec, plan.goal
-    client = open_client(spec, plan.llm, {"run": 0, **plan.journalled})
-    with closing(client) if client is not None else nullcontext():
-        played = _play(plan, client)
-    if plan.folder is not None:
-        with finished_folder(plan.folder) if spec.live else new_folder(plan.folder) as inside:
-            write_run(
-                inside,
-                spec,
-                goal=goal,
-                most=plan.rounds,
-                rounds=played.rounds,
-                rows=played.rows,
-                outcome=played.outcome,
-            )
-            _draw(played, inside)
-    if plan.as_json:
-        typer.echo(json.dumps(output.run_object(played, plan.folder), ensure_ascii=False))
-    else:
-        conclude(
-            output.run_sentence(played),
-            plan.folder,
-            output.usage_sentence(played.usage, played.discarded, played.skipped),
-        )
-
-
-def _play(plan: Plan, client: LLMClient | None = None) -> output.Run:
-    spec, initial, goal = plan.spec, plan.initial, plan.goal
-    agents = len(initial.neighbors)
+def _play_one(plan: Plan) -> output.Run:
+    spec, goal, agents = plan.spec, plan.goal, len(plan.initial.neighbors)
     keep = agents <= MOST_KEPT
     if not keep and plan.folder is not None:
         output.complain(
-            "note", f"interactions are not written, there are over {MOST_KEPT:,} agents"
+            "note", f"interactions are not written: there are over {MOST_KEPT:,} agents"
         )
     most = read_rounds(plan.rounds, goal.until)
-    game_run = start_run(spec, initial, "auto" if worthwhile(agents) else "python", client)
+    client = open_client(spec, plan.llm, {"run": 0, **plan.journal_content})
     rounds: list[Round] = []
     rows: list[Interaction] = []
-    now = (lambda: output.usage_sentence(client.usage)) if client is not None else None
-    with watching(plan.talk, now) as watcher:
-        for one in game_run.each_round(goal, most, keep):
-            rows += game_run.rows
-            if one is not None:  # every interaction of a round may have been skipped
-                rounds.append(one)
-                watcher(one)
+    with closing(client) if client is not None else nullcontext():
+        run = start_run(spec, plan.initial, "auto" if worthwhile(agents) else "python", client)
+        usage = (lambda: output.usage_sentence(client.usage)) if client is not None else None
+        with _watching(plan.talk, usage) as watch:
+            for one in run.each_round(goal, most, keep):
+                rows += run.rows
+                if one is not None:  # every interaction of a round may have been skipped
+                    rounds.append(one)
+                    watch(one)
     return output.Run(
         spec,
-        initial,
+        plan.initial,
         goal,
         rounds,
         rows if keep else None,
-        game_run.outcome,
-        game_run.shares,
-        game_run.names_held,
+        run.outcome,
+        run.shares,
+        run.names_held,
         client.usage if client is not None else None,
-        game_run.engine.discarded,
-        game_run.engine.skipped,
+        run.engine.discarded,
+        run.engine.skipped,
     )
 
 
-def _draw(played: output.Run, folder: Path) -> None:
-    from mesa_llm_norms import plots
-
-    pool, graph = played.spec.game.pool, played.initial.graph
-    if played.rounds:
-        plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
-    if played.agents > plots.MOST_NODES:
-        output.complain("note", f"the network is not drawn, it has over {plots.MOST_NODES:,} nodes")
-        return
-    minds = played.initial.minds_by_node
-    committed = {node: it.name for node, it in minds.items() if isinstance(it, CommittedMind)}
-    figure = plots.plot_network(to_networkx(graph), played.names_held, pool, committed)
-    plots.save_figure(figure, folder / "network")
-
-
-def run_many(plan: Plan, runs: int) -> None:
-    """Play ``runs`` runs, write their folder, and print them in numbers."""
-    _finish(plan, _play_ensemble(plan, runs))
-
-
-def _play_ensemble(plan: Plan, runs: int) -> Ensemble:
+def _play_many(plan: Plan, runs: int) -> Ensemble:
     with output.progress("playing") as report:
         return play_ensemble(
             plan.spec,
@@ -304,50 +173,147 @@ def _play_ensemble(plan: Plan, runs: int) -> Ensemble:
             keep_interactions=plan.keep,
             progress=partial(report, "runs"),
             llm=plan.llm,
-            content=plan.journalled,
+            content=plan.journal_content,
         )
 
 
-def _finish(plan: Plan, ensemble: Ensemble) -> None:
-    goal, folder = plan.goal, plan.folder
-    if folder is not None:
-        from mesa_llm_norms import plots
+def _write(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
+    """Write the tables and figures of what was played."""
+    from mesa_llm_norms import plots
 
-        pool = plan.spec.game.pool
-        with finished_folder(folder) if plan.spec.live else new_folder(folder) as inside:
-            write_ensemble(inside, ensemble, goal=goal, most=plan.rounds)
-            if len(ensemble.rounds):
-                figure = plots.plot_ensemble(ensemble.runs, ensemble.rounds, pool)
-                plots.save_figure(figure, inside / "ensemble")
-    if plan.as_json:
-        found = output.ensemble_object(ensemble, goal)
-        typer.echo(json.dumps(found, ensure_ascii=False))
-        if folder is not None:
-            output.complain("note", f"written to {folder}")
+    pool = plan.spec.game.pool
+    if isinstance(played, Ensemble):
+        write_ensemble(folder, played, goal=plan.goal, most=plan.rounds)
+        if len(played.rounds):
+            figure = plots.plot_ensemble(played.runs, played.rounds, pool)
+            plots.save_figure(figure, folder / "ensemble")
         return
-    if plan.talk:
-        output.stdout().print(output.ensemble_table(ensemble, goal))
-    used = output.usage_sentence(ensemble.usage, ensemble.discarded, ensemble.skipped)
-    conclude(output.ensemble_sentence(ensemble, goal), folder, used)
+    write_run(
+        folder,
+        plan.spec,
+        goal=plan.goal,
+        most=plan.rounds,
+        rounds=played.rounds,
+        rows=played.rows,
+        outcome=played.outcome,
+    )
+    if played.rounds:
+        plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
+    if played.agents > plots.MOST_NODES:
+        output.complain("note", f"the network is not drawn: it has over {plots.MOST_NODES:,} nodes")
+        return
+    minds = plan.initial.minds_by_node
+    committed = {node: it.name for node, it in minds.items() if isinstance(it, CommittedMind)}
+    graph = to_networkx(plan.initial.graph)
+    figure = plots.plot_network(graph, played.names_held, pool, committed)
+    plots.save_figure(figure, folder / "network")
 
 
-def play(plan: Plan) -> None:
-    """Play one run or many, as the plan says."""
-    if plan.talk:
-        introduce(plan)
-    with _telling_how_to_go_on(plan):
-        if plan.runs is None:
-            run_one(plan)
-        else:
-            run_many(plan, plan.runs)
+def _report(plan: Plan, played: output.Run | Ensemble) -> None:
+    """Print what came out, as JSON or in words."""
+    if isinstance(played, Ensemble):
+        found = output.ensemble_object(played, plan.goal)
+        sentence = output.ensemble_sentence(played, plan.goal)
+    else:
+        found, sentence = output.run_object(played, plan.folder), output.run_sentence(played)
+    if plan.as_json:
+        output.print_json(found)
+        if plan.folder is not None and isinstance(played, Ensemble):
+            output.complain("note", f"results are in {plan.folder}")
+        return
+    if plan.talk and isinstance(played, Ensemble):
+        output.stdout().print(output.ensemble_table(played, plan.goal))
+    output.say(sentence, "bold")
+    usage = output.usage_sentence(played.usage, played.discarded, played.skipped)
+    if usage is not None:
+        output.say(usage)
+    if plan.folder is not None:
+        output.list_folder(plan.folder)
 
 
 @contextmanager
-def _telling_how_to_go_on(plan: Plan) -> Iterator[None]:
+def _resume_hint(plan: Plan) -> Iterator[None]:
+    """Say how to resume a live run if it is interrupted within the block."""
     try:
         yield
     except (NormsError, KeyboardInterrupt):
-        if plan.llm.folder is not None and plan.journal.exists():
+        if plan.llm.folder is not None and (Path(plan.llm.folder) / JOURNAL).exists():
             command = f"mesa-llm-norms resume {shlex.quote(str(plan.folder))}"
-            output.complain("note", f"every reply so far is kept; go on with: {command}")
+            output.complain("note", f"all replies so far are saved; resume with: {command}")
         raise
+
+
+@contextmanager
+def _watching(wanted: bool, usage: Callable[[], str | None] | None) -> Iterator[Watcher]:
+    """Give a function that shows a round: in a table on a terminal, else as a line.
+
+    ``usage`` returns what stands below the table.
+    """
+    if not wanted:
+        yield lambda _: None
+    elif output.stdout().is_terminal:
+        rounds: deque[Round] = deque(maxlen=ROUNDS_SHOWN)
+        with Live(
+            get_renderable=lambda: _table(rounds, usage),
+            console=output.stdout(),
+            refresh_per_second=10,
+        ):
+            yield rounds.append
+    else:
+        with _lines() as watch:
+            yield watch
+
+
+def _table(rounds: deque[Round], usage: Callable[[], str | None] | None) -> RenderableType:
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    grid.add_column("round", justify="right")
+    grid.add_column("success rate", no_wrap=True)
+    grid.add_column("names played most", no_wrap=True)
+    for one in tuple(rounds):
+        grid.add_row(f"{one.number + 1}", _success(one), _leaders(one))
+    return grid if usage is None else Group(grid, Text(usage() or "", "dim"))
+
+
+@contextmanager
+def _lines() -> Iterator[Watcher]:
+    """Print every round of short runs, every 10th and then 100th of long ones, and the last."""
+    console = output.stdout()
+    skipped: list[Round] = []
+
+    def write(one: Round) -> None:
+        line = Text.assemble(f"round {one.number + 1:>4}  ", _success(one), "  ", _leaders(one))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+
+    def watch(one: Round) -> None:
+        number = one.number + 1
+        if number % (1 if number <= 40 else 10 if number <= 400 else 100) == 0:
+            skipped.clear()
+            write(one)
+        else:
+            skipped[:] = [one]
+
+    yield watch
+    for one in skipped:
+        write(one)
+
+
+def _success(one: Round) -> Text:
+    """Return a round's success rate as a bar and a percentage."""
+    full = round(one.success_rate * BAR)
+    return Text.assemble(
+        ("█" * full, "cyan"), ("░" * (BAR - full), "dim"), f" {percent(one.success_rate):>5}"
+    )
+
+
+def _leaders(one: Round) -> Text:
+    """Return the names played most in a round with their shares, the first in bold."""
+    played = [name for name in one.shares if one.shares[name]]
+    order = sorted(played, key=lambda name: -one.shares[name])
+    text = Text()
+    for place, name in enumerate(order[:LEADERS]):
+        text.append(f"{name} {percent(one.shares[name])}", "" if place else "bold")
+        text.append("  ")
+    if len(order) > LEADERS:
+        text.append(f"and {len(order) - LEADERS} more", "dim")
+    return text

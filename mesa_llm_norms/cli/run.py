@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,11 +20,13 @@ from mesa_llm_norms.llm.journal import Journal
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.serialization import from_json, parse_spec
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, STUDY_GRAPH
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, STUDY_GRAPH, Spec
 
 
-@options.expanded
-def run(
+@dataclass(frozen=True, kw_only=True)
+class GameOptions:
+    """The arguments of the game as typed."""
+
     topology: Annotated[
         str | None,
         option(
@@ -32,20 +35,20 @@ def run(
             f"one run, {DEFAULT_GRAPH}; the study's complete graph for --runs, {STUDY_GRAPH}.",
             *TOPOLOGY,
         ),
-    ] = None,
-    names: options.Names = DEFAULT_NAMES,
-    mind: options.Minds = None,
+    ] = None
+    names: options.Names = Spec.names
+    mind: options.Minds = None
     minds_by_node: Annotated[
         Path | None,
         option(GAME, 'JSON file with the mind of every node: {"0": "claude-3.5-sonnet", ...}.'),
-    ] = None,
-    pairing: options.PairingRule = "node",
-    memory: options.Memory = 5,
-    reward: options.Reward = 100,
-    penalty: options.Penalty = -50,
+    ] = None
+    pairing: options.PairingRule = Spec.pairing
+    memory: options.Memory = Spec.memory
+    reward: options.Reward = Spec.reward
+    penalty: options.Penalty = Spec.penalty
     incumbent: Annotated[
         str | None, option(GAME, "Convention that every agent remembers at the start.")
-    ] = None,
+    ] = None
     committed: Annotated[
         list[str] | None,
         option(
@@ -53,7 +56,19 @@ def run(
             "Agents that always play one name: M=5, M=10% of the agents (or 0.1), M=5:hubs (or "
             r"random, periphery, cluster), or M=\[0,1,2] for nodes. May be repeated.",
         ),
-    ] = None,
+    ] = None
+
+    def spec(self, seed: int, runs: int | None, load: Callable[[str], Any]) -> Spec:
+        """Return the spec these stand for; ``load`` makes a mind of each name."""
+        usual = DEFAULT_GRAPH if runs is None else STUDY_GRAPH
+        typed = {**vars(self), "topology": self.topology or usual}
+        return parse_spec(**typed, seed=seed, load=load)
+
+
+@options.expanded
+def run(
+    *,
+    game: GameOptions,
     until: Annotated[
         str,
         option(
@@ -86,7 +101,6 @@ def run(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     show_prompt: options.ShowPrompt = False,
-    *,
     live: options.LiveOptions,
 ) -> None:
     """Play the naming game, and see whether a convention emerges.
@@ -97,49 +111,44 @@ def run(
 
     [b]Examples[/b]
 
-    mesa-llm-norms run --names QM --mind llama-2-70b-chat --topology "ring(n=12)" --seed 7
+    mesa-llm-norms run
 
-    mesa-llm-norms run --names QM --incumbent Q --committed M=8:hubs --until flipped --runs 400
+    mesa-llm-norms run --names QM --mind llama-2-70b-chat -t "ring(n=12)"
+
+    mesa-llm-norms run --names QM --incumbent Q --committed M=9 --until flipped
+
+    mesa-llm-norms run --mind claude-3.5-sonnet=0.7 --mind llama-2-70b-chat=0.3
+
+    mesa-llm-norms run --names QM --runs 400 --seed 1 --json
+
+    mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --forecast
+
+    mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --budget-usd 1
     """
-    spec = parse_spec(
-        topology=topology or (DEFAULT_GRAPH if runs is None else STUDY_GRAPH),
-        names=names,
-        mind=mind or (),
-        minds_by_node=minds_by_node,
-        pairing=pairing,
-        memory=memory,
-        reward=reward,
-        penalty=penalty,
-        incumbent=incumbent,
-        committed=committed or (),
-        seed=options.read_seed(seed),
-        load=live.mind_reader(),
-    )
+    spec = game.spec(options.read_seed(seed), runs, live.mind_reader())
     if show_prompt:
         print_prompts(spec)
         return
     initial = spec.initial_state()
-    goal = Goal(None if until.lower() == "none" else until, window, threshold)
     folder = None if no_files else out or default_folder(spec, len(initial.neighbors), runs)
-    calls = live.calls(folder if spec.live else None)
     plan = Plan(
         spec,
         initial,
-        goal,
+        Goal(None if until.lower() == "none" else until, window, threshold),
         rounds,
         folder,
+        live.calls(folder if spec.live else None),
+        runs,
+        keep_interactions,
+        workers,
         as_json,
         talk=not as_json and not quiet,
-        llm=calls,
-        runs=runs,
-        keep=keep_interactions,
-        workers=workers,
     )
     plan.check()
     if live.forecast:
         print_forecast(plan)
-        return
-    play(plan)
+    else:
+        play(plan)
 
 
 @options.expanded
@@ -157,57 +166,49 @@ def resume(
 
     [b]Examples[/b]
 
+    mesa-llm-norms resume runs/claude-claude-haiku-5-5-watts_strogatz-24-seed7
+
     mesa-llm-norms resume runs/first --budget-usd 5
     """
+    plan = _plan_of(folder, live.given, as_json, talk=not as_json and not quiet)
+    plan.check()
+    if plan.talk:
+        output.complain("note", f"resuming {folder}")
+    play(plan)
+
+
+def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -> Plan:
+    """Return the plan in the journal of a folder, with some LLM settings changed."""
     path = folder / JOURNAL
     with Journal.read(path) as journal:
-        content = dict(journal.spec)
+        content = journal.spec
     if "goal" not in content:
         raise JournalError(
             path,
-            "it was begun from Python",
-            "Go on there: NamingGame.resume(folder), or run_ensemble with "
-            "calls=Calls(folder=..., resume=True).",
+            "its run was started from Python",
+            "Resume it there: NamingGame.resume(folder), or run_ensemble with "
+            "llm=LLMSettings(folder=..., resume=True).",
         )
     if (folder / SPEC).exists():
-        raise JournalError(path, "its run came to its end", "Its results are beside it.")
-    play(
-        _plan(
-            folder,
-            content,
-            as_json,
-            quiet,
-            live.given,
-        )
-    )
-
-
-def _plan(
-    folder: Path, content: dict[str, Any], as_json: bool, quiet: bool, changed: dict[str, Any]
-) -> Plan:
-    path = folder / JOURNAL
+        raise JournalError(path, "its run is complete", "The results are in the same folder.")
     try:
         spec = from_json(content["spec"])
-        calls = LLMSettings(**content["calls"])
+        settings = {**content["llm"], **changed, "folder": folder, "resume": True}
+        return Plan(
+            spec,
+            spec.initial_state(),
+            Goal(*content["goal"]),
+            content["rounds"],
+            folder,
+            LLMSettings(**settings),
+            content.get("runs"),
+            content["keep"],
+            1,
+            as_json,
+            talk,
+            resumed=True,
+        )
     except (KeyError, TypeError) as error:
         raise JournalError(
-            path, f"what it says of its run is incomplete ({error})", "It cannot be gone on with."
+            path, f"it does not say how to play its run ({error})", "It cannot be resumed."
         ) from error
-    plan = Plan(
-        spec,
-        spec.initial_state(),
-        Goal(*content["goal"]),
-        content["rounds"],
-        folder,
-        as_json,
-        talk=not as_json and not quiet,
-        llm=replace(calls, folder=folder, resume=True, **changed),
-        runs=content.get("runs"),
-        keep=content["keep"],
-        workers=1,
-        resumed=True,
-    )
-    plan.check()
-    if plan.talk:
-        output.complain("note", f"going on with {folder}")
-    return plan

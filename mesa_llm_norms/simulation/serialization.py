@@ -390,8 +390,8 @@ def parse_spec(
     *,
     topology: str,
     names: str,
-    mind: Sequence[str],
-    committed: Sequence[str],
+    mind: Sequence[str] | None,
+    committed: Sequence[str] | None,
     seed: int,
     minds_by_node: Path | None = None,
     load: Callable[[str], Any] = str,
@@ -431,8 +431,8 @@ def parse_spec(
         names=parse_names(names),
         mind=_parse_by_node(minds_by_node, nodes, load)
         if minds_by_node
-        else parse_mind(mind, load),
-        committed=parse_committed(committed, nodes) or None,
+        else parse_mind(mind or (), load),
+        committed=parse_committed(committed or (), nodes) or None,
         seed=seed,
         **others,
     )

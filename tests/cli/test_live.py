@@ -72,7 +72,7 @@ def test_a_run_out_of_budget_says_how_to_go_on_and_does(server: MessagesServer) 
     result = invoke("run", *SHORT, "--out", "mine", "--budget-calls", "11")
     assert result.exit_code == 2
     note, error = result.stderr.splitlines()
-    assert note.endswith("go on with: mesa-llm-norms resume mine")
+    assert note.endswith("resume with: mesa-llm-norms resume mine")
     assert error.startswith("error: budget: 11 of 11 calls are used")
     assert invoke("resume", "mine").exit_code == 2
     assert len(server.answered) == 36 + 11
@@ -81,7 +81,7 @@ def test_a_run_out_of_budget_says_how_to_go_on_and_does(server: MessagesServer) 
     assert json.loads(result.stdout)["usage"]["calls"] == 36
     assert rows("mine") == rows("whole")
     assert len(server.answered) == 72
-    assert "came to its end" in invoke("resume", "mine").stderr
+    assert "its run is complete" in invoke("resume", "mine").stderr
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_loses_nothing_paid_for(
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines() == [
-        "note: every reply so far is kept; go on with: mesa-llm-norms resume mine",
+        "note: all replies so far are saved; resume with: mesa-llm-norms resume mine",
         "interrupted: nothing more was written.",
     ]
     assert sorted(path.name for path in Path("mine").iterdir()) == [
