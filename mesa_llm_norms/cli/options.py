@@ -1,7 +1,7 @@
 """The options that commands share: one declaration each, so that they read the same everywhere.
 
-The options of live minds are the fields of two dataclasses. A command takes one of these as its
-last parameter and is decorated with ``expanded``, which turns every field into an option.
+The options of live minds are the fields of two dataclasses. A command takes one of these as a
+parameter and is decorated with ``expanded``, which turns every field into an option.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -181,18 +181,24 @@ class LiveOptions(CallOptions):
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with an option for every field of its last parameter, a dataclass."""
-    *own, last = inspect.signature(command, eval_str=True).parameters.values()
-    parts = inspect.signature(last.annotation, eval_str=True).parameters
+    """Return a command with an option for every field of each parameter that is a dataclass."""
+    own = inspect.signature(command, eval_str=True).parameters
+    groups = {
+        name: inspect.signature(one.annotation, eval_str=True).parameters
+        for name, one in own.items()
+        if is_dataclass(one.annotation)
+    }
 
     @wraps(command)
     def run(**typed: Any) -> None:
-        options = {name: typed.pop(name) for name in parts}
-        command(**typed, **{last.name: last.annotation(**options)})
+        for name, parts in groups.items():
+            typed[name] = own[name].annotation(**{part: typed.pop(part) for part in parts})
+        command(**typed)
 
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in (*own, *parts.values())
+        for name, one in own.items()
+        for parameter in groups.get(name, {name: one}).values()
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
