@@ -40,8 +40,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.integrate import solve_ivp
-from scipy.optimize import brentq, minimize_scalar
 
 from mesa_llm_norms.core.game import read_pool
 from mesa_llm_norms.errors import SpecError
@@ -130,6 +128,8 @@ def critical_share(
     SpecError
         As for ``mean_field``, and if there is no equilibrium to follow.
     """
+    from scipy.optimize import brentq
+
     pool = read_pool(names)
     for argument, name in (("incumbent", incumbent), ("challenger", challenger)):
         check_name(argument, name, pool)
@@ -218,6 +218,8 @@ class _Curve:
 
     def highest(self, heard: Sequence[float]) -> float:
         """Return where most agents are committed, near the highest of these points."""
+        from scipy.optimize import minimize_scalar
+
         shares = [self.at(a).committed for a in heard]
         index = int(np.argmax(shares))
         ends = heard[max(index - 1, 0)], heard[min(index + 1, len(heard) - 1)]
@@ -243,6 +245,8 @@ class _Curve:
 
     def _equilibria(self, committed: float, heard: Sequence[float]) -> Iterator[Equilibrium]:
         """Yield the equilibria with this share committed; they attract where the curve rises."""
+        from scipy.optimize import brentq
+
         for low, high in pairwise(heard):
             more = [self.at(a).committed > committed for a in (low, high)]
             if more[0] != more[1]:
@@ -296,6 +300,8 @@ def classical_mean_field(
     ----------
     J. Xie et al., Phys. Rev. E 84, 011130 (2011).
     """
+    from scipy.integrate import solve_ivp
+
     if not is_number(committed) or not 0 <= committed <= 1:
         raise SpecError("committed", committed, f"{committed!r} is not a share", "Use 0.0 to 1.0.")
     others = 1 - committed

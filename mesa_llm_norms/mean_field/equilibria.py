@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, minimize_scalar, root
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from mesa_llm_norms.core.game import filled
@@ -382,6 +381,7 @@ def known_equilibria(population: Population) -> KnownEquilibria | None:
 
 def _between_two(responses: Responses) -> Iterator[Response]:
     """Yield all equilibria with two names: the zeros of the gain in the share of the second."""
+    from scipy.optimize import brentq
 
     @cache  # so that a sign stays the same, however close to zero
     def gain(share: float) -> float:
@@ -412,6 +412,8 @@ def _dips(
     shares: Floats, gains: Floats, gain: Callable[[float], float]
 ) -> Iterator[tuple[float, float]]:
     """Yield share and gain where the gain comes close to zero and crosses it between two shares."""
+    from scipy.optimize import minimize_scalar
+
     sizes, signs = np.abs(gains), np.sign(gains)
     for index in range(1, len(shares) - 1):
         near = slice(index - 1, index + 2)
@@ -439,6 +441,7 @@ def _from_starts(responses: Responses) -> Iterator[Response]:
 
 def _polished(responses: Responses, played: Floats) -> Iterator[Response]:
     """Yield the equilibrium that Newton's method finds from here, if it finds one."""
+    from scipy.optimize import root
 
     def read(free: Floats) -> Floats:
         return normalized(np.clip(np.append(free, 1 - free.sum()), 0, None))
