@@ -33,17 +33,18 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.llm.client import LLMClient
-from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.provider import LiveMind, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.simulation.ensemble import start_run
 from mesa_llm_norms.simulation.pipeline import plan_rounds
 from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.testing import FakeProvider
 
 LATENCY = 0.1
 ROUNDS = 15
@@ -64,23 +65,15 @@ class Patient(Mind):
         return Decision(situation.game.pool[situation.draw % len(situation.game.pool)])
 
 
-class Waiting(Provider):
-    """Answers after ``LATENCY`` seconds with a name that follows from the question's seed."""
-
-    label = "waiting:model"
-    model = "model"
-    place = "here"
-    max_tokens = 16
-    free = True
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return {"model": self.model}
-
-    async def ask(self, question: Question) -> Reply:
-        await asyncio.sleep(LATENCY)
-        name = question.pool[question.seed % len(question.pool)]
-        return Reply(name, Usage(200, 5), name=name)
+def waiting() -> LiveMind:
+    """Return a mind answered after ``LATENCY`` seconds by a name that follows from the seed."""
+    return FakeProvider(
+        lambda question, _: question.pool[question.seed % len(question.pool)],
+        delay=LATENCY,
+        usage=Usage(200, 5),
+        label="waiting:model",
+        max_tokens=16,
+    ).mind()
 
 
 def longest_chain(spec: Spec, rounds: int) -> int:
@@ -125,7 +118,7 @@ def bare(calls: int, at_once: int) -> float:
 
 def chain_case(graph: str, what: str) -> dict[str, Any]:
     """Return the line of one network, with the engine alone or a whole session."""
-    mind = Patient() if what == "engine" else LiveMind(Waiting())
+    mind = Patient() if what == "engine" else waiting()
     spec = Spec(graph=graph, names="QM", mind=mind, seed=1)
     chain = longest_chain(spec, ROUNDS)
     played, seconds, _ = play(spec, ROUNDS, 1_000)
@@ -145,7 +138,7 @@ def chain_case(graph: str, what: str) -> dict[str, Any]:
 
 def cpu_case() -> dict[str, Any]:
     """Return the line of the processor time."""
-    spec = Spec(graph=CROWD, names="QM", mind=LiveMind(Waiting()), seed=1)
+    spec = Spec(graph=CROWD, names="QM", mind=waiting(), seed=1)
     played, _, cpu = play(spec, 6, AT_ONCE)
     calls = 2 * played
     each = cpu * 1_000 / calls

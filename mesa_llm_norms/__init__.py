@@ -46,6 +46,8 @@ from mesa_llm_norms.minds import (
     UniformMind,
     load_mind,
     mind_names,
+    register_mind,
+    register_provider,
 )
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.adjacency import Neighbors
@@ -120,6 +122,8 @@ __all__ = [
     "load_mind",
     "mind_names",
     "read_sweep",
+    "register_mind",
+    "register_provider",
     "run_classical",
     "run_ensemble",
     "sweep",

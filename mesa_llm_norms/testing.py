@@ -1,12 +1,20 @@
-"""Conformance checks for minds and pairing rules: call them from the tests of your own."""
+"""For your own tests: checks of minds and pairing rules, and a model API without a network.
+
+``check_mind`` and ``check_pairing`` verify the contracts that engines rely on. ``FakeProvider``
+answers live minds in this process, as your test says.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
+import re
 from bisect import bisect_right
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeAlias
+from zlib import crc32
 
 import networkx as nx
 
@@ -15,12 +23,13 @@ from mesa_llm_norms.core.game import Game, Memory, Remembered, read_pool
 from mesa_llm_norms.core.randomness import UNIT, RandomStream, cumulative_weights
 from mesa_llm_norms.errors import MindError, PairingError
 from mesa_llm_norms.llm.client import LLMClient
-from mesa_llm_norms.llm.mind import LiveMind
+from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
 
-_CHANCES = (0, 1, UNIT // 3, UNIT // 2, UNIT - 1)
+_DRAWS = (0, 1, UNIT // 3, UNIT // 2, UNIT - 1)
 
 
 def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None:
@@ -40,12 +49,12 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
     mind.check(game)
     if isinstance(mind, LiveMind) and mind.client is None:
         with closing(LLMClient()) as client:
-            (attended,) = client.attend([mind])
+            (attended,) = client.attach([mind])
             check_mind(attended, names, memory)
         return
     for place, remembered in enumerate(_memories(game)):
         given = _distribution(mind, remembered, game.pool) if isinstance(mind, Policy) else None
-        for seat, draw in enumerate(_CHANCES):
+        for seat, draw in enumerate(_DRAWS):
             situation = Situation(game, remembered, draw, RandomStream(seat), place, seat % 2)
             decision = wait_for(mind.decide(situation))
             if not isinstance(decision, Decision):
@@ -89,9 +98,155 @@ def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: 
         for pair in drawn:
             if not neighbors.joins(pair):
                 raise _misdrawn(
-                    pairing, f"it drew {pair!r}, which is not an edge", "Draw from neighbors.of(i) or neighbors.edges."
+                    pairing,
+                    f"it drew {pair!r}, which is not an edge",
+                    "Draw from neighbors.of(i) or neighbors.edges.",
                 )
         first += len(drawn)
+
+
+Answer: TypeAlias = str | Sequence[float] | Reply | Exception | None
+"""What a ``FakeProvider`` may be told to answer."""
+
+_USAGE = Usage(input_tokens=40, output_tokens=5)
+_ROUND = re.compile(r"You picked (\S+), the other player picked (\S+):")
+
+
+class FakeProvider(Provider):
+    """A provider that answers in this process: no key, no network, the same answers every time.
+
+    Parameters
+    ----------
+    answers : callable, Policy, iterable or None, default None
+        What it answers. A callable gets the question and how often its prompt was asked before; a
+        policy is given the memory that the prompt shows (with the default template); an iterable
+        is a script, used up one answer per call. An answer is
+
+        - a text: the name, or an unusable reply if it is not a name of the pool;
+        - a sequence of probabilities, one per name of the pool;
+        - a ``Reply``, returned as it is;
+        - an exception, such as a ``CallError``, which is raised;
+        - None, or the end of a script: a name that depends on the prompt alone.
+    distributions : bool, default False
+        Give probabilities wherever the answer is a policy's or is left to the provider.
+    delay : float or callable, default 0
+        Seconds before each answer, or a function of the question that returns them. With 0, replies
+        still overtake one another, by up to four turns of the event loop.
+    usage : Usage, default 40 tokens read and 5 written
+        What each call reports, unless the answer is a ``Reply``.
+    label, model, place, max_tokens, free, calls_at_most
+        As in ``Provider``; by default ``"fake:model"``, ``"model"``, ``"here"``, 20, True and 1.
+    parameters : mapping, optional
+        What is recorded as sent besides the prompt; the model's name if omitted.
+
+    Attributes
+    ----------
+    asked : list of Question
+        Every question so far, in order.
+    seen : collections.Counter
+        How often each prompt was asked.
+    prepared : int
+        How often ``prepare`` was called.
+    in_flight, most_in_flight : int
+        How many calls are being answered now, and the most there ever were.
+
+    Examples
+    --------
+    >>> from mesa_llm_norms import NamingGame
+    >>> provider = FakeProvider(lambda question, before: "M")
+    >>> with_fakes = NamingGame("ring(n=6)", "QM", provider.mind(), rng=1)
+    >>> with_fakes.step()
+    >>> set(with_fakes.names_held.values()) - {None}, len(provider.asked)
+    ({'M'}, 12)
+    """
+
+    def __init__(
+        self,
+        answers: Callable[[Question, int], Answer] | Policy | Iterable[Answer] | None = None,
+        *,
+        distributions: bool = False,
+        delay: float | Callable[[Question], float] = 0.0,
+        usage: Usage = _USAGE,
+        label: str = "fake:model",
+        model: str = "model",
+        place: str = "here",
+        max_tokens: int = 20,
+        free: bool = True,
+        calls_at_most: int = 1,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.label = label
+        self.model = model
+        self.place = place
+        self.max_tokens = max_tokens
+        self.free = free
+        self.calls_at_most = calls_at_most
+        self.usage = usage
+        self.distributions = distributions
+        self.asked: list[Question] = []
+        self.seen: Counter[Prompt] = Counter()
+        self.prepared = self.in_flight = self.most_in_flight = 0
+        self._delay = delay
+        self._sent = dict(parameters) if parameters is not None else {"model": model}
+        self._answer = self._reader(answers)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What is recorded as sent besides the prompt."""
+        return self._sent
+
+    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
+        """Return whether replies are distributions, as it was told."""
+        return self.distributions
+
+    async def prepare(self) -> None:
+        """Count that it was prepared."""
+        self.prepared += 1
+
+    async def ask(self, question: Question) -> Reply:
+        """Answer as it was told, after its delay."""
+        before = self.seen[question.prompt]
+        self.seen[question.prompt] += 1
+        self.asked.append(question)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            delay = self._delay(question) if callable(self._delay) else self._delay
+            for _ in range(1 if delay else len(self.asked) % 5):
+                await asyncio.sleep(delay)
+            answer = self._answer(question, before)
+        finally:
+            self.in_flight -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Reply):
+            return answer
+        if answer is None:
+            answer = question.pool[crc32(question.prompt.user.encode()) % len(question.pool)]
+            if self.distributions:
+                shares = [2.0 if name == answer else 1.0 for name in question.pool]
+                answer = [share / sum(shares) for share in shares]
+        if not isinstance(answer, str):
+            return Reply("", self.usage, distribution=tuple(answer), model=self.model)
+        name = answer if answer in question.pool else None
+        problem = None if name else "it is not a name of the pool"
+        return Reply(answer, self.usage, name, None, problem, self.model, "stop")
+
+    def _reader(self, answers: Any) -> Callable[[Question, int], Answer]:
+        """Return the function that gives the answers, whatever form they were given in."""
+        if isinstance(answers, Policy):
+            return lambda question, _: self._by_policy(answers, question)
+        if callable(answers):
+            return answers  # type: ignore[no-any-return]
+        script = iter(answers if answers is not None else ())
+        return lambda *_: next(script, None)
+
+    def _by_policy(self, policy: Policy, question: Question) -> Answer:
+        memory = tuple(Remembered(*pair) for pair in _ROUND.findall(question.prompt.user))
+        shares = policy.distribution(memory, question.pool)
+        if self.distributions:
+            return list(shares)
+        return question.pool[bisect_right(cumulative_weights(shares), question.seed)]
 
 
 def _distribution(mind: Policy, memory: Memory, pool: Sequence[str]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from chances import FixedPolicy
 
 from mesa_llm_norms import (
+    CallError,
     Decision,
     DecisionError,
     Mind,
@@ -22,12 +24,15 @@ from mesa_llm_norms import (
     PoolError,
     ScriptedMind,
     Situation,
+    TableMind,
     UniformMind,
 )
-from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.core.game import Game, Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.provider import Question, Reply, Usage
 from mesa_llm_norms.networks.adjacency import Pair
-from mesa_llm_norms.testing import check_mind, check_pairing
+from mesa_llm_norms.testing import FakeProvider, check_mind, check_pairing
 
 
 class Unlabelled(Mind):
@@ -204,3 +209,50 @@ def test_a_rule_is_checked_on_the_graph_that_is_given() -> None:
     check_pairing(Rule((0, 1)), nx.DiGraph([(0, 1)]))
     with pytest.raises(PairingError):
         check_pairing(Rule((1, 0)), nx.DiGraph([(0, 1)]))
+
+
+# The provider that answers in this process
+
+QUESTION = Question(Prompt("the rules", "your memory"), ("Q", "M"), 7)
+
+
+def answers_of(provider: FakeProvider, times: int) -> list[Reply]:
+    async def ask() -> list[Reply]:
+        return [await provider.ask(QUESTION) for _ in range(times)]
+
+    return asyncio.run(ask())
+
+
+def test_a_fake_provider_answers_as_it_is_told_and_then_by_the_prompt_alone() -> None:
+    script: list[Any] = ["M", "neither", [0.25, 0.75], Reply("x", Usage(), name="Q"), None]
+    told = answers_of(FakeProvider(script, usage=Usage(3, 4)), 7)
+    assert [reply.name for reply in told[:2]] == ["M", None]
+    assert told[1].problem == "it is not a name of the pool"
+    assert told[0].usage == Usage(3, 4)
+    assert told[2].distribution == (0.25, 0.75)
+    assert told[3] == script[3]
+    assert len(set(told[4:])) == 1
+    assert told[4].name in QUESTION.pool
+
+
+def test_a_fake_provider_fails_and_counts_as_it_is_told() -> None:
+    error = CallError("fake:model", "overloaded", "as told", 529)
+    provider = FakeProvider(lambda _, before: error if before == 1 else "Q")
+    assert answers_of(provider, 1)[0].name == "Q"
+    with pytest.raises(CallError, match="as told"):
+        answers_of(provider, 1)
+    assert answers_of(provider, 1)[0].name == "Q"
+    assert (len(provider.asked), provider.seen[QUESTION.prompt]) == (3, 3)
+    assert (provider.in_flight, provider.most_in_flight) == (0, 1)
+
+
+@pytest.mark.parametrize("distributions", [False, True])
+def test_a_fake_provider_may_play_as_a_policy_on_the_memory_in_the_prompt(
+    distributions: bool,
+) -> None:
+    mirror = TableMind("mirror", "QM", {(): [1, 0], (Remembered("Q", "M"),): [0, 1]})
+    mind = FakeProvider(mirror, distributions=distributions).mind()
+    check_mind(mind, memory=1)
+    prompt = mind.template.fill(Game(("Q", "M")), (Remembered("Q", "M"),), "QM")
+    reply = asyncio.run(mind.provider.ask(Question(prompt, ("Q", "M"), 0)))
+    assert reply.distribution == (0.0, 1.0) if distributions else reply.name == "M"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import random
 import re
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,7 @@ from chances import FALSE_ALARM, Waiting
 from scipy import stats
 
 from mesa_llm_norms import Ensemble, FileFormatError, MindError, SpecError, load_mind
-from mesa_llm_norms.core.game import Memory, read_memory, remember
-from mesa_llm_norms.core.randomness import cumulative_weights
+from mesa_llm_norms.core.game import Memory, remember
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.experiments.cost_forecast import simulation
 from mesa_llm_norms.experiments.cost_forecast.estimate import different, forecast, sum_of
@@ -31,7 +28,7 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
     exactly,
 )
 from mesa_llm_norms.experiments.cost_forecast.simulation import nearest
-from mesa_llm_norms.llm.chat_completions import Abilities
+from mesa_llm_norms.llm.chat_completions import Capabilities
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
@@ -39,66 +36,31 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Policy, Situation
 from mesa_llm_norms.simulation.ensemble import play_ensemble
 from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.testing import FakeProvider
 
 MODEL = "llama-2-70b-chat"
 CONVERGED = Goal("converged")
 ALL_ROUNDS = Goal(None)
-ROUND = re.compile(r"You picked (\S+), the other player picked (\S+):")
 
 
-class Acting(Provider):
-    """Answers as a recorded mind would, whose memory it reads from the prompt."""
-
-    place = "here"
-    max_tokens = 30
-    free = True
-
-    def __init__(
-        self,
-        model: str = MODEL,
-        distributions: bool = False,
-        label: str = "acting",
-        parameters: Mapping[str, Any] | None = None,
-        **attributes: Any,
-    ) -> None:
-        self.model = model
-        self.label = label
-        self.distributions = distributions
-        self.sent = dict(parameters or {})
-        self.asked: list[Question] = []
-        for name, value in attributes.items():
-            setattr(self, name, value)
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return self.sent
-
-    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
-        return self.distributions
-
-    async def ask(self, question: Question) -> Reply:
-        self.asked.append(question)
-        await asyncio.sleep(0)
-        mind = load_mind(nearest(self.model).name)
-        assert isinstance(mind, Policy)
-        memory: Memory = read_memory(ROUND.findall(question.prompt.user))
-        shares = mind.distribution(memory, question.pool)
-        if self.distributions:
-            return Reply("", Usage(), distribution=tuple(shares))
-        name = question.pool[bisect_right(cumulative_weights(shares), question.seed)]
-        return Reply(name, Usage(), name=name)
-
-    @property
-    def sizes(self) -> int:
-        """Bytes of all prompts together."""
-        return sum(len(text.encode()) for question in self.asked for text in question.prompt)
+def acting(model: str = MODEL, **options: Any) -> FakeProvider:
+    """Return a provider that answers as the nearest recorded mind would."""
+    mind = load_mind(nearest(model).name)
+    assert isinstance(mind, Policy)
+    defaults = {"label": "acting", "max_tokens": 30, "parameters": {}, "usage": Usage()}
+    return FakeProvider(mind, model=model, **{**defaults, **options})
 
 
-class Untouchable(Acting):
+def sizes(provider: FakeProvider) -> int:
+    """Return how many bytes all prompts had together."""
+    return sum(len(text.encode()) for question in provider.asked for text in question.prompt)
+
+
+class Untouchable(FakeProvider):
     """Has to be left alone."""
 
     async def prepare(self) -> None:
-        raise AssertionError("a forecast prepares no server")
+        raise AssertionError("a forecast prepares no provider")
 
     async def ask(self, question: Question) -> Reply:
         raise AssertionError(f"a forecast asks nothing, but {question}")
@@ -168,7 +130,7 @@ def test_the_nearest_recorded_mind_is_found_by_the_id_of_the_model(model: str, n
 )
 def test_a_model_of_no_recorded_kind_has_a_proxy_and_that_is_said(model: str) -> None:
     assert not nearest(model).alike
-    found = fixed(Acting(model))
+    found = fixed(acting(model))
     assert found.servers[0].proxy.name == "llama-3-70b-instruct"
     assert any("llama-3-70b-instruct" in it and "for want of" in it for it in found.assumptions)
 
@@ -187,12 +149,12 @@ def test_a_forecast_asks_nothing_and_is_the_same_again_whatever_was_played_befor
     distributions: bool,
 ) -> None:
     def found() -> Forecast:
-        spec = spec_of(Untouchable(distributions=distributions), graph="complete(n=6)")
+        spec = spec_of(Untouchable(model=MODEL, distributions=distributions), graph="complete(n=6)")
         return forecast(spec, CONVERGED, None, 7, LLMSettings(budget_calls=10))
 
     before = found()
     random.seed(1)
-    fixed(Acting("claude-x"))
+    fixed(acting("claude-x"))
     assert found() == before
     with pytest.raises(dataclasses.FrozenInstanceError):
         before.runs = 3  # type: ignore[misc]
@@ -206,7 +168,7 @@ def test_the_length_of_a_run_lies_in_the_range_as_often_as_it_should() -> None:
     real = play_ensemble(spec_of(MODEL, seed=10**6), runs=400, goal=CONVERGED)
     lengths = real.runs["interactions"]
     for seed in range(3):
-        found = forecast(spec_of(Acting(), seed=seed), CONVERGED)
+        found = forecast(spec_of(acting(), seed=seed), CONVERGED)
         n, (low, _, high) = found.simulated, found.interactions
         inside = lengths.between(low, high).sum()
         strictly = inside - (lengths == low).sum() - (lengths == high).sum()
@@ -230,7 +192,7 @@ def test_sums_lie_in_the_range_as_often_as_they_should() -> None:
 
 def test_different_prompts_of_a_run_lie_in_the_range_as_often_as_they_should() -> None:
     """Of 40 runs, 80% should; fewer than 15 have a probability below 1e-6."""
-    found = forecast(spec_of(Acting(distributions=True)), CONVERGED)
+    found = forecast(spec_of(acting(distributions=True)), CONVERGED)
     spec = spec_of(MODEL, seed=10**6)
     real = play_ensemble(spec, runs=40, goal=CONVERGED, keep_interactions=True)
     numbers = [len(set(prompts_of(spec, real, run))) for run in range(40)]
@@ -241,7 +203,7 @@ def test_different_prompts_of_a_run_lie_in_the_range_as_often_as_they_should() -
 
 def prompts_of(spec: Spec, played: Ensemble, run: int) -> list[Prompt]:
     """Return every prompt of a run, made anew from its rows."""
-    mind, game, stream = LiveMind(Acting()), spec.game, spec.initial_state(run).stream
+    mind, game, stream = LiveMind(acting()), spec.game, spec.initial_state(run).stream
     table = played.interactions
     assert table is not None
     memories: dict[Any, Memory] = dict.fromkeys(range(8), ())
@@ -286,7 +248,7 @@ def test_without_repeats_all_prompts_are_different_however_many_there_will_be() 
 
 @quick
 def test_all_decisions_of_so_many_rounds_are_a_call_each() -> None:
-    server = Acting()
+    server = acting()
     found = forecast(spec_of(server), ALL_ROUNDS, 6, 3)
     play(spec_of(server), ALL_ROUNDS, 6, 3)
     assert len(server.asked) == 288
@@ -298,7 +260,7 @@ def test_all_decisions_of_so_many_rounds_are_a_call_each() -> None:
 
 @quick
 def test_calls_are_counted_by_who_sits_where() -> None:
-    one, other = Acting(label="one"), Acting("claude-x", label="other")
+    one, other = acting(label="one"), acting("claude-x", label="other")
     minds = {
         node: LiveMind(one) if node < 2 else LiveMind(other) if node < 4 else MODEL
         for node in range(8)
@@ -326,7 +288,7 @@ def test_calls_are_counted_by_who_sits_where() -> None:
 def test_offline_minds_and_committed_agents_cost_nothing(
     arguments: dict[str, Any], share: float
 ) -> None:
-    mind: Any = LiveMind(Acting())
+    mind: Any = LiveMind(acting())
     if "mind" in arguments:
         mind = {mind: 1, MODEL: 1} if arguments["mind"] == "shares" else MODEL
     found = forecast(spec_of(**{**arguments, "mind": mind}), ALL_ROUNDS, 5)
@@ -337,7 +299,7 @@ def test_offline_minds_and_committed_agents_cost_nothing(
 
 @quick
 def test_two_live_minds_with_one_proxy_are_told_apart() -> None:
-    minds = {LiveMind(Acting("claude-a", label="a")): 1, LiveMind(Acting("claude-b", label="b")): 3}
+    minds = {LiveMind(acting("claude-a", label="a")): 1, LiveMind(acting("claude-b", label="b")): 3}
     found = fixed(minds)
     assert [part.calls.expected for part in found.servers] == pytest.approx([24, 72], rel=0.3)
     assert found.calls.expected == 96
@@ -346,18 +308,18 @@ def test_two_live_minds_with_one_proxy_are_told_apart() -> None:
 @quick
 def test_minds_of_the_callers_own_play_as_they_are() -> None:
     awaited = Waiting(load_mind(MODEL))
-    found = forecast(spec_of({LiveMind(Acting()): 1, awaited: 1}), CONVERGED, 30, 2)
-    same = forecast(spec_of({LiveMind(Acting()): 1, MODEL: 1}), CONVERGED, 30, 2)
+    found = forecast(spec_of({LiveMind(acting()): 1, awaited: 1}), CONVERGED, 30, 2)
+    same = forecast(spec_of({LiveMind(acting()): 1, MODEL: 1}), CONVERGED, 30, 2)
     assert found.interactions == same.interactions
 
 
 @quick
 def test_calls_beyond_the_end_are_counted_as_the_engine_makes_them() -> None:
     """They depend on latencies too, so that the range alone is to hold, and by their mean."""
-    server = Acting()
+    server = acting()
     real = play(spec_of(server, graph="complete(n=12)"), runs=4)
     beyond = (len(server.asked) - 2 * real.runs["interactions"].sum()) / 4
-    found = forecast(spec_of(Acting(), graph="complete(n=12)"), CONVERGED)
+    found = forecast(spec_of(acting(), graph="complete(n=12)"), CONVERGED)
     assert 0 < beyond < found.calls.high - 2 * found.interactions.high
     assert found.calls.expected > 2 * found.interactions.expected
     assert found.calls.low == 2 * found.interactions.low
@@ -365,7 +327,7 @@ def test_calls_beyond_the_end_are_counted_as_the_engine_makes_them() -> None:
 
 @quick
 def test_equal_prompts_of_all_runs_are_one_call_where_a_server_gives_probabilities() -> None:
-    server = Acting(distributions=True)
+    server = acting(distributions=True)
     real = play(spec_of(server), runs=4)
     found = forecast(spec_of(server, seed=6), CONVERGED, None, 4)
     assert len({question.prompt for question in server.asked}) == len(server.asked)
@@ -386,8 +348,8 @@ def test_what_a_llama_server_can_do_counts_once_it_is_known() -> None:
     assert found.servers[0].once is None
     assert found.calls.low < found.calls.expected / 1.5
     assert any("is not known before it is asked" in it for it in found.assumptions)
-    able = {True: Abilities("grammar", "after"), False: Abilities("grammar", "none")}
-    for once, server.abilities in able.items():
+    able = {True: Capabilities("grammar", "after"), False: Capabilities("grammar", "none")}
+    for once, server.capabilities in able.items():
         known = forecast(spec_of(server), CONVERGED)
         assert known.servers[0].once is once
         assert known.calls.low >= found.calls.low
@@ -399,18 +361,18 @@ def test_what_a_llama_server_can_do_counts_once_it_is_known() -> None:
 
 @quick
 def test_the_tokens_read_are_between_those_of_short_and_of_long_ones() -> None:
-    server = Acting()
+    server = acting()
     play(spec_of(server), ALL_ROUNDS, 6)
     found = fixed(server)
-    assert found.read.low == pytest.approx(server.sizes / 4.5, rel=0.01)
-    assert found.read.high == pytest.approx(server.sizes / 3 + 96 * 300, rel=0.01)
+    assert found.read.low == pytest.approx(sizes(server) / 4.5, rel=0.01)
+    assert found.read.high == pytest.approx(sizes(server) / 3 + 96 * 300, rel=0.01)
     assert found.read.low < found.read.expected < found.read.high
 
 
 @quick
 def test_names_and_wordings_count_by_their_bytes() -> None:
-    plain = fixed(Acting(), names=["a", "b"])
-    longer = fixed(Acting(), names=["\N{SNOWMAN}" * 20, "b" * 20])
+    plain = fixed(acting(), names=["a", "b"])
+    longer = fixed(acting(), names=["\N{SNOWMAN}" * 20, "b" * 20])
     assert longer.read.low > 1.3 * plain.read.low
 
 
@@ -430,7 +392,7 @@ def test_names_and_wordings_count_by_their_bytes() -> None:
 def test_thinking_counts_unless_it_is_known_to_be_off(
     model: str, parameters: dict[str, Any], max_tokens: int, thinking: tuple[float, ...]
 ) -> None:
-    found = fixed(Acting(model, parameters=parameters, max_tokens=max_tokens))
+    found = fixed(acting(model, parameters=parameters, max_tokens=max_tokens))
     assert found.thinking == tuple(96 * tokens for tokens in thinking)
     most = min(25 + thinking[2], max_tokens)
     assert found.written == (96 * (5 + thinking[0]), 96 * (10 + thinking[1]), 96 * most)
@@ -441,7 +403,7 @@ def test_thinking_counts_unless_it_is_known_to_be_off(
 
 @quick
 def test_a_server_that_gives_probabilities_writes_a_token_and_does_not_think() -> None:
-    found = fixed(Acting("other", distributions=True))
+    found = fixed(acting("other", distributions=True))
     assert found.thinking.high == 0
     assert found.written.low == found.calls.low
 
@@ -456,27 +418,28 @@ def test_claude_is_forecast_without_a_key_and_with_its_thinking() -> None:
 
 @quick
 def test_a_server_that_cannot_tell_what_it_sends_is_forecast_all_the_same() -> None:
-    class Silent(Acting):
+    class Silent(FakeProvider):
         @property
         def parameters(self) -> Mapping[str, Any]:
             raise MindError("mind", self.label, "there is no key", "Set one.")
 
-    assert fixed(Silent("claude-x", max_tokens=900)) == fixed(Acting("claude-x", max_tokens=900))
+    silent = Silent(label="acting", model="claude-x", max_tokens=900)
+    assert fixed(silent) == fixed(acting("claude-x", max_tokens=900))
 
 
 @quick
 def test_dollars_are_those_of_the_tokens_thinking_included(tmp_path: Path) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text('as_of = "2026-01-02"\n[claude-x]\ninput = 2\noutput = 30\n')
-    server = Acting("claude-x-1", free=False, max_tokens=2_048)
+    server = acting("claude-x-1", free=False, max_tokens=2_048)
     found = forecast(spec_of(server), ALL_ROUNDS, 6, None, LLMSettings(prices=prices))
     assert found.usd is not None
     for usd, read, written in zip(found.usd, found.read, found.written, strict=True):
         assert usd == pytest.approx((2 * read + 30 * written) / 1e6, rel=1e-3)
     assert any("2026-01-02" in it for it in found.assumptions)
     assert fixed(server).usd is None
-    assert fixed(Acting("claude-x-1")).usd == NOTHING
-    mixed = {LiveMind(server): 1, LiveMind(Acting(label="b")): 1}
+    assert fixed(acting("claude-x-1")).usd == NOTHING
+    mixed = {LiveMind(server): 1, LiveMind(acting(label="b")): 1}
     assert fixed(mixed).usd is None
     with pytest.raises(FileFormatError):
         forecast(spec_of(server), ALL_ROUNDS, 6, None, LLMSettings(prices=tmp_path / "none.toml"))
@@ -487,32 +450,32 @@ def test_dollars_are_those_of_the_tokens_thinking_included(tmp_path: Path) -> No
 
 @quick
 def test_calls_that_wait_for_each_other_take_their_time() -> None:
-    star = fixed(Acting(free=False), graph="star(n=8)")
+    star = fixed(acting(free=False), graph="star(n=8)")
     assert star.chain == exactly(48)
     assert star.seconds == pytest.approx((24, 48 * 1.2, 144))
-    pairs = fixed(Acting(free=False), graph="complete(n=8)", pairing="matching")
+    pairs = fixed(acting(free=False), graph="complete(n=8)", pairing="matching")
     assert pairs.chain == exactly(6)
 
 
 @quick
 def test_calls_that_wait_for_a_place_take_their_time() -> None:
-    found = forecast(spec_of(Acting()), ALL_ROUNDS, 6, 50, LLMSettings(max_concurrency=10))
+    found = forecast(spec_of(acting()), ALL_ROUNDS, 6, 50, LLMSettings(max_concurrency=10))
     assert found.seconds == pytest.approx((4_800 * 0.01, 4_800 * 0.05, 4_800 * 0.2))
-    one = forecast(spec_of(Acting()), ALL_ROUNDS, 6, 50, LLMSettings(max_concurrency=10_000))
-    more = forecast(spec_of(Acting()), ALL_ROUNDS, 6, 640, LLMSettings(max_concurrency=10_000))
+    one = forecast(spec_of(acting()), ALL_ROUNDS, 6, 50, LLMSettings(max_concurrency=10_000))
+    more = forecast(spec_of(acting()), ALL_ROUNDS, 6, 640, LLMSettings(max_concurrency=10_000))
     assert more.seconds.expected == pytest.approx(10 * one.seconds.expected, rel=0.3)
 
 
 @quick
 def test_nobody_waits_for_offline_minds_or_for_what_is_known() -> None:
-    live = fixed(Acting(), graph="star(n=8)")
-    known = fixed(Acting(distributions=True), graph="star(n=8)")
-    hub: dict[Any, Any] = {node: MODEL if node else LiveMind(Acting()) for node in range(8)}
-    tips: dict[Any, Any] = {node: MODEL if node != 1 else LiveMind(Acting()) for node in range(8)}
+    live = fixed(acting(), graph="star(n=8)")
+    known = fixed(acting(distributions=True), graph="star(n=8)")
+    hub: dict[Any, Any] = {node: MODEL if node else LiveMind(acting()) for node in range(8)}
+    tips: dict[Any, Any] = {node: MODEL if node != 1 else LiveMind(acting()) for node in range(8)}
     assert fixed(hub, graph="star(n=8)").chain == live.chain
     assert fixed(tips, graph="star(n=8)").chain.expected < live.chain.expected / 2
     assert known.chain.expected < live.chain.expected
-    many = forecast(spec_of(Acting(distributions=True)), ALL_ROUNDS, 6, 5_000)
+    many = forecast(spec_of(acting(distributions=True)), ALL_ROUNDS, 6, 5_000)
     assert many.seconds.high <= 2 * many.calls.high
 
 
@@ -521,9 +484,9 @@ def test_nobody_waits_for_offline_minds_or_for_what_is_known() -> None:
 
 @quick
 def test_a_share_of_runs_that_miss_their_goal_is_told() -> None:
-    assert fixed(Acting()).missed == 0
-    assert forecast(spec_of(Acting()), CONVERGED, 2).missed == 1
-    some = forecast(spec_of(Acting()), CONVERGED, 12)
+    assert fixed(acting()).missed == 0
+    assert forecast(spec_of(acting()), CONVERGED, 2).missed == 1
+    some = forecast(spec_of(acting()), CONVERGED, 12)
     assert 0 < some.missed < 1
     assert ("runs that miss their goal", f"{some.missed:.0%}") in describe(some)
 
@@ -547,7 +510,7 @@ def test_a_share_of_runs_that_miss_their_goal_is_told() -> None:
 def test_a_budget_that_may_be_too_small_is_warned_of(
     budget: dict[str, Any], words: str | None
 ) -> None:
-    server = Acting("claude-haiku-4-5", free=False, parameters={"thinking": "disabled"})
+    server = acting("claude-haiku-4-5", free=False, parameters={"thinking": "disabled"})
     found = forecast(spec_of(server), ALL_ROUNDS, 6, None, LLMSettings(**budget))
     assert len(found.warnings) == (words is not None)
     assert words is None or words in found.warnings[0]
@@ -555,7 +518,7 @@ def test_a_budget_that_may_be_too_small_is_warned_of(
 
 @quick
 def test_a_budget_in_dollars_without_a_price_is_warned_of() -> None:
-    server = Acting("unpriced", free=False)
+    server = acting("unpriced", free=False)
     found = forecast(spec_of(server), ALL_ROUNDS, 2, None, LLMSettings(budget_usd=1))
     (warning,) = found.warnings
     assert "no price for unpriced" in warning
@@ -564,8 +527,8 @@ def test_a_budget_in_dollars_without_a_price_is_warned_of() -> None:
 
 @quick
 def test_a_forecast_is_rows_for_a_table_and_an_object_for_programs() -> None:
-    server = Acting("claude-haiku-4-5", free=False, parameters={"thinking": "disabled"})
-    mixed = {LiveMind(server): 1, LiveMind(Acting(label="b")): 1}
+    server = acting("claude-haiku-4-5", free=False, parameters={"thinking": "disabled"})
+    mixed = {LiveMind(server): 1, LiveMind(acting(label="b")): 1}
     found = forecast(spec_of(mixed), ALL_ROUNDS, 6, 2)
     rows = dict(describe(found))
     assert rows["runs"] == "2"
@@ -581,7 +544,7 @@ def test_a_forecast_is_rows_for_a_table_and_an_object_for_programs() -> None:
     assert content["calls"] == {"low": 192, "expected": 192, "high": 192}
     assert content["servers"][0]["proxy"]["name"] == "claude-3.5-sonnet"
     assert content["assumptions"]
-    one = dict(describe(fixed(Acting())))
+    one = dict(describe(fixed(acting())))
     assert list(one)[:2] == ["rounds", "interactions"]
 
 
@@ -598,23 +561,23 @@ def test_what_cannot_be_played_cannot_be_forecast(
     goal: Goal, rounds: int | None, runs: int | None
 ) -> None:
     with pytest.raises(SpecError):
-        forecast(spec_of(Acting()), goal, rounds, runs)
+        forecast(spec_of(acting()), goal, rounds, runs)
 
 
 @quick
 def test_nothing_to_play_takes_nothing() -> None:
     for distributions in (True, False):
-        found = fixed(Acting(distributions=distributions), rounds=0)
+        found = fixed(acting(distributions=distributions), rounds=0)
         assert [found.calls, found.read, found.seconds] == [NOTHING] * 3
         assert dict(describe(found))["calls"] == "0"
 
 
 def test_a_large_population_is_forecast_from_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = forecast(spec_of(Acting(distributions=True), graph="ring(n=40)"), ALL_ROUNDS, 12)
+    whole = forecast(spec_of(acting(distributions=True), graph="ring(n=40)"), ALL_ROUNDS, 12)
     monkeypatch.setattr(simulation, "KEPT", 160)
     monkeypatch.setattr(simulation, "REPLAYED", {True: 100, False: 100})
     monkeypatch.setattr(simulation, "INTERACTIONS", {True: 1_000, False: 1_000})
-    part = forecast(spec_of(Acting(distributions=True), graph="ring(n=40)"), ALL_ROUNDS, 12)
+    part = forecast(spec_of(acting(distributions=True), graph="ring(n=40)"), ALL_ROUNDS, 12)
     assert 5 <= part.simulated < 29 < whole.simulated
     assert part.chain.expected <= 1.5 * whole.chain.expected + 12
     assert part.calls.low < whole.calls.expected < part.calls.high

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,66 +27,9 @@ from mesa_llm_norms import (
     run_ensemble,
 )
 from mesa_llm_norms.llm.journal import Journal
-from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
-
-Fault = Callable[[Question, int], Reply | CallError | None]
-
-
-class FakeServer(Provider):
-    """Answers by the prompt alone, after some turns of the loop, but for what ``fault`` says.
-
-    ``fault`` gets the question and how often it was asked before.
-    """
-
-    label = "fake:model"
-    model = "model"
-    place = "here"
-    max_tokens = 20
-    free = True
-
-    def __init__(self, fault: Fault | None = None, distributions: bool = False) -> None:
-        self.fault = fault
-        self.distributions = distributions
-        self.asked: list[Question] = []
-        self.seen: dict[tuple[str, str], int] = {}
-        self.prepared = self.under_way = self.most = 0
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return {"model": self.model}
-
-    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
-        return self.distributions
-
-    async def prepare(self) -> None:
-        self.prepared += 1
-
-    async def ask(self, question: Question) -> Reply:
-        before = self.seen.get(question.prompt, 0)
-        self.seen[question.prompt] = before + 1
-        self.asked.append(question)
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        try:
-            for _ in range(len(self.asked) % 5):
-                await asyncio.sleep(0)
-            found = self.fault(question, before) if self.fault else None
-        finally:
-            self.under_way -= 1
-        if isinstance(found, CallError):
-            raise found
-        return found or answer(question, self.distributions)
-
-
-def answer(question: Question, distribution: bool = False) -> Reply:
-    """Lean to the name that stands first in the prompt's list."""
-    shown = question.prompt.user.split("order: ")[1].split("\n")[0].split(", ")
-    usage = Usage(40, 5)
-    if not distribution:
-        return Reply(shown[0], usage, name=shown[0], model="model-1", stop="stop")
-    share = [2.0 if name == shown[0] else 1.0 for name in question.pool]
-    return Reply("", usage, distribution=tuple(one / sum(share) for one in share))
+from mesa_llm_norms.testing import FakeProvider
 
 
 def fault_of(kind: str, status: int | None = None, wait: float | None = None) -> CallError:
@@ -101,7 +43,7 @@ def play(server: Provider, rounds: int = 3, memory: int = 5, **calls: Any) -> Na
     model = NamingGame(
         graph="ring(n=8)",
         names="QM",
-        mind=LiveMind(server),
+        mind=server.mind(),
         rng=5,
         memory=memory,
         llm=LLMSettings(**{"wait": 0.001, **calls}),
@@ -113,7 +55,7 @@ def play(server: Provider, rounds: int = 3, memory: int = 5, **calls: Any) -> Na
     return model
 
 
-EXPECTED = play(FakeServer()).names_held
+EXPECTED = play(FakeProvider()).names_held
 
 
 # What goes wrong and passes changes nothing
@@ -138,18 +80,18 @@ def test_faults_that_pass_change_nothing(
         chance = zlib.crc32(f"{seed} {before} {question.prompt.user}".encode()) / 2**32
         return kinds[int(chance / share * len(kinds)) % len(kinds)] if chance < share else None
 
-    server = FakeServer(fault, distributions)
+    server = FakeProvider(fault, distributions=distributions)
     model = play(server, max_concurrency=limit, ask_again=30, retries=30)
-    assert model.names_held == play(FakeServer(distributions=distributions)).names_held
+    assert model.names_held == play(FakeProvider(distributions=distributions)).names_held
     assert server.prepared == 1
-    assert server.most <= limit
+    assert server.most_in_flight <= limit
     client = model.client
     assert client is not None
     assert client.usage.calls == len(server.asked)
 
 
 def test_a_reply_without_a_name_is_asked_for_again_and_then_stops_the_run() -> None:
-    server = FakeServer(lambda question, _: UNUSABLE if len(question.prompt.user) > 300 else None)
+    server = FakeProvider(lambda question, _: UNUSABLE if len(question.prompt.user) > 300 else None)
     with pytest.raises(DecisionError, match=r"it refuses \(asked 4 times\)"):
         play(server, ask_again=3)
 
@@ -158,7 +100,7 @@ def test_or_makes_the_interaction_void_and_that_is_on_record(tmp_path: Path) -> 
     def fault(question: Question, _: int) -> Reply | None:
         return UNUSABLE if "-50 points\n\nPoints" in question.prompt.user else None
 
-    model = play(FakeServer(fault), on_unusable="skip", ask_again=0, folder=tmp_path / "run")
+    model = play(FakeProvider(fault), on_unusable="skip", ask_again=0, folder=tmp_path / "run")
     assert model.skipped > 0
     assert model.interactions == 24 - model.skipped
     with Journal.read(tmp_path / "run" / JOURNAL) as journal:
@@ -166,9 +108,9 @@ def test_or_makes_the_interaction_void_and_that_is_on_record(tmp_path: Path) -> 
     void = [row for row in rows if getattr(row, "reason", None)]
     assert len(void) == model.skipped
     assert "it refuses" in getattr(void[0], "reason", "")
-    again = FakeServer(fault)
+    again = FakeProvider(fault)
     resumed = NamingGame.resume(
-        tmp_path / "run", LLMSettings(on_unusable="skip", ask_again=0), mind=LiveMind(again)
+        tmp_path / "run", LLMSettings(on_unusable="skip", ask_again=0), mind=again.mind()
     )
     resumed.run(rounds=3, until=None)
     resumed.close()
@@ -181,7 +123,7 @@ def test_or_makes_the_interaction_void_and_that_is_on_record(tmp_path: Path) -> 
 def test_the_same_error_five_times_in_a_row_stops_the_run_with_it(
     kind: str, status: int | None
 ) -> None:
-    server = FakeServer(lambda *_: fault_of(kind, status))
+    server = FakeProvider(lambda *_: fault_of(kind, status))
     with pytest.raises(CallError, match=r"as told \(the same 5 times in a row\)") as caught:
         play(server, max_concurrency=1)
     assert (caught.value.kind, caught.value.status) == (kind, status)
@@ -189,20 +131,20 @@ def test_the_same_error_five_times_in_a_row_stops_the_run_with_it(
 
 
 def test_what_no_other_call_will_be_spared_stops_the_run_at_once() -> None:
-    server = FakeServer(lambda *_: fault_of("denied", 401))
+    server = FakeProvider(lambda *_: fault_of("denied", 401))
     with pytest.raises(CallError, match="denied"):
         play(server, max_concurrency=1)
     assert len(server.asked) <= 4
 
 
 def test_a_server_that_stays_away_is_given_up_after_so_many_tries() -> None:
-    server = FakeServer(lambda *_: fault_of("connection"))
+    server = FakeProvider(lambda *_: fault_of("connection"))
     with pytest.raises(CallError, match="after 4 tries"):
         play(server, max_concurrency=1, retries=3)
 
 
 def test_a_wait_beyond_the_limit_stops_the_run_and_says_how_long_it_would_be() -> None:
-    server = FakeServer(lambda *_: fault_of("rate limit", 429, 3_600.0))
+    server = FakeProvider(lambda *_: fault_of("rate limit", 429, 3_600.0))
     with pytest.raises(CallError, match="it asks to wait 3,600 seconds, 5 is the limit"):
         play(server, longest_wait=5)
 
@@ -211,16 +153,16 @@ def test_a_wait_beyond_the_limit_stops_the_run_and_says_how_long_it_would_be() -
 
 
 def test_equal_questions_are_asked_once_where_a_reply_is_a_distribution() -> None:
-    server = FakeServer(distributions=True)
+    server = FakeProvider(distributions=True)
     model = play(server, rounds=40, memory=1)
     assert len(server.asked) == len(server.seen) <= 2 * 5  # orders of names, memories
     assert model.interactions == 320
-    again = play(FakeServer(distributions=True), rounds=40, memory=1, max_concurrency=1)
+    again = play(FakeProvider(distributions=True), rounds=40, memory=1, max_concurrency=1)
     assert again.names_held == model.names_held
 
 
 def test_a_sampled_reply_is_never_taken_for_another_decision() -> None:
-    server = FakeServer()
+    server = FakeProvider()
     model = play(server, rounds=40)
     assert len(server.asked) == 2 * model.interactions > len(server.seen)
     assert len({question.seed for question in server.asked}) == len(server.asked)
@@ -231,7 +173,7 @@ def test_a_sampled_reply_is_never_taken_for_another_decision() -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 10, 31])
 def test_a_budget_of_calls_is_never_passed(limit: int) -> None:
-    server = FakeServer()
+    server = FakeProvider()
     with pytest.raises(BudgetError, match=f"of {limit} calls") as caught:
         play(server, budget_calls=limit)
     assert len(server.asked) == limit
@@ -239,7 +181,7 @@ def test_a_budget_of_calls_is_never_passed(limit: int) -> None:
 
 
 def test_a_budget_of_tokens_is_never_passed_and_nearly_used() -> None:
-    server = FakeServer()
+    server = FakeProvider()
     with pytest.raises(BudgetError, match="tokens"):
         play(server, budget_tokens=2_000)
     used = 45 * len(server.asked)
@@ -247,7 +189,7 @@ def test_a_budget_of_tokens_is_never_passed_and_nearly_used() -> None:
 
 
 def test_a_budget_in_dollars_needs_a_price_and_is_never_passed(tmp_path: Path) -> None:
-    server = FakeServer()
+    server = FakeProvider()
     server.free = False
     with pytest.raises(MindError, match="no price for 'model'"):
         play(server, budget_usd=1)
@@ -261,10 +203,10 @@ def test_a_budget_in_dollars_needs_a_price_and_is_never_passed(tmp_path: Path) -
 def test_a_run_out_of_budget_goes_on_with_a_larger_one_and_pays_for_nothing_twice(
     tmp_path: Path,
 ) -> None:
-    first, second = FakeServer(), FakeServer()
+    first, second = FakeProvider(), FakeProvider()
     with pytest.raises(BudgetError):
         play(first, budget_calls=17, folder=tmp_path / "run")
-    model = NamingGame.resume(tmp_path / "run", LLMSettings(budget_calls=48), mind=LiveMind(second))
+    model = NamingGame.resume(tmp_path / "run", LLMSettings(budget_calls=48), mind=second.mind())
     model.run(rounds=3, until=None)
     model.close()
     assert model.names_held == EXPECTED
@@ -272,7 +214,7 @@ def test_a_run_out_of_budget_goes_on_with_a_larger_one_and_pays_for_nothing_twic
 
 
 def test_independent_runs_share_one_limit_and_one_budget() -> None:
-    server = FakeServer()
+    server = FakeProvider()
     arguments: dict[str, Any] = {
         "graph": "ring(n=8)",
         "names": "QM",
@@ -281,16 +223,16 @@ def test_independent_runs_share_one_limit_and_one_budget() -> None:
         "rounds": 3,
         "until": None,
     }
-    result = run_ensemble(mind=LiveMind(server), llm=LLMSettings(max_concurrency=7), **arguments)
-    assert server.most <= 7
+    result = run_ensemble(mind=server.mind(), llm=LLMSettings(max_concurrency=7), **arguments)
+    assert server.most_in_flight <= 7
     assert result.usage is not None
     assert result.usage.calls == len(server.asked) == 480
-    alone = NamingGame(graph="ring(n=8)", names="QM", rng=5, run=4, mind=LiveMind(FakeServer()))
+    alone = NamingGame(graph="ring(n=8)", names="QM", rng=5, run=4, mind=FakeProvider().mind())
     alone.run(rounds=3, until=None)
     pool = alone.game.pool
     assert [pool[place] for place in result.held[4]] == list(alone.names_held.values())
     with pytest.raises(BudgetError):
-        run_ensemble(mind=LiveMind(server), llm=LLMSettings(budget_calls=100), **arguments)
+        run_ensemble(mind=server.mind(), llm=LLMSettings(budget_calls=100), **arguments)
     assert len(server.asked) == 580
 
 
@@ -298,9 +240,9 @@ def test_independent_runs_share_one_limit_and_one_budget() -> None:
 
 
 def test_what_is_on_record_is_played_again_without_a_call_in_steps_and_runs(tmp_path: Path) -> None:
-    play(FakeServer(), folder=tmp_path / "run")
-    server = FakeServer()
-    model = NamingGame.resume(tmp_path / "run", mind=LiveMind(server))
+    play(FakeProvider(), folder=tmp_path / "run")
+    server = FakeProvider()
+    model = NamingGame.resume(tmp_path / "run", mind=server.mind())
     for _ in range(3):
         model.step()
     assert model.names_held == EXPECTED
@@ -313,9 +255,9 @@ def test_what_is_on_record_is_played_again_without_a_call_in_steps_and_runs(tmp_
 def test_another_wording_cannot_go_on_with_a_run(tmp_path: Path) -> None:
     from mesa_llm_norms.llm.prompt import Template, default_template
 
-    play(FakeServer(), folder=tmp_path / "run")
+    play(FakeProvider(), folder=tmp_path / "run")
     wording = Template(default_template().text.replace("Pick a name", "Choose a name"), "mine")
-    model = NamingGame.resume(tmp_path / "run", mind=LiveMind(FakeServer(), wording))
+    model = NamingGame.resume(tmp_path / "run", mind=FakeProvider().mind(wording))
     with pytest.raises(JournalError, match="interaction 0 of run 0 was played with another prompt"):
         model.step()
     model.close()
@@ -324,18 +266,18 @@ def test_another_wording_cannot_go_on_with_a_run(tmp_path: Path) -> None:
 def test_a_folder_with_a_journal_is_not_begun_again_and_one_without_calls_is_removed(
     tmp_path: Path,
 ) -> None:
-    play(FakeServer(), folder=tmp_path / "run")
+    play(FakeProvider(), folder=tmp_path / "run")
     with pytest.raises(JournalError):
-        play(FakeServer(), folder=tmp_path / "run")
+        play(FakeProvider(), folder=tmp_path / "run")
     with pytest.raises(JournalError):
         NamingGame.resume(tmp_path / "nowhere")
     with pytest.raises(BudgetError):
-        play(FakeServer(), folder=tmp_path / "none", budget_calls=0)
+        play(FakeProvider(), folder=tmp_path / "none", budget_calls=0)
     assert not (tmp_path / "none").exists()
 
 
 def test_use_is_told_for_every_agent() -> None:
-    model = NamingGame(graph="ring(n=8)", names="QM", mind=LiveMind(FakeServer()), rng=5)
+    model = NamingGame(graph="ring(n=8)", names="QM", mind=FakeProvider().mind(), rng=5)
     model.run(rounds=3, until=None)
     assert model.client is not None
     by_agent = model.client.usage_by_agent()
@@ -349,13 +291,13 @@ def test_use_is_told_for_every_agent() -> None:
 
 def again(tmp_path: Path, **arguments: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Return who holds what after a run, and after the same run out of its journal."""
-    server = FakeServer()
-    first = NamingGame(mind=LiveMind(server), llm=LLMSettings(folder=tmp_path / "run"), **arguments)
+    server = FakeProvider()
+    first = NamingGame(mind=server.mind(), llm=LLMSettings(folder=tmp_path / "run"), **arguments)
     first.run(rounds=3, until=None)
     first.close()
     first.close()
     asked = len(server.asked)
-    second = NamingGame.resume(tmp_path / "run", mind=LiveMind(server))
+    second = NamingGame.resume(tmp_path / "run", mind=server.mind())
     second.run(rounds=3, until=None)
     second.close()
     assert len(server.asked) == asked
@@ -386,7 +328,7 @@ def test_a_run_out_of_its_journal_is_the_same_run(
 
 def test_any_node_ids_can_be_played_without_a_folder() -> None:
     graph = nx.relabel_nodes(nx.cycle_graph(4), {0: frozenset("a"), 2: (1, "x"), 3: 2.5})
-    model = NamingGame(graph=graph, names="QM", mind=LiveMind(FakeServer()), rng=1)
+    model = NamingGame(graph=graph, names="QM", mind=FakeProvider().mind(), rng=1)
     model.step()
     assert model.interactions == 4
     model.close()
@@ -397,27 +339,27 @@ def test_a_run_that_was_cut_and_gone_on_with_in_place_can_be_gone_on_with_later(
     pairing: str, tmp_path: Path
 ) -> None:
     failing = iter([None] * 10 + [fault_of("denied", 401)])
-    server = FakeServer(lambda *_: next(failing, None))
+    server = FakeProvider(lambda *_: next(failing, None))
     arguments: dict[str, Any] = {"graph": "ring(n=12)", "names": "QM", "rng": 5, "pairing": pairing}
     calls = LLMSettings(folder=tmp_path / "run", max_concurrency=1)
-    model = NamingGame(mind=LiveMind(server), llm=calls, **arguments)
+    model = NamingGame(mind=server.mind(), llm=calls, **arguments)
     with pytest.raises(CallError):
         model.run(rounds=4, until=None)
     model.run(rounds=4 - model._engine.next_round, until=None)
     model.close()
-    whole = NamingGame(mind=LiveMind(FakeServer()), **arguments)
+    whole = NamingGame(mind=FakeProvider().mind(), **arguments)
     whole.run(rounds=4, until=None)
     whole.close()
     assert model.names_held == whole.names_held
     assert model.outcome == whole.outcome
-    resumed = NamingGame.resume(tmp_path / "run", mind=LiveMind(FakeServer()))
+    resumed = NamingGame.resume(tmp_path / "run", mind=FakeProvider().mind())
     resumed.run(rounds=4, until=None)
     resumed.close()
     assert resumed.names_held == whole.names_held
 
 
 def test_a_wait_beyond_the_limit_keeps_nobody_waiting() -> None:
-    server = FakeServer(lambda *_: fault_of("rate limit", 429, 3_600.0))
+    server = FakeProvider(lambda *_: fault_of("rate limit", 429, 3_600.0))
     with pytest.raises(CallError, match="3,600 seconds"):
         play(server, max_concurrency=1, longest_wait=5)
 
@@ -431,12 +373,12 @@ def test_when_one_run_fails_the_others_make_no_more_calls() -> None:
         found = next(failing, busy)
         return found if found is not None else busy if before == 0 else None
 
-    server = FakeServer(fault)
+    server = FakeProvider(fault)
     with pytest.raises(NormsError):
         run_ensemble(
             graph="ring(n=8)",
             names="QM",
-            mind=LiveMind(server),
+            mind=server.mind(),
             rng=5,
             runs=10,
             rounds=3,
@@ -446,16 +388,11 @@ def test_when_one_run_fails_the_others_make_no_more_calls() -> None:
 
 
 def test_calls_that_wait_for_a_place_are_not_made_once_no_more_are_wanted() -> None:
-    class Quick(FakeServer):
-        async def ask(self, question: Question) -> Reply:
-            await asyncio.sleep(0.02)
-            return await super().ask(question)
-
-    server = Quick()
+    server = FakeProvider(delay=0.02)
     model = NamingGame(
         graph="complete(n=24)",
         names="QM",
-        mind=LiveMind(server),
+        mind=server.mind(),
         rng=5,
         committed={"M": 22},
         llm=LLMSettings(max_concurrency=2),
@@ -469,12 +406,12 @@ def test_calls_that_wait_for_a_place_are_not_made_once_no_more_are_wanted() -> N
 
 def test_files_that_are_not_the_journals_stay(tmp_path: Path) -> None:
     (tmp_path / "journal.md").write_text("mine", encoding="utf-8")
-    NamingGame(mind=LiveMind(FakeServer()), llm=LLMSettings(folder=tmp_path)).close()
+    NamingGame(mind=FakeProvider().mind(), llm=LLMSettings(folder=tmp_path)).close()
     assert [path.name for path in tmp_path.iterdir()] == ["journal.md"]
 
 
 def test_a_server_that_gives_up_by_itself_is_an_error_and_not_a_silence() -> None:
-    class Cancelled(FakeServer):
+    class Cancelled(FakeProvider):
         async def ask(self, question: Question) -> Reply:  # noqa: ARG002
             raise asyncio.CancelledError
 
@@ -488,16 +425,16 @@ def test_a_server_that_gives_up_by_itself_is_an_error_and_not_a_silence() -> Non
 @pytest.mark.parametrize("name", ["two words", 'a"b', "{x}", "x" * 25, "a:b", "<b>"])
 def test_a_name_that_a_model_could_take_for_more_is_refused(name: str) -> None:
     with pytest.raises(PoolError, match="not to be put into a prompt"):
-        NamingGame(names=["Q", name], mind=LiveMind(FakeServer()))
+        NamingGame(names=["Q", name], mind=FakeProvider().mind())
 
 
 def test_live_minds_stay_in_their_process() -> None:
     import pickle
 
     with pytest.raises(MindError, match="cannot leave its process"):
-        pickle.dumps(LiveMind(FakeServer()))
+        pickle.dumps(FakeProvider().mind())
     with pytest.raises(SpecError, match="in plain Python"):
-        run_ensemble(mind=LiveMind(FakeServer()), engine="kernel", runs=1, names="QM")
+        run_ensemble(mind=FakeProvider().mind(), engine="kernel", runs=1, names="QM")
 
 
 @pytest.mark.parametrize(
