@@ -32,13 +32,12 @@ from mesa_llm_norms import (
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.llm.mind import LiveMind
-from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
+from mesa_llm_norms.llm.provider import Question
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.networks.adjacency import graph_size
-from mesa_llm_norms.networks.graph_files import read_graph
+from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.simulation.pairing import NodePairing
-from mesa_llm_norms.testing import check_pairing
+from mesa_llm_norms.testing import FakeProvider, check_pairing
 from models.intervention.model import Done, InterventionModel
 from models.mixed_population import model as mixed
 from models.naming_game.model import NamingGameModel, leading_share, local_agreement, main
@@ -314,7 +313,7 @@ def test_only_groups_with_different_conventions_meet_and_two_names_are_no_winner
     assert (apart.met, apart.left_won + apart.right_won, apart.undecided) == (3, 0, 3)
     assert math.isnan(apart.share.value)
     assert apart.p_value == 1
-    nobody = mixed.meet("unbiased", "unbiased", runs=3, setting=SMALL)
+    nobody = mixed.meet("uniform", "uniform", runs=3, setting=SMALL)
     assert nobody.met == 0
 
 
@@ -343,28 +342,15 @@ def test_groups_that_cannot_be_joined_are_refused() -> None:
             mixed.two_groups(*wrong)
 
 
-class Agreeable(Provider):
-    """A live model in this process: it answers with the name its partner played last, or with Q."""
-
-    label = "agreeable:model"
-    model = "model"
-    place = "here"
-    max_tokens = 16
-    free = True
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return {"model": self.model}
-
-    async def ask(self, question: Question) -> Reply:
-        _, picked, last = question.prompt.user.rpartition("the other player picked ")
-        name = last[0] if picked else "Q"
-        return Reply(name, Usage(100, 2), name=name)
+def agreeable(question: Question, _: int) -> str:
+    """Answer with the name its partner played last, or with Q."""
+    _, picked, last = question.prompt.user.rpartition("the other player picked ")
+    return last[0] if picked else "Q"
 
 
 def test_a_live_mind_can_be_one_side_of_it() -> None:
     calls = LLMSettings(max_concurrency=8)
-    minds = LiveMind(Agreeable()), CommittedMind("M")
+    minds = FakeProvider(agreeable).mind(), CommittedMind("M")
     found = mixed.meet(*minds, names="QM", runs=3, setting=SMALL, llm=calls)
     assert (found.met, found.right_won) == (3, 3)
     assert found.usage is not None
