@@ -331,7 +331,7 @@ def test_a_runner_seeks_in_a_record_and_stops_at_its_end(ring: RecordedRun) -> N
         player.start()
         for moment in (40, 7, 0, 60):
             player = player.restart(Setting(at=moment))
-            until(lambda it=player: it.frame.state == "paused")
+            until(lambda: player.frame.state == "paused")  # noqa: B023
             source = FolderSource(ring)
             assert player.frame == shown(source, moment).frame(source, "paused")
         assert player.frame.length == 60

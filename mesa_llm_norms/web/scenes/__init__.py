@@ -1,11 +1,17 @@
-"""Scenes for a class: a setting in three sentences, a question to predict first, what came true.
+"""Scenes for a class: three sentences, a question to answer first, and what came true.
 
-One TOML file each, in this folder or in one of a teacher's own; ``docs/scenes.md`` says how.
+Each is a TOML file, in this folder or in another; ``docs/scenes.md`` says how to write one.
 """
 
 from mesa_llm_norms.web.scenes.answers import Result, result_of
-from mesa_llm_norms.web.scenes.measure import measure
-from mesa_llm_norms.web.scenes.scene import Answer, Measured, Promise, Scene, read_scenes
+from mesa_llm_norms.web.scenes.scene import (
+    Answer,
+    Measured,
+    Promise,
+    Scene,
+    measure,
+    read_scenes,
+)
 
 __all__ = [
     "Answer",

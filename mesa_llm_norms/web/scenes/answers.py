@@ -1,28 +1,24 @@
-"""What became of a population: all that the answers of a scene may speak of.
+"""When an answer of a scene comes true, and whether exactly one does whatever happens.
 
-When an answer comes true: a few words with a value each, all of which must hold.
-
-Of one population::
+A condition is a few keys with a value each, all of which must hold. For one population::
 
     agreed = true            all hold one name; false: two names or more are left
-    names = "2 to 3"         so many names are left: 3, "2 to 3", "up to 3" or "4 or more"
-    leader = "M"             most hold this name
-    rounds = "up to 10"      play took so many population rounds
-    flipped = true           a committed name is held by 95% of those not committed
-    communities = "a name each"     or "one name" (all the same) or "mixed"
+    names = "2 to 3"         number of names left: 3, "2 to 3", "up to 3" or "4 or more"
+    leader = "M"             most agents hold this name
+    rounds = "up to 10"      number of population rounds played
+    flipped = true           a committed name is held by 95% of the agents not committed
+    communities = "a name each"     or "one name" (the same in all) or "mixed"
 
-Where two are compared, ``first = {...}`` and ``second = {...}`` hold such words, and there are::
+With two populations, ``first = {...}`` and ``second = {...}`` hold such keys, and there are::
 
     sooner = "first"         the first converged before the second, or alone; or "second"; "neither"
     more_names = "second"    more names are left in the second; or "first"; "neither": as many
-
-Whether exactly one answer comes true whatever happens: all that can happen, tried out.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -35,49 +31,78 @@ from mesa_llm_norms.errors import SpecError
 if TYPE_CHECKING:
     from mesa_llm_norms.model import NamingGame
 
-
 FLIPPED = 0.95
-"""The share of those not committed who hold a committed name once it has taken over."""
-
+"""Share of the agents not committed that hold a committed name once it has taken over."""
 
 COMMUNITIES = ("one name", "a name each", "mixed")
+KEYS = ("agreed", "names", "leader", "rounds", "flipped", "communities")
+KEYS_OF_TWO = ("first", "second", "sooner", "more_names")
+SIDES = ("first", "second", "neither")
+
+_NUMBERS = re.compile(r"(?:(\d{1,9})|(\d{1,9}) to (\d{1,9})|up to (\d{1,9})|(\d{1,9}) or more)")
+_MANY = 10**9
+_OTHERWISE = 'End with an answer that has when = "otherwise"'
 
 
-_BLOCK = "block"
+# How a population stands
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """How a population stood when play stopped.
 
-    Shares and numbers are those of the names held: what each agent played last. An agent that has
-    not played holds none.
+    Names are those held, what each agent played last; agents that have not played hold none.
+
+    Attributes
+    ----------
+    rounds
+        Population rounds started.
+    time
+        Population rounds played, the last perhaps in part: interactions per agent.
+    converged
+        Whether the last 3N interactions all matched.
+    names
+        Number of different names held.
+    leader
+        The name most agents hold, in case of a tie the first in the pool; None before any play.
+    leader_share
+        The share of agents, of those that have played, that hold it.
+    flipped
+        Whether 95% of the agents not committed hold one and the same committed name.
+    communities
+        ``one name`` in all communities, ``a name each`` (not all the same), or ``mixed``.
     """
 
     rounds: int
-    """How many population rounds were begun."""
     time: float
-    """How many were played, the last perhaps in part: interactions per agent."""
     converged: bool
-    """Whether the last 3N interactions all matched."""
     names: int
-    """How many different names are held."""
     leader: str | None
-    """The name most agents hold, of equals the first in the pool."""
     leader_share: float
     flipped: bool
-    """Whether, of the agents not committed, ``FLIPPED`` hold one and the same committed name."""
     communities: str
-    """``one name`` in all of them, ``a name each`` (not all the same), or ``mixed``."""
 
     @property
     def agreed(self) -> bool:
-        """Whether all who have played hold one name."""
+        """Whether all agents that have played hold one name."""
         return self.names == 1
 
 
 def result_of(model: NamingGame, rounds: int) -> Result:
-    """Return how a model stands after so many population rounds."""
+    """Return how a model stands.
+
+    Parameters
+    ----------
+    model
+        The model.
+    rounds
+        Number of population rounds started.
+
+    Returns
+    -------
+    Result
+        What conditions refer to.
+    """
     return read_result(
         communities(model.network.G),
         model.game.pool,
@@ -99,12 +124,11 @@ def read_result(
     interactions: int,
     converged: bool,
 ) -> Result:
-    """Return how a population stands in which each node holds a name, or None.
-
-    ``groups`` are the communities of the network.
-    """
+    """Return how a population stands; ``groups`` are its communities, ``held`` names by node."""
     counts = Counter(name for name in held.values() if name is not None)
     leader = max(pool, key=lambda name: counts[name]) if counts else None
+    free = Counter(name for node, name in held.items() if node not in committed)
+    most = max((free[name] for name in set(committed.values())), default=0)
     return Result(
         rounds=rounds,
         time=interactions / len(held),
@@ -112,32 +136,25 @@ def read_result(
         names=len(counts),
         leader=leader,
         leader_share=counts[leader] / counts.total() if leader is not None else 0.0,
-        flipped=_flipped(held, committed),
+        flipped=most > 0 and most >= FLIPPED * free.total(),
         communities=_agreement([{held[node] for node in group} for group in groups]),
     )
 
 
 def communities(graph: nx.Graph[Any]) -> list[list[Hashable]]:
-    """Return the communities of a network.
+    """Return the communities of a network: its blocks (node attribute ``block``), if it has any.
 
-    Those its nodes say (attribute ``block``), or else what is left where every tie is cut without
-    which it would fall apart, single agents left out.
+    Otherwise they are the connected components without bridges, single agents excluded.
     """
-    blocks = nx.get_node_attributes(graph, _BLOCK)
+    blocks = nx.get_node_attributes(graph, "block")
     if len(blocks) == len(graph):
-        groups: dict[Any, list[Hashable]] = {}
+        groups: dict[Any, list[Hashable]] = defaultdict(list)
         for node, block in blocks.items():
-            groups.setdefault(block, []).append(node)
+            groups[block].append(node)
         return list(groups.values())
-    ties: nx.Graph[Any] = nx.Graph(graph.edges())
-    ties.remove_edges_from(list(nx.bridges(ties)))
-    return [list(group) for group in nx.connected_components(ties) if len(group) > 1]
-
-
-def _flipped(held: Mapping[Hashable, str | None], committed: Mapping[Hashable, str]) -> bool:
-    free = Counter(name for node, name in held.items() if node not in committed)
-    most = max((free[name] for name in set(committed.values())), default=0)
-    return most > 0 and most >= FLIPPED * free.total()
+    edges: nx.Graph[Any] = nx.Graph(graph.edges())
+    edges.remove_edges_from(list(nx.bridges(edges)))
+    return [list(group) for group in nx.connected_components(edges) if len(group) > 1]
 
 
 def _agreement(groups: Sequence[set[str | None]]) -> str:
@@ -147,35 +164,23 @@ def _agreement(groups: Sequence[set[str | None]]) -> str:
     return "one name" if len(set().union(*named)) == 1 else "a name each"
 
 
-WORDS = ("agreed", "names", "leader", "rounds", "flipped", "communities")
-
-
-WORDS_OF_TWO = ("first", "second", "sooner", "more_names")
-
-
-SIDES = ("first", "second", "neither")
-
-
-_NUMBERS = re.compile(r"(?:(\d{1,9})|(\d{1,9}) to (\d{1,9})|up to (\d{1,9})|(\d{1,9}) or more)")
-
-
-_MANY = 10**9
+# Conditions
 
 
 class Part(NamedTuple):
-    """One word and its value: ``population`` 0 or 1, or None for a word of both."""
+    """A key and its value; ``population`` is 0 or 1, or None for a key of both."""
 
     population: int | None
-    word: str
+    key: str
     value: Any
 
     def holds(self, results: Sequence[Result]) -> bool:
-        """Whether it does after this was played."""
+        """Return whether it holds for the results of one or two populations."""
         found: object
         if self.population is None:
-            found = (_sooner if self.word == "sooner" else _more_names)(*results)
+            found = (_sooner if self.key == "sooner" else _more_names)(*results)
         else:
-            found = getattr(results[self.population], self.word)
+            found = getattr(results[self.population], self.key)
         if isinstance(self.value, range):
             return isinstance(found, int) and found in self.value
         return bool(found == self.value)
@@ -183,82 +188,79 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Condition:
-    """Holds where all of its parts do; without parts it stands for ``otherwise``."""
+    """Holds if all of its parts do; without parts it is ``otherwise``."""
 
     parts: tuple[Part, ...] = ()
 
     @property
     def otherwise(self) -> bool:
-        """Whether it stands for whatever no other condition holds for."""
+        """Whether it stands for everything the other conditions leave."""
         return not self.parts
 
     def holds(self, results: Sequence[Result]) -> bool:
-        """Whether it does after this was played; ``otherwise`` never does by itself."""
+        """Return whether it holds; ``otherwise`` never does by itself."""
         return bool(self.parts) and all(part.holds(results) for part in self.parts)
 
 
 def came_true(conditions: Sequence[Condition], results: Sequence[Result]) -> int | None:
-    """Return which condition holds, the one for all else where no other does; None for none."""
-    for place, condition in enumerate(conditions):
+    """Return the index of the condition that holds, else of ``otherwise``, else None."""
+    for i, condition in enumerate(conditions):
         if condition.holds(results):
-            return place
-    return next((place for place, it in enumerate(conditions) if it.otherwise), None)
+            return i
+    return next((i for i, condition in enumerate(conditions) if condition.otherwise), None)
 
 
 def read_condition(given: Any, populations: int, pool: Sequence[str]) -> Condition:
-    """Return the condition that ``when`` stands for; ``SpecError`` where it stands for none."""
+    """Return the condition that the value of ``when`` stands for, or raise ``SpecError``."""
     if given == "otherwise":
         return Condition()
     if not isinstance(given, Mapping) or not given:
         raise SpecError(
-            "when", given, f"{given!r} is no condition", 'Write {names = 1}, or "otherwise".'
+            "when", given, f"{given!r} is not a condition", 'Write {names = 1}, or "otherwise".'
         )
     if populations == 1:
-        return Condition(tuple(_part(0, word, value, pool) for word, value in given.items()))
+        return Condition(tuple(_part(0, key, value, pool) for key, value in given.items()))
     parts: list[Part] = []
-    for word, value in given.items():
-        if word in ("first", "second"):
+    for key, value in given.items():
+        if key in ("first", "second"):
             if not isinstance(value, Mapping) or not value:
-                raise SpecError("when", value, f"{word} holds no words", "Write {names = 1}.")
-            place = SIDES.index(word)
-            parts += [_part(place, inner, one, pool) for inner, one in value.items()]
-        elif word in WORDS_OF_TWO:
-            parts.append(Part(None, word, _one_of(word, value, SIDES)))
+                raise SpecError("when", value, f"{key} must hold keys", "Write {names = 1}.")
+            parts += [_part(SIDES.index(key), inner, it, pool) for inner, it in value.items()]
+        elif key in KEYS_OF_TWO:
+            parts.append(Part(None, key, _one_of(key, value, SIDES)))
         else:
-            remedy = "There are two populations: use " + ", ".join(WORDS_OF_TWO) + "."
-            raise SpecError("when", word, f"it has no {word!r}", remedy)
+            remedy = f"With two populations, use {', '.join(KEYS_OF_TWO)}."
+            raise SpecError("when", key, f"unknown key {key!r}", remedy)
     return Condition(tuple(parts))
 
 
-def _part(population: int, word: str, value: Any, pool: Sequence[str]) -> Part:
-    if word not in _READERS:
-        raise SpecError("when", word, f"it has no {word!r}", f"Use {', '.join(WORDS)}.")
-    return Part(population, word, _READERS[word](word, value, pool))
+def _part(population: int, key: str, value: Any, pool: Sequence[str]) -> Part:
+    if key not in _READERS:
+        raise SpecError("when", key, f"unknown key {key!r}", f"Use {', '.join(KEYS)}.")
+    return Part(population, key, _READERS[key](key, value, pool))
 
 
-def _one_of(word: str, value: Any, known: Sequence[str]) -> str:
+def _refuse(key: str, value: Any, remedy: str) -> SpecError:
+    return SpecError("when", value, f"{key} cannot be {value!r}", remedy)
+
+
+def _one_of(key: str, value: Any, known: Sequence[str]) -> str:
     if value not in known:
         allowed = ", ".join(f'"{one}"' for one in known)
-        raise SpecError("when", value, f"{word} cannot be {value!r}", f"Write one of {allowed}.")
+        raise _refuse(key, value, f"Write one of {allowed}.")
     return str(value)
 
 
-def _yes_or_no(word: str, value: Any, _: Sequence[str]) -> bool:
+def _yes_or_no(key: str, value: Any, _: Sequence[str]) -> bool:
     if not isinstance(value, bool):
-        raise SpecError("when", value, f"{word} cannot be {value!r}", "Write true or false.")
+        raise _refuse(key, value, "Write true or false.")
     return value
 
 
-def _numbers(word: str, value: Any, _: Sequence[str]) -> range:
-    text = "" if isinstance(value, bool) else str(value)
-    found = _NUMBERS.fullmatch(text.strip())
+def _numbers(key: str, value: Any, _: Sequence[str]) -> range:
+    found = _NUMBERS.fullmatch("" if isinstance(value, bool) else str(value).strip())
     if found is None:
-        raise SpecError(
-            "when",
-            value,
-            f"{word} cannot be {value!r}",
-            'Write 3, "2 to 3", "up to 3" or "4 or more".',
-        )
+        raise _refuse(key, value, 'Write 3, "2 to 3", "up to 3" or "4 or more".')
     exactly, low, high, most, least = (int(one) if one else None for one in found.groups())
     if exactly is not None:
         return range(exactly, exactly + 1)
@@ -267,7 +269,7 @@ def _numbers(word: str, value: Any, _: Sequence[str]) -> range:
     if least is not None:
         return range(least, _MANY)
     if low is None or high is None or low > high:
-        raise SpecError("when", value, f"{word} cannot be {value!r}", f'Write "{high} to {low}".')
+        raise _refuse(key, value, f'Write "{high} to {low}".')
     return range(low, high + 1)
 
 
@@ -277,7 +279,7 @@ _READERS: Mapping[str, Callable[[str, Any, Sequence[str]], Any]] = {
     "leader": _one_of,
     "rounds": _numbers,
     "flipped": _yes_or_no,
-    "communities": lambda word, value, _: _one_of(word, value, COMMUNITIES),
+    "communities": lambda key, value, _: _one_of(key, value, COMMUNITIES),
 }
 
 
@@ -292,12 +294,12 @@ def _more_names(first: Result, second: Result) -> str:
     return "first" if first.names > second.names else "second"
 
 
-_OTHERWISE = 'End with an answer that has when = "otherwise"'
+# Whether exactly one answer comes true
 
 
 @dataclass(frozen=True)
 class Possible:
-    """What is known of a population beforehand."""
+    """What is known of a population before it plays."""
 
     pool: tuple[str, ...]
     agents: int
@@ -306,24 +308,24 @@ class Possible:
 
 
 def check_answers(conditions: Sequence[Condition], populations: Sequence[Possible]) -> None:
-    """Raise ``SpecError`` where no answer comes true, or two do, or one never can.
+    """Raise ``SpecError`` if no answer comes true in some case, or two do, or one never can.
 
-    Every kind of outcome that the words of the conditions tell apart is looked at.
+    Every kind of outcome that the conditions tell apart is tried.
     """
-    others = [place for place, condition in enumerate(conditions) if condition.otherwise]
+    others = [i for i, condition in enumerate(conditions) if condition.otherwise]
     if len(others) > 1 or (others and others[0] != len(conditions) - 1):
         raise SpecError(
-            "when", "otherwise", '"otherwise" is not that of the last answer', f"{_OTHERWISE}."
+            "when", "otherwise", '"otherwise" is only allowed in the last answer', f"{_OTHERWISE}."
         )
     parts = [part for condition in conditions for part in condition.parts]
     never = set(range(len(conditions)))
-    each = [list(_outcomes(parts, place, one)) for place, one in enumerate(populations)]
+    each = [list(_outcomes(parts, i, one)) for i, one in enumerate(populations)]
     for results in product(*each):
-        found = [place for place, it in enumerate(conditions) if it.holds(results)] or others
+        found = [i for i, it in enumerate(conditions) if it.holds(results)] or others
         never.difference_update(found)
         if len(found) != 1:
-            said = " and ".join(str(place + 1) for place in found[:2])
-            problem = f"answers {said} both come true" if found else "no answer comes true"
+            both = " and ".join(str(i + 1) for i in found[:2])
+            problem = f"answers {both} both come true" if found else "no answer comes true"
             raise SpecError(
                 "when",
                 found,
@@ -331,33 +333,35 @@ def check_answers(conditions: Sequence[Condition], populations: Sequence[Possibl
                 f"{_OTHERWISE}, and let the others exclude each other.",
             )
     if never:
-        place = min(never)
         raise SpecError(
-            "when", place, f"answer {place + 1} can never come true", "Change it, or leave it out."
+            "when",
+            min(never),
+            f"answer {min(never) + 1} can never come true",
+            "Change it, or leave it out.",
         )
 
 
-def _outcomes(parts: Sequence[Part], place: int, possible: Possible) -> Iterator[Result]:
-    """Yield one outcome of each kind for the population in a place."""
-    both = {part.word for part in parts if part.population is None}
-    own = [part for part in parts if part.population == place]
-    words = {part.word for part in own}
+def _outcomes(parts: Sequence[Part], side: int, possible: Possible) -> Iterator[Result]:
+    """Yield one outcome of each kind for a population."""
+    both = {part.key for part in parts if part.population is None}
+    own = [part for part in parts if part.population == side]
+    keys = {part.key for part in own}
     most = min(len(possible.pool), possible.agents)
     names = _kinds(own, "names", most)
-    if "agreed" in words or "more_names" in both:
+    if "agreed" in keys or "more_names" in both:
         names = sorted({1, *names, *range(2, min(most, 3) + 1)})
-    named = [part.value for part in own if part.word == "leader"]
+    named = [part.value for part in own if part.key == "leader"]
     other = [name for name in possible.pool if name not in named][:1]
     leaders = [*dict.fromkeys(named), *other]
-    flips = (False, True) if "flipped" in words and possible.committed else (False,)
-    groups = COMMUNITIES if "communities" in words else ("mixed",)
+    flips = (False, True) if "flipped" in keys and possible.committed else (False,)
+    groups = COMMUNITIES if "communities" in keys else ("mixed",)
     ends = [(False, 1.0), (True, 1.0), (True, 2.0)] if "sooner" in both else [(False, 1.0)]
     for count, leader, flipped, group, (converged, time), rounds in product(
         names, leaders, flips, groups, ends, _kinds(own, "rounds", possible.rounds)
     ):
-        if "communities" in words and (count == 1) > (group == "one name"):
+        if "communities" in keys and (count == 1) > (group == "one name"):
             continue
-        if flipped and "leader" in words and leader not in possible.committed:
+        if flipped and "leader" in keys and leader not in possible.committed:
             continue
         yield Result(
             rounds=rounds,
@@ -371,11 +375,11 @@ def _outcomes(parts: Sequence[Part], place: int, possible: Possible) -> Iterator
         )
 
 
-def _kinds(parts: Sequence[Part], word: str, most: int) -> list[int]:
+def _kinds(parts: Sequence[Part], key: str, most: int) -> list[int]:
     """Return a number of each kind that the conditions tell apart, from 1 to ``most``."""
     edges = {1, most}
     for part in parts:
-        if part.word == word:
+        if part.key == key:
             value = part.value
             edges |= {value.start - 1, value.start, value.stop - 1, value.stop}
     return sorted(edge for edge in edges if 1 <= edge <= most)
@@ -383,13 +387,11 @@ def _kinds(parts: Sequence[Part], word: str, most: int) -> list[int]:
 
 def _described(parts: Sequence[Part], results: Sequence[Result]) -> str:
     said = []
-    for population, word in dict.fromkeys((part.population, part.word) for part in parts):
+    for population, key in dict.fromkeys((part.population, part.key) for part in parts):
         if population is None:
-            for value in ("first", "second", "neither"):
-                if Part(None, word, value).holds(results):
-                    said.append(f"{word} = {value}")
+            said += [f"{key} = {it}" for it in SIDES if Part(None, key, it).holds(results)]
         else:
             of = ("first ", "second ")[population] if len(results) > 1 else ""
-            value = getattr(results[population], word)
-            said.append(f"{of}{word} = {str(value).lower() if isinstance(value, bool) else value}")
+            value = getattr(results[population], key)
+            said.append(f"{of}{key} = {str(value).lower() if isinstance(value, bool) else value}")
     return ", ".join(dict.fromkeys(said))

@@ -1,10 +1,7 @@
-"""The words of a scene's file and what they hold, as TOML gives them.
+"""A scene: three sentences, a question with its answers, what is played, and why it comes out so.
 
-A scene: three sentences, a question with its answers, what is played, and why.
-
-What a scene's file has played: the setting, and the one beside it that differs in one thing.
-
-Reading scenes: those that come with the package, then those in a folder of one's own.
+Scenes are TOML files: those in this folder, and those in a folder of additional ones.
+``docs/scenes.md`` describes the format.
 """
 
 from __future__ import annotations
@@ -13,14 +10,16 @@ import difflib
 import re
 import sys
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mesa_llm_norms.core.files import read_text
 from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError
-from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.minds.policies import CommittedMind
+from mesa_llm_norms.networks.adjacency import Graph, to_networkx
+from mesa_llm_norms.simulation.ensemble import Progress, run_ensemble
 from mesa_llm_norms.web.scenes.answers import (
     Condition,
     Possible,
@@ -29,89 +28,76 @@ from mesa_llm_norms.web.scenes.answers import (
     check_answers,
     communities,
     read_condition,
+    read_result,
 )
 from mesa_llm_norms.web.setting import Setting
 
-SEE = "See docs/scenes.md for a whole example."
+MOST_ROUNDS = 10_000
+MOST_ANSWERS = 8
+FASTEST = 100.0
 
-
-def check_words(
-    given: Mapping[str, Any], known: Collection[str], where: str, needed: Sequence[str] = ()
-) -> None:
-    """Raise ``SpecError`` for a word that is not ``known``, or one ``needed`` that is missing."""
-    for word in given:
-        if word not in known:
-            close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-            raise SpecError(
-                where,
-                word,
-                f"it has no {word!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
-                f"There are {', '.join(known)}.",
-            )
-    for word in needed:
-        if word not in given:
-            raise SpecError(where, word, f"it does not say its {word!r}", SEE)
-
-
-def prose(given: Mapping[str, Any], word: str, where: str = "scene") -> str:
-    """Return a text on one line."""
-    text = given[word]
-    if not isinstance(text, str) or not text.strip():
-        raise SpecError(where, text, f"its {word!r} is no text", f'Write {word} = "..."')
-    return " ".join(text.split())
-
-
-def number(argument: str, value: Any, low: float, high: float) -> float:
-    """Return a number that is within bounds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        remedy = f"Give a number from {low:g} to {high:g}."
-        raise SpecError(argument, value, f"it cannot be {value!r}", remedy)
-    return value
-
-
-def whole(value: Any) -> bool:
-    """Whether a value is a whole number."""
-    return isinstance(value, int) and not isinstance(value, bool)
+_SHIPPED = Path(__file__).parent
+_SEE = "See docs/scenes.md for a complete example."
+_KEYS = ("title", "text", "question", "answers", "why", "setting", "speed")
+_OPTIONAL = ("stop", "compare", "promise", "measured")
+_DEFAULTS = {field.name: field.default for field in fields(Setting)}
+_IN_SETTING = [name for name in _DEFAULTS if name not in ("seed", "edits", "at")]
+_IN_COMPARE = [name for name in _IN_SETTING if name != "rounds"]
 
 
 class Answer(NamedTuple):
-    """An answer as it is on its button, and when it comes true."""
+    """An answer: the text of its button, and the condition under which it comes true."""
 
     text: str
     when: Condition
 
 
 class Promise(NamedTuple):
-    """One of these answers (by place, from 0) comes true in at least this share of runs."""
+    """One of these answers, by index, comes true in at least this share of runs."""
 
     answers: tuple[int, ...]
     at_least: float
 
 
 class Measured(NamedTuple):
-    """In how many of so many runs each answer came true."""
+    """Number of runs, and in how many of them each answer came true."""
 
     runs: int
     times: tuple[int, ...]
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The share of runs for each answer."""
+        """The share of runs of each answer."""
         return tuple(times / self.runs for times in self.times)
 
     @property
     def line(self) -> str:
-        """The line of a scene's file that says this."""
+        """The line of a scene's file that states this."""
         return f"measured = {{runs = {self.runs}, times = {list(self.times)}}}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a class is shown: read from a file by ``read_scenes``.
+    """What a class is shown, as read by ``read_scenes``.
 
-    ``setting`` is what is played, for its ``rounds``; ``second`` is the population beside it, where
-    two are compared. ``speed`` is in population rounds per second. With ``stop = "converged"`` a
-    population also stops where it converges.
+    Attributes
+    ----------
+    key
+        The name of the scene in links and on the command line.
+    title, text, question, why
+        What the page shows; ``why`` is shown at the end.
+    answers
+        The answers to the question; exactly one comes true.
+    setting
+        What is played, for its ``rounds``.
+    second
+        The population beside it, where two are compared.
+    speed
+        Population rounds per second.
+    stop
+        ``"converged"`` if a population also stops when it converges.
+    promise, measured
+        How often answers come true, as promised and as measured.
     """
 
     key: str
@@ -128,155 +114,151 @@ class Scene:
     measured: Measured | None = None
 
     def settings(self, seed: int) -> tuple[Setting, ...]:
-        """Return what is played with a seed: one population, or two."""
+        """Return what is played with a seed: the setting of one population, or of two."""
         every = (self.setting,) if self.second is None else (self.setting, self.second)
         return tuple(replace(one, seed=seed) for one in every)
 
     def came_true(self, results: Sequence[Result]) -> int | None:
-        """Return the place of the answer that came true, given one result per population.
+        """Return the index of the answer that came true, given a result per population.
 
-        None can only be where agents or ties were changed by hand while it was played.
+        It can only be None if agents or edges were changed by hand.
         """
         return came_true([answer.when for answer in self.answers], results)
 
 
-MOST_ROUNDS = 10_000
+# Measuring
 
 
-_SETTING = {field.name: field.default for field in fields(Setting)}
+def measure(
+    scene: Scene,
+    runs: int,
+    seed: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Play a scene many times and count how often each answer comes true.
 
+    Parameters
+    ----------
+    scene
+        The scene.
+    runs
+        Number of runs.
+    seed
+        Seed of the ensemble; 1 by default. Run 0 of a seed is what the page plays.
+    progress
+        Called with the number of runs played and the number of runs in all; by default not.
 
-_IN_SETTING = [name for name in _SETTING if name not in ("seed", "edits", "at")]
+    Returns
+    -------
+    Measured
+        The number of runs in which each answer came true.
 
-
-_IN_COMPARE = [name for name in _IN_SETTING if name != "rounds" and "budget" not in name]
-
-
-def read_settings(given: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """Return the settings of a file, one or two; ``SpecError`` where they are not as they should.
-
-    Whether they can be played, ``foresee`` finds.
+    Raises
+    ------
+    SpecError
+        For a scene with live minds, whose calls would cost money.
     """
-    first = _setting("setting", given["setting"], _IN_SETTING)
-    if not 1 <= first.get("rounds", 0) <= MOST_ROUNDS:
-        raise SpecError(
-            "setting",
-            first.get("rounds"),
-            "it does not say when the scene ends",
-            f"Write rounds = 30, or another number up to {MOST_ROUNDS:,}.",
-        )
-    settings = [Setting(**first)]
-    if "compare" in given:
-        differing = _setting("compare", given["compare"], _IN_COMPARE)
-        second = replace(settings[0], **differing)
-        if len(differing) != 1 or second == settings[0]:
-            raise SpecError(
-                "compare",
-                differing,
-                "the second population does not differ in one thing",
-                "Give it one word of the setting, with another value.",
-            )
-        settings.append(second)
-    return tuple(settings)
+    times = [0] * len(scene.answers)
+    settings = scene.settings(seed)
+
+    def of_all(side: int) -> Progress | None:
+        if progress is None:
+            return None
+        return lambda done, _: progress(side * runs + done, len(settings) * runs)
+
+    played = [
+        play_setting(setting, scene.stop, runs, of_all(side))
+        for side, setting in enumerate(settings)
+    ]
+    for results in zip(*played, strict=True):
+        answer = scene.came_true(results)
+        assert answer is not None, "answers are checked to cover all that can happen"
+        times[answer] += 1
+    return Measured(runs, tuple(times))
 
 
-def _setting(where: str, given: Any, known: Collection[str]) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        raise SpecError(where, given, "it is no table", f"Write [{where}]. {SEE}")
-    check_words(given, known, where)
-    return {name: _value(where, name, value) for name, value in given.items()}
-
-
-def _value(where: str, name: str, value: Any) -> Any:
-    """Return a value of the setting as the kind that it is there."""
-    usual = _SETTING[name]
-    if isinstance(usual, tuple):
-        texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
-            return tuple(texts)
-        raise SpecError(where, value, f"{name} is no list of texts", f'Write {name} = ["..."].')
-    if isinstance(usual, str):
-        if not isinstance(value, str):
-            raise SpecError(where, value, f"{name} is no text", f'Write {name} = "..."')
-        return value
-    if isinstance(usual, float) or name in ("reward", "penalty", "budget_usd"):
-        return number(f"{where}: {name}", value, -1e9, 1e9)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise SpecError(where, value, f"{name} is no whole number", f"Write {name} = 30.")
-    return value
-
-
-def foresee(setting: Setting) -> tuple[Possible, bool]:
-    """Return what is known of a population beforehand, and whether there are communities in it.
-
-    Raises ``SpecError`` for a setting that cannot be played.
-    """
-    try:
-        spec = setting.spec()
-        initial = spec.initial_state()
-    except NormsError as error:
-        problem, remedy = getattr(error, "problem", str(error)), getattr(error, "remedy", SEE)
-        argument = getattr(error, "argument", "")
-        said = f"{argument}: {problem}" if argument else problem
-        raise SpecError("setting", setting, f"it cannot be played: {said}", remedy) from error
-    groups = communities(to_networkx(initial.graph))
-    known = Possible(
-        initial.game.pool, len(initial.neighbors), spec.committed_names, setting.rounds
+def play_setting(
+    setting: Setting, stop: str | None, runs: int, progress: Progress | None = None
+) -> Iterator[Result]:
+    """Play runs of a setting, for its rounds or until they stop, and yield their results."""
+    spec = setting.spec()
+    if spec.live:
+        raise SpecError("mind", setting.mind, "live minds are not measured", "Use recorded minds.")
+    ensemble = run_ensemble(
+        runs=runs, rounds=setting.rounds, until=stop, progress=progress, **spec.arguments()
     )
-    return known, len(groups) > 1
+    graph: Graph | None = None
+    groups: list[list[Hashable]] = []
+    columns = [ensemble.runs[name].tolist() for name in ("rounds", "interactions", "converged")]
+    for run, (held, rounds, interactions, converged) in enumerate(
+        zip(ensemble.held, *columns, strict=True)
+    ):
+        initial = spec.initial_state(run)
+        if initial.graph is not graph:
+            graph, groups = initial.graph, communities(to_networkx(initial.graph))
+        pool, minds = initial.game.pool, initial.minds_by_node.items()
+        names = [pool[code] if code >= 0 else None for code in held.tolist()]
+        yield read_result(
+            groups,
+            pool,
+            dict(zip(initial.neighbors.nodes, names, strict=True)),
+            {node: mind.name for node, mind in minds if isinstance(mind, CommittedMind)},
+            rounds=rounds,
+            interactions=interactions,
+            converged=converged,
+        )
 
 
-SHIPPED = Path(__file__).parent
-
-
-MOST_ANSWERS = 8
-
-
-FASTEST = 100.0
-
-
-_WORDS = ("title", "text", "question", "answers", "why", "setting", "speed")
-
-
-_MAY = ("stop", "compare", "promise", "measured")
+# Reading
 
 
 def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
-    """Return all scenes by key: the name of the file without its number and ``.toml``.
+    """Read the scenes that ship with the package, and those in a folder.
 
-    Those in ``folder`` come after the shipped ones, each folder in the order of the numbers; one
-    with the key of a shipped scene takes its place. Raises ``FileFormatError`` for a file that is
-    no scene, or a folder without any.
+    Parameters
+    ----------
+    folder
+        A folder of additional scenes, each a file in ``*.toml``; none by default.
+
+    Returns
+    -------
+    dict of str to Scene
+        Scenes by key, the name of the file without its number and ending. Each folder is in the
+        order of the numbers; a scene with the key of a shipped one replaces it.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is not a valid scene, or the folder holds none.
     """
-    scenes = _read_folder(SHIPPED)
+    scenes = _read_folder(_SHIPPED)
     if folder is not None:
         scenes |= _read_folder(folder)
     return scenes
 
 
 def read_scene(path: Path) -> Scene:
-    """Return the scene in a file; ``FileFormatError`` says what is wrong with one that is none."""
+    """Return the scene in a file; ``FileFormatError`` says what is wrong with an invalid one."""
     try:
         given = tomllib.loads(read_text(path, "A scene is a text file in TOML."))
     except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(
-            path, f"it is not TOML: {_lower(str(error))}", "Correct that line."
-        ) from error
+        said = str(error)
+        problem = f"it is not TOML: {said[:1].lower()}{said[1:]}"
+        raise FileFormatError(path, problem, "Correct that line.") from error
     try:
-        return _scene(given, key_of(path))
+        return _read_scene(given, re.sub(r"^\d+[-_ .]*", "", path.stem) or path.stem)
     except SpecError as error:
         raise FileFormatError(path, f"{error.argument}: {error.problem}", error.remedy) from error
 
 
-def key_of(path: Path) -> str:
-    """Return what a scene is called in links, by the name of its file."""
-    return re.sub(r"^\d+[-_ .]*", "", path.stem) or path.stem
-
-
 def _read_folder(folder: Path) -> dict[str, Scene]:
-    paths = sorted(folder.glob("*.toml"), key=_order)
+    def order(path: Path) -> tuple[int, str]:
+        found = re.match(r"\d+", path.stem)
+        return int(found[0]) if found else sys.maxsize, path.stem
+
+    paths = sorted(folder.glob("*.toml"), key=order)
     if not paths:
-        problem = "it holds no scene" if folder.is_dir() else "there is no such folder"
+        problem = "it contains no scenes" if folder.is_dir() else "there is no such folder"
         raise FileFormatError(folder, problem, "Give a folder with scenes, files in *.toml.")
     scenes: dict[str, Scene] = {}
     for path in paths:
@@ -289,113 +271,194 @@ def _read_folder(folder: Path) -> dict[str, Scene]:
     return scenes
 
 
-def _order(path: Path) -> tuple[int, str]:
-    found = re.match(r"\d+", path.stem)
-    return int(found[0]) if found else sys.maxsize, path.stem
-
-
-def _scene(given: Mapping[str, Any], key: str) -> Scene:
-    check_words(given, (*_WORDS, *_MAY), "scene", needed=_WORDS)
-    text = prose(given, "text")
+def _read_scene(given: Mapping[str, Any], key: str) -> Scene:
+    _check_keys(given, (*_KEYS, *_OPTIONAL), "scene", needed=_KEYS)
+    text = _prose(given, "text")
     found = sentences(text)
     if found != 3:
         raise SpecError(
             "text",
             text,
-            f"it is {found} sentences long",
+            f"it has {found} sentences",
             "Write three, each ending in a full stop, a question mark or an exclamation mark.",
         )
     stop = given.get("stop")
     if stop not in (None, "converged"):
-        raise SpecError(
-            "stop", stop, f"it cannot be {stop!r}", 'Write "converged", or leave it out.'
-        )
-    settings = read_settings(given)
-    answers = _answers(given["answers"], settings)
+        remedy = 'Write "converged", or leave it out.'
+        raise SpecError("stop", stop, f"it cannot be {stop!r}", remedy)
+    settings = _read_settings(given)
+    answers = _read_answers(given["answers"], settings)
     return Scene(
         key=key,
-        title=prose(given, "title"),
+        title=_prose(given, "title"),
         text=text,
-        question=prose(given, "question"),
+        question=_prose(given, "question"),
         answers=answers,
-        why=prose(given, "why"),
+        why=_prose(given, "why"),
         setting=settings[0],
         second=settings[1] if len(settings) > 1 else None,
-        speed=number("speed", given["speed"], 0.01, FASTEST),
+        speed=_number("speed", given["speed"], 0.01, FASTEST),
         stop=stop,
-        promise=_promise(given["promise"], len(answers)) if "promise" in given else None,
-        measured=_measured(given["measured"], len(answers)) if "measured" in given else None,
+        promise=_read_promise(given["promise"], len(answers)) if "promise" in given else None,
+        measured=_read_measured(given["measured"], len(answers)) if "measured" in given else None,
     )
 
 
 def sentences(text: str) -> int:
-    """Return how many sentences a text has: what ends in . ! or ? before a space or at the end."""
+    """Return the number of sentences: what ends in . ! or ? before a space or at the end."""
     return len(re.findall(r"[.!?][\"')]*(?=\s|$)|[^.!?\"')]$", text))
 
 
-def _answers(given: Any, settings: Sequence[Setting]) -> tuple[Answer, ...]:
-    if (
-        not isinstance(given, list)
-        or not 2 <= len(given) <= MOST_ANSWERS
-        or not all(isinstance(one, Mapping) for one in given)
-    ):
+def _read_settings(given: Mapping[str, Any]) -> tuple[Setting, ...]:
+    first = _read_setting("setting", given["setting"], _IN_SETTING)
+    if not 1 <= first.get("rounds", 0) <= MOST_ROUNDS:
         raise SpecError(
-            "answers", given, f"there are not 2 to {MOST_ANSWERS}", f"Write [[answers]]. {SEE}"
+            "setting",
+            first.get("rounds"),
+            "it does not say when the scene ends",
+            f"Write rounds = 30, or another number up to {MOST_ROUNDS:,}.",
         )
-    possible, with_communities = zip(*map(foresee, settings), strict=True)
+    setting = Setting(**first)
+    if "compare" not in given:
+        return (setting,)
+    differing = _read_setting("compare", given["compare"], _IN_COMPARE)
+    second = replace(setting, **differing)
+    if len(differing) != 1 or second == setting:
+        raise SpecError(
+            "compare",
+            differing,
+            "the second population must differ in exactly one thing",
+            "Give one key of the setting, with another value.",
+        )
+    return setting, second
+
+
+def _read_setting(where: str, given: Any, known: Collection[str]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise SpecError(where, given, "it must be a table", f"Write [{where}]. {_SEE}")
+    _check_keys(given, known, where)
+    return {name: _read_value(where, name, value) for name, value in given.items()}
+
+
+def _read_value(where: str, name: str, value: Any) -> Any:
+    """Return a value of the setting, of the type it has there."""
+    default = _DEFAULTS[name]
+    if isinstance(default, tuple):
+        texts = [value] if isinstance(value, str) else value
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+            return tuple(texts)
+        problem, remedy = f"{name} must be a list of text", f'Write {name} = ["..."].'
+    elif isinstance(default, str):
+        if isinstance(value, str):
+            return value
+        problem, remedy = f"{name} must be text", f'Write {name} = "..."'
+    elif isinstance(default, float) or name in ("reward", "penalty"):
+        return _number(f"{where}: {name}", value, -1e9, 1e9)
+    else:
+        if _is_whole(value) and value >= 0:
+            return value
+        problem, remedy = f"{name} must be a whole number", f"Write {name} = 30."
+    raise SpecError(where, value, problem, remedy)
+
+
+def _foresee(setting: Setting) -> tuple[Possible, bool]:
+    """Return what is known of a population in advance, and whether it has communities."""
+    try:
+        spec = setting.spec()
+        initial = spec.initial_state()
+    except NormsError as error:
+        problem, remedy = getattr(error, "problem", str(error)), getattr(error, "remedy", _SEE)
+        argument = getattr(error, "argument", "")
+        said = f"{argument}: {problem}" if argument else problem
+        raise SpecError("setting", setting, f"it cannot be played: {said}", remedy) from error
+    known = Possible(
+        initial.game.pool, len(initial.neighbors), spec.committed_names, setting.rounds
+    )
+    return known, len(communities(to_networkx(initial.graph))) > 1
+
+
+def _read_answers(given: Any, settings: Sequence[Setting]) -> tuple[Answer, ...]:
+    tables = isinstance(given, list) and all(isinstance(one, Mapping) for one in given)
+    if not tables or not 2 <= len(given) <= MOST_ANSWERS:
+        problem = f"there must be 2 to {MOST_ANSWERS}"
+        raise SpecError("answers", given, problem, f"Write [[answers]]. {_SEE}")
+    possible, with_communities = zip(*map(_foresee, settings), strict=True)
     pool = tuple(dict.fromkeys(name for one in possible for name in one.pool))
     answers = []
-    for place, one in enumerate(given, 1):
-        check_words(one, ("text", "when"), f"answer {place}", needed=("text", "when"))
+    for i, one in enumerate(given, 1):
+        _check_keys(one, ("text", "when"), f"answer {i}", needed=("text", "when"))
         try:
             condition = read_condition(one["when"], len(settings), pool)
         except SpecError as error:
-            said = f"answer {place}, when"
-            raise SpecError(said, error.value, error.problem, error.remedy) from error
-        answers.append(Answer(prose(one, "text", f"answer {place}"), condition))
-    for answer in answers:
-        for part in answer.when.parts:
-            if part.word == "communities" and not with_communities[part.population or 0]:
+            where = f"answer {i}, when"
+            raise SpecError(where, error.value, error.problem, error.remedy) from error
+        answers.append(Answer(_prose(one, "text", f"answer {i}"), condition))
+        for part in condition.parts:
+            if part.key == "communities" and not with_communities[part.population or 0]:
                 raise SpecError(
                     "when",
                     part.value,
                     "the network has no communities",
-                    "Take one of groups and bridges, such as barbell(clique=12, path=0).",
+                    "Use one with groups and bridges, such as barbell(clique=12, path=0).",
                 )
     check_answers([answer.when for answer in answers], possible)
     return tuple(answers)
 
 
-def _promise(given: Any, answers: int) -> Promise:
-    """Return what is promised; answers are counted from 1 in a file."""
+def _read_promise(given: Any, answers: int) -> Promise:
+    """Return what is promised; answers are numbered from 1 in a file."""
     if not isinstance(given, Mapping):
-        raise SpecError("promise", given, "it is no table", "Write {answer = 1, at_least = 0.9}.")
-    check_words(given, ("answer", "at_least"), "promise", needed=("answer", "at_least"))
+        remedy = "Write {answer = 1, at_least = 0.9}."
+        raise SpecError("promise", given, "it must be a table", remedy)
+    _check_keys(given, ("answer", "at_least"), "promise", needed=("answer", "at_least"))
     named = given["answer"] if isinstance(given["answer"], list) else [given["answer"]]
-    if not named or not all(whole(one) and 1 <= one <= answers for one in named):
-        raise SpecError(
-            "promise", named, "it names no answer", f"Give a number from 1 to {answers}, or a list."
-        )
-    at_least = number("promise: at_least", given["at_least"], 0, 1)
+    if not named or not all(_is_whole(one) and 1 <= one <= answers for one in named):
+        remedy = f"Give a number from 1 to {answers}, or a list."
+        raise SpecError("promise", named, "there is no such answer", remedy)
+    at_least = _number("promise: at_least", given["at_least"], 0, 1)
     return Promise(tuple(one - 1 for one in named), at_least)
 
 
-def _measured(given: Any, answers: int) -> Measured:
-    remedy = "Copy the line that python -m mesa_llm_norms.viz.scenes prints."
+def _read_measured(given: Any, answers: int) -> Measured:
+    remedy = "Copy the line that python -m mesa_llm_norms.web.scenes prints."
     if not isinstance(given, Mapping) or set(given) != {"runs", "times"}:
-        raise SpecError("measured", given, "it does not hold runs and times", remedy)
+        raise SpecError("measured", given, "it must hold runs and times", remedy)
     runs, times = given["runs"], given["times"]
-    if (
-        not whole(runs)
-        or not isinstance(times, list)
-        or not all(whole(one) and one >= 0 for one in times)
-        or len(times) != answers
-        or sum(times) != runs
-        or runs < 1
-    ):
-        raise SpecError("measured", given, "its times are not one per answer that add up", remedy)
+    valid = isinstance(times, list) and all(_is_whole(one) and one >= 0 for one in times)
+    if not (valid and _is_whole(runs) and runs >= 1 and len(times) == answers):
+        raise SpecError("measured", given, "it must have a number of times per answer", remedy)
+    if sum(times) != runs:
+        raise SpecError("measured", given, "its times do not add up to its runs", remedy)
     return Measured(runs, tuple(times))
 
 
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _check_keys(
+    given: Mapping[str, Any], known: Collection[str], where: str, needed: Sequence[str] = ()
+) -> None:
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise SpecError(where, key, f"unknown key {key!r}{hint}", f"Use {', '.join(known)}.")
+    for key in needed:
+        if key not in given:
+            raise SpecError(where, key, f"the key {key!r} is missing", _SEE)
+
+
+def _prose(given: Mapping[str, Any], key: str, where: str = "scene") -> str:
+    """Return a text on one line."""
+    text = given[key]
+    if not isinstance(text, str) or not text.strip():
+        raise SpecError(where, text, f"its {key!r} must be text", f'Write {key} = "..."')
+    return " ".join(text.split())
+
+
+def _number(argument: str, value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        remedy = f"Give a number from {low:g} to {high:g}."
+        raise SpecError(argument, value, f"it cannot be {value!r}", remedy)
+    return value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
