@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 
 from mesa_llm_norms import run_ensemble
-from mesa_llm_norms.experiments.sweeps.sweep import sweep
+from mesa_llm_norms.experiments.sweeps import sweep
 from mesa_llm_norms.minds.registry import recorded_names
 
 TARGET = 60

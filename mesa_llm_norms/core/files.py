@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ def new_file(path: Path, argument: str = "out") -> Iterator[Path]:
     """Give a hidden path to write to, which becomes ``path`` when the block ends well."""
     with _refusing(path, OSError, argument=argument):
         path.parent.mkdir(parents=True, exist_ok=True)
-        hidden = path.with_name(f"{_HIDDEN}{os.getpid()}-{path.name}")
+        hidden = path.with_name(f"{_HIDDEN}{secrets.token_hex(6)}-{path.name}")
         try:
             yield hidden
             hidden.replace(path)

@@ -19,7 +19,7 @@ from mesa_llm_norms.networks.drawing import INK, OKABE_ITO, name_colors
 from mesa_llm_norms.plots.style import bare_axes, hatch, line_style, plain, share_axis, shorten
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.experiments.sweeps.sweep import Sweep
+    from mesa_llm_norms.experiments.sweeps import Sweep
 
 MOST_KINDS = 8
 

@@ -62,8 +62,8 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
 )
 from mesa_llm_norms.llm.budget import read_prices
 from mesa_llm_norms.llm.client import SharedBudget
-from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Policy, Situation
 from mesa_llm_norms.minds.registry import DEFAULT_MIND

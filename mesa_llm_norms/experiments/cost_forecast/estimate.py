@@ -38,7 +38,7 @@ from mesa_llm_norms.llm.budget import FREE, Price, read_prices
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
-from mesa_llm_norms.simulation.ensemble import AT_ONCE
+from mesa_llm_norms.simulation.backends import LIVE_RUNS_AT_ONCE
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.validation import read_whole
 
@@ -169,7 +169,7 @@ def forecast(
 
 def _answers_once(server: Provider, pool: Sequence[str]) -> bool | None:
     """Return whether equal prompts are answered only once, None where that is not known yet."""
-    if isinstance(server, OpenAICompatibleProvider) and server.abilities is None:
+    if isinstance(server, OpenAICompatibleProvider) and server.capabilities is None:
         return None
     return server.gives_distributions(pool)
 
@@ -237,7 +237,7 @@ def _waits(simulation: Simulation, runs: int) -> Range:
     chains = simulation.interactions * simulation.chain_rate
     if runs == 1 or not simulation.chain_rate:
         return next_of(chains)
-    side = min(runs, AT_ONCE)
+    side = min(runs, LIVE_RUNS_AT_ONCE)
     longest = _generator().choice(chains, (RESAMPLES, side)).max(axis=1)
     later = (runs - side) / side * simulation.later_rate / simulation.chain_rate
     return next_of(np.maximum(longest, chains.mean() * (1 + later)))

@@ -1,12 +1,10 @@
-"""The axes of a grid: an argument, the values it takes, and what each is called in a table.
-
-A sweep before it is played: what is fixed, what varies, how many runs; as read from TOML.
-"""
+"""A sweep before it is played: what is fixed and what varies, given in Python or read from TOML."""
 
 from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from typing import Any
 from mesa_llm_norms.core.files import read_text
 from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import FileFormatError, SpecError
-from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, MindsGame, describe
+from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import names_file, read_graph
@@ -34,9 +32,10 @@ SPEC = (
 GOAL = ("until", "window", "threshold")
 
 ARGUMENTS = (*SPEC, *GOAL, "rounds", "size")
-"""What may be an axis."""
+"""Arguments that may be an axis."""
 
 NOBODY = "nobody"
+"""The label of nobody committed, and of no incumbent."""
 
 Label = str | int | float
 
@@ -45,9 +44,7 @@ Label = str | int | float
 class Axis:
     """An argument and its values, with a label for each.
 
-    ``column`` is what it is called in tables: as the argument, but for ``rounds``, which is
-    ``rounds_limit`` beside the rounds that were played. ``numbers`` says the same in numbers where
-    the values are some; ``unit`` is what these count.
+    ``numbers`` are the values as numbers, if they are numbers of something; ``unit`` says of what.
     """
 
     argument: str
@@ -58,7 +55,7 @@ class Axis:
 
     @property
     def column(self) -> str:
-        """What it is called in tables."""
+        """The name of the axis in tables."""
         return column_of(self.argument)
 
     def __len__(self) -> int:
@@ -66,7 +63,7 @@ class Axis:
 
 
 def column_of(argument: str) -> str:
-    """Return what an argument is called in tables."""
+    """Return the name of an argument in tables: ``rounds_limit`` differs from rounds played."""
     return "rounds_limit" if argument == "rounds" else argument
 
 
@@ -81,25 +78,25 @@ def read_axis(argument: str, given: Any) -> Axis:
     elif hasattr(given, "tolist"):
         return read_axis(argument, given.tolist())
     else:
-        raise SpecError(
-            argument, given, f"{given!r} is no list of values", "Write a list, if only of one."
-        )
+        raise SpecError(argument, given, f"{given!r} is not a list of values", "Write a list.")
     if not values:
-        raise SpecError(argument, given, "there is no value in the list", "Give one, or leave it.")
+        raise SpecError(
+            argument, given, "there is no value in the list", "Give at least one, or omit the axis."
+        )
     twice = [one for place, one in enumerate(labels) if one in labels[:place]]
     if twice:
         raise SpecError(
             argument,
             given,
-            f"two values are called {twice[0]!r}",
-            'Leave one out, or give each a label: {"label": value, ...}.',
+            f"two values have the label {twice[0]!r}",
+            'Omit one, or give each a label: {"label": value, ...}.',
         )
     numbers, unit = _numbers(argument, values)
     return Axis(argument, values, labels, numbers, unit)
 
 
 def label(argument: str, value: Any) -> Label:
-    """Return what a value is called: itself if it is a number or a text."""
+    """Return the label of a value: the value itself if it is a number or a text."""
     if argument == "committed":
         return ", ".join(f"{name}={_amount(it)}" for name, it in (value or {}).items()) or NOBODY
     if value is None:
@@ -132,7 +129,7 @@ def _amount(where: Any) -> str:
 
 
 def _numbers(argument: str, values: Sequence[Any]) -> tuple[tuple[float, ...] | None, str]:
-    """Return the values as numbers, and what they count, or None."""
+    """Return the values as numbers, and their unit, or None."""
     if argument != "committed":
         if all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
             return tuple(float(value) for value in values), argument
@@ -150,7 +147,7 @@ def _numbers(argument: str, values: Sequence[Any]) -> tuple[tuple[float, ...] | 
 
 
 def _one_amount(committed: Mapping[str, Any]) -> tuple[str, str, bool, float] | None:
-    """Return the name, where, whether it is a share, and how much; None for what is no amount."""
+    """Return name, placement, whether it is a share, and the amount; None for lists of nodes."""
     if not committed:
         return "", "", False, 0.0
     if len(committed) > 1:
@@ -172,10 +169,10 @@ RUN = ("runs", "seed", "keep_rounds")
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """A grid over arguments of ``run_ensemble``, and those that are the same in every cell.
 
-    All cells share the ``seed``: run k of each begins with the same draws.
+    All cells share the ``seed``: run k of each begins with the same random draws.
     """
 
     axes: tuple[Axis, ...] = ()
@@ -190,8 +187,8 @@ class Plan:
             raise SpecError(
                 "keep_rounds",
                 self.keep_rounds,
-                f"{self.keep_rounds!r} is neither",
-                "Say yes or no.",
+                f"{self.keep_rounds!r} is not a truth value",
+                "Use True or False (true or false in a file).",
             )
         count = len(self)
         if count > MOST_CELLS:
@@ -200,13 +197,10 @@ class Plan:
             )
 
     def __len__(self) -> int:
-        count = 1
-        for axis in self.axes:
-            count *= len(axis)
-        return count
+        return math.prod(map(len, self.axes))
 
     def cells(self) -> Iterator[Cell]:
-        """Yield the cells, the last axis running fastest; ``SpecError`` for one that cannot be."""
+        """Yield the cells, the last axis running fastest; ``SpecError`` for one that is invalid."""
         digests = Digests()
         for places in itertools.product(*(range(len(axis)) for axis in self.axes)):
             chosen = list(zip(self.axes, places, strict=True))
@@ -223,35 +217,50 @@ class Plan:
                 ) from error
 
 
-def make_plan(
+def plan_sweep(
     grid: Mapping[str, Any] | None,
     fixed: Mapping[str, Any],
     runs: Any = 100,
     seed: Any = None,
     keep_rounds: Any = False,
-) -> Plan:
-    """Return a plan from Python values; ``SpecError`` for an argument that is unknown."""
+) -> SweepPlan:
+    """Return the plan of ``sweep`` for its arguments; ``SpecError`` for an unknown one."""
     grid = {_known(name, ARGUMENTS): values for name, values in (grid or {}).items()}
     fixed = {_known(name, ARGUMENTS): value for name, value in fixed.items()}
     for name in grid:
         if name in fixed:
             raise SpecError(name, fixed[name], "it is both fixed and in the grid", "Keep one.")
     axes = tuple(read_axis(name, values) for name, values in grid.items())
-    return Plan(axes, fixed, runs, read_seed(seed), keep_rounds)
+    return SweepPlan(axes, fixed, runs, read_seed(seed), keep_rounds)
 
 
-def read_plan(path: str | Path) -> Plan:
-    """Return the plan in a TOML file: arguments, ``runs``, ``seed``, and a table ``[grid]``.
+def read_plan(path: str | Path) -> SweepPlan:
+    """Read the plan of a sweep from a TOML file, as ``docs/sweeps.md`` describes it.
 
-    Graph and mind files are looked for beside it. Raises ``FileFormatError`` for what is no TOML,
-    ``SpecError`` for what it asks for and cannot be.
+    Parameters
+    ----------
+    path : str or Path
+        The file: arguments of ``run_ensemble``, ``runs``, ``seed``, ``keep_rounds``, and a table
+        ``[grid]`` of lists. Graph and mind files are looked for in its folder.
+
+    Returns
+    -------
+    SweepPlan
+        What ``play_sweep`` plays.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is not TOML.
+    SpecError
+        For an argument that is not valid.
     """
     path = Path(path)
     content = _read_toml(path)
     grid: Any = content.pop("grid", {})
     if not isinstance(grid, dict):
         raise SpecError(
-            "grid", grid, "it is no table", 'Write [grid], then lines like mind = ["a"].'
+            "grid", grid, "it is not a table", 'Write [grid], then lines like mind = ["a"].'
         )
     run: dict[str, Any] = {}
     for name in list(content):
@@ -264,7 +273,7 @@ def read_plan(path: str | Path) -> Plan:
     near = path.parent
     fixed = {name: _plain(_alias(name), value, near) for name, value in content.items()}
     read = {it: _plain_axis(_alias(it), grid[it], near) for it in grid}
-    return make_plan(
+    return plan_sweep(
         read,
         fixed,
         run.get("runs", 100),
@@ -283,24 +292,24 @@ def _cell(at: Mapping[str, Any], arguments: Mapping[str, Any], seed: int, digest
         raise SpecError(
             "mind",
             spec.mind_label,
-            "a sweep has no budget, and plays in other processes, so it has no live minds",
-            "Play each cell with run_ensemble(..., calls=...), or sweep over recorded minds.",
+            "a sweep has no budget, and plays in other processes, so it cannot have live minds",
+            "Play each cell with run_ensemble(..., llm=...), or sweep over recorded minds.",
         )
     goal = Goal("converged", WINDOW, 1.0)._replace(
         **{name: arguments[name] for name in GOAL if name in arguments}
     )
     check_goal(goal, spec.committed_names)
     most = read_rounds(arguments.get("rounds"), goal.until)
-    return Cell(at, describe(spec, goal, most, digests), MindsGame(spec, goal, most))
+    return Cell(at, describe(spec, goal, most, digests), spec, goal, most)
 
 
 def _alias(name: str) -> str:
-    """Return the argument that is also called so."""
+    """Return the argument that a name is an alias of."""
     return ALIASES.get(name, name)
 
 
 def _known(name: str, known: tuple[str, ...]) -> str:
-    """Return the argument that a key stands for."""
+    """Return the argument that a key stands for, or raise ``SpecError``."""
     name = _alias(name)
     if name in known:
         return name
@@ -328,11 +337,11 @@ def _plain_axis(argument: str, given: Any, near: Path) -> Any:
         return {label: _plain(argument, value, near) for label, value in given.items()}
     if isinstance(given, list):
         return [_plain(argument, value, near) for value in given]
-    return given  # read_axis says what is wrong
+    return given  # read_axis raises the error
 
 
 def _plain(argument: str, value: Any, near: Path) -> Any:
-    """Return a value of TOML as Python has it: files by their place, no one and nothing as None."""
+    """Return a value of TOML as Python has it: files in the folder ``near``, ``"none"`` as None."""
     if argument in ("incumbent", "until") and value == "none":
         return None
     if argument == "committed" and isinstance(value, dict):
@@ -346,7 +355,7 @@ def _plain(argument: str, value: Any, near: Path) -> Any:
 
 
 def _plan_amount(where: Any) -> Any:
-    """Return a list of an amount and a placement as a pair, and of nodes as it is."""
+    """Return a list of an amount and a placement as a pair, and one of nodes as it is."""
     if isinstance(where, list) and len(where) == 2 and where[1] in PLACEMENTS:
         return tuple(where)
     return where

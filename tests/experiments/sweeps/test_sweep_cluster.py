@@ -16,7 +16,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mesa_llm_norms.errors import MindError, SpecError
-from mesa_llm_norms.experiments.sweeps.sweep import sweep
+from mesa_llm_norms.experiments.sweeps import sweep
 from mesa_llm_norms.simulation import workers
 from mesa_llm_norms.simulation import workers as scheduler
 

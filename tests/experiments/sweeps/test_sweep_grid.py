@@ -13,22 +13,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import FileFormatError, SpecError
-from mesa_llm_norms.experiments.sweeps.grid import ARGUMENTS, Plan, make_plan, read_axis, read_plan
+from mesa_llm_norms.experiments.sweeps.grid import (
+    ARGUMENTS,
+    SweepPlan,
+    plan_sweep,
+    read_axis,
+    read_plan,
+)
 from mesa_llm_norms.networks.registry import fill, sides
 
 
-def plan_of(tmp_path: Path, text: str) -> Plan:
+def plan_of(tmp_path: Path, text: str) -> SweepPlan:
     path = tmp_path / "grid.toml"
     path.write_text(text, encoding="utf-8")
     return read_plan(path)
 
 
-def keys(plan: Plan) -> list[str]:
+def keys(plan: SweepPlan) -> list[str]:
     return [cell.key for cell in plan.cells()]
 
 
 def key(**arguments: Any) -> str:
-    (found,) = keys(make_plan({}, arguments, seed=1))
+    (found,) = keys(plan_sweep({}, arguments, seed=1))
     return found
 
 
@@ -80,7 +86,7 @@ def test_a_grid_has_as_many_places_as_asked_for_or_is_refused(size: int) -> None
 def test_a_size_that_fits_nowhere_is_refused(graph: str, size: Any, said: str) -> None:
     given = {"graph": graph} | ({} if size is None else {"size": size})
     with pytest.raises(SpecError, match=said):
-        keys(make_plan({}, given, seed=1))
+        keys(plan_sweep({}, given, seed=1))
 
 
 # Axes
@@ -122,10 +128,10 @@ def test_what_is_committed_is_a_number_where_one_name_varies_alone() -> None:
 @pytest.mark.parametrize(
     ("grid", "said"),
     [
-        ({"memory": 5}, "no list of values"),
-        ({"incumbent": "Q"}, "no list of values"),
+        ({"memory": 5}, "not a list of values"),
+        ({"incumbent": "Q"}, "not a list of values"),
         ({"memory": []}, "no value in the list"),
-        ({"memory": [5, 5]}, "two values are called 5"),
+        ({"memory": [5, 5]}, "two values have the label 5"),
         ({"memroy": [5]}, "did you mean 'memory'"),
         ({"mind": ["uniform"]}, "both fixed and in the grid"),
         ({"memory": range(1, 400), "reward": range(1, 400)}, "too many"),
@@ -135,11 +141,11 @@ def test_what_is_committed_is_a_number_where_one_name_varies_alone() -> None:
 )
 def test_a_grid_that_means_nothing_is_refused(grid: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        keys(make_plan(grid, {"mind": "uniform", "names": "QM"}, seed=1))
+        keys(plan_sweep(grid, {"mind": "uniform", "names": "QM"}, seed=1))
 
 
 def test_the_last_axis_runs_fastest_and_the_seed_is_everybodys() -> None:
-    plan = make_plan({"memory": [2, 3], "names": ["QM", "QX"]}, {"mind": "uniform"}, seed=9)
+    plan = plan_sweep({"memory": [2, 3], "names": ["QM", "QX"]}, {"mind": "uniform"}, seed=9)
     cells = list(plan.cells())
     assert [(cell.at["memory"], cell.at["names"]) for cell in cells] == [
         (2, "QM"),
@@ -230,7 +236,7 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
         until = ["converged", "none"]
         """,
     )
-    same = make_plan(
+    same = plan_sweep(
         {
             "graph": ["ring(n={size})", "star(n={size})"],
             "names": ["QM", ["Q", "no"]],
@@ -250,7 +256,7 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
 def test_files_that_a_file_names_are_beside_it(tmp_path: Path) -> None:
     (tmp_path / "net.csv").write_text("a,b\nb,c\n", encoding="utf-8")
     plan = plan_of(tmp_path, 'mind = "uniform"\n[grid]\ngraph = ["net.csv", "ring(n=4)"]\n')
-    assert [cell.game.prepare() for cell in plan.cells()] == [3, 4]
+    assert [cell.agents for cell in plan.cells()] == [3, 4]
     assert plan.axes[0].labels == ("net", "ring(n=4)")
 
 
@@ -261,9 +267,9 @@ def test_files_that_a_file_names_are_beside_it(tmp_path: Path) -> None:
         ("[fixed]\nmemory = 5", "no 'fixed'"),
         ("[grid]\ntopolgy = ['ring']", "did you mean 'topology'"),
         ("[grid]\nseed = [1, 2]", "it cannot vary"),
-        ("grid = 5", "it is no table"),
+        ("grid = 5", "it is not a table"),
         ("runs = 0", "not a whole number in range"),
-        ("keep_rounds = 1", "is neither"),
+        ("keep_rounds = 1", "is not a truth value"),
         ("seed = -1", "is no seed"),
         ("until = 'never'", "until"),
         ("memory = 5\n[grid]\nmemory = [5]", "both fixed and in the grid"),

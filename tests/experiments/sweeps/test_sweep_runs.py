@@ -21,8 +21,7 @@ from mesa_llm_norms.analysis.convergence import compare_convergence, convergence
 from mesa_llm_norms.analysis.intervals import wilson_interval
 from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
 from mesa_llm_norms.experiments.sweeps import cells as cells_module
-from mesa_llm_norms.experiments.sweeps import sweep as play
-from mesa_llm_norms.experiments.sweeps.sweep import read_sweep, sweep
+from mesa_llm_norms.experiments.sweeps import read_sweep, runner, sweep
 from mesa_llm_norms.networks import registry
 from mesa_llm_norms.networks.registry import topology
 
@@ -37,13 +36,13 @@ FIXED: dict[str, Any] = {"names": "QM", "mind": "llama-3-70b-instruct", "rounds"
 def played(monkeypatch: pytest.MonkeyPatch) -> list[range]:
     """Return the runs that are played, batch by batch."""
     found: list[range] = []
-    real = cells_module.MindsRunner.play
+    real = cells_module.CellPlayer.play
 
     def watched(self: Any, runs: range) -> Any:
         found.append(runs)
         return real(self, runs)
 
-    monkeypatch.setattr(cells_module.MindsRunner, "play", watched)
+    monkeypatch.setattr(cells_module.CellPlayer, "play", watched)
     return found
 
 
@@ -185,7 +184,7 @@ def test_a_damaged_file_is_put_aside_and_played_again(
             }[harm]
         )
     harmed = one.read_bytes()
-    with pytest.warns(UserWarning, match=r"is damaged; it is played again, and kept as"):
+    with pytest.warns(UserWarning, match=r"is damaged; its runs are played again, and it is kept as"):
         again = sweep(tmp_path, GRID, runs=4, **FIXED)
     assert count(played) == 4
     assert_frame_equal(first, again.runs)
@@ -304,13 +303,13 @@ def test_a_record_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     for key in ("axes", "cells", "seed", "runs", "keep_rounds"):
         less = {name: value for name, value in record.items() if name != key}
         (tmp_path / "sweep.json").write_text(json.dumps(less), encoding="utf-8")
-        with pytest.raises(FileFormatError, match="not whole"):
+        with pytest.raises(FileFormatError, match="not complete"):
             read_sweep(tmp_path)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(SpecError, match="something that is no sweep"):
+    with pytest.raises(SpecError, match="something that is not a sweep"):
         sweep(tmp_path, {}, runs=1, rounds=1)
     with pytest.raises(FileFormatError, match="Name a sweep's folder"):
         read_sweep(tmp_path / "nowhere")
@@ -339,7 +338,7 @@ def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch)
         seen.append(1)
         return (("networkx", str(len(seen))),)
 
-    monkeypatch.setattr(play, "versions", versions)
+    monkeypatch.setattr(runner, "versions", versions)
     with pytest.raises(SpecError, match="a worker has networkx 2, not networkx 1"):
         sweep(None, {}, runs=1, rounds=1)
 
@@ -347,8 +346,8 @@ def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        ({"size": 6}, "2 cells are there"),
-        ({"size": 7, "graph": "ring(n={size})"}, "0 cells are there"),
+        ({"size": 6}, "2 cells match"),
+        ({"size": 7, "graph": "ring(n={size})"}, "0 cells match"),
         ({"mind": "uniform"}, "no axis 'mind'"),
     ],
 )
