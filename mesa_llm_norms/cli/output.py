@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.core.formatting import percent, plural
+from mesa_llm_norms.core.formatting import count, percent, plural
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
@@ -304,7 +304,7 @@ def usage_sentence(usage: Totals | None, discarded: int = 0, skipped: int = 0) -
     }
     parts = [
         f"{usage.calls:,} calls",
-        *(f"{count:,} {what}" for what, count in trouble.items() if count),
+        *(f"{number:,} {what}" for what, number in trouble.items() if number),
         f"{usage.input_tokens:,} input tokens",
         f"{usage.output_tokens:,} output tokens ({usage.thinking_tokens:,} thinking)",
         f"${usage.cost:,.4f}",
@@ -314,7 +314,7 @@ def usage_sentence(usage: Totals | None, discarded: int = 0, skipped: int = 0) -
         "speculative interactions discarded": discarded,
     }
     return "; ".join(
-        [", ".join(parts), *(f"{count:,} {what}" for what, count in notes.items() if count)]
+        [", ".join(parts), *(f"{number:,} {what}" for what, number in notes.items() if number)]
     )
 
 
@@ -345,25 +345,22 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
     }
 
 
-def ensemble_table(ensemble: Ensemble, goal: Goal) -> Table:
-    """Return the numbers that sum up an ensemble."""
+def print_ensemble(ensemble: Ensemble, goal: Goal) -> None:
+    """Print the numbers that sum up an ensemble."""
     runs, done = ensemble.runs, counted(ensemble, goal)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("runs", f"{len(runs):,}")
-    table.add_row("converged", f"{runs['converged'].sum():,} ({percent(runs['converged'].mean())})")
-    if ensemble.spec.committed_names:
-        flipped = runs["flipped"]
-        table.add_row("flipped", f"{flipped.sum():,} ({percent(flipped.mean())})")
+    pairs = [("runs", count(len(runs)))]
+    for event in ("converged", *(["flipped"] if ensemble.spec.committed_names else [])):
+        pairs.append((event, f"{runs[event].sum():,} ({percent(runs[event].mean())})"))
     if len(done):
-        low, median, high = done["interactions"].quantile([0.1, 0.5, 0.9])
-        table.add_row("interactions", f"{median:,.0f} (10 to 90%: {low:,.0f} to {high:,.0f})")
+        low, median, high = map(count, done["interactions"].quantile([0.1, 0.5, 0.9]))
+        pairs.append(("interactions", f"{median} (10 to 90%: {low} to {high})"))
     winners = _winners(done, ensemble.spec.game.pool)
     for place, (name, wins) in enumerate(list(winners.items())[:10]):
-        won = f"{percent(wins / len(done)):>5}  {wins:,}"
-        table.add_row("" if place else "winners", _escaped(f"{name}  ") + won)
+        won = f"{name}  {percent(wins / len(done)):>5}  {wins:,}"
+        pairs.append(("" if place else "winners", won))
     if len(winners) > 10:
-        table.add_row("", f"and {len(winners) - 10} more names")
-    return table
+        pairs.append(("", f"and {len(winners) - 10} more names"))
+    print_pairs(pairs)
 
 
 def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
@@ -402,7 +399,3 @@ def _listing(shares: Mapping[str, float]) -> str:
     name, share = first.rsplit(" ", 1)
     more = f" and {len(order) - 4} more" if len(order) > 4 else ""
     return ", ".join([f"{name} is played {share} of the time", *rest]) + more
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

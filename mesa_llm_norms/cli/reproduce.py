@@ -228,29 +228,28 @@ def _command(people: bool, labels: Sequence[str], runs: str, seed: int) -> str:
 
 
 def _print_reproduction(found: Reproduction) -> None:
-    """Print what does not match, then the results of each mind."""
+    """Print what does not match, then every result of each mind."""
     from mesa_llm_norms.reproduction.rows import mismatches, number, published_text
 
     output.say("What does not match", "bold")
     for line in filter(None, mismatches(found.judged)):
         output.say(output.one_line(line.replace("**", "")))
-    head = ("", "published", "recorded", "here", "corrected p", "")
-    for mind in dict.fromkeys(one.row.mind for one in found.judged):
-        output.say(f"\n{output.one_line(mind)}", "bold")
-        rows = []
-        for one in (one for one in found.judged if one.row.mind == mind):
-            row = one.row
-            rows.append(
-                (
-                    row.what,
-                    published_text(row.published),
-                    "" if row.recorded is None else number(row.recorded.value),
-                    number(row.here.value),
-                    p_number(one.corrected),
-                    "" if one.within else Text("differs", "bold red"),
-                )
-            )
-        output.print_table(head, rows)
+    groups: dict[str, list[tuple[str | Text, ...]]] = {}
+    for one in found.judged:
+        row = one.row
+        cells = (
+            row.what,
+            published_text(row.published),
+            "" if row.recorded is None else number(row.recorded.value),
+            number(row.here.value),
+            p_number(one.corrected),
+            "" if one.within else Text("differs", "bold red"),
+        )
+        groups.setdefault(output.one_line(f"{row.mind}: {row.part}"), []).append(cells)
+    for title in sorted(groups):
+        output.say(f"\n{title}", "bold")
+        output.print_table(("", "published", "recorded", "here", "p", ""), groups[title])
+    output.say("\np-values are corrected for the number of results in each part (Holm).")
 
 
 def classical(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner
 
 from mesa_llm_norms import cli
+from mesa_llm_norms.classical.published import CLAIMS, Found
 from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli.reproduce import _print_claims
+from mesa_llm_norms.cli.study import _print_validation
+from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.reproduction import protocol
 
 GRID = """
 runs = 4
@@ -101,3 +108,62 @@ def test_a_table_that_is_too_wide_becomes_a_paragraph_for_each_row() -> None:
         "a",
         "  p: known",
     ]
+
+
+def test_every_claim_about_the_classical_game_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [Found(one, one.published, one.low, one.high, 100, (8.0,)) for one in CLAIMS]
+    _print_claims(found)
+    assert "exponent of convergence time" in (text := capsys.readouterr().out)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Barabási-Albert" in text
+
+
+def test_every_condition_of_the_study_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        **{"log_loss": 0.123, "median_recorded": 1234.0, "median_simulated": 2345.0},
+        **{"time_p": 0.0001, "winners_p": 0.034, "share_recorded": 0.5, "share_simulated": 0.25},
+    }
+    pools = ("Q M", " ".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    models = recorded_names()
+    _print_validation(
+        [{**row, "model": model, "pool": pool, "winner": "Q"} for model in models for pool in pools]
+    )
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert set(models) | {"QM", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} <= set(text.split())
+
+
+def test_a_reproduction_is_printed_mind_by_mind_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def few(*_: object) -> list[protocol.Task]:
+        experiments = (
+            protocol.Experiment(part="emergence", names=protocol.TWO, runs=20),
+            *protocol.critical_mass(protocol.TWO, (1, 4, 8), 10),
+        )
+        return [protocol.Task("claude-3.5-sonnet", experiments)]
+
+    monkeypatch.setattr(protocol, "tasks", few)
+    text = printed("reproduce --mind claude-3.5-sonnet --quick --seed 3 --workers 1")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\nclaude-3.5-sonnet: Conventions emerge\n" in text
+
+
+class Terminal(StringIO):
+    """What a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "delay", "shown"),
+    [(Terminal(), 0, True), (Terminal(), 1_000, False), (StringIO(), 0, False)],
+    ids=["terminal", "soon done", "pipe"],
+)
+def test_progress_is_shown_on_a_terminal_and_only_after_a_while(
+    stream: StringIO, delay: float, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "DELAY", delay)
+    monkeypatch.setattr(output, "stderr", lambda: Console(file=stream))
+    with output.progress("compiling") as report:
+        report("runs", 3, 40)
+    assert ("3 of 40" in stream.getvalue()) == shown
