@@ -13,7 +13,7 @@ from inspect import signature
 from multiprocessing import resource_tracker
 from random import Random
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import networkx as nx
 from mesa import Model
@@ -70,7 +70,8 @@ def resume_steps(model: Model) -> None:
 
 def manager_thread(pool: ProcessPoolExecutor) -> Thread | None:
     """Return the thread with which a pool manages its processes, None before it is needed."""
-    return pool._executor_manager_thread
+    thread: Any = pool._executor_manager_thread
+    return cast(Thread | None, thread)
 
 
 def close_writing_end(queue: Any) -> None:

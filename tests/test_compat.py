@@ -3,15 +3,104 @@
 from __future__ import annotations
 
 import inspect
+import random
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import ipyvue
+import mesa
+import networkx as nx
 import pytest
 from ipyvue.VueTemplateWidget import Events as TemplateEvents
 from ipyvue.VueWidget import Events as WidgetEvents
 from ipywidgets import Widget
 
 from mesa_llm_norms import compat
+
+# networkx
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda graph: graph.add_edge(0, 2),
+        lambda graph: graph.remove_edge(0, 1),
+        lambda graph: graph.add_edge(0, 1, weight=2),
+        lambda graph: graph.add_node(9),
+        lambda graph: graph.remove_node(3),
+        lambda graph: compat.unmark_graph(graph, "seen"),
+    ],
+)
+def test_a_mark_on_a_graph_is_gone_once_the_graph_changes(change: Callable[[Any], None]) -> None:
+    graph: nx.Graph[Any] = nx.cycle_graph(6)
+    assert not compat.is_marked(graph, "seen")
+    compat.mark_graph(graph, "seen")
+    assert compat.is_marked(graph, "seen")
+    change(graph)
+    assert not compat.is_marked(graph, "seen")
+
+
+# Mesa
+
+
+def test_a_network_of_mesa_has_a_cell_for_every_node_and_no_layout() -> None:
+    network = compat.make_network(nx.cycle_graph(4), random.Random(1))
+    assert {cell.coordinate: cell.capacity for cell in network} == dict.fromkeys(range(4), 1)
+    assert getattr(network, "layout", None) is None
+
+
+def test_a_model_is_stepped_on_after_a_step_that_raised() -> None:
+    class Failing(mesa.Model):
+        failures = 1
+        played = 0
+
+        def step(self) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise ValueError
+            self.played += 1
+
+    model = Failing()
+    with pytest.raises(ValueError):
+        model.step()
+    compat.resume_steps(model)
+    model.step()
+    model.step()
+    assert model.played == 2
+
+
+# concurrent.futures, multiprocessing
+
+
+@pytest.mark.slow
+def test_a_pool_has_a_thread_that_manages_it_once_it_works() -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert compat.manager_thread(pool) is None
+        assert pool.submit(abs, -1).result() == 1
+        thread = compat.manager_thread(pool)
+        assert thread is not None
+        assert thread.is_alive()
+    assert not thread.is_alive()
+
+
+def test_a_queue_whose_writing_end_is_closed_is_at_its_end() -> None:
+    queue: Any = get_context("spawn").SimpleQueue()
+    queue.put(1)
+    compat.close_writing_end(queue)
+    compat.close_writing_end(queue)
+    assert queue.get() == 1
+    with pytest.raises(EOFError):
+        queue.get()
+
+
+def test_the_tracker_of_shared_resources_can_be_started_ahead() -> None:
+    compat.start_resource_tracker()
+    from multiprocessing.resource_tracker import _resource_tracker
+
+    assert _resource_tracker._fd is not None
+
 
 # ipyvue, ipywidgets
 

@@ -475,6 +475,57 @@ def test_mesa_runs_it_in_batches() -> None:
     assert len({row["RunId"] for row in results}) == 4
 
 
+def test_a_batch_run_of_mesa_ends_each_run_once_it_has_converged() -> None:
+    parameters: dict[str, Any] = {"graph": "complete(n=6)", "names": "QM", "run": range(3)}
+    options: dict[str, Any] = {"max_steps": 1_000, "display_progress": False}
+    takes_seed = "rng" in inspect.signature(batch_run).parameters
+    (options if takes_seed else parameters)["rng"] = 1
+    results = batch_run(NamingGame, parameters, **options)
+    last = {row["run"]: row["interactions"] for row in results}
+    for run, interactions in last.items():
+        game = NamingGame(graph="complete(n=6)", names="QM", rng=1, run=run)
+        outcome = game.run()
+        assert outcome.converged
+        assert interactions == 6 * outcome.rounds < 6_000  # steps are whole rounds
+
+
+def test_running_says_whether_the_goal_last_set_is_still_to_be_reached() -> None:
+    game = NamingGame(graph="complete(n=6)", names="QM", rng=1, committed={"M": 3})
+    assert game.running
+    while game.running:
+        game.step()
+    assert game.converged
+    game.run(until="flipped", threshold=1.0)
+    assert not game.running
+    game.run(rounds=2, until=None)
+    assert game.running
+    game.run()
+    assert not game.running
+
+
+def test_steps_go_on_beyond_the_goal_and_running_follows_what_is_played() -> None:
+    game = NamingGame(graph="complete(n=6)", names="QM", rng=1)
+    game.run()
+    interactions = game.interactions
+    assert not game.running
+    for agent in list(game.players)[:3]:
+        agent.commit("Q" if game.outcome.winner == "M" else "M")
+    for _ in range(3):
+        game.step()
+    assert game.interactions == interactions + 18
+    assert game.running
+
+
+def test_playing_one_interaction_at_a_time_ends_running_too() -> None:
+    game = NamingGame(graph="complete(n=6)", names="QM", rng=1)
+    for _ in game.play():
+        if not game.running:
+            break
+    assert game.converged
+    again = NamingGame(graph="complete(n=6)", names="QM", rng=1)
+    assert again.run().interactions == game.interactions
+
+
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda game: pickle.loads(pickle.dumps(game))], ids=["copy", "pickle"]
 )

@@ -165,6 +165,24 @@ def test_what_was_begun_is_discarded_where_agents_or_edges_change_between_rounds
     assert game.discarded > 0
 
 
+def test_a_mind_replaced_within_a_round_decides_from_its_next_interaction_on() -> None:
+    logs = []
+    for first, other in (
+        (copying("QM"), copying("QM", 0.6)),
+        (Slow(copying("QM")), Slow(copying("QM", 0.6))),
+    ):
+        game = NamingGame(graph="ring(n=12)", names="QM", rng=3, mind=first)
+        log = []
+        for row in game.play(60):
+            log.append(row)
+            if len(log) in (5, 29):
+                game.agent_on(3).mind = other
+                game.agent_on(7).restore((), None)
+        logs.append(log)
+    assert logs[0] == logs[1]
+    assert game.discarded > 0
+
+
 def test_agents_who_remember_in_a_way_of_their_own_are_played_in_turn() -> None:
     class Proud(NamingAgent):
         def remember(self, own: str, partner: str) -> None:
@@ -204,18 +222,18 @@ def test_independent_runs_of_an_ensemble_give_the_same_rows() -> None:
 
 
 class Failing(Slow):
-    """Fails at one interaction, or makes some of them void."""
+    """Fails at one interaction, or skips some of them."""
 
-    def __init__(self, bad: int = -1, void: frozenset[int] = frozenset()) -> None:
+    def __init__(self, bad: int = -1, skipped: frozenset[int] = frozenset()) -> None:
         super().__init__(copying("QM"))
         self.bad = bad
-        self.void = void
+        self.skipped = skipped
 
     async def decide(self, situation: Situation) -> Decision:
         decision = await super().decide(situation)
         if situation.interaction == self.bad and situation.seat == 1:
             raise DecisionError("failing", "as it was told to")
-        if situation.interaction in self.void and situation.seat == 0:
+        if situation.interaction in self.skipped and situation.seat == 0:
             raise SkippedError("failing", "it has nothing to say")
         return decision
 
@@ -234,11 +252,11 @@ def test_all_before_a_failure_is_played_and_nothing_after_it(bad: int) -> None:
     assert without_rounds(game.log)[: len(expected)] == without_rounds(expected)
 
 
-def test_a_void_interaction_keeps_its_number_and_nobody_remembers_it() -> None:
-    void = frozenset({0, 5, 6, 13, 20})
-    game = play(rounds=3, mind=Failing(void=void))
-    assert [row.interaction for row in game.log] == [t for t in range(36) if t not in void]
-    assert [row.round for row in game.log] == [t // 12 for t in range(36) if t not in void]
+def test_a_skipped_interaction_keeps_its_number_and_nobody_remembers_it() -> None:
+    skipped = frozenset({0, 5, 6, 13, 20})
+    game = play(rounds=3, mind=Failing(skipped=skipped))
+    assert [row.interaction for row in game.log] == [t for t in range(36) if t not in skipped]
+    assert [row.round for row in game.log] == [t // 12 for t in range(36) if t not in skipped]
     assert (game.interactions, game.skipped) == (31, 5)
     assert game.outcome.interactions == 31
     assert game.round is not None
@@ -252,9 +270,9 @@ def test_a_void_interaction_keeps_its_number_and_nobody_remembers_it() -> None:
         assert [tuple(pair) for pair in agent.memory] == played[-5:]
 
 
-def test_voids_without_an_end_stop_the_run() -> None:
+def test_skipping_without_an_end_stops_the_run() -> None:
     game = LoggedGame(
-        graph="ring(n=12)", names="QM", rng=3, mind=Failing(void=frozenset(range(99)))
+        graph="ring(n=12)", names="QM", rng=3, mind=Failing(skipped=frozenset(range(99)))
     )
     with pytest.raises(DecisionError, match="20 interactions in a row") as caught:
         game.run(rounds=4, until=None)

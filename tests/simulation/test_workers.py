@@ -21,6 +21,7 @@ from programs import Program
 from mesa_llm_norms import GraphWarning, run_ensemble
 from mesa_llm_norms.errors import SpecError, WorkerError
 from mesa_llm_norms.simulation import workers
+from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.workers import TRIES, Shared, WorkerPool, answers, interrupts_held
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
@@ -59,20 +60,21 @@ def in_order(found: Iterator[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_call_is_answered_once_with_its_number(processes: int) -> None:
-    found = in_order(answers(double, ((number,) for number in range(20)), processes))
+    backend = choose_backend(workers=processes)
+    found = in_order(backend.play(double, ((number,) for number in range(20))))
     assert found == [2 * number for number in range(20)]
 
 
 def test_an_executor_that_is_given_makes_the_calls_and_is_left_running() -> None:
     with ThreadPoolExecutor(3) as threads:
-        assert in_order(answers(double, [(1,), (2,)], executor=threads)) == [2, 4]
+        assert in_order(answers(double, [(1,), (2,)], 1, threads)) == [2, 4]
         assert threads.submit(double, 4).result() == 8
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_a_call_raises_is_raised(processes: int) -> None:
     with pytest.raises(SpecError, match="it is refused"):
-        in_order(answers(refuse, [(1,), (2,)], processes))
+        in_order(choose_backend(workers=processes).play(refuse, [(1,), (2,)]))
 
 
 @pytest.mark.slow
@@ -108,18 +110,18 @@ class Flaky(Executor):
 
 def test_an_executor_may_lose_calls_now_and_then() -> None:
     lossy = Flaky(TRIES - 1, RuntimeError("worker lost"))
-    assert in_order(answers(double, [(1,), (2,)], executor=lossy)) == [2, 4]
+    assert in_order(answers(double, [(1,), (2,)], 1, lossy)) == [2, 4]
 
 
 def test_an_executor_that_loses_every_call_is_given_up() -> None:
     with pytest.raises(WorkerError) as caught:
-        in_order(answers(double, [(1,)], executor=Flaky(99, RuntimeError("worker lost"))))
+        in_order(answers(double, [(1,)], 1, Flaky(99, RuntimeError("worker lost"))))
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_a_broken_executor_is_given_up_at_once() -> None:
     with pytest.raises(WorkerError, match="the executor is broken"):
-        in_order(answers(double, [(1,)], executor=Flaky(1, BrokenExecutor())))
+        in_order(answers(double, [(1,)], 1, Flaky(1, BrokenExecutor())))
 
 
 def test_leaving_early_drops_the_calls_of_an_executor() -> None:
@@ -130,7 +132,7 @@ def test_leaving_early_drops_the_calls_of_an_executor() -> None:
             return future
 
     idle = Idle(0, RuntimeError())
-    with closing(answers(double, [(1,), (2,), (3,)], executor=idle)) as found:
+    with closing(answers(double, [(1,), (2,), (3,)], 1, idle)) as found:
         next(found)
     assert [future.cancelled() for future in idle.cancelled] == [False, True, True]
 
@@ -184,7 +186,7 @@ def test_a_pool_whose_block_fails_is_gone_at_once() -> None:
 
 PARENT = """
 import os, sys, time
-from mesa_llm_norms.workers import answers
+from mesa_llm_norms.simulation.workers import answers
 
 def work(number):
     os.write(1, f"{os.getpid()}\\n".encode())  # in one piece, whatever the buffering
