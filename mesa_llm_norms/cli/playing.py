@@ -50,32 +50,10 @@ Watcher = Callable[[Round], None]
 class Plan(NamedTuple):
     """What is to be played, and what is done with the results.
 
-    Parameters
-    ----------
-    spec : Spec
-        The game.
-    initial : InitialState
-        The state that run 0 starts from.
-    goal : Goal
-        When a run stops.
-    rounds : int, optional
-        The most population rounds.
-    folder : Path, optional
-        Where results are written, if they are.
-    llm : LLMSettings
-        The settings of live minds.
-    runs : int, optional
-        How many runs; None for a single one, shown round by round.
-    keep : bool
-        Whether the interactions of many runs are kept.
-    workers : int
-        Processes for many runs.
-    as_json : bool
-        Whether the results are printed as JSON.
-    talk : bool
-        Whether more than the outcome is printed.
-    resumed : bool
-        Whether the folder holds the journal of a run to be resumed.
+    ``initial`` is the state that run 0 starts from, ``rounds`` the most population rounds, and
+    ``runs`` is None for a single run, which is shown round by round. ``keep`` and ``workers`` are
+    about many runs. ``talk`` says that more than the outcome is printed, ``resumed`` that the
+    folder holds the journal of a run to be resumed.
     """
 
     spec: Spec
@@ -104,12 +82,8 @@ class Plan(NamedTuple):
         settings = {k: v for k, v in asdict(self.llm).items() if k not in ("folder", "resume")}
         if self.llm.prices is not None:
             settings["prices"] = str(Path(self.llm.prices).absolute())
-        return {
-            "goal": list(self.goal),
-            "rounds": self.rounds,
-            "keep": self.keep,
-            "llm": settings,
-        }
+        how = {"goal": list(self.goal), "rounds": self.rounds, "keep": self.keep}
+        return {**how, "llm": settings}
 
 
 def play(plan: Plan) -> None:
@@ -131,9 +105,8 @@ def _play_one(plan: Plan) -> output.Run:
     spec, goal, agents = plan.spec, plan.goal, len(plan.initial.neighbors)
     keep = agents <= MOST_KEPT
     if not keep and plan.folder is not None:
-        output.complain(
-            "note", f"interactions are not written: there are over {MOST_KEPT:,} agents"
-        )
+        text = f"interactions are not written: there are over {MOST_KEPT:,} agents"
+        output.complain("note", text)
     most = read_rounds(plan.rounds, goal.until)
     client = open_client(spec, plan.llm, {"run": 0, **plan.journal_content})
     rounds: list[Round] = []
@@ -253,11 +226,8 @@ def _watching(wanted: bool, usage: Callable[[], str | None] | None) -> Iterator[
         yield lambda _: None
     elif output.stdout().is_terminal:
         rounds: deque[Round] = deque(maxlen=ROUNDS_SHOWN)
-        with Live(
-            get_renderable=lambda: _table(rounds, usage),
-            console=output.stdout(),
-            refresh_per_second=10,
-        ):
+        table = partial(_table, rounds, usage)
+        with Live(get_renderable=table, console=output.stdout(), refresh_per_second=10):
             yield rounds.append
     else:
         with _lines() as watch:

@@ -51,7 +51,13 @@ from mesa_llm_norms.llm.prompt import Template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.policies import UniformMind
-from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live, load_mind, mind_names
+from mesa_llm_norms.minds.registry import (
+    DEFAULT_MIND,
+    is_live,
+    load_mind,
+    mind_names,
+    recorded_names,
+)
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import PLACEMENTS
@@ -61,6 +67,9 @@ from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""
+
+
+_MALFORMED = LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError
 
 
 class LabelledMind(Mind):
@@ -148,41 +157,27 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
         (``MindError``, ``PairingError``), or if a file has changed since.
     """
     if not set(given) <= {"mind", "pairing"}:
-        raise SpecError(
-            "spec",
-            sorted(given),
-            "only a mind and a pairing rule can be given again",
-            "Leave out the rest; it is on record.",
-        )
+        problem = "only a mind and a pairing rule can be given again"
+        raise SpecError("spec", sorted(given), problem, "Leave out the rest; it is on record.")
     try:
         values = {field.name: written[field.name] for field in fields(Spec)}
         values["graph"] = _read_graph(values["graph"], display_only)
         values["names"] = tuple(values["names"])
         values["committed"] = {name: _read_where(it) for name, it in values["committed"]} or None
-        if display_only:
-            values["pairing"] = "node" if isinstance(values["pairing"], dict) else values["pairing"]
-        values |= given
         if "mind" not in given:
             values["mind"] = _read_minds(values["mind"], _label if display_only else _read_mind)
         if isinstance(values["pairing"], dict):
-            raise PairingError("pairing", *_give_again("pairing", values["pairing"]["label"]))
-        return Spec(**values)
+            label = values["pairing"]["label"]
+            if display_only:
+                given = {"pairing": "node", **given}
+            elif "pairing" not in given:
+                raise PairingError("pairing", label, *_give_again("pairing", label))
+        return Spec(**values | given)
     except NormsError:
         raise
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        raise SpecError(
-            "spec",
-            written,
-            f"this is not a spec as this package writes it ({type(error).__name__}: {error})",
-            "Use a file that has not been edited.",
-        ) from error
+    except _MALFORMED as error:
+        problem = f"this is not a spec as this package writes it ({type(error).__name__}: {error})"
+        raise SpecError("spec", written, problem, "Use a file that was not edited.") from error
 
 
 # Graphs, minds, rules and committed agents as JSON data
@@ -205,7 +200,7 @@ def _write_graph(graph: Any) -> Any:
             [
                 _write_node(u),
                 _write_node(v),
-                *([_plain(data["weight"])] if "weight" in data else []),
+                *(_plain(data[key]) for key in data if key == "weight"),
             ]
             for u, v, data in read.edges(data=True)
         ],
@@ -274,14 +269,14 @@ def _read_mind(written: Any) -> Any:
         return live_mind(label, template, **written["options"])
     if "path" in written:
         return _unchanged("mind", written)
-    raise MindError("mind", *_give_again("mind", label))
+    raise MindError("mind", label, *_give_again("mind", label))
 
 
 def _label(written: Any) -> Mind:
     """Return a mind to look at: the one that ships, or else a label."""
-    if isinstance(written, str) and written in mind_names():
+    if isinstance(written, str) and written in (*recorded_names(), UniformMind.label):
         return load_mind(written)
-    return LabelledMind(str(written["label"]))
+    return LabelledMind(written if isinstance(written, str) else str(written["label"]))
 
 
 def _read_minds(written: Any, read: Callable[[Any], Any]) -> Any:
@@ -355,24 +350,21 @@ def _digest(path: Path) -> str:
 
 def _unchanged(argument: str, written: Mapping[str, Any]) -> Path:
     """Return the path of a file whose contents are those on record."""
-    path = Path(written["path"])
+    path, problem = Path(written["path"]), ""
     try:
-        same = _digest(path) == written["sha256"]
+        if _digest(path) != written["sha256"]:
+            problem = "has changed since the run began"
     except OSError as error:
-        raise SpecError(
-            argument, str(path), f"{path} cannot be read ({error})", "Put the file back."
-        ) from error
-    if not same:
-        raise SpecError(
-            argument, str(path), f"{path} has changed since the run began", "Put the old file back."
-        )
+        problem = f"cannot be read ({error.strerror})"
+    if problem:
+        raise SpecError(argument, str(path), f"{path} {problem}", "Put the original file back.")
     return path
 
 
-def _give_again(argument: str, label: str) -> tuple[str, str, str]:
-    """Return the value, the problem and the remedy of an error."""
+def _give_again(argument: str, label: str) -> tuple[str, str]:
+    """Return the problem and the remedy of an error."""
     problem = f"the {argument} {label!r} is not part of this package, so only its label was saved"
-    return label, problem, f"Pass it again: {argument}=..."
+    return problem, f"Pass it again: {argument}=..."
 
 
 # As typed

@@ -50,12 +50,8 @@ _KINDS = {
 class RecordedCalls(NamedTuple):
     """The calls of live minds in a run.
 
-    Parameters
-    ----------
-    usages : tuple of Usage
-        The usage before the first interaction and after each.
-    exchanges : mapping
-        The last exchange of each decision, by the number of the interaction and the seat.
+    ``usages`` has the usage before the first interaction and after each, ``exchanges`` the last
+    exchange of each decision, by the number of the interaction and the seat.
     """
 
     usages: tuple[Usage, ...]
@@ -327,42 +323,32 @@ def _read_journal(
 
 def _read_table(path: Path, run: int | None) -> tuple[Interaction, ...]:
     """Return the interactions of a run in a table, of the first one there if none is named."""
+    import pyarrow.parquet as pq  # late: it takes a moment
+
+    columns = list(Interaction._fields)
     try:
-        rows = tuple(_rows_of(path, run))
+        with pq.ParquetFile(path) as file:
+            kinds = {column: file.schema_arrow.field(column).type for column in columns}
+            for column, kind in kinds.items():
+                if not any(fits(kind) for fits in _KINDS.get(column, (pa.types.is_integer,))):
+                    raise FileFormatError(path, f"its {column} cannot be {kind}", _ANOTHER)
+            if run is None:
+                first = next(file.iter_batches(1, columns=["run"]), None)
+                run = first.column("run")[0].as_py() if first else 0
+        table = pq.read_table(path, columns=columns, filters=[("run", "==", run)])
     except FileFormatError:
         raise
     except (OSError, pa.ArrowException, ValueError, TypeError, LookupError) as error:
         problem = f"it is damaged or no table of interactions ({error})"
         raise FileFormatError(path, problem, _ANOTHER) from error
-    if not rows:
-        named = "" if run is None else f" of run {run}"
-        raise FileFormatError(
-            path, f"it holds no interaction{named}", "Name another run, or another folder."
-        )
-    return rows
-
-
-def _rows_of(path: Path, run: int | None) -> Iterator[Interaction]:
-    import pyarrow.parquet as pq  # late: it takes a moment
-
-    columns = list(Interaction._fields)
-    with path.open("rb") as file:
-        table = pq.ParquetFile(file)
-        for column in columns:
-            kind = table.schema_arrow.field(column).type
-            if not any(fits(kind) for fits in _KINDS.get(column, (pa.types.is_integer,))):
-                raise FileFormatError(path, f"its {column} cannot be {kind}", _ANOTHER)
-        shown = 0
-        for batch in table.iter_batches(columns=columns):
-            if any(batch.column(column).null_count for column in columns):
-                raise FileFormatError(path, "some of it is empty", _ANOTHER)
-            values = [batch.column(column).to_pylist() for column in columns]
-            for row in map(Interaction._make, zip(*values, strict=True)):
-                run = row.run if run is None else run
-                if row.run == run:
-                    shown += 1
-                    _check_length(path, shown)
-                    yield row
+    if any(table.column(column).null_count for column in columns):
+        raise FileFormatError(path, "some of it is empty", _ANOTHER)
+    if not table.num_rows:
+        problem = f"it holds no interaction of run {run}"
+        raise FileFormatError(path, problem, "Name another run, or another folder.")
+    _check_length(path, table.num_rows)
+    values = (table.column(column).to_pylist() for column in columns)
+    return tuple(map(Interaction._make, zip(*values, strict=True)))
 
 
 def _matched(
@@ -442,8 +428,6 @@ def _refusing(path: Path) -> Iterator[None]:
         yield
     except FileFormatError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         problem = getattr(error, "problem", repr(error))
         raise FileFormatError(path, f"no run is described in it ({problem})", _OPEN) from error
-    except RecursionError as error:
-        raise FileFormatError(path, "no run is described in it: it goes too deep", _OPEN) from error

@@ -593,7 +593,6 @@ def test_more_agents_than_can_be_looked_at_are_refused(tmp_path: Path) -> None:
         (("spec", "names"), [["Q"], "M"]),
         (("spec", "mind"), 5),
         (("spec", "mind"), {}),
-        (("spec", "mind"), "mine.json"),
         (("spec", "mind"), {"minds": ["uniform"], "shares": [-1]}),
         (("spec", "mind"), {"minds": ["uniform"], "nodes": [[0, 1]]}),
         (("spec", "memory"), 0),
