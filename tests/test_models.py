@@ -68,7 +68,7 @@ def test_the_naming_game_collects_its_two_measures_beside_the_usual_ones() -> No
 
 
 def test_neighbours_agree_before_the_population_does() -> None:
-    """Two halves of a ring that hold different names: all but two ties agree, and half the agents.
+    """Two halves of a ring that hold different names: all but two edges agree, and half the agents.
 
     Nothing is left to chance but who meets whom, and every agent has played after 20 rounds.
     """
@@ -242,7 +242,7 @@ def test_the_topologies_script_prints_tables_answers_and_draws(
         (("--runs", "0"), "runs"),
         (("--mind", "nobody"), "nobody"),
         (("--names", "Q"), "names"),
-        (("--out", "topologies.pdf"), "no .png or .svg"),
+        (("--out", "topologies.pdf"), "not a .png or .svg"),
         (("--out", "nowhere/topologies.png"), "folder"),
     ],
 )
@@ -259,7 +259,7 @@ def test_the_topologies_script_refuses_in_one_line(
 
 def test_shares_of_winners_come_with_intervals() -> None:
     assert topologies.share_of({"Q": 1, "M": 3, "X": 0}) == ["M 75% (30 to 95)", "Q 25% (5 to 70)"]
-    (row,) = topologies.tell({"a": finding(4, Q=1)}).to_dict("records")
+    (row,) = topologies.tabulate({"a": finding(4, Q=1)}).to_dict("records")
     assert list(row.values()) == ["100 (90 to inf)", "25%", "100%", "Q 100% (21 to 100)"]
 
 

@@ -1,6 +1,6 @@
-"""The naming game with a measure of its own: do neighbours agree before the population does?
+"""The naming game with its own measure: do neighbours agree before the population does?
 
-``python -m models.naming_game.model`` plays it on two networks and prints what it saw.
+``python -m models.naming_game.model`` plays it on two networks and prints the results.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from typing import Any
 
 import mesa
 
-from mesa_llm_norms import NamingGame
+from mesa_llm_norms import NamingGame, analysis
 
 
 def local_agreement(model: NamingGame) -> float:
-    """Share of the ties whose two ends hold the same name.
+    """Share of the edges whose two ends hold the same name.
 
-    Ties with an end that has not played yet do not count; ``nan`` if that leaves none.
+    Edges with an end that has not played yet do not count; ``nan`` if that leaves none.
     """
-    held = model.names_held
-    names = [(held.get(u), held.get(v)) for u, v in model.network.G.edges]
-    known = [(one, other) for one, other in names if one is not None and other is not None]
-    return sum(one == other for one, other in known) / len(known) if known else math.nan
+    return analysis.local_agreement(model.network.G, model.names_held)
 
 
 def leading_share(model: NamingGame) -> float:
@@ -31,9 +28,9 @@ def leading_share(model: NamingGame) -> float:
 
 
 class NamingGameModel(NamingGame):
-    """``NamingGame`` that collects two more numbers a round and is over when it has converged.
+    """``NamingGame`` that collects two more numbers per round.
 
-    Takes the arguments of ``NamingGame``. ``local_agreement`` is the share of ties whose ends hold
+    Takes the arguments of ``NamingGame``. ``local_agreement`` is the share of edges whose ends hold
     the same name, ``leading_share`` the share of agents that hold the leading name.
     """
 
@@ -48,11 +45,6 @@ class NamingGameModel(NamingGame):
             },
             agent_reporters=given.agent_reporters,
         )
-
-    def step(self) -> None:
-        """Play one population round; ``running`` becomes False once the run has converged."""
-        super().step()
-        self.running = not self.converged
 
 
 def main(seed: int = 7, rounds: int = 8) -> None:

@@ -1,7 +1,7 @@
 """Which network agrees fastest, and does the topology change *which* name wins?
 
 ``python models/topologies/model.py`` plays many runs of recorded minds on fourteen networks,
-prints what it found and draws it. ``--help`` tells of its options.
+prints what it found and draws it. ``--help`` lists its options.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mesa_llm_norms.analysis import Estimate, convergence_time, wilson_interval
 TOPOLOGIES = {
     "complete": "complete(n=24)",
     "ring": "ring(n=24, k=2)",
-    "ring, 4 ties": "ring(n=24, k=4)",
+    "ring, degree 4": "ring(n=24, k=4)",
     "lattice": "lattice(rows=4, columns=6)",
     "torus": "torus(rows=4, columns=6)",
     "star": "star(n=24)",
@@ -47,21 +47,21 @@ AGENTS = 24
 ROUNDS = 1_000
 WINDOW, SHARE = 3, 0.95
 """A name has won when it makes up this share of the names played in so many population rounds. The
-study's rule (all interactions in three rounds matched) would not do here: on networks whose parts
-seldom meet, names that live side by side can pass it by chance."""
+study's rule (all interactions in three rounds matched) would not do here: where communities seldom
+meet, coexisting names can pass it by chance."""
 ENOUGH = 0.9
 """The test of winners takes topologies on which a name won at least this share of the runs."""
 TABLES = 9_999
 
 
 class Finding(NamedTuple):
-    """What the runs of one player (a mind, or the classical game) on one topology came to."""
+    """What the runs of one player (a mind, or the classical game) on one topology gave."""
 
     runs: int
     time: Estimate
     """Interactions until a name had won, the median; infinite if none had in half of the runs."""
     agreement: float
-    """Share of ties whose ends hold the same name after the last round, the mean over runs."""
+    """Share of edges whose ends hold the same name after the last round, the mean over runs."""
     wins: dict[str, int]
     """How many runs each name of the pool won."""
 
@@ -74,7 +74,7 @@ class Finding(NamedTuple):
 def play(
     player: str, graph: str, names: str, runs: int, rng: Any, executor: Executor | None = None
 ) -> Finding:
-    """Play ``runs`` runs of a mind, or of the classical game, and sum them up."""
+    """Play ``runs`` runs of a mind, or of the classical game, and summarize them."""
     given: dict[str, Any] = {"graph": graph, "names": names, "runs": runs, "rng": rng}
     given |= {"rounds": ROUNDS, "executor": executor}
     if player == CLASSICAL:
@@ -113,19 +113,19 @@ def play_all(
     with ExitStack() as stack:
         executor: Executor | None = None
         if workers > 1:
-            # The same processes throughout: new ones would each have to get to know the minds.
+            # The same processes throughout: new ones would each have to load the minds.
             pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
             executor = stack.enter_context(pool)
         for player in players:
             for place, (label, graph) in enumerate(TOPOLOGIES.items()):
                 print(f"{player}: {label} ({place + 1} of {len(TOPOLOGIES)})", file=sys.stderr)
-                # A seed for each topology, for the test of winners asks for independent runs.
+                # A seed for each topology, because the test of winners requires independent runs.
                 rng = np.random.default_rng((seed, place))
                 found[player][label] = play(player, graph, names, runs, rng, executor)
     return found
 
 
-def tell(findings: dict[str, Finding]) -> pd.DataFrame:
+def tabulate(findings: dict[str, Finding]) -> pd.DataFrame:
     """Return the table of one player: one row per topology, the fastest first."""
     rows = {}
     for label, found in sorted(findings.items(), key=lambda item: item[1].time.value):
@@ -133,7 +133,7 @@ def tell(findings: dict[str, Finding]) -> pd.DataFrame:
         rows[label] = {
             "interactions, median": f"{time.value:,.0f} ({time.low:,.0f} to {time.high:,.0f})",
             "runs won": f"{found.settled:.0%}",
-            "ties agree": "" if math.isnan(found.agreement) else f"{found.agreement:.0%}",
+            "edges agree": "" if math.isnan(found.agreement) else f"{found.agreement:.0%}",
             "by": ", ".join(share_of(found.wins)[:3]),
         }
     return pd.DataFrame(rows).T
@@ -260,14 +260,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     if given.out.suffix not in (".png", ".svg") or not given.out.parent.is_dir():
-        parser.error(f"--out: {given.out} is no .png or .svg in a folder that is there")
+        parser.error(f"--out: {given.out} is not a .png or .svg file in an existing folder")
     players = [*dict.fromkeys(given.mind or MINDS), CLASSICAL]
     try:
         found = play_all(players, given.names, given.runs, given.seed, given.workers)
     except NormsError as error:
         parser.error(str(error))
     for player in players:
-        print(f"\n{player}\n{tell(found[player]).to_string()}")
+        print(f"\n{player}\n{tabulate(found[player]).to_string()}")
     print()
     for player in players:
         print(answer(player, found[player], len(players)))
