@@ -1,16 +1,24 @@
 """Live minds: models that are asked, over the network or on your own machine.
 
 A ``LiveMind`` puts each situation into words and asks its ``Provider``. An ``LLMClient`` makes the
-calls of all live minds, as ``LLMSettings`` says, and records them in a journal. The SDKs that speak
-to APIs are imported on first use.
+calls of all live minds, as ``LLMSettings`` says, and records them in a ``Journal``. The SDKs that
+speak to APIs, and SQLite, are imported on first use.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
-from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import register_providers_of
 
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.journal.journal import Journal
+
 __all__ = [
+    "JOURNAL",
+    "Journal",
     "LLMSettings",
     "LiveMind",
     "Prompt",
@@ -18,6 +26,7 @@ __all__ = [
     "Question",
     "Reply",
     "Template",
+    "Totals",
     "Usage",
     "default_template",
     "live_mind",
@@ -25,3 +34,11 @@ __all__ = [
 ]
 
 register_providers_of(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Journal":
+        from mesa_llm_norms.llm.journal.journal import Journal
+
+        return Journal
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
