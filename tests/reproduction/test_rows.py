@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from mesa_llm_norms.reproduction import rows
 from mesa_llm_norms.reproduction.recorded import Published
-from mesa_llm_norms.reproduction.results import Flips, critical_mass
 from mesa_llm_norms.reproduction.rows import Row, judge, mismatches, published_text
 
 
@@ -106,15 +105,3 @@ def test_counts_of_one_name_alone_tell_nothing_and_other_counts_do() -> None:
     assert rows.same_counts(np.array([5, 0]), np.array([900, 0])) == 1
     assert rows.same_counts(np.array([303, 697]), np.array([1, 114])) < 1e-9
     assert rows.same_counts(np.array([50, 50, 50]), np.array([50, 48, 52])) > 0.9
-
-
-def test_critical_mass_is_the_first_count_that_flips_half_the_runs() -> None:
-    found = Flips("m", ("Q", "M"), 24, (1, 2, 3, 4), (0, 49, 51, 99), (100, 100, 100, 100))
-    mass = critical_mass(found)
-    assert mass.value == 3
-    assert (mass.low, mass.high) == (2, 4) or (mass.low, mass.high) == (2, 3)
-
-
-def test_critical_mass_is_infinite_where_no_count_is_enough() -> None:
-    found = Flips("m", ("Q", "M"), 24, (1, 2), (0, 3), (100, 100))
-    assert critical_mass(found).value == np.inf

@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mesa_llm_norms import Remembered, TableMind
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.spec import Spec
-from mesa_llm_norms.study.recordings import Recordings, read_recordings
+from mesa_llm_norms.study.recordings import Condition, Recordings, read_recordings
 
 STUDY = Path(__file__).parents[3] / "shared" / "study"
 
@@ -68,3 +69,20 @@ def record(
     path = folder / "interactions.csv.gz"
     pd.concat(tables).to_csv(path, index=False)
     return path
+
+
+def known() -> TableMind:
+    """Return a mind that stays with success, wavers after failure, and begins with M more often."""
+    rows: dict[tuple[Remembered, ...], list[float]] = {
+        (): [0.35, 0.65],
+        (Remembered("Q", "Q"),): [0.998, 0.002],
+        (Remembered("M", "M"),): [0.002, 0.998],
+        (Remembered("Q", "M"),): [0.3, 0.7],
+        (Remembered("M", "Q"),): [0.7, 0.3],
+    }
+    return TableMind("known", "QM", rows)
+
+
+def only(recordings: Recordings) -> tuple[Condition, pd.DataFrame]:
+    """Return the one condition of made-up recordings, and its rows."""
+    return next(recordings.of("made-up"))
