@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, STOPPING, TOPOLOGY, option
-from mesa_llm_norms.core.files import finished_folder, new_folder
 from mesa_llm_norms.core.formatting import bounds, percent
 from mesa_llm_norms.core.stopping import WINDOW
 from mesa_llm_norms.errors import SpecError
@@ -71,10 +70,6 @@ def audit(
     level: Annotated[
         float, option(STOPPING, "Rate of false alarms for a mind without bias.")
     ] = 0.05,
-    seed: options.Seed = None,
-    workers: options.Workers = 1,
-    out: options.Out = None,
-    as_json: options.AsJson = False,
     asks: Annotated[
         int,
         option(LIVE_MINDS, "How often to ask for the first choice, and in each probe.", min=1),
@@ -91,8 +86,8 @@ def audit(
             "--no-probes",
         ),
     ] = False,
-    resume: options.Resume = False,
     *,
+    how: options.ExperimentOptions,
     live: options.LiveOptions,
 ) -> None:
     r"""Measure whether a mind is biased, and whether groups of it are.
@@ -110,6 +105,7 @@ def audit(
     mesa-llm-norms audit --mind claude:claude-haiku-5-5 --runs 0 --forecast
     """
     from mesa_llm_norms.experiments.audits.runner import plan_audit, run_audit
+    from mesa_llm_norms.reports.experiments import write_audit
 
     read = live.mind_reader()
     plan = plan_audit(
@@ -121,7 +117,7 @@ def audit(
         memory=memory,
         reward=reward,
         penalty=penalty,
-        rng=options.read_seed(seed, out, resume=resume),
+        rng=how.read_seed(),
         runs=runs,
         rounds=rounds,
         window=window,
@@ -134,25 +130,16 @@ def audit(
         probes=not no_probes,
     )
     asked = plan.live is not None
-    options.check_out(out, live=asked, resume=resume)
-    llm = live.calls(out if asked else None, resume=resume)
+    llm = how.settings(live, live=asked)
     if live.forecast or asked:
-        _print_forecast(plan, llm, as_json and live.forecast, alone=live.forecast)
+        _print_forecast(plan, llm, how.as_json and live.forecast, alone=live.forecast)
     if live.forecast:
         return
     with output.progress("auditing") as report:
-        found = run_audit(plan, workers=workers, progress=report, llm=llm)
-    if out is not None:
-        from mesa_llm_norms.reports.experiments import write_audit
-
-        with finished_folder(out) if asked else new_folder(out) as inside:
-            write_audit(found, inside)
-    if as_json:
-        output.print_json(found.as_object())
-        return
-    _print_audit(found)
-    if out is not None:
-        output.list_folder(out)
+        found = run_audit(plan, workers=how.workers, progress=report, llm=llm)
+    how.finish(
+        found, plan.spec.seed, write_audit, lambda it: it.as_object(), _print_audit, live=asked
+    )
 
 
 def _read_sizes(text: str | None) -> list[int] | None:
@@ -202,4 +189,3 @@ def _print_audit(found: Audit) -> None:
         output.say(output.one_line(f"{one.kind}: {one.sentence}"))
     if found.probes.comprehension:
         output.say(found.probes.sentence)
-    output.say(f"Seed {found.spec.seed}.")

@@ -15,7 +15,6 @@ from mesa_llm_norms.core.game import Memory, filled, remember
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import CallError, MindError, SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import Forecast, Part, cost, together
-from mesa_llm_norms.llm.journal import Totals
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Situation
@@ -40,15 +39,6 @@ def require_budget(llm: LLMSettings, what: str) -> None:
             f"there is no budget for {what}",
             "Estimate the cost with --forecast, then give --budget-usd or --budget-calls.",
         )
-
-
-def print_footnotes(seed: int, usage: Totals | None, *, given: bool) -> None:
-    """Print what live minds used and, where no seed was given, the one that was drawn."""
-    used = output.usage_sentence(usage)
-    if used is not None:
-        output.complain("note", used)
-    if not given:
-        output.complain("note", f"the seed is {seed}; repeat this with --seed {seed}")
 
 
 def print_prompts(spec: Spec) -> None:

@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mesa_llm_norms.core.files import check_folder
+from mesa_llm_norms.cli import output
+from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
 from mesa_llm_norms.core.randomness import MASK
 from mesa_llm_norms.core.stopping import MAX_ROUNDS
 from mesa_llm_norms.errors import SpecError
@@ -180,13 +181,74 @@ class LiveOptions(CallOptions):
         return read
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExperimentOptions:
+    """The options of audits, tipping points and interventions, and what is done with results."""
+
+    seed: Seed = None
+    workers: Workers = 1
+    out: Out = None
+    as_json: AsJson = False
+    resume: Resume = False
+
+    def read_seed(self) -> int:
+        """Return the seed that was given, else that of what is resumed, else a random one."""
+        if self.seed is None and self.resume and self.out is not None:
+            from mesa_llm_norms.llm.journal.journal import Journal
+
+            for path in sorted(self.out.rglob(JOURNAL)):
+                with Journal.read(path) as journal:
+                    if isinstance(journal.spec.get("seed"), int):
+                        return int(journal.spec["seed"])
+        return read_seed(self.seed)
+
+    def settings(self, typed: CallOptions, *, live: bool) -> LLMSettings:
+        """Return the settings of calls; raise ``SpecError`` if --out and --resume do not fit."""
+        if self.resume and (self.out is None or not live):
+            raise SpecError(
+                "resume",
+                True,
+                "only a live experiment in a folder can be resumed",
+                "Give its --out.",
+            )
+        if self.out is not None and not self.resume:
+            check_folder(self.out)
+        return typed.calls(self.out if live else None, resume=self.resume)
+
+    def finish(
+        self,
+        found: Any,
+        seed: int,
+        write: Callable[[Any, Path], None],
+        content: Callable[[Any], Any],
+        show: Callable[[Any], None],
+        *,
+        live: bool,
+    ) -> None:
+        """Write the report, and print what was found, as JSON or in words."""
+        if self.out is not None:
+            with finished_folder(self.out) if live else new_folder(self.out) as inside:
+                write(found, inside)
+        if self.as_json:
+            output.print_json(content(found))
+            return
+        show(found)
+        used = output.usage_sentence(found.usage)
+        if used is not None:
+            output.complain("note", used)
+        if self.seed is None:
+            output.complain("note", f"the seed is {seed}; repeat this with --seed {seed}")
+        if self.out is not None:
+            output.list_folder(self.out)
+
+
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with an option for every field of each parameter that is a dataclass."""
     own = inspect.signature(command, eval_str=True).parameters
     groups = {
         name: inspect.signature(one.annotation, eval_str=True).parameters
         for name, one in own.items()
-        if is_dataclass(one.annotation)
+        if isinstance(one.annotation, type) and is_dataclass(one.annotation)
     }
 
     @wraps(command)
@@ -205,27 +267,10 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def check_out(out: Path | None, *, live: bool, resume: bool) -> None:
-    """Raise ``SpecError`` unless the folder is new, or holds a live experiment to resume."""
-    if resume and (out is None or not live):
-        raise SpecError(
-            "resume", resume, "only a live experiment in a folder can be resumed", "Give its --out."
-        )
-    if out is not None and not resume:
-        check_folder(out)
-
-
-def read_seed(seed: int | None, out: Path | None = None, *, resume: bool = False) -> int:
-    """Return the seed that was given, else that of the experiment to resume, else a random one."""
-    if seed is not None:
-        if not 0 <= seed <= MASK:
-            raise SpecError("seed", seed, f"{seed} is not a seed", "Use 0 to 2**64 - 1.")
-        return seed
-    if resume and out is not None:
-        from mesa_llm_norms.llm.journal import Journal
-
-        for path in sorted(out.rglob(JOURNAL)):
-            with Journal.read(path) as journal:
-                if isinstance(journal.spec.get("seed"), int):
-                    return int(journal.spec["seed"])
-    return secrets.randbelow(1_000_000)
+def read_seed(seed: int | None) -> int:
+    """Return the seed that was given, or a random one."""
+    if seed is None:
+        return secrets.randbelow(1_000_000)
+    if not 0 <= seed <= MASK:
+        raise SpecError("seed", seed, f"{seed} is not a seed", "Use 0 to 2**64 - 1.")
+    return seed

@@ -195,7 +195,7 @@ def _report(plan: Plan, played: output.Run | Ensemble) -> None:
             output.complain("note", f"results are in {plan.folder}")
         return
     if plan.talk and isinstance(played, Ensemble):
-        output.stdout().print(output.ensemble_table(played, plan.goal))
+        output.print_ensemble(played, plan.goal)
     output.say(sentence, "bold")
     usage = output.usage_sentence(played.usage, played.discarded, played.skipped)
     if usage is not None:

@@ -75,12 +75,16 @@ def reproduce(
 
     mesa-llm-norms reproduce --mind claude:claude-haiku-5-5 --runs 2 --budget-usd 20 --out live/
     """
+    from mesa_llm_norms.reproduction import protocol
+
     labels = list(dict.fromkeys(mind or recorded_names()))
     if _all_live(labels):
         read = live.mind_reader()
         minds, llm = [read(label) for label in labels], live.calls()
         if live.forecast:
-            _print_forecast(minds, runs, seed, llm, people, as_json)
+            with output.progress(SIMULATING):
+                parts = protocol.foresee(minds, _live_experiments(runs, people), seed, llm)
+            print_parts(parts, as_json)
             return
         found = _reproduce_live(minds, runs, seed, llm, study, out, people)
     else:
@@ -128,16 +132,6 @@ def _live_experiments(runs: int, people: bool) -> list[Experiment]:
     from mesa_llm_norms.reproduction import protocol
 
     return with_people.experiments(runs) if people else protocol.live_experiments(runs)
-
-
-def _print_forecast(
-    minds: Sequence[Any], runs: int, seed: int, llm: LLMSettings, people: bool, as_json: bool
-) -> None:
-    from mesa_llm_norms.reproduction.protocol import foresee
-
-    with output.progress(SIMULATING):
-        parts = foresee(minds, _live_experiments(runs, people), seed, llm)
-    print_parts(parts, as_json)
 
 
 def _reproduce_live(

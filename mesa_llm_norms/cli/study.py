@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,10 +53,7 @@ def fit(
     from mesa_llm_norms.study.fit import fit_mind
 
     recordings = _read_recordings(data)
-    models = choose("model", model or (), recordings.models)
-    _check_names(models)
-    targets = {name: out / f"{name}.json" for name in models}
-    _check_targets(targets.values(), force)
+    targets = _targets(choose("model", model or (), recordings.models), out, force)
     version = versions()["mesa_llm_norms"] or "unknown"
     fitted = []
     with output.progress("fitting") as report:
@@ -70,9 +67,8 @@ def fit(
                 write_recorded(mind, hidden)
             fitted.append(mind)
     if as_json:
-        output.print_json(
-            {mind.label: {"file": str(targets[mind.label]), **mind.provenance} for mind in fitted}
-        )
+        files = {mind.label: {"file": str(targets[mind.label])} for mind in fitted}
+        output.print_json({mind.label: files[mind.label] | mind.provenance for mind in fitted})
         return
     _print_fits(fitted)
     for target in targets.values():
@@ -86,23 +82,18 @@ def _read_recordings(data: Path) -> Any:
         return read_recordings(data)
 
 
-def _check_names(models: Sequence[str]) -> None:
+def _targets(models: Sequence[str], out: Path, force: bool) -> dict[str, Path]:
+    """Return the file of each model; raise ``SpecError`` for what may not be written."""
     for name in models:
         if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise SpecError(
-                "model", name, f"{name!r} cannot be a file name", "Rename it in the data."
-            )
-
-
-def _check_targets(targets: Iterable[Path], force: bool) -> None:
-    existing = [str(target) for target in targets if target.exists()]
+            problem = f"{name!r} cannot be a file name"
+            raise SpecError("model", name, problem, "Rename it in the data.")
+    targets = {name: out / f"{name}.json" for name in models}
+    existing = [str(target) for target in targets.values() if target.exists()]
     if existing and not force:
-        raise SpecError(
-            "out",
-            existing,
-            f"these files exist: {some(existing)}",
-            "Give another folder, or --force to overwrite them.",
-        )
+        remedy = "Give another folder, or --force to overwrite them."
+        raise SpecError("out", existing, f"these files exist: {some(existing)}", remedy)
+    return targets
 
 
 def _print_fits(fitted: Sequence[RecordedMind]) -> None:

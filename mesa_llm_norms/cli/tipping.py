@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.cli.live import SIMULATING, check_budget, print_footnotes, print_parts
+from mesa_llm_norms.cli.live import SIMULATING, check_budget, print_parts
 from mesa_llm_norms.cli.options import GAME, RUNS, STOPPING, TOPOLOGY, option
-from mesa_llm_norms.core.files import finished_folder, new_folder
 from mesa_llm_norms.core.formatting import estimate, number, p_number
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
@@ -79,12 +78,8 @@ def tip(
             min=1,
         ),
     ] = None,
-    seed: options.Seed = None,
-    workers: options.Workers = 1,
-    out: options.Out = None,
-    as_json: options.AsJson = False,
-    resume: options.Resume = False,
     *,
+    how: options.ExperimentOptions,
     live: options.LiveOptions,
 ) -> None:
     """Find how many committed agents it takes to overturn a convention.
@@ -102,9 +97,10 @@ def tip(
     """
     from mesa_llm_norms.experiments.tipping.conditions import plan_tipping
     from mesa_llm_norms.experiments.tipping.search import forecast_tipping, play_tipping
+    from mesa_llm_norms.reports.experiments import tipping_object, write_tipping
 
     read = live.mind_reader()
-    chosen = options.read_seed(seed, out, resume=resume)
+    seed = how.read_seed()
     plan = plan_tipping(
         names=parse_names(names),
         mind=parse_mind(mind or (), read),
@@ -118,32 +114,19 @@ def tip(
         after=after,
         most=most,
         runs=runs,
-        rng=chosen,
+        rng=seed,
     )
-    options.check_out(out, live=plan.base.live, resume=resume)
-    llm = live.calls(out if plan.base.live else None, resume=resume)
+    asked = plan.base.live
+    llm = how.settings(live, live=asked)
     if live.forecast:
         with output.progress(SIMULATING):
             parts = forecast_tipping(plan, llm)
-        print_parts(parts, as_json)
+        print_parts(parts, how.as_json)
         return
     check_budget(llm, plan.base.minds)
     with output.progress("playing") as report:
-        found = play_tipping(plan, workers=workers, progress=partial(report, "runs"), llm=llm)
-    if out is not None:
-        from mesa_llm_norms.reports.experiments import write_tipping
-
-        with finished_folder(out) if plan.base.live else new_folder(out) as inside:
-            write_tipping(found, inside)
-    if as_json:
-        from mesa_llm_norms.reports.experiments import tipping_object
-
-        output.print_json(tipping_object(found))
-        return
-    _print_tipping(found)
-    print_footnotes(chosen, found.usage, given=seed is not None)
-    if out is not None:
-        output.list_folder(out)
+        found = play_tipping(plan, workers=how.workers, progress=partial(report, "runs"), llm=llm)
+    how.finish(found, seed, write_tipping, tipping_object, _print_tipping, live=asked)
 
 
 def _direction(text: str) -> tuple[str, str]:
@@ -201,12 +184,8 @@ def intervene(
         float, option(STOPPING, "Cost of each agent that is changed.", min=0)
     ] = 1.0,
     edge_price: Annotated[float, option(STOPPING, "Cost of each edge moved.", min=0)] = 1.0,
-    seed: options.Seed = None,
-    workers: options.Workers = 1,
-    out: options.Out = None,
-    as_json: options.AsJson = False,
-    resume: options.Resume = False,
     *,
+    how: options.ExperimentOptions,
     live: options.LiveOptions,
 ) -> None:
     """Compare ways to overturn or prevent a convention, and find the cheapest.
@@ -225,9 +204,10 @@ def intervene(
         plan_interventions,
         play_interventions,
     )
+    from mesa_llm_norms.reports.experiments import comparison_object, write_comparison
 
     read = live.mind_reader()
-    chosen = options.read_seed(seed, out, resume=resume)
+    seed = how.read_seed()
     plan = plan_interventions(
         convention,
         alternative,
@@ -243,32 +223,20 @@ def intervene(
         enough=enough,
         agent_price=agent_price,
         edge_price=edge_price,
-        rng=chosen,
+        rng=seed,
     )
-    options.check_out(out, live=plan.live, resume=resume)
-    llm = live.calls(out if plan.live else None, resume=resume)
+    llm = how.settings(live, live=plan.live)
     if live.forecast:
         with output.progress(SIMULATING):
             parts = forecast_interventions(plan, llm)
-        print_parts(parts, as_json)
+        print_parts(parts, how.as_json)
         return
     check_budget(llm, (mind for spec in plan.specs for mind in spec.minds))
     with output.progress("playing") as report:
-        found = play_interventions(plan, workers=workers, progress=partial(report, "runs"), llm=llm)
-    if out is not None:
-        from mesa_llm_norms.reports.experiments import write_comparison
-
-        with finished_folder(out) if plan.live else new_folder(out) as inside:
-            write_comparison(found, inside)
-    if as_json:
-        from mesa_llm_norms.reports.experiments import comparison_object
-
-        output.print_json(comparison_object(found))
-        return
-    _print_comparison(found)
-    print_footnotes(chosen, found.usage, given=seed is not None)
-    if out is not None:
-        output.list_folder(out)
+        found = play_interventions(
+            plan, workers=how.workers, progress=partial(report, "runs"), llm=llm
+        )
+    how.finish(found, seed, write_comparison, comparison_object, _print_comparison, live=plan.live)
 
 
 def _read_intervention(text: str, read: Callable[[str], Any]) -> Intervention:
