@@ -1,30 +1,204 @@
-"""The minds that ship: better than the prototype, and in populations like the recorded ones."""
+"""Recorded minds: the contract, no bias that was not recorded, and the quality of their fit."""
 
 from __future__ import annotations
 
-import pytest
-from recordings import needs_study, study
+import math
+from collections.abc import Sequence
 
-from mesa_llm_norms import RecordedMind, load_mind, run_ensemble
-from mesa_llm_norms.minds.registry import recorded_names
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mind_conformance import TEN, UNKNOWN, MindConformance, recorded
+from recordings import needs_study, study
+from strategies import memories, pools
+
+from mesa_llm_norms import (
+    Game,
+    Mind,
+    RecordedMind,
+    load_mind,
+    run_ensemble,
+)
+from mesa_llm_norms.core.game import Remembered, read_memory
+from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.minds.recorded import DEPTH, pool_key, sharpen
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, recorded_names
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.study.fit import Smoothing, build, log_loss, sample
 
+RECORDED = recorded_names()
+
+
+class RecordedConformance(MindConformance):
+    """What every mind that ships keeps on top."""
+
+    name: str
+
+    def mind(self, pool: Sequence[str]) -> Mind:  # noqa: ARG002
+        return load_mind(self.name)
+
+    def test_it_ships_under_its_label_with_its_provenance(self) -> None:
+        mind = recorded(self.name)
+        assert mind.label == self.name
+        assert {"source", "licence", "fitted_by", "conditions"} <= set(mind.provenance)
+        assert mind.known(TEN)
+        assert mind.known(UNKNOWN) == ()
+
+
+class TestClaude35Sonnet(RecordedConformance):
+    name = "claude-3.5-sonnet"
+
+
+class TestLlama2(RecordedConformance):
+    name = "llama-2-70b-chat"
+
+
+class TestLlama3(RecordedConformance):
+    name = "llama-3-70b-instruct"
+
+
+class TestLlama31(RecordedConformance):
+    name = "llama-3.1-70b-instruct"
+
+
+def test_every_mind_that_ships_has_its_class_here() -> None:
+    assert sorted(kind.name for kind in RecordedConformance.__subclasses__()) == sorted(RECORDED)
+
+
+each_recorded = pytest.mark.parametrize("name", RECORDED)
+few = settings(max_examples=60)
+
+
+@each_recorded
+@few
+@given(pool=pools(max_size=12), data=st.data())
+def test_probabilities_sum_to_one_on_any_pool(
+    name: str, pool: tuple[str, ...], data: st.DataObject
+) -> None:
+    given_ = recorded(name).distribution(data.draw(memories(pool)), pool)
+    assert len(given_) == len(pool)
+    assert all(0 <= p <= 1 for p in given_)
+    assert math.isclose(math.fsum(given_), 1, abs_tol=1e-12)
+
+
+@each_recorded
+@few
+@given(
+    known=st.lists(st.sampled_from(TEN), max_size=4, unique=True),
+    data=st.data(),
+)
+def test_two_unknown_names_are_the_same_to_it_under_swapping(
+    name: str, known: list[str], data: st.DataObject
+) -> None:
+    """Neither is preferred: with their parts in memory swapped, so are their probabilities."""
+    pool = data.draw(st.permutations([*known, "left", "right"]))
+    memory = data.draw(memories(pool))
+    swap = {"left": "right", "right": "left"}
+    swapped = tuple(Remembered(swap.get(a, a), swap.get(b, b)) for a, b in memory)
+    mind = recorded(name)
+    one = dict(zip(pool, mind.distribution(memory, pool), strict=True))
+    other = dict(zip(pool, mind.distribution(swapped, pool), strict=True))
+    for played in pool:
+        assert math.isclose(one[played], other[swap.get(played, played)], abs_tol=1e-12)
+
+
+@each_recorded
+@pytest.mark.parametrize("size", [2, 3, 10, 26])
+def test_with_nothing_remembered_unknown_names_are_equal(name: str, size: int) -> None:
+    pool = [f"word {number}" for number in range(size)]
+    for p in recorded(name).distribution((), pool):
+        assert math.isclose(p, 1 / size, abs_tol=1e-12)
+
+
+@each_recorded
+@few
+@given(pool=st.one_of(st.just(("Q", "M")), st.just(TEN), pools()), data=st.data())
+def test_only_the_last_five_interactions_count(
+    name: str, pool: tuple[str, ...], data: st.DataObject
+) -> None:
+    memory = data.draw(memories(pool, min_size=DEPTH, max_size=9))
+    mind = recorded(name)
+    assert mind.distribution(memory, pool) == mind.distribution(memory[-DEPTH:], pool)
+
+
+@each_recorded
+@few
+@given(pool=st.one_of(st.just(("Q", "M")), st.just(TEN), pools()), data=st.data())
+def test_the_order_of_the_pool_means_nothing(
+    name: str, pool: tuple[str, ...], data: st.DataObject
+) -> None:
+    memory = data.draw(memories(pool))
+    other = data.draw(st.permutations(pool))
+    mind = recorded(name)
+    one = dict(zip(pool, mind.distribution(memory, pool), strict=True))
+    two = dict(zip(other, mind.distribution(memory, other), strict=True))
+    assert all(math.isclose(one[played], two[played], abs_tol=1e-12) for played in pool)
+
+
+def test_what_was_counted_in_the_very_pool_comes_first() -> None:
+    memory = read_memory([("Q", "M")])
+    counts = {pool_key("QM"): {memory: {"Q": 60, "M": 30}}}
+    mind = RecordedMind("counted", read_empty(), counts, prior_strength=10)
+    assert mind.distribution(memory, "QM") == pytest.approx([65 / 100, 35 / 100])
+    assert mind.distribution(memory, "MQ") == pytest.approx([35 / 100, 65 / 100])
+    assert mind.distribution(memory, "QMX") == pytest.approx([1 / 3] * 3)
+    assert mind.distribution((), "QM") == [0.5, 0.5]
+
+
+def read_empty() -> dict[str, dict[str, float]]:
+    return {family: {} for family in recorded(DEFAULT_MIND).weights}
+
+
+def test_the_weight_of_a_name_is_in_log_odds() -> None:
+    weights = {**read_empty(), "name": {"Q": 1.0}}
+    q, m = RecordedMind("leaning", weights).distribution((), "QM")
+    assert math.log(q / m) == pytest.approx(1)
+    assert RecordedMind("leaning", weights).known("XQM") == ("Q",)
+
+
+def test_no_inverse_temperature_is_too_large() -> None:
+    assert sharpen([0.2, 0.5, 0.3], 1e9) == [0, 1, 0]
+    assert sharpen([0.5, 0.5], 1e9) == [0.5, 0.5]
+    assert sharpen([0.2, 0.8, 0.0], 1e-9) == pytest.approx([0.5, 0.5, 0.0])
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=10), st.floats(0.1, 5))
+def test_sharpening_keeps_the_order_and_the_sum(weights: list[float], power: float) -> None:
+    total = sum(weights)
+    before = [weight / total for weight in weights]
+    after = sharpen(before, power)
+    assert math.fsum(after) == pytest.approx(1)
+    for one, other in zip(before, after, strict=True):
+        assert math.isclose(
+            math.log(other / after[0]), power * math.log(one / before[0]), abs_tol=1e-6
+        )
+
+
+def test_a_mind_that_drifts_is_another_in_every_run_and_the_same_in_each() -> None:
+    drift = {pool_key("QM"): (1.0, 0.5)}
+    weights = {**read_empty(), "name": {"Q": 1.0}}
+    mind = RecordedMind("drifting", weights, drift=drift)
+    game = Game(("Q", "M"))
+    runs = [mind.for_run(game, RandomStream(1, run)).distribution((), "QM")[0] for run in range(20)]
+    again = [
+        mind.for_run(game, RandomStream(1, run)).distribution((), "QM")[0] for run in range(20)
+    ]
+    assert runs == again
+    assert len(set(runs)) == 20
+    assert mind.for_run(Game(("Q", "X")), RandomStream(1)) is mind
+
+
+# How well they fit, and how populations of them behave
+
+PAIR = ("Q", "M")
 MODELS = ("claude-3.5-sonnet", "llama-2-70b-chat", "llama-3-70b-instruct", "llama-3.1-70b-instruct")
-TEN = "QMXYFJPRCD"
 PROTOTYPE = {
-    "claude-3.5-sonnet": {"QM": 0.063, TEN: 0.240},
-    "llama-2-70b-chat": {"QM": 0.034, TEN: 0.598},
-    "llama-3-70b-instruct": {"QM": 0.066, TEN: 0.219},
-    "llama-3.1-70b-instruct": {"QM": 0.202, TEN: 0.281},
+    "claude-3.5-sonnet": {PAIR: 0.063, TEN: 0.240},
+    "llama-2-70b-chat": {PAIR: 0.034, TEN: 0.598},
+    "llama-3-70b-instruct": {PAIR: 0.066, TEN: 0.219},
+    "llama-3.1-70b-instruct": {PAIR: 0.202, TEN: 0.281},
 }
 """Mean log-loss per decision on odd runs of a simpler fit on even runs, which these must beat."""
-
-
-def recorded(name: str) -> RecordedMind:
-    mind = load_mind(name)
-    assert isinstance(mind, RecordedMind)
-    return mind
 
 
 def test_the_four_recorded_models_ship() -> None:
@@ -38,7 +212,7 @@ def test_a_mind_says_where_it_is_from_and_how_well_it_fits(name: str) -> None:
     assert provenance["licence"] == "MIT"
     assert provenance["fitted_by"].startswith("mesa_llm_norms ")
     held = {
-        "".join(condition["pool"]): condition["log_loss_even_to_odd"]
+        tuple(condition["pool"]): condition["log_loss_even_to_odd"]
         for condition in provenance["conditions"]
         if condition["kind"] == "baseline"
     }
@@ -94,11 +268,11 @@ def test_a_consensus_lasts(name: str) -> None:
 
 
 def test_a_mind_whose_runs_were_recorded_to_differ_is_one_thing_within_a_run() -> None:
-    """Llama 3.1 drifted between recordings: runs differ in sharpness, agents of a run do not."""
+    """Llama 3.1 drifted: runs differ in inverse temperature, agents of a run do not."""
     mind = recorded("llama-3.1-70b-instruct")
     assert "M Q" in mind.drift
     spec = Spec(graph="complete(n=6)", names="QM", mind=mind, seed=3)
-    sharpness = [
+    powers = [
         {
             mind.inverse_temperature
             for mind in spec.initial_state(run).minds_by_node.values()
@@ -106,9 +280,9 @@ def test_a_mind_whose_runs_were_recorded_to_differ_is_one_thing_within_a_run() -
         }
         for run in range(5)
     ]
-    assert all(len(one) == 1 for one in sharpness)
-    assert len(set.union(*sharpness)) == 5
-    assert sharpness[0] == {
+    assert all(len(one) == 1 for one in powers)
+    assert len(set.union(*powers)) == 5
+    assert powers[0] == {
         mind.inverse_temperature
         for mind in spec.initial_state(0).minds_by_node.values()
         if isinstance(mind, RecordedMind)

@@ -11,10 +11,23 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms import MindError, NamingGame, UniformMind, load_mind, mind_names
+from mesa_llm_norms import (
+    FileFormatError,
+    MindError,
+    NamingGame,
+    UniformMind,
+    load_mind,
+    mind_names,
+)
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds import registry
-from mesa_llm_norms.minds.registry import is_live, register_mind, register_provider
+from mesa_llm_norms.minds.registry import (
+    DEFAULT_MIND,
+    is_live,
+    recorded_names,
+    register_mind,
+    register_provider,
+)
 from mesa_llm_norms.testing import FakeProvider
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +39,41 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     registry._examples()  # so that what ships is registered
     monkeypatch.setattr(registry, "_minds", dict(registry._minds))
     monkeypatch.setattr(registry, "_providers", dict(registry._providers))
+
+
+# By name
+
+
+def test_minds_go_by_name_and_a_mind_is_itself() -> None:
+    assert mind_names() == (*recorded_names(), "uniform")
+    assert DEFAULT_MIND in recorded_names()
+    for name in mind_names():
+        assert load_mind(name).label == name
+    mind = UniformMind()
+    assert load_mind(mind) is mind
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(MindError, match=r"did you mean 'claude-3\.5-sonnet'"):
+        load_mind("claude-sonnet-3.5")
+
+
+@pytest.mark.parametrize("mind", ["", "?", "gpt", None, 3, b"uniform", [], UniformMind])
+def test_what_is_no_mind_is_refused(mind: Any) -> None:
+    with pytest.raises(MindError) as caught:
+        load_mind(mind)
+    assert caught.value.argument == "mind"
+
+
+def test_a_file_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    for path in (
+        tmp_path / "none.json",
+        str(tmp_path / "none.csv"),
+        tmp_path,
+        tmp_path / "a\0.json",
+    ):
+        with pytest.raises(FileFormatError):
+            load_mind(path if isinstance(path, str) else Path(path))
 
 
 # Registered by a running program
@@ -153,7 +201,7 @@ class TinyProvider(Provider):
 
 PLAY = """
 import json, sys
-from mesa_llm_norms import MindError, NamingGame, load_mind, mind_names
+from mesa_llm_norms import FileFormatError, MindError, NamingGame, load_mind, mind_names
 
 played = []
 before = "tiny_minds" in sys.modules

@@ -1,4 +1,4 @@
-"""Graphs given as scipy sparse arrays: how they are read and checked, and their files."""
+"""Graphs as sparse arrays (how they are read and checked, their files) and compiled neighbors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from strategies import graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
 from mesa_llm_norms.networks import reading as files
-from mesa_llm_norms.networks.adjacency import graph_size, is_directed, is_sparse, read_adjacency
+from mesa_llm_norms.networks.adjacency import (
+    Neighbors,
+    graph_size,
+    is_directed,
+    is_sparse,
+    read_adjacency,
+)
 from mesa_llm_norms.networks.reading import read_file, read_graph
 from mesa_llm_norms.networks.validation import check_edges, check_graph, components
 
@@ -327,3 +333,48 @@ def test_any_damage_to_a_file_gives_a_graph_or_an_error_of_this_package(
         except (FileFormatError, GraphError):
             return
     assert graph_size(graph)[0] >= 2
+
+
+# Neighbors
+
+
+@given(graphs())
+def test_neighbors_are_the_graph_by_index(graph: nx.Graph[Any]) -> None:
+    neighbors = Neighbors(graph)
+    assert neighbors.nodes == tuple(graph)
+    assert {
+        (neighbors.nodes[a], neighbors.nodes[b])
+        for a in range(len(neighbors))
+        for b in neighbors.of(a)
+    } == {(u, v) for u in graph for v in graph.adj[u]}
+    assert len(neighbors.edges) == graph.number_of_edges()
+    for a, b in neighbors.edges:
+        assert graph.has_edge(neighbors.nodes[a], neighbors.nodes[b])
+
+
+@given(graphs(), st.randoms(use_true_random=False))
+def test_the_order_in_which_edges_were_added_does_not_matter(
+    graph: nx.Graph[Any], chance: Any
+) -> None:
+    edges = list(graph.edges(data=True))
+    chance.shuffle(edges)
+    other = graph.__class__()
+    other.add_nodes_from(graph)
+    other.add_edges_from(edges)
+    one, shuffled = Neighbors(graph), Neighbors(other)
+    assert np.array_equal(shuffled.indptr, one.indptr)
+    assert np.array_equal(shuffled.indices, one.indices)
+    assert np.array_equal(shuffled.cumulative_weights, one.cumulative_weights)
+    assert Neighbors(graph.copy()).edges == one.edges
+
+
+def test_absent_nodes_are_left_out_with_their_edges() -> None:
+    neighbors = Neighbors(nx.path_graph(4), absent=[1])
+    assert neighbors.nodes == (0, 2, 3)
+    assert [neighbors.of(place) for place in range(3)] == [(), (2,), (1,)]
+    assert neighbors.initiators == (1, 2)
+
+
+def test_neighbors_without_an_edge_are_refused() -> None:
+    with pytest.raises(GraphError, match="no edge"):
+        Neighbors(nx.path_graph(3), absent=[1])

@@ -7,14 +7,13 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 import networkx as nx
-import numpy as np
 import pytest
 from chances import LoggedGame, assert_frequencies
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs
 
-from mesa_llm_norms import GraphError, NamingGame, Neighbors, Pairing, PairingError
+from mesa_llm_norms import NamingGame, Neighbors, Pairing, PairingError
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
@@ -262,48 +261,3 @@ def test_rules_go_by_name_and_objects_are_themselves() -> None:
 def test_what_is_no_rule_is_refused_with_those_there_are(pairing: Any) -> None:
     with pytest.raises(PairingError, match="node, edge or matching"):
         read_pairing(pairing)
-
-
-# Neighbors
-
-
-@given(graphs())
-def test_neighbors_are_the_graph_by_index(graph: nx.Graph[Any]) -> None:
-    neighbors = Neighbors(graph)
-    assert neighbors.nodes == tuple(graph)
-    assert {
-        (neighbors.nodes[a], neighbors.nodes[b])
-        for a in range(len(neighbors))
-        for b in neighbors.of(a)
-    } == {(u, v) for u in graph for v in graph.adj[u]}
-    assert len(neighbors.edges) == graph.number_of_edges()
-    for a, b in neighbors.edges:
-        assert graph.has_edge(neighbors.nodes[a], neighbors.nodes[b])
-
-
-@given(graphs(), st.randoms(use_true_random=False))
-def test_the_order_in_which_edges_were_added_does_not_matter(
-    graph: nx.Graph[Any], chance: Any
-) -> None:
-    edges = list(graph.edges(data=True))
-    chance.shuffle(edges)
-    other = graph.__class__()
-    other.add_nodes_from(graph)
-    other.add_edges_from(edges)
-    one, shuffled = Neighbors(graph), Neighbors(other)
-    assert np.array_equal(shuffled.indptr, one.indptr)
-    assert np.array_equal(shuffled.indices, one.indices)
-    assert np.array_equal(shuffled.cumulative_weights, one.cumulative_weights)
-    assert Neighbors(graph.copy()).edges == one.edges
-
-
-def test_absent_nodes_are_left_out_with_their_edges() -> None:
-    neighbors = Neighbors(nx.path_graph(4), absent=[1])
-    assert neighbors.nodes == (0, 2, 3)
-    assert [neighbors.of(place) for place in range(3)] == [(), (2,), (1,)]
-    assert neighbors.initiators == (1, 2)
-
-
-def test_neighbors_without_an_edge_are_refused() -> None:
-    with pytest.raises(GraphError, match="no edge"):
-        Neighbors(nx.path_graph(3), absent=[1])
