@@ -1,4 +1,4 @@
-"""``mesa-llm-norms app``: the page, served on this computer."""
+"""``mesa-llm-norms app``: serves the page on this computer."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def app(
             "--topology",
             "--graph",
             "-t",
-            help="Who can meet whom: a topology (see [b]mesa-llm-norms topologies[/b]) or a graph "
-            f"file. Without it {DEFAULT_GRAPH}.",
+            help="A topology (see [b]mesa-llm-norms topologies[/b]) or a graph file. Default "
+            f"{DEFAULT_GRAPH}.",
             show_default=False,
             rich_help_panel=_SHOWN,
         ),
@@ -43,7 +43,7 @@ def app(
     names: Annotated[
         str | None,
         typer.Option(
-            help="The pool: letters (QM), or names between commas (yes,no,maybe). Without it "
+            help="The pool: letters (QM), or names separated by commas (yes,no,maybe). Default "
             f"{DEFAULT_NAMES}.",
             show_default=False,
             rich_help_panel=_SHOWN,
@@ -52,9 +52,8 @@ def app(
     mind: Annotated[
         list[str] | None,
         typer.Option(
-            help="Who decides, as in [b]mesa-llm-norms run[/b]; without it "
-            f"{DEFAULT_MIND}. Live minds and mind files are offered on the page only if they are "
-            "named here.",
+            help="Who decides, as in [b]mesa-llm-norms run[/b]. The page offers live minds and "
+            f"mind files only if they are named here. Default {DEFAULT_MIND}.",
             show_default=False,
             rich_help_panel=_SHOWN,
         ),
@@ -62,7 +61,7 @@ def app(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="The same seed gives the same run. Without it 1.",
+            help="The same seed gives the same run. Default 1.",
             show_default=False,
             rich_help_panel=_SHOWN,
         ),
@@ -70,7 +69,7 @@ def app(
     scene: Annotated[
         str | None,
         typer.Option(
-            help="Begin with this scene for class. A name that is wrong lists them.",
+            help="Start with a scene for a class; an unknown name lists all.",
             show_default=False,
             rich_help_panel=_SHOWN,
         ),
@@ -78,7 +77,7 @@ def app(
     replay: Annotated[
         Path | None,
         typer.Option(
-            help="Look at a run that was played: the folder it left.",
+            help="Show a recorded run: its folder.",
             show_default=False,
             rich_help_panel=_SHOWN,
         ),
@@ -86,25 +85,25 @@ def app(
     scenes: Annotated[
         Path | None,
         typer.Option(
-            help="A folder with scenes of your own; they come after those that ship.",
+            help="A folder of additional scenes.",
             show_default=False,
             rich_help_panel=_SERVER,
         ),
     ] = None,
     folder: Annotated[
         Path,
-        typer.Option(help="Where runs with live minds are kept.", rich_help_panel=_SERVER),
+        typer.Option(help="Where runs with live minds are saved.", rich_help_panel=_SERVER),
     ] = RUNS,
     budget_calls: Annotated[
         int,
         typer.Option(
-            min=1, help="How many calls a run with live minds may make.", rich_help_panel=_SERVER
+            min=1, help="Maximum calls of a run with live minds.", rich_help_panel=_SERVER
         ),
     ] = ServerSettings.budget_calls,
     budget_usd: Annotated[
         float | None,
         typer.Option(
-            help="How many US dollars a run with live minds may cost.",
+            help="Maximum cost of a run with live minds, in US dollars.",
             show_default=False,
             rich_help_panel=_SERVER,
         ),
@@ -114,7 +113,7 @@ def app(
         typer.Option(
             min=0,
             max=65_535,
-            help=f"The port; 0 for any that is free. Without it {PORT}, or the next one free.",
+            help=f"The port; 0 for any free one. Default {PORT}, or the next free one.",
             show_default=False,
             rich_help_panel=_SERVER,
         ),
@@ -123,32 +122,32 @@ def app(
         str,
         typer.Option(
             "--host",
-            help="The address to serve at. Other computers reach the page only with another than "
-            "this one: 0.0.0.0 is all addresses of this computer.",
+            help="The address to serve at. By default only this computer can reach the page; use "
+            "0.0.0.0 for all addresses of this computer.",
             rich_help_panel=_SERVER,
         ),
     ] = LOOPBACK,
     no_browser: Annotated[
         bool,
         typer.Option(
-            "--no-browser", help="Print the link, and open no browser.", rich_help_panel=_SERVER
+            "--no-browser", help="Print the link without opening it.", rich_help_panel=_SERVER
         ),
     ] = False,
     offline: Annotated[
         bool,
         typer.Option(
             "--offline",
-            help="Fetch nothing from the internet, ever. Needs the offline extra, which brings "
-            r'the scripts and fonts of the page: pip install "mesa-llm-norms\[offline]". Without '
-            "this option, what is missing is fetched at the first visit and kept.",
+            help="Download nothing. Needs the scripts and fonts of the page: "
+            r'pip install "mesa-llm-norms\[offline]". Without this option, missing files are '
+            "downloaded at the first visit and kept.",
             rich_help_panel=_SERVER,
         ),
     ] = False,
 ) -> None:
-    """Show a population in the browser: who holds which name, and why; change it and watch.
+    """Show a population in the browser: who holds which name and why. Change it and watch.
 
-    Prints a link and opens it. The link holds a token: whoever has it can use the page, and nobody
-    else can. Every viewer has a population of their own. Ctrl-C ends the server and all that plays.
+    Prints a link and opens it. The link contains a token: only people who have it can use the page.
+    Every viewer has a population of their own. Ctrl-C stops the server and everything that plays.
 
     [b]Examples[/b]
 
@@ -198,7 +197,7 @@ def _read(
     replay: Path | None,
     scenes: Path | None,
 ) -> list[tuple[str, str]]:
-    """Return what a link says of what is given; raise an error of this package if it is wrong."""
+    """Return the arguments as the keys and values of a link; check them first."""
     from mesa_llm_norms.web.setting import Setting
 
     values = (("topology", topology), ("names", names), ("seed", seed))
@@ -206,7 +205,7 @@ def _read(
     pairs += [("mind", name) for name in mind]
     bases: Sequence[Setting] = (Setting(),)
     if scene is not None or scenes is not None:
-        from mesa_llm_norms.web.scenes.scene import read_scenes
+        from mesa_llm_norms.web.scenes import read_scenes
 
         known = read_scenes(scenes)
         if scene is not None:
@@ -219,8 +218,8 @@ def _read(
             raise SpecError(
                 "replay",
                 str(replay),
-                "a run that was played has its own topology, names, minds and seed",
-                "Give --replay without them, and without --scene.",
+                "a recorded run has its own topology, names, minds and seed",
+                "Use --replay without them, and without --scene.",
             )
         read_recorded_run(replay)
         return [("replay", "")]
@@ -239,14 +238,14 @@ def _say(listening: Listening, query: str) -> None:
     if not listening.private:
         output.complain(
             "note",
-            "other computers can reach this page: whoever has the link can use it, and what is "
-            "sent is not encrypted. Without --host only this computer can.",
+            "other computers can reach this page: anyone who has the link can use it, and the "
+            "connection is not encrypted. Omit --host to serve this computer only.",
         )
         elsewhere = f"{listening.origin_elsewhere}/?{query}"
         console.print(elsewhere, markup=False, soft_wrap=True)
-        console.print("and on this computer", style="dim")
+        console.print("On this computer:", style="dim")
     console.print(f"{listening.origin}/?{query}", markup=False, soft_wrap=True, style="bold")
-    console.print("Ctrl-C ends it.", style="dim")
+    console.print("Press Ctrl-C to stop.", style="dim")
     console.file.flush()
 
 

@@ -300,7 +300,7 @@ def serve(
         goes_by=listening.goes_by,
     )
 
-    class Server(uvicorn.Server):
+    class AnnouncingServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             started()
@@ -315,4 +315,4 @@ def serve(
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         ws_max_size=_MAX_MESSAGE,
     )
-    Server(config).run(sockets=[listening.socket])
+    AnnouncingServer(config).run(sockets=[listening.socket])

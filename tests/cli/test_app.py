@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
 
 @pytest.mark.usefixtures("no_server")
 def test_a_scene_is_begun_with_by_name_and_may_be_varied() -> None:
-    from mesa_llm_norms.web.scenes.scene import read_scenes
+    from mesa_llm_norms.web.scenes import read_scenes
 
     first = next(iter(read_scenes()))
     assert link("--scene", first) == [("scene", first)]

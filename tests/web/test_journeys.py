@@ -17,7 +17,7 @@ from browser import OpenPage, StartApp
 from playwright.sync_api import Page, expect
 
 from mesa_llm_norms.web.model_source import ModelSource
-from mesa_llm_norms.web.scenes.scene import read_scenes
+from mesa_llm_norms.web.scenes import read_scenes
 from mesa_llm_norms.web.setting import Setting
 
 pytestmark = pytest.mark.browser
