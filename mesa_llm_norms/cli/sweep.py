@@ -19,7 +19,8 @@ from mesa_llm_norms.core.formatting import bounds, count, percent, plural
 from mesa_llm_norms.errors import NormsError
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.experiments.sweeps import Sweep, SweepPlan
+    from mesa_llm_norms.experiments.sweeps import Sweep
+    from mesa_llm_norms.experiments.sweeps.grid import SweepPlan
 
 INTERRUPTED = 130
 """The exit status of a command that was interrupted."""

@@ -1,7 +1,4 @@
-"""An audit as a figure: what individuals choose, what groups settle on, and how size matters.
-
-Figures of tipping points and interventions.
-"""
+"""Figures of audits, tipping points and interventions."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO, name_colors
 from mesa_llm_norms.plots.style import add_legend, bare_axes, line_style, plain, share_axis, shorten
 
 MOST_NAMES = 26
-"""How many names are drawn side by side; of more, those that won most often."""
+"""How many names are drawn: of more, those that won most often."""
 
 MOST_LINES = 4
 """How many names have a line in the curve by size."""
@@ -33,7 +30,18 @@ _INDIVIDUAL, _EXPLAINED, _DRIFT, _GROUP = (OKABE_ITO[n] for n in (0, 1, 2, 3))
 
 
 def plot_audit(audit: Audit) -> Figure:
-    """Return a panel with shares by name and, if sizes were played, one with shares by size."""
+    """Draw shares by name (left) and, if sizes were played, by the size of the group (right).
+
+    Parameters
+    ----------
+    audit : Audit
+        The audit.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
     panels = 1 if audit.sizes is None else 2
     figure = Figure(figsize=(6.4 * panels, 4.4), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
@@ -52,7 +60,7 @@ def _draw_names(axes: Axes, audit: Audit) -> None:
     rows: list[tuple[str, str, str, list[Estimate]]] = [
         ("first choices", "o", _INDIVIDUAL, [first.of(it).share for it in names])
     ]
-    for null, label, marker, colour in (
+    for null, label, marker, color in (
         (FIRST, "null: first choices", "s", _EXPLAINED),
         (DRIFT, "null: classical drift", "D", _DRIFT),
     ):
@@ -60,18 +68,18 @@ def _draw_names(axes: Axes, audit: Audit) -> None:
             if one.null == null:
                 played = collective(one.played, 1 - audit.level)
                 points = [played.of(it).share for it in names]
-                rows.append((label, marker, colour, points))
+                rows.append((label, marker, color, points))
     if winners is not None and audit.played is not None:
         label = f"winners, {audit.played.agents:,} agents"
         rows.append((label, "^", _GROUP, [winners.of(it).share for it in names]))
     fair = 1 / len(audit.individual.pool)
     axes.axhline(fair, color=GREY, linewidth=1.2, zorder=0)
     entries = []
-    for place, (label, marker, colour, points) in enumerate(rows):
+    for place, (label, marker, color, points) in enumerate(rows):
         shift = 0.16 * (place - (len(rows) - 1) / 2)
         x = [number + shift for number in range(len(names))]
-        _dots(axes, x, points, marker, colour)
-        entries.append((Line2D([], [], color=colour, marker=marker, linestyle=""), label))
+        _dots(axes, x, points, marker, color)
+        entries.append((Line2D([], [], color=color, marker=marker, linestyle=""), label))
     entries.append((Line2D([], [], color=GREY), "equal shares"))
     axes.set_xticks(range(len(names)), [plain(shorten(name)) for name in names])
     axes.set_xlim(-0.6, len(names) - 0.4)
@@ -81,7 +89,7 @@ def _draw_names(axes: Axes, audit: Audit) -> None:
 
 
 def _dots(
-    axes: Axes, x: Sequence[float], points: Sequence[Estimate], marker: str, colour: str
+    axes: Axes, x: Sequence[float], points: Sequence[Estimate], marker: str, color: str
 ) -> None:
     values = [point.value for point in points]
     below = [max(0.0, point.value - point.low) for point in points]
@@ -91,7 +99,7 @@ def _dots(
         values,
         yerr=[below, above],
         fmt=marker,
-        color=colour,
+        color=color,
         markersize=5,
         linewidth=1.2,
         clip_on=False,
@@ -143,22 +151,32 @@ def _draw_sizes(axes: Axes, audit: Audit, curve: SizeCurve) -> None:
     add_legend(axes, entries, loc="best", fontsize=8)
 
 
-_COLOURS = OKABE_ITO[:6] + OKABE_ITO[7:]
+_COLORS = OKABE_ITO[:6] + OKABE_ITO[7:]
 
 _MARKERS = "osD^vPX<*p"
 
 _APART, _SPREAD = 3, 10
-"""How many points lie between the marks of neighbouring conditions, and of all, at most."""
+"""Points between the marks of neighboring conditions, and of all, at most."""
 
 _REMARK: dict[str, Any] = {"va": "center", "fontsize": 8, "color": "#555555"}
 
 
 def plot_tipping(found: Tipping) -> Figure:
-    """Return the flip probability by the share committed, and the critical share, by condition.
+    """Draw the flip probability by the share committed, and the critical share, by condition.
 
-    Points are shares of runs with exact intervals, set a little apart, and curves the fits. Below,
+    Points are shares of runs with exact intervals, slightly offset, and curves the fits. Below,
     lines are the intervals of the critical share, with an arrow where they have no end, and grey
     bars what is sure without a curve. The marks there are the key to those above.
+
+    Parameters
+    ----------
+    found : Tipping
+        The result of ``tip``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     named = found.labels
     rows = len(found.points)
@@ -184,7 +202,18 @@ def plot_tipping(found: Tipping) -> Figure:
 
 
 def plot_interventions(found: Comparison) -> Figure:
-    """Return how often every intervention works, and how long the alternative needs."""
+    """Draw how often every intervention works, and how long the alternative needs.
+
+    Parameters
+    ----------
+    found : Comparison
+        The result of ``compare_interventions``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
     table = found.table.iloc[::-1].reset_index(drop=True)
     figure = Figure(figsize=(9.4, 1.6 + 0.36 * len(table)))
     figure.set_layout_engine("constrained", wspace=0.04)
@@ -211,10 +240,10 @@ def plot_interventions(found: Comparison) -> Figure:
 
 
 def _draw_curve(axes: Axes, point: TippingPoint, number: int, aside: float) -> None:
-    """Draw a condition; ``aside`` is by how many points its marks are moved to the right."""
+    """Draw a condition, its marks moved ``aside`` points to the right."""
     table, agents = point.table, point.question.agents
     table = table[table["committed_share"] <= _end(point)]
-    colour = _COLOURS[number % len(_COLOURS)]
+    color = _COLORS[number % len(_COLORS)]
     share = table["flip_share"].to_numpy()
     spread = np.array([share - table["flip_low"], table["flip_high"] - share]).clip(0)
     figure = cast(Figure, axes.figure)
@@ -222,7 +251,7 @@ def _draw_curve(axes: Axes, point: TippingPoint, number: int, aside: float) -> N
         table["committed_share"],
         share,
         spread,
-        color=colour,
+        color=color,
         marker=_MARKERS[number % len(_MARKERS)],
         markersize=5,
         linestyle="none",
@@ -232,19 +261,19 @@ def _draw_curve(axes: Axes, point: TippingPoint, number: int, aside: float) -> N
     )
     if point.curve.slope:
         at = np.linspace(0, _end(point) * agents, 400)
-        axes.plot(at / agents, point.curve.probability(at), color=colour, linewidth=1.4)
+        axes.plot(at / agents, point.curve.probability(at), color=color, linewidth=1.4)
 
 
 def _draw_mass(axes: Axes, point: TippingPoint, number: int, most: float) -> None:
     """Draw the critical share of a condition, on an axis that ends at ``most``."""
-    colour, agents = _COLOURS[number % len(_COLOURS)], point.question.agents
+    color, agents = _COLORS[number % len(_COLORS)], point.question.agents
     below, above = point.curve.bracket
     sure = max(0, below) / agents, min(above / agents, most)
     axes.barh(
         number, sure[1] - sure[0], left=sure[0], height=0.5, color=GREY, alpha=0.5, linewidth=0
     )
     value, low, high = point.critical_share
-    mark: dict[str, Any] = {"color": colour, "markersize": 6, "clip_on": False}
+    mark: dict[str, Any] = {"color": color, "markersize": 6, "clip_on": False}
     mark["marker"] = _MARKERS[number % len(_MARKERS)]
     if np.isinf(value):
         tried = point.table["committed_share"].max()
@@ -253,7 +282,7 @@ def _draw_mass(axes: Axes, point: TippingPoint, number: int, most: float) -> Non
             "more than", (tried, number), (-7, 0), textcoords="offset points", ha="right", **_REMARK
         )
         return
-    axes.plot([low, min(high, most)], [number, number], color=colour, linewidth=2)
+    axes.plot([low, min(high, most)], [number, number], color=color, linewidth=2)
     axes.plot(value, number, **mark)
     if high > most:
         axes.plot(most, number, **mark | {"marker": ">"})
@@ -279,7 +308,7 @@ def _bars(axes: Axes, table: pd.DataFrame, column: str, most: float) -> None:
 
 
 def _end(point: TippingPoint) -> float:
-    """Return up to which share there is something to see: a little beyond where all runs flip."""
+    """Return the share at which the curve may be cut off: a little beyond where all runs flip."""
     table = point.table
     full = table.loc[table["flip_share"] >= 0.99, "committed_share"]
     end = 1.4 * full.min() if len(full) else table["committed_share"].max()

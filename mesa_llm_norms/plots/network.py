@@ -41,16 +41,32 @@ def plot_network(
     pool: Sequence[str],
     committed: Mapping[Hashable, str] | None = None,
 ) -> Figure:
-    """Return the network, each node coloured by the name it holds and labelled with it.
+    """Draw the network, each node colored and labelled by the name it holds.
 
-    Nodes without a name are grey, committed ones (node -> name) square. The layout depends on the
-    graph alone; see ``places.layout``. Labels are left out above 400 nodes.
+    Nodes without a name are grey. The layout depends only on the graph; see ``layout``. Labels are
+    omitted above 400 nodes.
+
+    Parameters
+    ----------
+    graph : networkx.Graph
+        The network.
+    names : mapping of node to str or None
+        The name of each node, as in ``NamingGame.names_held``.
+    pool : sequence of str
+        The names, whose order gives their colors.
+    committed : mapping of node to str, optional
+        Nodes that are committed, drawn as squares.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     committed = committed or {}
     figure = Figure(figsize=(8.2, 7), layout="constrained")
     axes, places = _draw_network(figure, graph)
     size = node_size(places)
-    colours = name_colors(pool)
+    colors = name_colors(pool)
     for square in (False, True):
         nodes = [node for node in graph if (node in committed) is square]
         if nodes:
@@ -59,7 +75,7 @@ def plot_network(
                 x,
                 y,
                 s=size * (1.25 if square else 1),
-                c=[colours.get(names.get(node) or "", GREY) for node in nodes],
+                c=[colors.get(names.get(node) or "", GREY) for node in nodes],
                 marker="s" if square else "o",
                 edgecolors=INK if square else "white",
                 linewidths=max(0.4, math.sqrt(size) / (14 if square else 25)),
@@ -67,7 +83,7 @@ def plot_network(
             )
     if len(graph) <= _MOST_NAMES:
         for node in graph:
-            _label_node(axes, places[node], names.get(node), colours, math.sqrt(size))
+            _label_node(axes, places[node], names.get(node), colors, math.sqrt(size))
     add_legend(
         axes,
         _network_entries(graph, names, pool, committed),
@@ -79,7 +95,18 @@ def plot_network(
 
 
 def plot_graph(graph: nx.Graph[Any]) -> Figure:
-    """Return the bare network, in the layout of ``plot_network``, node ids as labels if few."""
+    """Draw the bare network in the layout of ``plot_network``.
+
+    Parameters
+    ----------
+    graph : networkx.Graph
+        The network; up to 100 nodes are labelled with their ids.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes, places = _draw_network(figure, graph)
     size = node_size(places)
@@ -120,15 +147,15 @@ def _label_node(
     axes: Axes,
     place: tuple[float, float],
     name: str | None,
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     diameter: float,
 ) -> None:
     if name is not None:
-        colour = colours.get(name, GREY)
-        _write(axes, place, name, ink_on(colour), diameter)
+        color = colors.get(name, GREY)
+        _write(axes, place, name, ink_on(color), diameter)
 
 
-def _write(axes: Axes, place: tuple[float, float], text: str, colour: str, diameter: float) -> None:
+def _write(axes: Axes, place: tuple[float, float], text: str, color: str, diameter: float) -> None:
     """Write a text inside a node, smaller the longer it is, and cut short where it is too long."""
     text = text if len(text) <= 8 else text[:7] + "…"
     size = diameter * min(0.55, 1.25 / max(1, len(text)))
@@ -137,7 +164,7 @@ def _write(axes: Axes, place: tuple[float, float], text: str, colour: str, diame
         place,
         ha="center",
         va="center_baseline",
-        color=colour,
+        color=color,
         fontsize=size,
         fontweight="bold",
         zorder=3,
@@ -152,10 +179,10 @@ def _network_entries(
 ) -> list[tuple[Any, str]]:
     held = [names.get(node) for node in graph]
     counts = {name: held.count(name) for name in pool if name in held}
-    colours = name_colors(pool)
+    colors = name_colors(pool)
     order = sorted(counts, key=lambda name: -counts[name])
     entries: list[tuple[Any, str]] = [
-        (_dot(colours[name]), f"{shorten(name)}  {counts[name]}") for name in order[:14]
+        (_dot(colors[name]), f"{shorten(name)}  {counts[name]}") for name in order[:14]
     ]
     if len(order) > 14:
         entries.append((_dot("white"), f"and {len(order) - 14} more names"))
@@ -166,7 +193,7 @@ def _network_entries(
     return entries
 
 
-def _dot(colour: str, marker: str = "o", edge: str = "white") -> Line2D:
+def _dot(color: str, marker: str = "o", edge: str = "white") -> Line2D:
     return Line2D(
-        [], [], linestyle="", marker=marker, color=colour, markeredgecolor=edge, markersize=11
+        [], [], linestyle="", marker=marker, color=color, markeredgecolor=edge, markersize=11
     )

@@ -34,13 +34,25 @@ from mesa_llm_norms.plots.style import (
 )
 
 LEADING = 8
-"""How many names are told apart in a figure over time."""
+"""How many names are distinguished in a figure over time."""
 
 
 def plot_rounds(rounds: Sequence[Round], pool: Sequence[str]) -> Figure:
-    """Return the success rate (top) and the share of each leading name (below) by round of a run.
+    """Draw the success rate (top) and the shares of names (bottom) by population round of a run.
 
-    The eight names that were ever played most are told apart, the others are grey.
+    The eight names that were ever played most are distinguished, the others are grey.
+
+    Parameters
+    ----------
+    rounds : sequence of Round
+        The rounds of a run.
+    pool : sequence of str
+        The names, whose order gives their colors.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     figure = Figure(figsize=(9, 5.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
@@ -85,7 +97,7 @@ def _leading(shares: Mapping[str, NDArray[np.float64]]) -> tuple[list[str], list
 def _label_ends(
     axes: Axes, shares: Mapping[str, NDArray[np.float64]], x: NDArray[np.int64]
 ) -> None:
-    """Write the names that end with a share worth telling beside the ends of their lines."""
+    """Label the lines of names that end with a share of at least 4%."""
     ends = sorted(
         (float(values[-1]), name) for name, values in shares.items() if values[-1] >= 0.04
     )
@@ -117,11 +129,22 @@ def _other(others: Sequence[str]) -> list[tuple[Any, str]]:
 
 
 def plot_ensemble(runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str]) -> Figure:
-    """Return success rate by round, interactions to convergence, and winners, over many runs.
+    """Draw success rate by round, interactions to convergence, and winners, over many runs.
 
-    ``runs`` and ``rounds`` are those of an ``Ensemble``. A run that ended counts on with the
-    success rate it ended with, so that the median is over all runs at every round. Histogram and
-    winners are of the runs that converged; where none did, of all.
+    A run that ended keeps the success rate it ended with, so that the median is over all runs at
+    every round. Histogram and winners are of the runs that converged; where none did, of all.
+
+    Parameters
+    ----------
+    runs, rounds : pandas.DataFrame
+        Those of an ``Ensemble``.
+    pool : sequence of str
+        The names, whose order gives their colors.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     success, histogram, winners = figure.subplots(1, 3, width_ratios=(4, 4, 3))
@@ -182,15 +205,15 @@ def _plot_winners(axes: Axes, runs: pd.DataFrame, pool: Sequence[str], none: boo
     shown, rest = order[:10], order[10:]
     values = [counts[name] / len(runs) for name in shown]
     labels = [plain(shorten(name)) for name in shown]
-    colours = [name_colors(pool)[name] for name in shown]
+    colors = [name_colors(pool)[name] for name in shown]
     hatches = [hatch(pool, name) for name in shown]
     if rest:
         values.append(sum(counts[name] for name in rest) / len(runs))
         labels.append(f"{len(rest)} others")
-        colours.append(GREY)
+        colors.append(GREY)
         hatches.append("")
     places = np.arange(len(values))
-    axes.barh(places, values, color=colours, hatch=hatches, edgecolor="white", height=0.78)
+    axes.barh(places, values, color=colors, hatch=hatches, edgecolor="white", height=0.78)
     for place, value in zip(places, values, strict=True):
         axes.annotate(
             f"{value:.0%}",
@@ -211,20 +234,32 @@ def _plot_winners(axes: Axes, runs: pd.DataFrame, pool: Sequence[str], none: boo
 
 
 BAND = (0.1, 0.9)
-"""Between which shares of the runs the band lies."""
+"""The quantiles of runs that bound the band."""
 
 
 def plot_mean_field(field: MeanField, populations: Mapping[str, pd.DataFrame], name: str) -> Figure:
-    """Return the share of ``name`` (left) and the success rate (right) by population round.
+    """Draw the share of a name (left) and the success rate (right) by population round.
 
-    ``populations`` are the rounds of ensembles, by label, up to eight. A line is the mean of all
-    runs and its band holds the middle 80% of them; the dashed line is the limit.
+    Parameters
+    ----------
+    field : MeanField
+        The limit of infinitely many agents, a dashed line.
+    populations : mapping of str to pandas.DataFrame
+        The rounds of up to eight ensembles, by label: lines are means, bands the middle 80% of
+        runs.
+    name : str
+        The name.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for axes, column in ((left, f"share_{name}"), (right, "success_rate")):
-        for colour, rounds in zip(OKABE_ITO, populations.values(), strict=False):
-            _plot_runs(axes, rounds, column, colour)
+        for color, rounds in zip(OKABE_ITO, populations.values(), strict=False):
+            _plot_runs(axes, rounds, column, color)
         x = field.rounds["round"] + 1
         axes.plot(x, field.rounds[column], color=INK, linewidth=2, linestyle=(0, (4, 1.5)))
         axes.set_xlabel("population round")
@@ -232,19 +267,19 @@ def plot_mean_field(field: MeanField, populations: Mapping[str, pd.DataFrame], n
     share_axis(left, f"share of {name}".replace("$", r"\$"))
     share_axis(right, "success rate")
     entries = [
-        (Line2D([], [], color=colour, linewidth=2), label)
-        for colour, label in zip(OKABE_ITO, populations, strict=False)
+        (Line2D([], [], color=color, linewidth=2), label)
+        for color, label in zip(OKABE_ITO, populations, strict=False)
     ]
     limit = Line2D([], [], color=INK, linewidth=2, linestyle=(0, (4, 1.5)))
     add_legend(right, [*entries, (limit, "infinitely many")], title="agents", loc="best")
     return figure
 
 
-def _plot_runs(axes: Axes, rounds: pd.DataFrame, column: str, colour: str) -> None:
+def _plot_runs(axes: Axes, rounds: pd.DataFrame, column: str, color: str) -> None:
     """Draw the mean and the middle of some runs."""
     by_round = rounds.groupby("round")[column]
     mean = by_round.mean()
     low, high = (by_round.quantile(edge) for edge in BAND)
     x = mean.index.to_numpy() + 1
-    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.plot(x, mean, color=colour, linewidth=2)
+    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.plot(x, mean, color=color, linewidth=2)

@@ -1,6 +1,6 @@
 """How figures look and are written: dashes, patterns, axes, legends, PNG and SVG.
 
-The colours are those of ``palette``.
+The colors are those of ``networks.drawing``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HATCHES = ("", "///", "...", "xxx")
 
 
 def line_style(pool: Sequence[str], name: str) -> dict[str, Any]:
-    """Return what matplotlib is told about a name's line: its colour, dashes and width (points)."""
+    """Return the matplotlib properties of a name's line: color, dashes and width in points."""
     return {
         "color": name_colors(pool)[name],
         "linestyle": _DASHES[shade_step(list(pool).index(name))],
@@ -33,7 +33,7 @@ def line_style(pool: Sequence[str], name: str) -> dict[str, Any]:
 
 
 def hatch(pool: Sequence[str], name: str) -> str:
-    """Return the pattern of a name's bar, which tells shades of one colour apart."""
+    """Return the pattern of a name's bar, which tells shades of one color apart."""
     return _HATCHES[shade_step(list(pool).index(name))]
 
 
@@ -48,12 +48,12 @@ def share_axis(axes: Axes, label: str) -> None:
 
 
 def bare_axes(axes: Axes) -> None:
-    """Take the frame off the top and the right."""
+    """Remove the frame at the top and on the right."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def add_legend(axes: Axes, entries: Sequence[tuple[Any, str]], **options: Any) -> None:
-    """Put a legend on; labels are set afterwards, for matplotlib hides those that begin with _."""
+    """Add a legend; labels are set afterwards, as matplotlib hides those that begin with _."""
     if not entries:
         return
     handles = [handle for handle, _ in entries]
@@ -73,7 +73,20 @@ def plain(text: str) -> str:
 
 
 def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
-    """Write ``path`` as .png and as .svg, these added to its name; return the two paths."""
+    """Write a figure as PNG and as SVG.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : Path
+        Where to write it, without the endings ``.png`` and ``.svg``.
+
+    Returns
+    -------
+    (Path, Path)
+        The two files.
+    """
     both = path.with_name(path.name + ".png"), path.with_name(path.name + ".svg")
     for one in both:
         write_figure(figure, one)
@@ -81,12 +94,33 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a .png or .svg file."""
+    """Write a figure into a file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : Path
+        A file that ends in ``.png`` or ``.svg``.
+    """
     path.write_bytes(figure_bytes(figure, path.suffix.lower().removeprefix(".")))
 
 
 def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a ``png`` or ``svg`` file; the same one gives the same bytes, undated."""
+    """Return a figure as the contents of a file, without a date: equal figures give equal bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    kind : str
+        ``"png"`` or ``"svg"``.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
     file = io.BytesIO()
     with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "mesa_llm_norms"}):

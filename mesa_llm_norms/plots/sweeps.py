@@ -1,4 +1,4 @@
-"""A sweep as a figure: how long, how often, and which names, over the axes of its grid."""
+"""The figure of a sweep: how long, how often, and which names, over the axes of its grid."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MOST_COLUMNS = 12
 MOST_NAMES = 12
 
 MOST_LINES = 4
-"""Names that are followed along an axis of numbers: those that won most."""
+"""How many names are drawn along a numeric axis: those that won most."""
 
 _MARKERS = "osD^vPX*"
 
-# Names have the colours of Okabe and Ito from blue on; these begin elsewhere.
-_COLOURS = tuple(OKABE_ITO[place] for place in (7, 3, 2, 5, 4, 0, 1, 6))
+# Names have the colors of Okabe and Ito from blue on; these begin elsewhere.
+_COLORS = tuple(OKABE_ITO[place] for place in (7, 3, 2, 5, 4, 0, 1, 6))
 
 
 class Dimension(NamedTuple):
@@ -55,11 +55,26 @@ class Arrangement(NamedTuple):
 
 
 def plot_sweep(sweep: Sweep) -> Figure:
-    """Return interactions until the goal, the share of runs that got there, and the names that won.
+    """Draw interactions to the goal, the share of runs that reached it, and the names that won.
 
-    Numbers go from left to right, else the axis with the most values does; the next one is told by
-    colour and marker, and up to two more by panels. A median beyond what was played is an open
-    triangle at the top. Raises ``SpecError`` for a grid of more axes or values than can be shown.
+    The x-axis is a numeric axis of the grid, else the one with the most values; the next axis is
+    shown by color and marker, and up to two more by panels. A median beyond what was played is an
+    open triangle at the top.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        A sweep with at least one finished cell.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+
+    Raises
+    ------
+    SpecError
+        For a grid with more axes or values than can be shown, and where nothing was played.
     """
     cells = sweep.cells
     if cells.empty:
@@ -145,7 +160,7 @@ def _where(cells: pd.DataFrame, dimension: Dimension | None, label: Any) -> pd.D
 def _series(
     cells: pd.DataFrame, arranged: Arrangement
 ) -> Iterator[tuple[int, str, pd.DataFrame, Any]]:
-    """Yield each kind's number, colour, rows in the order of x, and where on x they stand."""
+    """Yield each kind's number, color, rows in the order of x, and where on x they stand."""
     kinds = arranged.kind.labels if arranged.kind else (None,)
     order = {label: place for place, label in enumerate(arranged.x.labels)}
     for number, label in enumerate(kinds):
@@ -159,7 +174,7 @@ def _series(
         else:
             x = np.array(arranged.x.numbers)[places]
             some, x = some.iloc[np.argsort(x)], np.sort(x)
-        yield number, _COLOURS[number % len(_COLOURS)], some, x
+        yield number, _COLORS[number % len(_COLORS)], some, x
 
 
 def _step(arranged: Arrangement) -> float:
@@ -167,10 +182,10 @@ def _step(arranged: Arrangement) -> float:
     return 0.8 / kinds if arranged.x.numbers is None else 0.0
 
 
-def _line(number: int, colour: str, arranged: Arrangement) -> dict[str, Any]:
+def _line(number: int, color: str, arranged: Arrangement) -> dict[str, Any]:
     """Return how a kind's values are drawn: joined where x is a number."""
     return {
-        "color": colour,
+        "color": color,
         "marker": _MARKERS[number % 8],
         "markersize": 5,
         "linestyle": "-" if arranged.x.numbers is not None else "none",
@@ -179,7 +194,7 @@ def _line(number: int, colour: str, arranged: Arrangement) -> dict[str, Any]:
 
 
 def _times(cells: pd.DataFrame) -> NDArray[np.float64]:
-    """Return all times that have a place on the axis, which panels beside each other share."""
+    """Return all finite times, which decide the axis that panels in a row share."""
     times = cells[["median", "median_low", "median_high"]].to_numpy(dtype=float)
     finite: NDArray[np.float64] = times[np.isfinite(times) & (times > 0)]
     return finite
@@ -189,7 +204,7 @@ def _plot_times(
     axes: Axes, cells: pd.DataFrame, arranged: Arrangement, finite: NDArray[np.float64]
 ) -> None:
     top = finite.max() * 1.3 if len(finite) else 1.0
-    for number, colour, some, x in _series(cells, arranged):
+    for number, color, some, x in _series(cells, arranged):
         median, low, high = (
             some[f"median{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high")
         )
@@ -200,7 +215,7 @@ def _plot_times(
             x,
             middle,
             spread,
-            **_line(number, colour, arranged),
+            **_line(number, color, arranged),
         )
         axes.plot(
             x[beyond],
@@ -209,7 +224,7 @@ def _plot_times(
             marker="^",
             markersize=6,
             markerfacecolor="white",
-            markeredgecolor=colour,
+            markeredgecolor=color,
             transform=axes.get_xaxis_transform(),
         )
     if len(finite) and finite.max() > 10 * finite.min():
@@ -231,14 +246,14 @@ def _plot_times(
 
 
 def _plot_shares(axes: Axes, cells: pd.DataFrame, arranged: Arrangement) -> None:
-    for number, colour, some, x in _series(cells, arranged):
+    for number, color, some, x in _series(cells, arranged):
         share = some["share"].to_numpy()
         spread = np.array([share - some["share_low"], some["share_high"] - share]).clip(0)
         axes.errorbar(
             x,
             share,
             spread,
-            **_line(number, colour, arranged),
+            **_line(number, color, arranged),
             clip_on=False,
         )
     event = "flipped" if (cells["event"] == "flipped").any() else "converged"
@@ -253,8 +268,8 @@ def _plot_names(
     pool: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    colours = name_colors(pool)
-    for number, colour, some, x in _series(cells, arranged):
+    colors = name_colors(pool)
+    for number, color, some, x in _series(cells, arranged):
         marker = _MARKERS[number % 8]
         if arranged.x.numbers is not None:
             for name in names:
@@ -269,14 +284,14 @@ def _plot_names(
                 height,
                 _step(arranged) * 0.88,
                 bottom,
-                color=colours[name],
+                color=colors[name],
                 hatch=hatch(pool, name),
                 edgecolor="white",
                 linewidth=0.3,
             )
             bottom += height
         if arranged.kind is not None:
-            axes.plot(x, np.full(len(x), -0.055), marker, color=colour, markersize=4, clip_on=False)
+            axes.plot(x, np.full(len(x), -0.055), marker, color=color, markersize=4, clip_on=False)
     share_axis(axes, "runs won, by name")
     if arranged.x.numbers is None and arranged.kind is not None:
         axes.set_ylim(-0.1, 1)
@@ -328,7 +343,7 @@ def _add_legends(
 ) -> None:
     if arranged.kind is not None:
         marks = [
-            Line2D([], [], color=_COLOURS[n % 8], marker=_MARKERS[n % 8], markersize=5)
+            Line2D([], [], color=_COLORS[n % 8], marker=_MARKERS[n % 8], markersize=5)
             for n in range(len(arranged.kind.labels))
         ]
         _legend(figure, marks, arranged.kind.labels, arranged.kind.column, "outside right upper")

@@ -3,16 +3,13 @@ explains the second.
 """
 
 from mesa_llm_norms.experiments.audits.populations import SIZES
-from mesa_llm_norms.experiments.audits.preference import FirstChoices, SymmetricMind
 from mesa_llm_norms.experiments.audits.runner import audit
 from mesa_llm_norms.experiments.audits.verdict import KINDS, Audit, Verdict
 
 __all__ = [
     "Audit",
-    "FirstChoices",
     "KINDS",
     "SIZES",
-    "SymmetricMind",
     "Verdict",
     "audit",
 ]

@@ -68,6 +68,7 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Policy, Situation
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.registry import fill, is_open
+from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.simulation.workers import WorkerPool
 from mesa_llm_norms.validation import read_seed, read_whole
@@ -173,7 +174,7 @@ class AuditPlan:
     def describe(self) -> dict[str, Any]:
         """Return the plan as plain data, for a journal."""
         return {
-            **self.spec.describe(),
+            **summary(self.spec),
             "runs": self.runs,
             "goal": list(self.goal),
             "rounds": self.rounds,

@@ -15,6 +15,7 @@ from mesa_llm_norms.experiments.audits.individual import IndividualBias
 from mesa_llm_norms.experiments.audits.populations import Comparison, Populations, SizeCurve
 from mesa_llm_norms.experiments.audits.preference import Preference
 from mesa_llm_norms.experiments.audits.probes import Probes
+from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import Spec
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Audit:
             ``sizes``, ``probes`` and ``usage``.
         """
         return {
-            "spec": self.spec.describe(),
+            "spec": summary(self.spec),
             "level": self.level,
             "verdict": self.verdict.as_object(),
             "individual": self.individual.as_object(),

@@ -22,12 +22,11 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -38,13 +37,13 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.networks.placement import read_committed
 from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_run, settle
 from mesa_llm_norms.simulation.kernel import can_play
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.run import run_table, tally_table
+from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
 
 LENGTH = 24
@@ -311,22 +310,21 @@ class Digests:
 
 def describe(spec: Spec, goal: Goal, rounds: int, digests: Digests) -> dict[str, Any]:
     """Return all that decides the runs of a cell, except their number, as plain data."""
-    pairing = read_pairing(spec.pairing)
-    rule: Any = pairing.label
-    if type(pairing) is not PAIRINGS.get(rule):
-        rule = [rule, digests.of(pairing)]
+
+    def mind(given: Any) -> list[str]:
+        loaded = load_mind(given)
+        return [loaded.label, digests.of(loaded)]
+
+    def pairing(given: Any) -> Any:
+        rule = read_pairing(given)
+        known = type(rule) is PAIRINGS.get(rule.label)
+        return rule.label if known else [rule.label, digests.of(rule)]
+
     return {
         "game": "naming game of minds",
-        "graph": _graph(spec.graph, digests),
-        "names": list(spec.game.pool),
-        "mind": _minds(spec, digests),
-        "pairing": rule,
-        "memory": int(spec.memory),
+        **to_json(spec, graph=partial(_graph, digests=digests), mind=mind, pairing=pairing),
         "reward": float(spec.reward),
         "penalty": float(spec.penalty),
-        "incumbent": spec.incumbent,
-        "committed": [[name, _where(it)] for name, it in read_committed(spec.committed).items()],
-        "seed": spec.seed,
         "until": goal.until,
         "window": float(goal.window),
         "threshold": float(goal.threshold),
@@ -356,35 +354,6 @@ def _graph(graph: Any, digests: Digests) -> Any:
     made = find_topology(graph)
     code = _code(made.function) if made else b""
     return {"topology": graph, "code": _hash(code)} if code else graph
-
-
-def _minds(spec: Spec, digests: Digests) -> Any:
-    def known(mind: Any) -> list[str]:
-        loaded = load_mind(mind)
-        return [loaded.label, digests.of(loaded)]
-
-    if not isinstance(spec.mind, Mapping):
-        return known(spec.mind)
-    if all(isinstance(share, (int, float)) for share in spec.mind.values()):
-        return [[*known(mind), float(share)] for mind, share in spec.mind.items()]
-    return [[_node(node), *known(mind)] for node, mind in spec.mind.items()]
-
-
-def _where(where: Any) -> Any:
-    """Return who is committed as data; an amount with a placement differs from two nodes."""
-    where = where.tolist() if isinstance(where, np.ndarray) else where
-    if isinstance(where, np.generic):
-        where = where.item()
-    if isinstance(where, tuple):
-        return {"given": [_node(one) for one in where]}
-    if isinstance(where, (list, set, frozenset)):
-        nodes = [_node(one) for one in where]
-        return {"nodes": nodes if isinstance(where, list) else sorted(nodes, key=str)}
-    return _node(where)
-
-
-def _node(node: Any) -> Any:
-    return node if isinstance(node, (str, int, float)) else repr(node)
 
 
 def _digest(thing: Any) -> str:

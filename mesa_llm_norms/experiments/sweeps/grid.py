@@ -7,7 +7,7 @@ import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,7 @@ from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
-SPEC = (
-    *("graph", "names", "mind", "pairing", "memory", "reward", "penalty", "incumbent"),
-    "committed",
-)
+SPEC = tuple(field.name for field in fields(Spec) if field.name != "seed")
 """Arguments of ``run_ensemble`` that a spec is made of."""
 
 GOAL = ("until", "window", "threshold")

@@ -113,8 +113,16 @@ def play_sweep(
     ----------
     plan : SweepPlan
         The grid.
-    folder, workers, executor, scheduler, progress
-        As in ``sweep``, with the same defaults.
+    folder : str or Path, optional
+        As in ``sweep``, like all that follow.
+    workers : int or None
+        Processes to play in (default 1).
+    executor : concurrent.futures.Executor, optional
+        Plays instead of processes of its own.
+    scheduler : str, optional
+        The address of a Dask scheduler.
+    progress : callable, optional
+        Called with the runs done and the runs in all.
 
     Returns
     -------

@@ -28,6 +28,7 @@ from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.ensemble import load_graph, start_run
 from mesa_llm_norms.simulation.kernel import check_engine
 from mesa_llm_norms.simulation.run import Run
+from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, InitialState, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
@@ -193,7 +194,7 @@ class TippingPlan:
     def describe(self) -> dict[str, Any]:
         """Return the plan as plain data, for a journal."""
         return {
-            **self.base.describe(),
+            **summary(self.base),
             "conditions": list(map(str, self.questions)),
             "rounds": self.questions[0].phases.rounds,
             "after": self.questions[0].phases.after,

@@ -1,20 +1,19 @@
-"""Where the next runs go: first to find the steep part of the curve, then to learn it.
+"""The dose-response curve: how probable a flip is by the number of committed agents.
 
-After Neyer, "A D-optimality-based sensitivity test" (Technometrics 36, 61, 1994): bisect until the
-counts that flip more than half of their runs and those that flip fewer are neighbours; from then
-on, always play the count that adds most to the determinant of the Fisher information on position
-and slope of the curve fitted so far. For a logistic curve those are counts at which about one run
-in six flips, or does not (Silvey, *Optimal Design*, 1980). The choice depends on nothing but the
-results so far, so a seed gives the same samples.
+The curve is logistic in the number, fitted with Jeffreys' prior as a penalty (Firth, Biometrika 80,
+27, 1993), so that it exists where numbers that never flip and numbers that always do are neighbors
+(Heinze and Schemper, Stat. Med. 21, 2409, 2002). The critical mass is where it crosses one half,
+with the interval of its profile likelihood under the same penalty. Where runs scatter more about
+the curve than chance explains, the interval is widened by Finney's heterogeneity factor (*Probit
+Analysis*, 3rd ed. 1971, 4.6), and the curve is only a summary.
 
-The dose-response curve: how probable a flip is by the number of committed agents.
-
-Logistic in the count, fitted with Jeffreys' prior as a penalty (Firth, Biometrika 80, 27, 1993), so
-that it exists where counts that never flip and counts that always do are apart (Heinze and
-Schemper, Stat. Med. 21, 2409, 2002). The critical mass is where it crosses one half, with the
-interval of its profile likelihood under the same penalty. Where the counts scatter more about the
-curve than chance has them do, the interval is widened by Finney's heterogeneity factor (*Probit
-Analysis*, 3rd ed. 1971, 4.6): the curve is then a summary and no more.
+The next runs go where they tell most about the curve, after Neyer, "A D-optimality-based
+sensitivity test" (Technometrics 36, 61, 1994): bisect until the numbers that flip more than half of
+their runs and those that flip fewer are neighbors; from then on, always play the number that adds
+most to the determinant of the Fisher information on position and slope of the curve fitted so far.
+For a logistic curve those are numbers at which about one run in six flips, or does not (Silvey,
+*Optimal Design*, 1980). The choice depends only on the results so far, so a seed gives the same
+samples.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from mesa_llm_norms.analysis.intervals import LEVEL, Estimate, Floats, exact_int
 from mesa_llm_norms.errors import SpecError
 
 BATCHES = 40
-"""Into how many batches a budget is divided."""
+"""How many batches a budget is divided into."""
 
 FEWEST = 10
 """Runs in a batch, at least, unless there are then fewer than ``LEAST_BATCHES``."""
@@ -41,23 +40,23 @@ ALONE = 4
 """Batches that go to a population with nobody committed, which comes first: how stable it is."""
 
 LARGEST = 5
-"""They are no more than one run in so many."""
+"""At most one run in this many goes to a population with nobody committed."""
 
 
 def batch_size(budget: int) -> int:
-    """Return how many runs are played at a count before the next is chosen."""
+    """Return how many runs are played at a number before the next is chosen."""
     return max(1, min(FEWEST, budget // LEAST_BATCHES), budget // BATCHES)
 
 
 def first_batch(budget: int) -> int:
-    """Return how many runs are played with nobody committed, at first."""
+    """Return how many runs are first played with nobody committed."""
     return max(1, min(ALONE * batch_size(budget), budget // LARGEST))
 
 
 def next_count(doses: Sequence[Dose], most: int, batch: int) -> int:
     """Return how many agents to commit in the next batch, from 0 to ``most``.
 
-    The two ends come first: at 0 it is seen how stable the convention is by itself.
+    The two ends come first; 0 shows how stable the convention is by itself.
     """
     known = merge(doses)
     tried = {dose.committed: dose for dose in known}
@@ -98,7 +97,7 @@ _TINY = 1e-300
 
 
 class Dose(NamedTuple):
-    """Runs with so many committed agents, and in how many of them the challenger took over."""
+    """How many runs with so many committed agents flipped."""
 
     committed: int
     flipped: int
@@ -131,7 +130,18 @@ class DoseResponse(NamedTuple):
     level: float
 
     def probability(self, committed: Floats) -> Floats:
-        """Return the flip probability that the curve gives to numbers of committed agents."""
+        """Return the flip probability of the curve.
+
+        Parameters
+        ----------
+        committed : array of float
+            Numbers of committed agents.
+
+        Returns
+        -------
+        ndarray
+            A probability for each of them.
+        """
         middle = self.critical_mass.value
         if not math.isfinite(middle) or self.slope == 0:
             return np.full(np.shape(committed), float(middle == 0))
@@ -139,7 +149,30 @@ class DoseResponse(NamedTuple):
 
 
 def fit_dose_response(doses: Sequence[Dose], level: float = LEVEL) -> DoseResponse:
-    """Fit the curve to runs at two or more different counts; ``SpecError`` where there are not."""
+    """Fit a dose-response curve.
+
+    Parameters
+    ----------
+    doses : sequence of Dose
+        Runs at two or more different numbers of committed agents.
+    level : float
+        How often intervals hold (default 0.95).
+
+    Returns
+    -------
+    DoseResponse
+        The curve, with the interval of its critical mass.
+
+    Raises
+    ------
+    SpecError
+        For fewer than two different numbers.
+
+    References
+    ----------
+    D. Firth, Biometrika 80, 27 (1993): the penalty. G. Heinze and M. Schemper, Stat. Med. 21, 2409
+    (2002): profile likelihood. D. J. Finney, Probit Analysis, 3rd ed. (1971), 4.6: heterogeneity.
+    """
     tail = read_level(level)
     merged = merge(doses)
     if len(merged) < 2:
@@ -169,7 +202,7 @@ def fit_dose_response(doses: Sequence[Dose], level: float = LEVEL) -> DoseRespon
 
 
 def merge(doses: Sequence[Dose]) -> list[Dose]:
-    """Return one dose for every count, by count, those without runs left out."""
+    """Return one dose for every number with runs, in order."""
     counts = sorted({dose.committed for dose in doses if dose.runs})
     return [
         Dose(
@@ -194,7 +227,7 @@ def information(x: Floats, runs: Floats, middle: float, slope: float) -> Floats:
 
 
 class _Data:
-    """Doses on a scale of their own, and the penalised likelihood of curves through them."""
+    """Rescaled doses, and the penalized likelihood of curves through them."""
 
     def __init__(self, doses: Sequence[Dose]) -> None:
         counts = np.array([dose.committed for dose in doses], dtype=float)
@@ -209,7 +242,7 @@ class _Data:
         return self.centre + self.scale * x
 
     def loss(self, middle: Floats, log_slope: Floats) -> Floats:
-        """Return minus the log-likelihood with the penalty, of curves in arrays of one shape."""
+        """Return the negative penalized log-likelihood of curves, given as arrays of one shape."""
         z = np.exp(log_slope)[..., None] * (self.x - middle[..., None])
         fit = (self.flipped * z - self.runs * np.logaddexp(0, z)).sum(-1)
         p = special.expit(z)
@@ -220,7 +253,7 @@ class _Data:
         return np.asarray(-fit - 0.5 * np.log(total) - 0.5 * np.log(np.maximum(around, _TINY)))
 
     def fit(self) -> tuple[float, float]:
-        """Return middle and slope of the best curve, by grids ever finer about the best so far."""
+        """Return middle and slope of the best curve, by ever finer grids about the best so far."""
         span = float(self.x[-1] - self.x[0])
         reach = np.array([2 * span, (_STEEPEST - _FLATTEST) / 2])
         at = np.array([0.0, (_STEEPEST + _FLATTEST) / 2])
@@ -237,16 +270,16 @@ class _Data:
     def misfit(self, middle: float, slope: float) -> tuple[float, float, int]:
         """Return the p-value of Pearson's test, its statistic per degree of freedom, and these.
 
-        Counts at which fewer than one flip, or one that failed, is due tell nothing of the fit.
+        Numbers at which less than one flip, or less than one failure, is expected are left out.
         """
         p = special.expit(slope * (self.x - middle))
         due = self.runs * np.minimum(p, 1 - p)
-        told = due >= 1
-        freedom = int(told.sum()) - 2
+        informative = due >= 1
+        freedom = int(informative.sum()) - 2
         if freedom < 1:
             return math.nan, 1.0, 1
         square = (self.flipped - self.runs * p) ** 2 / np.maximum(self.runs * p * (1 - p), 1e-300)
-        statistic = float(square[told].sum())
+        statistic = float(square[informative].sum())
         return float(special.chdtrc(freedom, statistic)), max(1.0, statistic / freedom), freedom
 
     def profile(self, middle: float, slope: float, cut: float) -> tuple[float, float]:
@@ -282,7 +315,7 @@ class _Data:
 
 
 def _bracket(doses: Sequence[Dose], level: float) -> tuple[float, float]:
-    """Return the counts that are surely on either side of one half, exact intervals at each."""
+    """Return the numbers that are surely on either side of one half, by exact intervals."""
     bounds = [(dose.committed, *exact_interval(dose.flipped, dose.runs, level)) for dose in doses]
     below = [count for count, _, high in bounds if high < 0.5]
     above = [count for count, low, _ in bounds if low > 0.5]

@@ -57,6 +57,7 @@ from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.simulation.backends import check_here, choose_backend
 from mesa_llm_norms.simulation.ensemble import load_graph
+from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.validation import read_seed, read_whole
 
@@ -500,7 +501,7 @@ def _play_live(
 ) -> list[TwoPhaseRun]:
     """Play the runs of an intervention at the same time."""
     content = {
-        **spec.describe(),
+        **summary(spec),
         "goal": plan.goal,
         "intervention": one.label,
         "rounds": plan.phases.rounds,
