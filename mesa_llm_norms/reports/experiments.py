@@ -28,6 +28,7 @@ from mesa_llm_norms.reports import (
     unbroken,
     write_json,
 )
+from mesa_llm_norms.simulation.pairing import read_pairing
 
 MOST_CHOICES = 40
 """How many memories the page of an audit shows, those with the largest bias; the JSON has all."""
@@ -177,16 +178,16 @@ def _listed(pairs: Sequence[tuple[str, str]]) -> str:
 def _shared_setting(found: Tipping) -> list[str]:
     """Return what all conditions share."""
     questions = [point.question for point in found.points]
-    base = questions[0].base.describe()
+    base = questions[0].base
     topologies = {question.topology for question in questions}
     placements = {question.placement for question in questions}
     return [
-        f"Names {' '.join(base['names'])}",
-        questions[0].base.mind_label,
+        f"Names {' '.join(base.game.pool)}",
+        base.mind_label,
         *(topologies if len(topologies) == 1 else ()),
         *(f"committed agents placed: {it}" for it in placements if len(placements) == 1),
-        f"pairing by {base['pairing']}",
-        f"memory of {base['memory']}",
+        f"pairing by {read_pairing(base.pairing).label}",
+        f"memory of {base.memory}",
         f"seed {found.seed}",
     ]
 

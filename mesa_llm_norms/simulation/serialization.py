@@ -115,14 +115,20 @@ def to_json(
     if not isinstance(spec.mind, Mapping):
         minds = write_mind(spec.mind)
     elif by_share(spec.mind):
-        shares = [_plain(share) for share in spec.mind.values()]
+        shares = [float(share) for share in spec.mind.values()]
         minds = {"minds": [write_mind(one) for one in spec.mind], "shares": shares}
     else:
         distinct = {mind_key(one): one for one in spec.mind.values()}
-        index = {key: place for place, key in enumerate(distinct)}
+        each = {key: write_mind(one) for key, one in distinct.items()}
+        unique = [
+            it for place, it in enumerate(each.values()) if it not in [*each.values()][:place]
+        ]
         minds = {
-            "minds": [write_mind(one) for one in distinct.values()],
-            "nodes": [[_write_node(node), index[mind_key(one)]] for node, one in spec.mind.items()],
+            "minds": unique,
+            "nodes": [
+                [_write_node(node), unique.index(each[mind_key(one)])]
+                for node, one in spec.mind.items()
+            ],
         }
     written = {
         "graph": (graph or _write_graph)(spec.graph),
@@ -135,6 +141,16 @@ def to_json(
     return {
         name: written[name] if name in written else _plain(getattr(spec, name)) for name in names
     }
+
+
+def summary(spec: Spec) -> dict[str, Any]:
+    """Return a spec as ``to_json`` does, but graph, minds and rule in words, to be compared."""
+    return to_json(
+        spec,
+        graph=lambda _: spec.topology,
+        mind=lambda one: load_mind(one).label,
+        pairing=lambda rule: read_pairing(rule).label,
+    )
 
 
 def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec:

@@ -186,11 +186,6 @@ class Spec:
         arguments["rng"] = arguments.pop("seed")
         return arguments
 
-    def describe(self) -> dict[str, Any]:
-        from mesa_llm_norms.simulation.serialization import to_json
-
-        return to_json(self)
-
     @cached_property
     def game(self) -> Game:
         """The rules."""
