@@ -71,11 +71,6 @@ def read_prices(path: str | Path | None) -> Prices:
     path : str, pathlib.Path or None
         A TOML file of prices that take precedence over those that ship; None for those alone.
 
-    Returns
-    -------
-    Prices
-        Both together, with the file's date.
-
     Raises
     ------
     FileFormatError
@@ -147,15 +142,7 @@ class Spending:
 
 
 class Budget:
-    """How much may be used, and how much of it was. Used on one event loop only.
-
-    Parameters
-    ----------
-    limit : Amount, default no limit
-        The most that may be used.
-    used : Amount, default nothing
-        What was used before.
-    """
+    """How much may be used, ``limit``, and how much of it was, ``used``. For one event loop."""
 
     def __init__(self, limit: Amount = NO_LIMIT, used: Amount = Amount()) -> None:  # noqa: B008
         self.limit = limit
@@ -169,15 +156,8 @@ class Budget:
     async def reserve(self, most: Amount) -> AsyncIterator[Spending]:
         """Reserve the most that one call could use, for the block in which it is made.
 
-        Parameters
-        ----------
-        most : Amount
-            What is reserved. What the block reports to the ``Spending`` is then counted as used.
-
-        Raises
-        ------
-        BudgetError
-            If the call could exceed the limit, even once those in flight have used nothing.
+        What the block reports is then counted as used. Raises ``BudgetError`` if the call could
+        exceed the limit even if those in flight use nothing.
         """
         while True:
             if self._shut is not None:

@@ -102,10 +102,7 @@ class LLMClient:
     def attach(self, minds: Sequence[Mind]) -> tuple[Mind, ...]:
         """Return these minds, with the calls of the live ones made by this client.
 
-        Raises
-        ------
-        MindError
-            If there is a budget in dollars and a model has no known price.
+        Raises ``MindError`` if there is a budget in dollars and a model has no known price.
         """
         attached = []
         for mind in minds:
@@ -143,23 +140,8 @@ class LLMClient:
     async def decide(self, mind: LiveMind, situation: Situation) -> Decision:
         """Return what a mind chooses: as on record, or by as many calls as it takes.
 
-        Parameters
-        ----------
-        mind : LiveMind
-            Who is asked.
-        situation : Situation
-            What its agent sees.
-
-        Raises
-        ------
-        DecisionError
-            If the model gives no name of the pool (``SkippedError`` with ``on_unusable="skip"``).
-        CallError
-            If no call brings a reply.
-        BudgetError
-            If the next call could exceed the budget.
-        JournalError
-            If another prompt is on record for an interaction that was played.
+        Raises what ``LiveMind.decide`` raises, and ``JournalError`` if another prompt is on record
+        for an interaction that was played.
         """
         prompt = mind.prompt(situation)
         digest = prompt_digest(*prompt)

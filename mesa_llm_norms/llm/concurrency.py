@@ -48,21 +48,10 @@ class Result(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A question for which a reply is wanted.
+    """A question for which a reply is wanted, and the decision it is asked for.
 
-    Attributes
-    ----------
-    run, interaction, seat : int
-        The decision it is asked for.
-    mind : str
-        The label of the mind that asks.
-    question : Question
-        What to ask.
-    conclude : callable
-        ``conclude(reply, attempt)`` returns what follows from a usable reply, given the number of
-        the call that brought it.
-    scope : CancelScope
-        Says whether the reply is still wanted.
+    ``conclude`` says what follows from a usable reply, given the number of the call that brought
+    it; ``scope``, whether the reply is still wanted.
     """
 
     run: int
@@ -77,25 +66,8 @@ class Request(NamedTuple):
 class RequestQueue:
     """Makes the calls to one provider. Used on one event loop only.
 
-    Parameters
-    ----------
-    provider : Provider
-        Makes each call.
-    limiter : Limiter
-        Gives out slots; providers of one label share it.
-    llm : LLMSettings
-        How often and how late a failed call is repeated.
-    budget : Budget
-        What all providers together may use.
-    journal : Journal
-        Where every call is recorded, before and after.
-    price : Price or None
-        What its tokens cost, if known.
-
-    Raises
-    ------
-    MindError
-        If the price is not known and a budget in dollars must be kept.
+    Providers of one label share a limiter, all providers the budget and the journal. Raises
+    ``MindError`` if the price is not known and a budget in dollars must be kept.
     """
 
     def __init__(
@@ -141,19 +113,10 @@ class RequestQueue:
         await asyncio.shield(self._prepared)
 
     async def ask(self, request: Request) -> Recorded | str:
-        """Make calls until one brings a reply.
+        """Make calls until one brings a reply; return the decision, on disk, or why there is none.
 
-        Returns
-        -------
-        Recorded or str
-            The decision, which is on disk; or why the reply gives none.
-
-        Raises
-        ------
-        CallError
-            If no call brings a reply.
-        BudgetError
-            If the next call could exceed the budget.
+        Raises ``CallError`` if no call brings a reply, ``BudgetError`` before one that could exceed
+        the budget.
         """
         return await self._retrying(self._retry, lambda: self._call(request))
 
@@ -203,14 +166,14 @@ class RequestQueue:
         """Wait, unless all that wait are turned away."""
         if self._stopped is not None:
             raise self._stopped
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[None] = loop.create_future()
-        alarm = loop.call_later(seconds, _wake, waiting)
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
-            await waiting
+            async with asyncio.timeout(seconds):
+                await waiting
+        except TimeoutError:
+            return
         finally:
-            alarm.cancel()
             self._waiting.discard(waiting)
 
     async def _call(self, request: Request) -> Recorded | str:
@@ -300,19 +263,8 @@ class Slot(NamedTuple):
 class Limiter:
     """Gives out slots for concurrent calls, first come first served. Used on one event loop only.
 
-    Parameters
-    ----------
-    most : int
-        The most slots at once; fewer are given out while the API asks for that.
-    clock : callable, optional
-        Returns the time in seconds; the event loop's clock if omitted.
-
-    Attributes
-    ----------
-    limit : float
-        How many slots there are now; rounded down.
-    busy, most_at_once : int
-        How many are held now, and the most that ever were.
+    There are at most ``most`` slots, and fewer while the API asks for that. ``most_at_once`` is the
+    highest number of slots ever held together.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] | None = None) -> None:
@@ -403,8 +355,3 @@ class Limiter:
         pause = self._paused_until - self._now()
         if self._waiting and pause > 0:
             self._alarm = asyncio.get_running_loop().call_later(pause, self._wake)
-
-
-def _wake(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)

@@ -34,13 +34,7 @@ TRANSIENT = ("failed", "refused", "garbled")
 
 
 class RetryPolicy:
-    """Counts the failures of one provider and says how long to wait after each.
-
-    Parameters
-    ----------
-    llm : LLMSettings
-        ``retries``, ``wait`` and ``longest_wait`` are used.
-    """
+    """Counts the failures of one provider and says how long to wait after each."""
 
     def __init__(self, llm: LLMSettings) -> None:
         self.llm = llm
@@ -51,29 +45,13 @@ class RetryPolicy:
         self._series = None
 
     def wait_after(self, error: CallError, failures: int, begun: float, now: float) -> float:
-        """Return how long to wait before the call is made again.
+        """Return how many seconds to wait before the call is made again.
 
-        Parameters
-        ----------
-        error : CallError
-            Why the call failed.
-        failures : int
-            How often this call has failed, this time included.
-        begun, now : float
-            When it began and when it failed, in seconds on one clock. Of calls that were in flight
-            together and failed alike, only one counts towards a series.
-
-        Returns
-        -------
-        float
-            Seconds: what the API asks for, at least the growing wait with jitter.
-
-        Raises
-        ------
-        CallError
-            If the call is not to be repeated: no other call would fare better, it has failed
-            ``retries`` times, the API asks for more than ``longest_wait`` seconds, or the same
-            error has occurred five times in a row.
+        That is what the API asks for, and at least the growing wait with jitter. Raises
+        ``CallError`` if the call is not to be repeated: no other call would fare better, it has
+        failed as often as it may, the API asks for too long a wait, or the same error has occurred
+        five times in a row. ``failures`` counts those of this call, ``begun`` and ``now`` are when
+        it began and failed. Of calls that were in flight together and failed alike, one counts.
         """
         if error.kind == "denied":
             raise error
@@ -130,19 +108,10 @@ def kind_of(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how long an API asks to wait.
+    """Return the seconds that an API asks to wait, or None if it asks for nothing sensible.
 
-    Parameters
-    ----------
-    headers : mapping of str to str
-        Those of the response, by lower-case name. ``retry-after-ms`` is in milliseconds;
-        ``retry-after`` is in seconds or a date, which is compared with the API's own clock
-        (``date``) where that is sent along.
-
-    Returns
-    -------
-    float or None
-        Seconds, or None if nothing sensible is asked for.
+    It does so in milliseconds (``retry-after-ms``), in seconds or as a date, which is compared with
+    the API's own clock if that is sent along.
     """
     for header, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
@@ -185,19 +154,9 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 def read_address(url: str, argument: str, key: str) -> str:
     """Return the address of an API without a trailing slash.
 
-    Parameters
-    ----------
-    url : str
-        The address, by http or https.
-    argument : str
-        The argument or environment variable it comes from, for the error.
-    key : str
-        The environment variable in which a key belongs instead.
-
-    Raises
-    ------
-    MindError
-        If it is not an address, or contains more than a host and a path, which could be a secret.
+    Raises ``MindError`` for anything else, and for an address with more than a host and a path:
+    that could be a secret, which belongs into the environment variable ``key``. ``argument`` is
+    where the address comes from.
     """
     try:
         parts = urlsplit(url)

@@ -49,16 +49,6 @@ class Lock:
 
     The operating system holds it for the process, so a killed process releases it as well. The file
     beside the journal stays: if it were removed while another opens it, two could hold the lock.
-
-    Parameters
-    ----------
-    journal : pathlib.Path
-        The journal's file, whether or not it exists.
-
-    Raises
-    ------
-    JournalError
-        If another process holds the lock, or nothing can be written beside the journal.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -267,7 +257,7 @@ def _checked(path: Path, mode: str) -> sqlite3.Connection:
 
 def _build(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    for table in TABLES:
+    for table in TABLES.split(";"):
         connection.execute(table)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -356,14 +346,7 @@ class Writer:
 
     Everything that waits is written in one transaction, in order. A future is done once its rows
     are on disk; it cannot be cancelled. When writing fails, so does everything that waits, and
-    everything that is asked afterwards, with the same ``JournalError``.
-
-    Parameters
-    ----------
-    connection : sqlite3.Connection
-        To the journal.
-    path : pathlib.Path or None
-        The journal's file; None if it is in memory.
+    everything that is asked afterwards, with the same ``JournalError``. ``path`` is None in memory.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
@@ -447,12 +430,12 @@ class Writer:
         if not any(kinds):
             return
         self._connection.execute("BEGIN IMMEDIATE")
-        for (insert, width), rows in zip(INSERTS, kinds, strict=True):
+        for insert, rows in zip(INSERTS, kinds, strict=True):
+            row = f"({', '.join('?' * (insert.count(',') + 1))})"
             # Many rows per statement: after each, this thread yields and waits for its next turn.
             for first in range(0, len(rows), ROWS_PER_STATEMENT):
                 some = rows[first : first + ROWS_PER_STATEMENT]
-                row = f"({', '.join('?' * width)})"
-                statement = f"{insert} VALUES {', '.join([row] * len(some))}"
+                statement = f"INSERT {insert} VALUES {', '.join([row] * len(some))}"
                 self._connection.execute(statement, list(chain.from_iterable(some)))
         self._connection.execute("COMMIT")
         if self._identity != _identity(self._path):

@@ -11,7 +11,7 @@ import math
 import sqlite3
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -95,9 +95,7 @@ class Journal:
         writable: bool = True,
     ) -> None:
         self.path = path
-        self.spec, self.versions, self.created = content.heading
-        self._ledger = content.ledger
-        self._in_flight = content.in_flight
+        self.spec, self.versions, self.created, self._ledger, self._in_flight = content
         self._file_lock = lock
         self._writable = writable
         self._lock = threading.Lock()
@@ -159,9 +157,9 @@ class Journal:
 
     @classmethod
     def read(cls, path: str | Path) -> Journal:
-        """Return a copy of a journal as it is on disk now; others may go on writing it.
+        """Return a copy of a journal as it is on disk now, while others may write it.
 
-        It can be read, and given again what it contains, as a replay does; nothing can be added.
+        It can be given again what it contains, as a replay does; nothing can be added.
 
         Parameters
         ----------
@@ -191,7 +189,7 @@ class Journal:
         connection = database.in_memory()
         connection.execute("PRAGMA foreign_keys = ON")
         database.make_tables(connection, json_object("spec", spec))
-        return cls(connection, None, _Content(_Ledger(), _heading(connection), ()))
+        return cls(connection, None, _Content(*_heading(connection), _Ledger(), ()))
 
     @classmethod
     def _resumed(cls, path: Path, lock: Lock) -> Journal:
@@ -261,13 +259,7 @@ class Journal:
     # What is added
 
     def begin(self, call: Call) -> Begun:
-        """Record that a call is about to be made.
-
-        Returns
-        -------
-        Begun
-            Done once that is on disk and the call may be made.
-        """
+        """Record that a call is about to be made; done once that is on disk and it may be made."""
         seat = _seat(call.run, call.interaction, call.seat)
         texts = storable(call.system), storable(call.user)
         parameters = self._parameters_of(call)
@@ -296,28 +288,7 @@ class Journal:
         """Record what came of a call and, inseparably, the decision or distribution it gave.
 
         A reply recorded without its decision would be paid for again if the process ended in
-        between.
-
-        Parameters
-        ----------
-        attempt : int
-            The call's number, from ``begin``.
-        ended : Ended
-            How it ended.
-        recorded : Recorded, optional
-            The decision it gave.
-        distribution : Distribution, optional
-            The distribution it gave; of two under one key the first is kept.
-
-        Returns
-        -------
-        Written
-            Done once all of it is on disk.
-
-        Raises
-        ------
-        JournalError
-            If the call is not in flight.
+        between. Of two distributions under one key the first is kept.
         """
         if ended.outcome not in get_args(Ending):
             raise SpecError(
@@ -336,15 +307,15 @@ class Journal:
                 )
             texts = tuple(storable(one) if isinstance(one, str) else one for one in ended)
             rows: list[Row] = [(ENDED, (attempt, *texts))]
+            new: dict[str, tuple[float, ...]] = {}
             if distribution is not None and distribution.key not in self._ledger.distributions:
-                text = _write_probabilities(distribution.probabilities)
+                new[distribution.key] = _weights(distribution.probabilities)
+                text = json.dumps(new[distribution.key])
                 rows.append((DISTRIBUTION, (distribution.key, text, attempt)))
             if recorded is not None:
                 rows += self._decision(asked.seat, recorded)
                 self._ledger.decisions[asked.seat] = recorded
-            if distribution is not None:
-                given = tuple(map(float, distribution.probabilities))
-                self._ledger.distributions.setdefault(distribution.key, given)
+            self._ledger.distributions.update(new)
             self._ledger.end(attempt, ended)
             self._writer.write(rows, done, None)
         return done
@@ -510,19 +481,13 @@ class _Ledger:
         self.totals[run] = self.totals[run].plus(more)
 
 
-class _Heading(NamedTuple):
-    """What a journal was started with: the spec, the versions in use, and when in UTC."""
+class _Content(NamedTuple):
+    """What is taken from a journal when it is opened; the first three are what it started with."""
 
     spec: dict[str, Any]
     versions: dict[str, Any]
     created: str
-
-
-class _Content(NamedTuple):
-    """What is taken from a journal when it is opened."""
-
     ledger: _Ledger
-    heading: _Heading
     in_flight: tuple[Attempt, ...]
 
 
@@ -540,17 +505,17 @@ def _reading(path: Path | None) -> Iterator[None]:
 def _read(connection: sqlite3.Connection, path: Path) -> _Content:
     with _reading(path):
         in_flight = _attempts(connection, "WHERE a.outcome IS NULL")
-        return _Content(_load(connection), _heading(connection), in_flight)
+        return _Content(*_heading(connection), _load(connection), in_flight)
 
 
-def _heading(connection: sqlite3.Connection) -> _Heading:
+def _heading(connection: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any], str]:
     row = connection.execute("SELECT spec, versions, created FROM spec").fetchone()
     if row is None:
         raise ValueError("its spec is missing")
     spec, versions = json.loads(row[0]), json.loads(row[1])
     if not isinstance(spec, dict) or not isinstance(versions, dict):
         raise ValueError("its spec is not a JSON object")
-    return _Heading(spec, versions, row[2])
+    return spec, versions, row[2]
 
 
 def _load(connection: sqlite3.Connection) -> _Ledger:
@@ -565,7 +530,7 @@ def _load(connection: sqlite3.Connection) -> _Ledger:
     ):
         ledger.decisions[run, interaction, seat] = Recorded(*recorded)
     for key, text in connection.execute("SELECT key, probabilities FROM distributions"):
-        ledger.distributions[key] = _read_probabilities(text)
+        ledger.distributions[key] = _weights(json.loads(text))
     for run, interaction, *row in connection.execute(
         "SELECT run, interaction, round, node_a, node_b, name_a, name_b, payoff, reason"
         " FROM interactions"
@@ -630,27 +595,16 @@ def _stored(row: Interaction | Skipped) -> Stored:
     return *start, row.name_a, row.name_b, float(row.payoff), None
 
 
-def _write_probabilities(probabilities: Sequence[float]) -> str:
-    """Return probabilities as JSON, from which the very same numbers are read."""
-    if not _are_weights(probabilities):
-        raise SpecError(
-            "probabilities",
-            probabilities,
-            "not a distribution",
-            "Give one number from 0 up per name.",
+def _weights(values: Any) -> tuple[float, ...]:
+    """Return numbers from 0 up; that they sum to one is up to their user."""
+    if (
+        not isinstance(values, (list, tuple))
+        or not values
+        or not all(
+            isinstance(one, (int, float)) and math.isfinite(one) and one >= 0 for one in values
         )
-    return json.dumps([float(one) for one in probabilities])
-
-
-def _read_probabilities(text: str) -> tuple[float, ...]:
-    values = json.loads(text)
-    if not isinstance(values, list) or not _are_weights(values):
-        raise ValueError(f"not a distribution: {text!r}")
+    ):
+        raise SpecError(
+            "probabilities", values, f"not a distribution: {values!r}", "Give a number per name."
+        )
     return tuple(map(float, values))
-
-
-def _are_weights(values: Sequence[Any]) -> bool:
-    """Whether these are numbers from 0 up; that they sum to one is up to their user."""
-    return len(values) > 0 and all(
-        isinstance(one, (int, float)) and math.isfinite(one) and one >= 0 for one in values
-    )

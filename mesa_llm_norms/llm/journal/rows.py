@@ -19,20 +19,10 @@ Outcome: TypeAlias = Literal[Ending, "lost"]
 
 
 class Call(NamedTuple):
-    """One call about to be made. No field may hold a secret.
+    """One call about to be made: for which decision, to whom, and what is sent.
 
-    Attributes
-    ----------
-    run, interaction, seat : int
-        The decision it is made for; ``seat`` is 0 for the node drawn first.
-    mind : str
-        The label of the mind that asks.
-    place : str
-        Where the model's API is.
-    parameters : mapping
-        What is sent besides the prompt, as JSON can hold it.
-    system, user : str
-        The prompt.
+    ``seat`` is 0 for the node drawn first, ``place`` the API's address, ``parameters`` what is sent
+    besides the prompt, as JSON can hold it. None may hold a secret.
     """
 
     run: int
@@ -46,24 +36,10 @@ class Call(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What came of a call.
+    """What came of a call; the reply and its tokens as in ``Reply`` and ``Usage``.
 
-    Attributes
-    ----------
-    outcome : Ending
-        How it ended.
-    latency : float
-        Seconds from the call to its end.
-    problem : str, optional
-        Why there is no name.
-    status : int, optional
-        The HTTP status of a failure, if there was one.
-    reply, model, stop : str, optional
-        As in ``Reply``.
-    input_tokens, output_tokens, thinking_tokens, cached_tokens : int, default 0
-        As in ``Usage``; without a reply, the tokens known to be used, usually none.
-    cost : float, optional
-        US dollars; None if no price is known.
+    ``latency`` is in seconds, ``cost`` in US dollars, or None if no price is known; ``status`` is
+    the HTTP status of a failure. A call without a reply counts for no tokens.
     """
 
     outcome: Ending
@@ -88,18 +64,9 @@ class Distribution(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A decision.
+    """A decision: on which prompt (``prompt_digest``), the name, its probability if known.
 
-    Attributes
-    ----------
-    prompt : str
-        The ``prompt_digest`` of the prompt it was made on.
-    name : str
-        The name chosen.
-    probability : float, optional
-        The probability that the name had, if known.
-    attempt : int, optional
-        The call that gave the name; None if a distribution known before did.
+    ``attempt`` is the call that gave the name; None if a distribution known before did.
     """
 
     prompt: str
@@ -122,19 +89,9 @@ class Skipped(NamedTuple):
 class Attempt(NamedTuple):
     """One call as the journal holds it, with its texts in full.
 
-    Attributes
-    ----------
-    attempt : int
-        Its number, counted from 1 over all runs.
-    number : int
-        Its number among the calls for one decision, counted from 0.
-    begun : str
-        The time in UTC, in ISO 8601.
-    outcome : Outcome or None
-        None while the call is in flight; so are all further fields then. Tokens are None as well if
-        they were not recorded.
-
-    The other fields are those of ``Call`` and ``Ended``.
+    ``attempt`` counts from 1 over all runs, ``number`` from 0 over the calls for one decision;
+    ``begun`` is in UTC, in ISO 8601. The other fields are those of ``Call`` and ``Ended``; those
+    known only after the call are None while it is in flight.
     """
 
     attempt: int
@@ -306,18 +263,15 @@ APPLICATION = 0x4E4F524D
 """What marks an SQLite file as a journal of this package: ``NORM`` in ASCII."""
 VERSION = 2
 """The version of the tables; no other was ever released."""
-TABLES: Sequence[str] = (
-    """
+TABLES = """
 CREATE TABLE spec (
     id INTEGER PRIMARY KEY CHECK (id = 0),
     spec TEXT NOT NULL,
     versions TEXT NOT NULL,
     created TEXT NOT NULL
-)
-""",
-    "CREATE TABLE prompts (digest TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL)",
-    "CREATE TABLE parameters (digest TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL)",
-    """
+);
+CREATE TABLE prompts (digest TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL);
+CREATE TABLE parameters (digest TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL);
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
@@ -345,16 +299,12 @@ CREATE TABLE attempts (
     thinking_tokens INTEGER,
     cached_tokens INTEGER,
     UNIQUE (run, interaction, seat, try)
-)
-""",
-    """
+);
 CREATE TABLE distributions (
     key TEXT PRIMARY KEY NOT NULL,
     probabilities TEXT NOT NULL,
     attempt INTEGER NOT NULL REFERENCES attempts (id)
-)
-""",
-    """
+);
 CREATE TABLE decisions (
     run INTEGER NOT NULL,
     interaction INTEGER NOT NULL,
@@ -364,9 +314,7 @@ CREATE TABLE decisions (
     probability REAL,
     attempt INTEGER REFERENCES attempts (id),
     PRIMARY KEY (run, interaction, seat)
-) WITHOUT ROWID
-""",
-    """
+) WITHOUT ROWID;
 CREATE TABLE interactions (
     run INTEGER NOT NULL,
     interaction INTEGER NOT NULL,
@@ -382,8 +330,7 @@ CREATE TABLE interactions (
     CHECK ((name_b IS NULL) = (reason IS NOT NULL)),
     CHECK ((payoff IS NULL) = (reason IS NOT NULL))
 ) WITHOUT ROWID
-""",
-)
+"""
 ENDED_COLUMNS = (
     "outcome, latency, problem, status, reply, model, stop, input_tokens, output_tokens,"
     " thinking_tokens, cached_tokens, cost"
@@ -391,27 +338,15 @@ ENDED_COLUMNS = (
 """What is known of an attempt after the call, in the order of ``Ended``."""
 PROMPT, PARAMETERS, BEGUN, ENDED, DISTRIBUTION, DECISION, INTERACTION = range(7)
 """The kinds of row, in the order in which they may refer to each other."""
-INSERTS: Sequence[tuple[str, int]] = (
-    ("INSERT OR IGNORE INTO prompts (digest, text)", 2),
-    ("INSERT OR IGNORE INTO parameters (digest, text)", 2),
-    (
-        "INSERT INTO attempts (id, run, interaction, seat, try, mind, place, parameters, system,"
-        " user, begun)",
-        11,
-    ),
-    (f"INSERT INTO ended (id, {ENDED_COLUMNS})", 13),
-    ("INSERT INTO distributions (key, probabilities, attempt)", 3),
-    (
-        "INSERT OR REPLACE INTO decisions (run, interaction, seat, prompt, name, probability,"
-        " attempt)",
-        7,
-    ),
-    (
-        "INSERT INTO interactions (run, interaction, round, node_a, node_b, name_a, name_b,"
-        " payoff, reason)",
-        9,
-    ),
+INSERTS: Sequence[str] = (
+    "OR IGNORE INTO prompts (digest, text)",
+    "OR IGNORE INTO parameters (digest, text)",
+    "INTO attempts (id, run, interaction, seat, try, mind, place, parameters, system, user, begun)",
+    f"INTO ended (id, {ENDED_COLUMNS})",
+    "INTO distributions (key, probabilities, attempt)",
+    "OR REPLACE INTO decisions (run, interaction, seat, prompt, name, probability, attempt)",
+    "INTO interactions (run, interaction, round, node_a, node_b, name_a, name_b, payoff, reason)",
 )
-"""How rows of each kind are written, and how many values one has."""
+"""How rows of each kind are inserted: where, and into which columns."""
 Row: TypeAlias = tuple[int, tuple[Any, ...]]
 """A kind, and the values of its statement."""
