@@ -96,7 +96,7 @@ def filter_widget_events(refuse: Callable[[str, Any], bool]) -> None:
 
     Parameters
     ----------
-    refuse
+    refuse : callable
         Takes the class of the widget and what was sent to it.
     """
     from ipyvue.VueTemplateWidget import Events as TemplateEvents

@@ -46,19 +46,19 @@ class ServerSettings:
 
     Parameters
     ----------
-    replay
+    replay : Path, optional
         Folder of a recorded run to show.
-    scenes
+    scenes : Path, optional
         Folder of additional scenes.
-    minds
+    minds : tuple of str, default ()
         Live minds and mind files that may be chosen.
-    topologies
+    topologies : tuple of str, default ()
         Graph files that may be chosen.
-    folder
-        Where runs with live minds are saved; by default ``runs``.
-    budget_calls
-        Maximum number of calls of each run with live minds; 2000 by default.
-    budget_usd
+    folder : Path, default ``runs``
+        Where runs with live minds are saved.
+    budget_calls : int, default 2000
+        Maximum number of calls of each run with live minds.
+    budget_usd : float, optional
         Maximum cost of each run with live minds in US dollars; unlimited by default.
     """
 

@@ -61,9 +61,9 @@ def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game
 
     Parameters
     ----------
-    model_type
-        A subclass of ``NamingGame`` that takes the same arguments; ``NamingGame`` by default.
-    title
+    model_type : type of NamingGame, default NamingGame
+        A subclass of ``NamingGame`` that takes the same arguments.
+    title : str, default "Naming game"
         The heading of the page, and its title in the browser.
 
     Returns

@@ -132,9 +132,9 @@ def listen(host: str = LOOPBACK, port: int | None = None) -> Listening:
 
     Parameters
     ----------
-    host
+    host : str, default "127.0.0.1"
         The address; by default only this computer can connect.
-    port
+    port : int, optional
         The port, 0 for any free one; by default ``PORT`` or the next free one.
 
     Raises
@@ -253,15 +253,15 @@ def serve(
 
     Parameters
     ----------
-    listening
+    listening : Listening
         Where to serve it.
-    token
+    token : str
         What the link must contain.
-    started
+    started : callable
         Called as soon as the server answers.
-    offline
+    offline : bool, default False
         Whether nothing may be downloaded.
-    page
+    page : str, default PAGE
         The module that holds the page.
 
     Raises

@@ -57,7 +57,7 @@ def names_network(model: NamingGame) -> None:
 
     Parameters
     ----------
-    model
+    model : NamingGame
         The model to show.
     """
     _follow_steps()
@@ -97,7 +97,7 @@ def names_chart(model: NamingGame) -> None:
 
     Parameters
     ----------
-    model
+    model : NamingGame
         The model to show; its data collector has a row per ``step``.
     """
     _follow_steps()
@@ -146,27 +146,27 @@ def NetworkView(  # noqa: N802
 
     Parameters
     ----------
-    drawing
+    drawing : str
         The graph, from ``drawing_text``; expensive to change.
-    codes
+    codes : str
         A character per node: ``chr(48 + index in the pool)`` of its name, or a space for none.
-    marks
+    marks : str
         A character per node: ``c`` if committed, ``x`` if empty, else a space; may be empty.
-    recent
+    recent : str
         The last interactions, oldest first: ``"i,j,1 i,j,0"``, 1 for a match.
-    selected, second
+    selected, second : int, default -1
         Indices of a node with a ring, and of one at the end of an edge to draw; -1 for none.
-    labels
+    labels : bool, default True
         Whether names are written into nodes that are large enough.
-    by_degree
+    by_degree : bool, default False
         Whether the size of a node grows with its degree.
-    height
+    height : str, default "62vh"
         Of the drawing, in CSS; the legend comes below it.
-    hint
+    hint : str
         A sentence below the drawing.
-    readonly
+    readonly : bool, default False
         Whether nodes cannot be picked.
-    event_pick
+    event_pick : callable, optional
         Called with the index of a node that is clicked or activated by Enter or Space, and with -1
         for a click beside all nodes.
     """
@@ -186,19 +186,19 @@ def RoundsChart(  # noqa: N802
 
     Parameters
     ----------
-    title
+    title : str
         Text above the chart.
-    lines
+    lines : str
         From ``chart_lines``.
-    points
+    points : str
         From ``points_text``: JSON ``{"rounds": n, "x": [first, last], "y": [text, ...]}`` with the
         number of rounds, the rounds of the first and the last point (the others are evenly spaced)
         and the encoded shares of each line.
-    cursor
+    cursor : int, default -1
         Round marked by a vertical line; -1 for none.
-    height
+    height : int, default 170
         In pixels.
-    seekable
+    seekable : bool, default False
         Whether ``event_seek`` is called with a round that is clicked.
     """
 

@@ -93,9 +93,9 @@ def result_of(model: NamingGame, rounds: int) -> Result:
 
     Parameters
     ----------
-    model
+    model : NamingGame
         The model.
-    rounds
+    rounds : int
         Number of population rounds started.
 
     Returns

@@ -139,14 +139,14 @@ def measure(
 
     Parameters
     ----------
-    scene
+    scene : Scene
         The scene.
-    runs
+    runs : int
         Number of runs.
-    seed
-        Seed of the ensemble; 1 by default. Run 0 of a seed is what the page plays.
-    progress
-        Called with the number of runs played and the number of runs in all; by default not.
+    seed : int, default 1
+        Seed of the ensemble. Run 0 of a seed is what the page plays.
+    progress : callable, optional
+        Called with the number of runs played and the number of runs in all.
 
     Returns
     -------
@@ -217,8 +217,8 @@ def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
 
     Parameters
     ----------
-    folder
-        A folder of additional scenes, each a file in ``*.toml``; none by default.
+    folder : Path, optional
+        A folder of additional scenes, each a file in ``*.toml``.
 
     Returns
     -------
