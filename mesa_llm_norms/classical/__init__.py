@@ -11,7 +11,7 @@ Agents have inventories of words instead of minds; see ``classical.game`` for th
 
 from mesa_llm_norms.classical.engine import ClassicalRound
 from mesa_llm_norms.classical.ensemble import ClassicalEnsemble, run_classical
-from mesa_llm_norms.classical.game import ClassicalOutcome, ClassicalSpec, Player, Utterance
+from mesa_llm_norms.classical.game import ClassicalOutcome, Utterance
 from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 
 __all__ = [
@@ -20,8 +20,6 @@ __all__ = [
     "ClassicalGame",
     "ClassicalOutcome",
     "ClassicalRound",
-    "ClassicalSpec",
-    "Player",
     "Utterance",
     "run_classical",
 ]

@@ -78,22 +78,22 @@ def run_classical(
 
     Parameters
     ----------
-    graph, names, pairing, incumbent, committed, rng
-        As for ``ClassicalGame``. ``"complete(n=...)"`` may have up to 100,000 agents, because its
+    graph, names, pairing, incumbent, committed, rng : optional
+        As for ``ClassicalGame``, with the same defaults. ``"complete(n=...)"`` may have up to 100,000 agents, because its
         edges are never listed.
-    runs
+    runs : int
         How many runs to play. Default 100.
-    rounds
+    rounds : int, optional
         The most population rounds in a run. Default 1,000; required with ``until=None``.
-    until
+    until : str or None
         ``"converged"`` (the default), or None to play all rounds.
-    workers
+    workers : int or None
         The number of processes. Default 1; None means one per processor.
-    executor
+    executor : concurrent.futures.Executor, optional
         Any ``concurrent.futures.Executor`` to play on instead, threads included.
-    keep_rounds
+    keep_rounds : bool
         Whether to keep the numbers of every round. Default True.
-    progress
+    progress : callable, optional
         Called with the runs done and the runs in total.
 
     Returns

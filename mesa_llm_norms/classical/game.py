@@ -112,11 +112,11 @@ class Player:
 
     Parameters
     ----------
-    invention
+    invention : str
         The word it would invent where invention is free.
-    inventory
+    inventory : tuple of str
         The words it starts with, the oldest first.
-    committed
+    committed : str, optional
         The word it is committed to, or None.
     """
 

@@ -48,13 +48,13 @@ class ClassicalAgent(NodeAgent, Player):
 
     Parameters
     ----------
-    model
+    model : ClassicalGame
         The model it belongs to.
-    cell
+    cell : mesa.discrete_space.Cell
         Its place on ``model.network``, which must be empty.
-    inventory
+    inventory : tuple of str
         The words it starts with, the oldest first. Default none.
-    committed
+    committed : str, optional
         The one word it always holds, or None.
 
     Raises
@@ -77,7 +77,7 @@ class ClassicalAgent(NodeAgent, Player):
             inventory = (committed,)
         super().__init__(model, cell)
         held = tuple(dict.fromkeys(inventory))
-        Player.__init__(self, invention(model.next_number()), held, committed)
+        Player.__init__(self, invention(model._next_number()), held, committed)
 
     @property
     def inventory(self) -> tuple[str, ...]:
@@ -92,7 +92,15 @@ class ClassicalAgent(NodeAgent, Player):
         return self._name
 
     def update(self, inventory: tuple[str, ...], name: str | None) -> None:
-        """Set what it holds and its name, as the kernel does after playing."""
+        """Set what it holds, as the kernel does after playing.
+
+        Parameters
+        ----------
+        inventory : tuple of str
+            The words it holds, the oldest first.
+        name : str or None
+            The word it last uttered or agreed on.
+        """
         self._inventory = inventory
         self._name = name
 
@@ -105,23 +113,22 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
     Parameters
     ----------
-    graph
-        A topology (``"ring(n=24)"``), a graph file, or a networkx graph with any node ids. Default
-        ``"complete(n=24)"``.
-    names
+    graph : str or networkx.Graph, default "complete(n=24)"
+        A topology (``"ring(n=24)"``), a graph file, or a networkx graph with any node ids.
+    names : str or sequence of str, optional
         None (the default) for free invention, where agent i invents the word ``w<i>``; or the pool
         to invent from, as letters in a string or a sequence of names.
-    pairing
+    pairing : str
         ``"direct"`` (the default: a speaker, then its hearer), ``"reverse"`` (a hearer, then its
         speaker) or ``"neutral"`` (an edge, then who speaks).
-    incumbent
+    incumbent : str, optional
         The one word everyone starts with, or None (the default) for empty inventories.
-    committed
+    committed : mapping of str, optional
         Who always holds one word: ``{"M": 5}``, ``{"M": 0.1}``, ``{"M": (5, "hubs")}`` (or
         ``random``, ``periphery``, ``cluster``), or ``{"M": [nodes]}``. Default nobody.
-    rng
+    rng : int or numpy.random.Generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Random if omitted.
-    run
+    run : int, default 0
         Which run of the seed this is, from 0; run 3 here is run 3 of ``run_classical`` with that
         seed.
 
@@ -201,11 +208,11 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
         Parameters
         ----------
-        rounds
+        rounds : int, optional
             The most population rounds to play. Default 1,000; required with ``until=None``.
-        until
+        until : str or None
             ``"converged"`` (the default), or None to play all rounds.
-        engine
+        engine : str
             ``"python"``, ``"kernel"`` (compiled; the same rows), or ``"auto"`` (the default): the
             kernel for large populations, unless an agent overrides what it would bypass.
 
@@ -281,8 +288,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
             tally.peak_time,
         )
 
-    def next_number(self) -> int:
-        """Return the number of a new agent, after which its invention is named."""
+    def _next_number(self) -> int:
         self._agents_made += 1
         return self._agents_made - 1
 

@@ -272,15 +272,15 @@ def play_experiments(
 
     Parameters
     ----------
-    seed
+    seed : int
         The seed of all runs, from 0 to 2**64 - 1.
-    quick
+    quick : bool
         Whether to play fewer and smaller runs. Default False.
-    workers
+    workers : int
         The number of threads, which the compiled loop lets run side by side. Default 1.
-    report
+    report : callable, optional
         Called with the current experiment, the runs done, and the runs in total.
-    experiments
+    experiments : sequence of Experiment
         What to play. Default ``EXPERIMENTS``.
 
     Returns
@@ -322,11 +322,11 @@ def compare(
 
     Parameters
     ----------
-    runs
+    runs : pandas.DataFrame
         The table that ``play_experiments`` returns.
-    claims
+    claims : sequence of Claim
         What to measure. Default ``CLAIMS``.
-    resamples
+    resamples : int
         Bootstrap resamples, of the runs at each x separately; intervals are their percentiles.
         Default 1,000.
 

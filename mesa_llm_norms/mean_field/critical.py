@@ -111,12 +111,12 @@ def critical_share(
 
     Parameters
     ----------
-    mind, names, memory
-        As for ``mean_field``.
-    incumbent
-        The convention, which all others remember. Default ``"Q"``.
-    challenger
-        The name that agents are committed to. Default ``"M"``.
+    mind, names, memory : optional
+        As for ``mean_field``, with the same defaults.
+    incumbent : str, default "Q"
+        The convention, which all others remember.
+    challenger : str, default "M"
+        The name that agents are committed to.
 
     Returns
     -------
@@ -278,12 +278,12 @@ def classical_mean_field(
 
     Parameters
     ----------
-    committed
+    committed : float
         The share of all agents committed to A, from 0 to 1.
-    incumbents
+    incumbents : float, optional
         The share that holds B alone at the start; the remaining agents hold A. Default: all who
         are not committed.
-    rounds
+    rounds : int
         Population rounds, from 1 to 100,000. Default 30.
 
     Returns

@@ -106,23 +106,23 @@ def mean_field(
 
     Parameters
     ----------
-    mind
+    mind : str, Policy or mapping, default "claude-3.5-sonnet"
         A mind that gives probabilities (recorded, a table, any plain ``Policy``), or its name; or
         shares, ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
-    names
-        The pool, as letters in a string or a sequence of names. Default ``"QM"``.
-    memory
+    names : str or sequence of str, default "QM"
+        The pool, as letters in a string or a sequence of names.
+    memory : int
         Interactions an agent remembers. Default 5.
-    incumbent
+    incumbent : str, optional
         The one name everybody remembers at the start. Default None: empty memories.
-    committed
+    committed : mapping of str to float, optional
         Shares of all agents committed to a name, ``{"M": 0.1}``. Default nobody.
-    start
+    start : mapping of str to float, optional
         Instead of ``incumbent``, the share of the uncommitted that remembers each name,
         ``{"Q": 0.7, "M": 0.3}``; the rest remember nothing.
-    rounds
+    rounds : int
         Population rounds, from 1 to 100,000. Default 30.
-    pairing
+    pairing : str
         ``"node"`` (the default), ``"edge"`` or ``"matching"``.
 
     Returns

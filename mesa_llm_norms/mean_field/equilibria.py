@@ -111,8 +111,8 @@ def fixed_points(
 
     Parameters
     ----------
-    mind, names, memory, committed
-        As for ``mean_field``.
+    mind, names, memory, committed : optional
+        As for ``mean_field``, with the same defaults.
 
     Returns
     -------
@@ -173,11 +173,11 @@ def basins(
 
     Parameters
     ----------
-    mind, names, memory, committed
-        As for ``mean_field``.
-    between
+    mind, names, memory, committed : optional
+        As for ``mean_field``, with the same defaults.
+    between : sequence of str, optional
         The two names remembered at the start. Default the first two of the pool.
-    points
+    points : int
         How many shares to try, from 2 to 1,000, evenly between 0 and 1. Default 11. Edges between
         them are found by bisection; two edges between neighboring points cancel out unseen.
 

@@ -42,10 +42,10 @@ def plot_classical(points: pd.DataFrame, shares: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    points
+    points : pandas.DataFrame
         One row per graph and size with the columns graph, agents, time and peak; power laws are
         fitted through them.
-    shares
+    shares : pandas.DataFrame
         One row per committed share with the columns share, consensus, low and high.
 
     Returns

@@ -223,11 +223,11 @@ def tasks(recorded: Recorded, models: Iterable[str], scale: float = 1) -> list[T
 
     Parameters
     ----------
-    recorded
+    recorded : Recorded
         The conditions that were recorded.
-    models
+    models : iterable of str
         The recorded minds that play.
-    scale
+    scale : float
         The share of the runs to play, at least four of each experiment. Default 1.
     """
     runs = _scaled(200, scale)
@@ -316,16 +316,16 @@ def play_live(
 
     Parameters
     ----------
-    minds, experiments
+    minds, experiments : sequence
         Who plays what.
-    seed
+    seed : int
         The seed of all runs.
-    llm
+    llm : LLMSettings
         How to make calls; its budgets hold for everything together.
-    folder
+    folder : pathlib.Path
         Where the journals go, one for each experiment. What a journal there already holds is taken
         from it and not asked again.
-    report
+    report : callable, optional
         Called with what is played, the experiments done, and the experiments in total.
 
     Returns

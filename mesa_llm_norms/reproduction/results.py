@@ -67,13 +67,13 @@ def compare(
 
     Parameters
     ----------
-    played
+    played : sequence of Played
         The outcomes of experiments.
-    minds
+    minds : mapping of str to Mind
         The minds that played, by label.
-    recorded
+    recorded : Recorded
         What the study's recordings show.
-    against
+    against : mapping of str to str, optional
         The recorded model to compare each label with. Default: the model of that label.
 
     Returns

@@ -110,13 +110,13 @@ def fit_mind(
 
     Parameters
     ----------
-    recordings
+    recordings : Recordings
         The study's recordings.
-    model
+    model : str
         One of ``recordings.models``.
-    version
+    version : str
         The version of this package, for the mind's provenance.
-    report
+    report : callable, optional
         Called with what is being done.
 
     Returns

@@ -96,7 +96,7 @@ def read_recordings(path: str | Path) -> Recordings:
 
     Parameters
     ----------
-    path
+    path : str or pathlib.Path
         The file, or the folder that holds ``interactions.csv.gz``. The file has one row per
         interaction with the columns model, kind, pool (names separated by spaces), memory,
         population, run, t, player_a, player_b, name_a and name_b.
@@ -175,11 +175,11 @@ def read_original(
 
     Parameters
     ----------
-    path
+    path : str or pathlib.Path
         A pickle of plain data.
-    model, kind
+    model, kind : str
         What the file holds, which it does not say. ``kind`` is ``"baseline"`` by default.
-    pool
+    pool : sequence of str, optional
         The names in their order. Default: the names played, sorted.
 
     Returns

@@ -105,19 +105,19 @@ def validate(
 
     Parameters
     ----------
-    recordings
+    recordings : Recordings
         The study's recordings.
-    minds
+    minds : mapping of str to Policy
         The mind to compare with each recorded model.
-    runs
+    runs : int
         Populations simulated per condition. Default 1,000.
-    rng
+    rng : int
         The seed of the simulated populations. Default 1.
-    workers
+    workers : int or None
         The number of processes. Default 1; None means one per processor.
-    report
+    report : callable, optional
         Called with each condition before it is compared.
-    progress
+    progress : callable, optional
         Called with the simulated runs done and the runs in total.
 
     Returns
