@@ -15,7 +15,7 @@ from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
 from mesa_llm_norms.core.files import check_folder, new_file, new_folder
 from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.errors import MindError, SpecError, some
-from mesa_llm_norms.minds import write_recorded
+from mesa_llm_norms.minds.files import write_recorded
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import load_mind

@@ -1,21 +1,17 @@
 """Minds: what turns what an agent sees into a name. One contract, several kinds, found by name."""
 
-from mesa_llm_norms.minds.files import read_mind, write_recorded
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.minds.policies import CommittedMind, ScriptedMind, TableMind, UniformMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import (
-    DEFAULT_MIND,
     load_mind,
     mind_names,
-    recorded_names,
     register_mind,
     register_provider,
 )
 
 __all__ = [
     "CommittedMind",
-    "DEFAULT_MIND",
     "Decision",
     "Mind",
     "Policy",
@@ -26,9 +22,6 @@ __all__ = [
     "UniformMind",
     "load_mind",
     "mind_names",
-    "read_mind",
-    "recorded_names",
     "register_mind",
     "register_provider",
-    "write_recorded",
 ]

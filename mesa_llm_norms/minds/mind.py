@@ -1,4 +1,4 @@
-"""The seam every mind keeps: what an agent sees goes in, a name and how it was chosen comes out."""
+"""The contract of minds: what an agent sees goes in, a name and how it was chosen come out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 class Situation(NamedTuple):
     """All a mind may see when it chooses.
 
-    Parameters
+    Attributes
     ----------
     game : Game
         The rules: pool, payoffs, length of the memory.
@@ -43,7 +43,15 @@ class Situation(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The name chosen, and how: the probability it had where the mind knows it."""
+    """The name that was chosen.
+
+    Attributes
+    ----------
+    name : str
+        A name of the pool.
+    probability : float or None, default None
+        The probability it was chosen with, if the mind knows it.
+    """
 
     name: str
     probability: float | None = None
@@ -54,41 +62,108 @@ class Mind(ABC):
 
     A mind keeps no state between decisions: everything an agent knows is in its memory. The same
     mind may therefore serve many agents, runs and processes. A mind that cannot decide raises
-    ``DecisionError``; it never makes a name up.
+    ``DecisionError``; it never makes up a name.
+
+    Attributes
+    ----------
+    label : str
+        What the mind is called in results and messages.
     """
 
     label: str
-    """How the mind is called in results and messages."""
 
     def for_run(self, game: Game, stream: RandomStream) -> Mind:  # noqa: ARG002
-        """Return the mind as it is throughout one run; nearly always that is the mind itself.
+        """Return the mind as it is throughout one run.
 
-        A served model may differ from run to run. A mind that knows how much takes what it is in
-        this run from ``stream``; all its agents in the run then share it.
+        A served model may differ from run to run. A mind that models this draws its state for the
+        run from ``stream``, and all its agents in the run share it.
+
+        Parameters
+        ----------
+        game : Game
+            The game to be played.
+        stream : RandomStream
+            The run's random numbers.
+
+        Returns
+        -------
+        Mind
+            Nearly always the mind itself.
         """
         return self
 
     @abstractmethod
     async def decide(self, situation: Situation) -> Decision:
-        """Return the decision in this situation."""
+        """Return the decision in a situation.
+
+        Parameters
+        ----------
+        situation : Situation
+            What the agent sees.
+
+        Returns
+        -------
+        Decision
+            The name chosen.
+
+        Raises
+        ------
+        DecisionError
+            If the mind cannot decide.
+        """
 
     def check(self, game: Game) -> None:  # noqa: B027  (most minds can play any game)
-        """Raise ``MindError`` if this mind cannot play ``game``."""
+        """Check that the mind can play a game.
+
+        Parameters
+        ----------
+        game : Game
+            The game to be played.
+
+        Raises
+        ------
+        MindError
+            If it cannot.
+        """
 
 
 class Policy(Mind):
     """A mind that is a function of memory, and so never has to wait.
 
-    Subclasses give ``distribution``; the name then follows from the decision's own draw. Engines
+    Subclasses define ``distribution``; the name then follows from the decision's own draw. Engines
     may skip ``decide`` and use the distribution directly, with the same outcome.
     """
 
     @abstractmethod
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
-        """Return the probability of each name of ``pool``, in its order; they sum to one."""
+        """Return the probabilities of the names on a memory.
+
+        Parameters
+        ----------
+        memory : tuple of (own, partner) names
+            What the agent remembers, oldest first; empty at the start.
+        pool : sequence of str
+            The names that can be played.
+
+        Returns
+        -------
+        sequence of float
+            One probability per name of ``pool``, in its order; they sum to one.
+        """
 
     async def decide(self, situation: Situation) -> Decision:
-        """Return the name that the situation's draw picks from the distribution."""
+        """Return the name that the situation's draw picks from the distribution.
+
+        Parameters
+        ----------
+        situation : Situation
+            What the agent sees.
+
+        Returns
+        -------
+        Decision
+            The name, with its probability.
+        """
         pool = situation.game.pool
         probabilities = self.distribution(situation.memory, pool)
         chosen = bisect_right(cumulative_weights(probabilities), situation.draw)

@@ -85,15 +85,12 @@ class TableMind(Policy):
 
         Parameters
         ----------
-        memory : tuple of (own, partner) names
-            What the agent remembers, oldest first.
-        pool : sequence of str
-            The names of the table, in any order.
+        memory, pool : see ``Policy.distribution``
 
         Returns
         -------
         list of float
-            The table's row, in the order of ``pool``.
+            The row of the longest recent part of ``memory`` that has one, in the order of ``pool``.
         """
         row = next(
             self.table[memory[k:]] for k in range(len(memory) + 1) if memory[k:] in self.table
@@ -116,10 +113,7 @@ class UniformMind(Policy):
 
         Parameters
         ----------
-        memory : tuple of (own, partner) names
-            Not used.
-        pool : sequence of str
-            The names that can be played.
+        memory, pool : see ``Policy.distribution``
 
         Returns
         -------
@@ -168,10 +162,7 @@ class CommittedMind(Policy):
 
         Parameters
         ----------
-        memory : tuple of (own, partner) names
-            Not used.
-        pool : sequence of str
-            The names that can be played.
+        memory, pool : see ``Policy.distribution``
 
         Returns
         -------

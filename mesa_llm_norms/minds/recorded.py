@@ -118,10 +118,8 @@ class RecordedMind(Policy):
 
         Parameters
         ----------
-        memory : tuple of (own, partner) names
-            What the agent remembers, oldest first; the last five count.
-        pool : sequence of str
-            The names that can be played.
+        memory, pool : see ``Policy.distribution``
+            Only the last five interactions of the memory count.
 
         Returns
         -------

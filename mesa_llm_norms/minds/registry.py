@@ -151,8 +151,8 @@ def register_provider(prefix: str, factory: Callable[..., Provider], *, example:
     factory : callable
         ``factory(address, **options)`` returns the ``Provider`` of ``prefix:address``; it raises
         ``MindError`` for an address or option that cannot be used, and makes no call.
-    example : str, optional
-        Such a name, for error messages; ``prefix:MODEL`` if omitted.
+    example : str, default ""
+        Such a name, for error messages; ``prefix:MODEL`` if empty.
 
     Raises
     ------

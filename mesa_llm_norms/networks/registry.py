@@ -82,23 +82,7 @@ class Parameter:
         return _KINDS[self.type] + (f" from {self.low:,} to {self.high:,}" if bounded else "")
 
     def read(self, value: object) -> Value:
-        """Return a value as the type of this parameter.
-
-        Parameters
-        ----------
-        value : object
-            What was given.
-
-        Returns
-        -------
-        int, float or tuple of int
-            The value.
-
-        Raises
-        ------
-        ValueError
-            If it is of another type or out of range.
-        """
+        """Return a value as the type of this parameter, or raise ``ValueError``."""
         items: tuple[Any, ...] = (value,)
         if isinstance(self.default, tuple):
             items = tuple(value) if isinstance(value, (list, tuple)) else ()
@@ -147,25 +131,11 @@ class Topology:
         return _written(self.name, (), {name: it.default for name, it in self.parameters.items()})
 
     def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> Graph:
-        """Return the graph for some values of the parameters.
+        """Return the graph for these parameters, in declared order or by name.
 
-        Parameters
-        ----------
-        rng : random.Random
-            Where the draws come from, if the topology is random.
-        *args, **kwargs : object
-            The parameters, in declared order or by name; the others have their defaults.
-
-        Returns
-        -------
-        networkx.Graph or scipy.sparse.csr_array
-            The graph.
-
-        Raises
-        ------
-        TopologyError
-            For a parameter that is unknown, of the wrong type or out of range, and if 100 draws
-            (fewer for graphs of millions of edges) give no connected graph.
+        Draws from ``rng`` only if the topology is random. Raises ``TopologyError`` for a parameter
+        that is unknown, of the wrong type or out of range, and if 100 draws (fewer for graphs of
+        millions of edges) give no connected graph.
         """
         try:
             values = self.read(args, kwargs)
@@ -182,25 +152,7 @@ class Topology:
             ) from error
 
     def read(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, Value]:
-        """Return the value of every parameter.
-
-        Parameters
-        ----------
-        args : tuple
-            Values in declared order.
-        kwargs : mapping
-            Values by name.
-
-        Returns
-        -------
-        dict
-            Name to value, defaults included.
-
-        Raises
-        ------
-        ValueError
-            If one does not fit; the message names it.
-        """
+        """Return the value of every parameter; ``ValueError`` names one that does not fit."""
         names = list(self.parameters)
         if len(args) > len(names):
             raise ValueError(f"{len(args)} values for {len(names)} parameters ({_listed(names)})")

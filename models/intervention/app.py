@@ -11,7 +11,7 @@ from mesa.visualization import SolaraViz
 from mesa.visualization.utils import force_update, update_counter
 
 from mesa_llm_norms import Intervention, NormsError, mind_names
-from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks import PLACEMENTS
 from mesa_llm_norms.web import names_chart, names_network
 from models.intervention.model import GRAPH, InterventionModel
 

@@ -21,8 +21,7 @@ from mesa_llm_norms import (
     load_mind,
 )
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.networks.generators import rewire
-from mesa_llm_norms.networks.placement import place_committed
+from mesa_llm_norms.networks import place_committed, rewire
 
 GRAPH = "barabasi_albert(n=24, m=2)"
 CONVENTION, ALTERNATIVE = "Q", "M"

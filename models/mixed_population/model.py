@@ -25,7 +25,7 @@ from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.llm import LLMSettings
 from mesa_llm_norms.llm.journal import Totals
 from mesa_llm_norms.llm.settings import JOURNAL
-from mesa_llm_norms.networks.adjacency import Pair
+from mesa_llm_norms.networks import Pair
 
 LEFT, RIGHT = "claude-3.5-sonnet", "llama-3-70b-instruct"
 NAMES = "QMXYFJPRCD"

@@ -9,7 +9,7 @@ from mesa.visualization import SolaraViz
 from mesa.visualization.utils import update_counter
 
 from mesa_llm_norms import mind_names
-from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks import PLACEMENTS
 from mesa_llm_norms.web import names_chart, names_network
 from models.tipping_point.model import TippingPointModel, challenger_share
 
