@@ -44,22 +44,10 @@ FREE_ROUNDS = 100_000
 class ServerSettings:
     """What a server offers besides recorded minds and built-in topologies.
 
-    Parameters
-    ----------
-    replay : Path, optional
-        Folder of a recorded run to show.
-    scenes : Path, optional
-        Folder of additional scenes.
-    minds : tuple of str, default ()
-        Live minds and mind files that may be chosen.
-    topologies : tuple of str, default ()
-        Graph files that may be chosen.
-    folder : Path, default ``runs``
-        Where runs with live minds are saved.
-    budget_calls : int, default 2000
-        Maximum number of calls of each run with live minds.
-    budget_usd : float, optional
-        Maximum cost of each run with live minds in US dollars; unlimited by default.
+    ``replay`` is the folder of a recorded run to show, ``scenes`` one of additional scenes;
+    ``minds`` are the live minds and mind files, ``topologies`` the graph files that may be chosen.
+    Runs with live minds are saved in ``folder``; each makes at most ``budget_calls`` calls and
+    costs at most ``budget_usd`` US dollars, unlimited by default.
     """
 
     replay: Path | None = None

@@ -50,6 +50,20 @@ _MODES = {
     COMMIT: "commits or releases it",
     CONNECT: "adds or removes an edge",
 }
+_BUTTONS = {
+    "pause": ("Pause", "Pause after this interaction"),
+    "play": ("Play", "Play at the chosen speed"),
+    "round": ("Round", "Play to the end of the round"),
+    "step": ("Step", "Play one interaction"),
+    "converge": (
+        "Run to convergence",
+        "Play at full speed until all interactions of three rounds match",
+    ),
+    "reset": ("Reset", "Start over with the same seed"),
+    "new-seed": ("New seed", "Start over with another seed"),
+}
+"""Label and tooltip of each button."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -154,52 +168,30 @@ def _Toolbar(state: PageState) -> None:  # noqa: N802
     session = state.session
     playing = session.playing
 
-    def order(label: str, icon: str, what: Order, testid: str, hint: str) -> None:
-        main = what in (Order.PLAY, Order.PAUSE)
-        disabled = playing and not main
-        _Button(label, icon, lambda: state.give(what), testid, hint, main, disabled)
+    def give(order: Order) -> Callable[[], None]:
+        return lambda: state.give(order)
 
     def reseed() -> None:
         state.attempt(lambda: session.restart(secrets.randbelow(1_000_000)))
 
     with solara.Div(classes=["norms-bar"], attributes={"data-testid": "controls"}):
         if playing:
-            order("Pause", "mdi-pause", Order.PAUSE, "pause", "Pause after this interaction")
+            _button("pause", "mdi-pause", give(Order.PAUSE), main=True)
         else:
-            order("Play", "mdi-play", Order.PLAY, "play", "Play at the chosen speed")
-        order("Round", "mdi-skip-next", Order.ROUND, "round", "Play to the end of the round")
-        order("Step", "mdi-debug-step-over", Order.STEP, "step", "Play one interaction")
-        order(
-            "Run to convergence",
-            "mdi-fast-forward",
-            Order.CONVERGE,
-            "converge",
-            "Play at full speed until all interactions of three rounds match",
-        )
-        _Button(
-            "Reset",
-            "mdi-restart",
-            lambda: state.attempt(session.restart),
-            "reset",
-            "Start over with the same seed",
-        )
+            _button("play", "mdi-play", give(Order.PLAY), main=True)
+        _button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
+        _button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
+        _button("converge", "mdi-fast-forward", give(Order.CONVERGE), disabled=playing)
+        _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
-            _Button(
-                "New seed", "mdi-dice-5-outline", reseed, "new-seed", "Start over with another seed"
-            )
+            _button("new-seed", "mdi-dice-5-outline", reseed)
     _Messages(state)
 
 
-@solara.component  # type: ignore[untyped-decorator]
-def _Button(  # noqa: N802
-    label: str,
-    icon: str,
-    on_click: Callable[[], object],
-    testid: str,
-    hint: str,
-    main: bool = False,
-    disabled: bool = False,
+def _button(
+    name: str, icon: str, on_click: Callable[[], None], main: bool = False, disabled: bool = False
 ) -> None:
+    label, hint = _BUTTONS[name]
     solara.Button(
         label,
         icon_name=icon,
@@ -207,7 +199,7 @@ def _Button(  # noqa: N802
         disabled=disabled,
         color="primary" if main else None,
         outlined=not main,
-        attributes={"data-testid": testid, "title": hint},
+        attributes={"data-testid": name, "title": hint},
     )
 
 

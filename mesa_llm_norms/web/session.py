@@ -76,15 +76,12 @@ class ViewerSession:
         """
         first, *others = self.settings
         changed = replace(first.at_start(), **values)
-        seconds = []
-        for other in others:
-            own = {name: getattr(other, name) for name in GAME}
-            differing = {
-                name: value for name, value in own.items() if value != getattr(first, name)
-            }
-            seconds.append(replace(changed, **differing))
+        differing = [
+            {it: getattr(other, it) for it in GAME if getattr(other, it) != getattr(first, it)}
+            for other in others
+        ]
         self.scene = None
-        self.show(changed, *seconds)
+        self.show(changed, *(replace(changed, **own) for own in differing))
 
     def compare(self, **values: Any) -> None:
         """Start over beside a second population with other ``values``; with none, end that."""

@@ -142,33 +142,14 @@ def NetworkView(  # noqa: N802
     readonly: bool = False,
     event_pick: Callable[[int], object] | None = None,
 ) -> None:
-    """Show the network.
+    """Show the network of ``drawing_text``, which is expensive to change, and a legend.
 
-    Parameters
-    ----------
-    drawing : str
-        The graph, from ``drawing_text``; expensive to change.
-    codes : str
-        A character per node: ``chr(48 + index in the pool)`` of its name, or a space for none.
-    marks : str
-        A character per node: ``c`` if committed, ``x`` if empty, else a space; may be empty.
-    recent : str
-        The last interactions, oldest first: ``"i,j,1 i,j,0"``, 1 for a match.
-    selected, second : int, default -1
-        Indices of a node with a ring, and of one at the end of an edge to draw; -1 for none.
-    labels : bool, default True
-        Whether names are written into nodes that are large enough.
-    by_degree : bool, default False
-        Whether the size of a node grows with its degree.
-    height : str, default "62vh"
-        Of the drawing, in CSS; the legend comes below it.
-    hint : str
-        A sentence below the drawing.
-    readonly : bool, default False
-        Whether nodes cannot be picked.
-    event_pick : callable, optional
-        Called with the index of a node that is clicked or activated by Enter or Space, and with -1
-        for a click beside all nodes.
+    ``codes`` has a character per node: ``chr(48 + index in the pool)`` of its name, or a space.
+    ``marks`` does too, unless empty: ``c`` if committed, ``x`` if there is no agent, or a space.
+    ``recent`` lists the last interactions, oldest first, as ``"i,j,1 i,j,0"`` with 1 for a match.
+    ``selected`` is the index of a node with a ring, ``second`` of one at the end of an edge to
+    draw, -1 for none. Unless ``readonly``, ``event_pick`` is called with the index of a node that
+    is clicked or activated by Enter or Space, and with -1 for a click beside all nodes.
     """
 
 
@@ -182,24 +163,12 @@ def RoundsChart(  # noqa: N802
     seekable: bool = False,
     event_seek: Callable[[int], object] | None = None,
 ) -> None:
-    """Show shares, 0 to 100%, by round.
+    """Show shares, 0 to 100%, by round: ``lines`` is from ``chart_lines``.
 
-    Parameters
-    ----------
-    title : str
-        Text above the chart.
-    lines : str
-        From ``chart_lines``.
-    points : str
-        From ``points_text``: JSON ``{"rounds": n, "x": [first, last], "y": [text, ...]}`` with the
-        number of rounds, the rounds of the first and the last point (the others are evenly spaced)
-        and the encoded shares of each line.
-    cursor : int, default -1
-        Round marked by a vertical line; -1 for none.
-    height : int, default 170
-        In pixels.
-    seekable : bool, default False
-        Whether ``event_seek`` is called with a round that is clicked.
+    ``points`` is from ``points_text``: JSON ``{"rounds": n, "x": [first, last], "y": [text, ...]}``
+    with the rounds of the first and the last point (the others are evenly spaced) and the encoded
+    shares of each line. ``cursor`` is a round marked by a vertical line, -1 for none. If
+    ``seekable``, ``event_seek`` is called with a round that is clicked.
     """
 
 

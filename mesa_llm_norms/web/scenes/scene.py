@@ -78,26 +78,11 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a class is shown, as read by ``read_scenes``.
+    """What a class is shown, as read by ``read_scenes``; exactly one answer comes true.
 
-    Attributes
-    ----------
-    key
-        The name of the scene in links and on the command line.
-    title, text, question, why
-        What the page shows; ``why`` is shown at the end.
-    answers
-        The answers to the question; exactly one comes true.
-    setting
-        What is played, for its ``rounds``.
-    second
-        The population beside it, where two are compared.
-    speed
-        Population rounds per second.
-    stop
-        ``"converged"`` if a population also stops when it converges.
-    promise, measured
-        How often answers come true, as promised and as measured.
+    ``setting`` is played for its ``rounds``, with ``second`` beside it where two populations are
+    compared, at ``speed`` population rounds per second. With ``stop = "converged"`` a population
+    also stops when it converges. ``promise`` and ``measured`` say how often answers come true.
     """
 
     key: str
