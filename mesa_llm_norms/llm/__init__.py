@@ -1,24 +1,18 @@
 """Live minds: models that are asked, over the network or on your own machine.
 
 A ``LiveMind`` puts each situation into words and asks its ``Provider``. An ``LLMClient`` makes the
-calls of all live minds, as ``LLMSettings`` says, and records them in a ``Journal``. The SDKs that
-speak to APIs, and SQLite, are imported on first use.
+calls of all live minds, as ``LLMSettings`` says, and records them in a journal. The SDKs that speak
+to APIs, and SQLite, are imported on first use.
 """
 
-from typing import TYPE_CHECKING, Any
-
-from mesa_llm_norms.llm.journal.rows import Totals
+from mesa_llm_norms.llm.journal import Totals, read_journal
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import register_providers_of
 
-if TYPE_CHECKING:
-    from mesa_llm_norms.llm.journal.journal import Journal
-
 __all__ = [
     "JOURNAL",
-    "Journal",
     "LLMSettings",
     "LiveMind",
     "Prompt",
@@ -30,15 +24,8 @@ __all__ = [
     "Usage",
     "default_template",
     "live_mind",
+    "read_journal",
     "read_template",
 ]
 
 register_providers_of(__name__)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Journal":
-        from mesa_llm_norms.llm.journal.journal import Journal
-
-        return Journal
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

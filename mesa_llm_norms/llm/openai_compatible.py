@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from operator import add
 from typing import Any
 
 from mesa_llm_norms.errors import CallError, MindError
@@ -164,7 +165,7 @@ class OpenAICompatibleProvider(SDKProvider):
         able, used, calls = await self._can_draw(pool, self.capabilities)
         if able:
             answer, probabilities = await self._draw(prompt, pool, self.capabilities)
-            used, calls = used.plus(answer.usage), calls + 1
+            used, calls = _sum(used, answer.usage), calls + 1
             if probabilities is not None:
                 ended = answer.model, answer.stop, calls
                 return Reply(answer.text, used, None, probabilities, None, *ended)
@@ -172,7 +173,7 @@ class OpenAICompatibleProvider(SDKProvider):
         answer = await self._complete(prompt, {**constrained(constraint, pool), "seed": seed})
         name, problem = answer.name(lambda text: read_constrained(constraint, text, pool))
         ended = answer.model, answer.stop, calls + 1
-        return Reply(answer.text, used.plus(answer.usage), name, None, problem, *ended)
+        return Reply(answer.text, _sum(used, answer.usage), name, None, problem, *ended)
 
     async def _can_draw(
         self, pool: tuple[str, ...], capabilities: Capabilities
@@ -261,6 +262,10 @@ class OpenAICompatibleProvider(SDKProvider):
         if isinstance(body, Mapping):
             body = body.get("message") or body.get("detail") or body.get("error")
         return str(body).strip() if body else None
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(*map(add, one, other))
 
 
 def _from_address(address: str, **options: Any) -> OpenAICompatibleProvider:

@@ -1,4 +1,4 @@
-"""What an agent is told: a template filled with the game and its own memory.
+"""Prompts and the names in replies: what an agent sees as words, and what counts as an answer.
 
 A template is a text file of four parts, each under its heading on a line of its own::
 
@@ -8,12 +8,10 @@ A template is a text file of four parts, each under its heading on a line of its
     [none]     what stands for the memory of an agent that has not met anyone
 
 Everything an agent may know must be in it somewhere: ``Template`` refuses one that leaves a part
-out. What is filled in is data: it is put in once and never read as a template again.
+out. What is filled in is data: it is inserted once and never read as a template again.
 
-Reading a name out of a reply: it is there to the letter, or there is none.
-
-Nothing is guessed, put into another case, or looked for inside a sentence. What is not exactly a
-name of the pool is unusable, and whoever asked decides what becomes of that.
+A reply gives a name exactly, or not at all. Nothing is guessed, changed in case, or looked for
+inside a sentence.
 """
 
 from __future__ import annotations
@@ -35,33 +33,23 @@ from mesa_llm_norms.errors import FileFormatError, PoolError, some
 
 DEFAULT = "naming-1"
 """The template that ships. Its wording never changes under this name: a new one gets a new name."""
-
-
 PARAPHRASES = ("naming-2", "naming-3")
-"""The same game in other words, to see what hangs on the wording."""
-
-
+"""The same game in other words, to see what depends on the wording."""
 LONGEST_NAME = 24
-
-
 HEADINGS = ("system", "user", "round", "none")
-
-
 _REQUIRED = {
     "system and user": ("reward", "penalty", "names", "memory", "score"),
     "round": ("own", "partner", "points"),
 }
-
-
 _ALLOWED = {
     "system": ("reward", "penalty", "length"),
     "user": ("reward", "penalty", "length", "names", "memory", "score"),
     "round": ("number", "own", "partner", "points"),
     "none": (),
 }
-
-
-_REMEDY = "See docs/live.md for what a template holds; start from a copy of the one that ships."
+_REMEDY = "See docs/live.md for what a template contains; start from a copy of the one that ships."
+QUOTES = ('""', "''", "“”", "‘’", "«»", "``")  # noqa: RUF001  (these are meant)
+"""The marks a model may put around a name: the opening one and the closing one."""
 
 
 class Prompt(NamedTuple):
@@ -72,7 +60,20 @@ class Prompt(NamedTuple):
 
 
 class Template:
-    """The wording of a prompt; ``version`` names it and no other wording."""
+    """The wording of a prompt; ``version`` names it and no other wording.
+
+    Parameters
+    ----------
+    text : str
+        The four parts, each under its heading.
+    name : str, default "template"
+        What the template is called in ``version`` and in errors.
+
+    Raises
+    ------
+    FileFormatError
+        If a part or a required field is missing, or a field is not known.
+    """
 
     def __init__(self, text: str, name: str = "template") -> None:
         self.text = text
@@ -83,7 +84,22 @@ class Template:
         self._known: tuple[Game, Mapping[str, str]] | None = None
 
     def fill(self, game: Game, memory: Memory, order: Sequence[str]) -> Prompt:
-        """Return what an agent with this memory is told, the names in this order."""
+        """Return the prompt of an agent.
+
+        Parameters
+        ----------
+        game : Game
+            The rules.
+        memory : Memory
+            The agent's own last interactions, oldest first.
+        order : sequence of str
+            The names, in the order in which they are listed.
+
+        Returns
+        -------
+        Prompt
+            The two texts to send.
+        """
         rules = self._rules_of(game)
         worth = {True: rules["reward"], False: rules["penalty"]}
         line = self._parts["round"]
@@ -113,7 +129,13 @@ class Template:
 
 
 def default_template() -> Template:
-    """Return the template that minds have where none is given."""
+    """Return the template that minds have if none is given.
+
+    Returns
+    -------
+    Template
+        That of the version ``naming-1``.
+    """
     return shipped_template(DEFAULT)
 
 
@@ -125,7 +147,23 @@ def shipped_template(name: str) -> Template:
 
 
 def read_template(path: str | Path) -> Template:
-    """Return the template in a file; ``FileFormatError`` says what it lacks."""
+    """Return the template in a file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A text file of the four parts.
+
+    Returns
+    -------
+    Template
+        Its wording; the version is the file's name with a checksum of the text.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not a template; the error says what it lacks.
+    """
     return Template(read_text(Path(path), _REMEDY), Path(path).stem)
 
 
@@ -199,10 +237,6 @@ def _for_percent(part: Text) -> str:
         return "$" if found["escaped"] else f"%({found['named'] or found['braced']})s"
 
     return part.pattern.sub(field, part.template.replace("%", "%%"))
-
-
-QUOTES = ('""', "''", "“”", "‘’", "«»", "``")  # noqa: RUF001  (these are meant)
-"""The marks a model may put around a name: the opening one and the closing one."""
 
 
 def name_schema(pool: Sequence[str]) -> dict[str, Any]:

@@ -73,10 +73,6 @@ class Usage(NamedTuple):
     thinking_tokens: int = 0
     cached_tokens: int = 0
 
-    def plus(self, other: Usage) -> Usage:
-        """Return the sum of both."""
-        return Usage(*map(sum, zip(self, other, strict=True)))
-
 
 class Reply(NamedTuple):
     """What one call returned.
@@ -182,11 +178,33 @@ class Provider(ABC):
         """Close all connections; the next question opens new ones."""
 
     def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
-        """Return whether replies are distributions, so that one serves all equal prompts."""
+        """Return whether replies are distributions, so that one serves all equal prompts.
+
+        Parameters
+        ----------
+        pool : sequence of str
+            The names that may be answered.
+
+        Returns
+        -------
+        bool
+            False, unless a provider can do better.
+        """
         return False
 
     def mind(self, template: Template | None = None) -> LiveMind:
-        """Return a mind that asks this provider, with the wording of ``template``."""
+        """Return a mind that asks this provider.
+
+        Parameters
+        ----------
+        template : Template, optional
+            The wording of its prompts; ``default_template()`` if omitted.
+
+        Returns
+        -------
+        LiveMind
+            A new mind.
+        """
         return LiveMind(self, template)
 
 
@@ -423,11 +441,33 @@ class LiveMind(Mind):
         self.client = client
 
     def check(self, game: Game) -> None:
-        """Raise ``PoolError`` for names that cannot be put into a prompt."""
+        """Check that the names of a game can be put into a prompt.
+
+        Parameters
+        ----------
+        game : Game
+            The game to be played.
+
+        Raises
+        ------
+        PoolError
+            If a name could be taken for more than a name.
+        """
         check_names(game.pool)
 
     def prompt(self, situation: Situation) -> Prompt:
-        """Return the exact prompt for a situation."""
+        """Return the exact prompt for a situation.
+
+        Parameters
+        ----------
+        situation : Situation
+            What the agent sees.
+
+        Returns
+        -------
+        Prompt
+            The two texts to send.
+        """
         chance = random.Random(
             situation.stream.of("order of names", situation.interaction, situation.seat)
         )
@@ -436,6 +476,16 @@ class LiveMind(Mind):
 
     async def decide(self, situation: Situation) -> Decision:
         """Return what the model chose.
+
+        Parameters
+        ----------
+        situation : Situation
+            What the agent sees.
+
+        Returns
+        -------
+        Decision
+            The name, with its probability if the model gave a distribution.
 
         Raises
         ------

@@ -3,6 +3,9 @@
 It knows nothing of providers or models. SQLite is imported with ``Journal``, on first use.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mesa_llm_norms.llm.journal.rows import (
@@ -39,9 +42,34 @@ __all__ = [
     "Totals",
     "node_text",
     "prompt_digest",
+    "read_journal",
     "read_node",
     "storable",
 ]
+
+
+def read_journal(path: str | Path) -> Journal:
+    """Return a copy of a journal as it is on disk now, while others may write it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Its file, ``journal.sqlite`` in a run's folder.
+
+    Returns
+    -------
+    Journal
+        For a ``with`` block. ``attempts_of(run, interaction)`` gives the calls made for an
+        interaction, ``usage(run)`` what a run's calls used, ``spec`` what is played.
+
+    Raises
+    ------
+    JournalError
+        If it is missing, damaged or of another version.
+    """
+    from mesa_llm_norms.llm.journal.journal import Journal
+
+    return Journal.read(path)
 
 
 def __getattr__(name: str) -> Any:

@@ -159,7 +159,18 @@ class Totals(NamedTuple):
         return self.calls - self.answered - self.failed - self.unusable - self.lost - self.abandoned
 
     def plus(self, other: Totals) -> Totals:
-        """Return the sum of both."""
+        """Return the sum of both.
+
+        Parameters
+        ----------
+        other : Totals
+            What other calls used.
+
+        Returns
+        -------
+        Totals
+            Each count of both together.
+        """
         return Totals._make(map(add, self, other))
 
 
