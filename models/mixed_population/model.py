@@ -22,9 +22,7 @@ from scipy import stats
 from mesa_llm_norms import Mind, Neighbors, NormsError, Pairing, load_mind, run_ensemble
 from mesa_llm_norms.analysis import Estimate, wilson_interval
 from mesa_llm_norms.core.randomness import RandomStream, index_of
-from mesa_llm_norms.llm import LLMSettings
-from mesa_llm_norms.llm.journal import Totals
-from mesa_llm_norms.llm.settings import JOURNAL
+from mesa_llm_norms.llm import JOURNAL, LLMSettings, Totals
 from mesa_llm_norms.networks import Pair
 
 LEFT, RIGHT = "claude-3.5-sonnet", "llama-3-70b-instruct"
