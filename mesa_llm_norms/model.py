@@ -41,35 +41,57 @@ if TYPE_CHECKING:
 class NamingGame(NetworkModel[NamingAgent]):
     """A population that plays the naming game of Ashery, Aiello and Baronchelli (2025).
 
-    Parameters
-    ----------
-    graph
-        A topology (``"ring(n=24)"``), a graph file, or a networkx graph with any node ids.
-    names
-        The pool: letters in a string, or a sequence of names.
-    mind
-        For everyone: a mind, the name of one, or a mind file. Or ``{node: mind}``, or shares
-        such as ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
-    pairing
-        ``"node"`` (a node, then a neighbour: the study), ``"edge"``, ``"matching"``, or a rule.
-    memory, reward, penalty
-        How many interactions an agent remembers, and the payoffs in points.
-    incumbent
-        The convention everyone starts out remembering, or None for empty memories.
-    committed
-        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` (or ``random``,
-        ``periphery``, ``cluster``), or ``{"M": [nodes]}``.
-    rng
-        A seed from 0 to 2**64 - 1, or a generator to draw one from.
-    run
-        Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
-    calls
-        How calls to live minds are made: budgets, concurrency, the folder of the journal; see
-        ``LLMSettings``. Without live minds it has no effect.
-
     The graph is copied; ``model.network.G`` is the model's own. Between steps agents may be removed
     or put on empty nodes, and the network rewired (through ``model.network`` or on its graph). Only
     a change networkx cannot see, ``G[u][v]["weight"] = 2``, needs ``network_changed()`` after it.
+
+    Parameters
+    ----------
+    graph : str, path or networkx.Graph, default "watts_strogatz(n=24, k=4, p=0.1)"
+        A topology (``"ring(n=24)"``), a graph file, or a graph with any node ids.
+    names : str or sequence of str, default "QMXYFJPRCD"
+        The pool: the letters of a string, or a sequence of names.
+    mind : Mind, str, path or mapping, default "claude-3.5-sonnet"
+        A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or shares such
+        as ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
+    pairing : str or Pairing, default "node"
+        ``"node"`` (a node, then a neighbor: the study), ``"edge"``, ``"matching"``, or a rule.
+    memory : int, default 5
+        How many of its last interactions an agent remembers, 1 to 1,000.
+    reward : float, default 100
+        Payoff to each agent for matching names, in points.
+    penalty : float, default -50
+        Payoff to each agent for differing names, in points.
+    incumbent : str, optional
+        The convention everyone remembers at the start. Default: empty memories.
+    committed : mapping, optional
+        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` (or ``random``,
+        ``periphery``, ``cluster``), or ``{"M": [nodes]}``.
+    rng : int or generator, optional
+        A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
+    run : int, default 0
+        Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
+    llm : LLMSettings, optional
+        How calls to live minds are made: budgets, concurrency, the folder of the journal. Without
+        live minds it has no effect.
+
+    Attributes
+    ----------
+    running : bool
+        Mesa's own flag: False once the goal that ``run`` was last given is reached
+        (``"converged"`` before that). It is worked out again after every step.
+
+    Raises
+    ------
+    SpecError, MindError, GraphError, TopologyError, PoolError, PairingError
+        For an argument that is not valid.
+    JournalError
+        If the journal of live minds cannot be written.
+
+    References
+    ----------
+    A. F. Ashery, L. M. Aiello and A. Baronchelli, "Emergent social conventions and collective bias
+    in LLM populations", Science Advances 11, eadu9368 (2025).
     """
 
     player_type: ClassVar[type[NamingAgent]] = NamingAgent
@@ -134,13 +156,29 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     @classmethod
     def resume(cls, folder: str | Path, llm: LLMSettings | None = None, **given: Any) -> Self:
-        """Return the model whose journal is in ``folder``, at its start.
+        """Return the model whose journal is in a folder, at its start.
 
-        Play it as you did: what is on record is played again without a single call, and from where
-        that ends the run goes on. ``calls`` says how, with budgets that count what was used before.
-        ``given`` are a mind or a pairing rule of your own, which no journal can hold.
+        Play it as you did: what is on record is played again without a single call, and from there
+        on the run continues with new calls.
 
-        Raises ``JournalError`` where there is no journal, or one that is damaged or in use.
+        Parameters
+        ----------
+        folder : str or path
+            Where the journal is.
+        llm : LLMSettings, optional
+            How calls are made; its budgets include what was used before.
+        **given
+            A mind or a pairing rule of your own, which no journal can hold.
+
+        Returns
+        -------
+        NamingGame
+            The model, before its first step.
+
+        Raises
+        ------
+        JournalError
+            If there is no journal, or it is damaged or in use.
         """
         from mesa_llm_norms.llm.journal import Journal
         from mesa_llm_norms.simulation.serialization import from_json
@@ -151,11 +189,11 @@ class NamingGame(NetworkModel[NamingAgent]):
         if "run" not in content:
             raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
         spec = from_json(content["spec"], **given)
-        going_on = replace(llm or LLMSettings(), folder=folder, resume=True)
-        return cls(**spec.arguments(), run=content["run"], llm=going_on)
+        resumed = replace(llm or LLMSettings(), folder=folder, resume=True)
+        return cls(**spec.arguments(), run=content["run"], llm=resumed)
 
     def close(self) -> None:
-        """Let go of the journal and the connections of live minds; without them there are none."""
+        """Let go of the journal and the connections of live minds, if there are any."""
         if self.client is not None:
             self.client.close()
 
@@ -177,15 +215,37 @@ class NamingGame(NetworkModel[NamingAgent]):
         threshold: float = 1.0,
         engine: str = "auto",
     ) -> Outcome:
-        """Play on until the goal or for ``rounds`` more rounds, and return how things stand.
+        """Play until a goal is reached, or for so many more rounds; may be called again.
 
-        ``until="converged"`` stops when, of the last ``window`` times N interactions, at least
-        ``threshold`` matched; ``"flipped"`` when 95% of the names played in them are one committed
-        name; None never. Without ``rounds`` a run may take 1,000. It stops within a round.
+        Parameters
+        ----------
+        rounds : int, optional
+            The most population rounds to play. Default 1,000; required for ``until=None``.
+        until : str or None, default "converged"
+            ``"converged"`` stops when, of the last ``window`` times N interactions, at least
+            ``threshold`` matched; ``"flipped"`` when 95% of the names played in them are one
+            committed name; None never. A run stops within a round.
+        window : float, default 3
+            How many times N interactions are looked at.
+        threshold : float, default 1.0
+            Share of them that must match, above 0 and up to 1.
+        engine : str, default "auto"
+            ``"python"``, ``"kernel"`` (compiled), or ``"auto"``: compiled once that pays and where
+            ``can_run`` allows. What is played does not depend on it.
 
-        ``engine`` is ``"python"``, ``"kernel"`` (compiled; ``SpecError`` where
-        ``kernel.can_run`` says no) or ``"auto"``, which turns to the kernel once that pays and
-        where it can. What is played does not depend on it.
+        Returns
+        -------
+        Outcome
+            How things stand.
+
+        Raises
+        ------
+        SpecError
+            For an argument that is not valid, or if the kernel cannot play the model.
+        DecisionError, CallError, BudgetError
+            As minds do; everything before is played.
+        InterruptionError
+            After ``interrupt``.
         """
         most = read_rounds(rounds, until)
         check_engine(engine)
@@ -209,22 +269,37 @@ class NamingGame(NetworkModel[NamingAgent]):
             self._engine.compiled = False
 
     def play(self, interactions: int | None = None) -> Generator[Interaction, None, None]:
-        """Play so many interactions, or on and on: yield each as it is committed.
+        """Play one interaction after the other, yielding each as it is committed.
 
-        To stop asking, or to close it, is to stop playing; what is left of the round is played
-        next, by whatever plays. Between two interactions agents and the network may be changed: a
-        round whose network changed is over. Here data are not collected and Mesa's steps do not
-        count; these are for whole rounds, ``step`` and ``run``.
+        To stop iterating, or to close the generator, is to stop playing; what is left of the round
+        is played next, by whatever plays. Between two interactions agents and the network may be
+        changed: a round whose network changed is over. Data are not collected and Mesa's steps do
+        not count here; these are for whole rounds, ``step`` and ``run``.
+
+        Parameters
+        ----------
+        interactions : int, optional
+            How many to play. Default: without end.
+
+        Yields
+        ------
+        Interaction
+            What was played.
+
+        Raises
+        ------
+        SpecError
+            If ``interactions`` is not a whole number.
         """
         if interactions is not None:
             read_whole("interactions", interactions, 0, MOST)
         return self._play_on(interactions)
 
     def interrupt(self) -> None:
-        """Have play that waits for minds in another thread stop where it is.
+        """Stop play that waits for minds in another thread.
 
-        ``play`` then ends, ``step`` and ``run`` raise ``InterruptionError``. Calls under way may
-        end, so that their replies are on record.
+        ``play`` then ends; ``step`` and ``run`` raise ``InterruptionError``. Calls under way may
+        finish, so that their replies are on record.
         """
         self._engine.interrupt()
 
@@ -242,22 +317,22 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     @property
     def interactions(self) -> int:
-        """How many interactions have been played; void ones were not."""
+        """How many interactions have been played, without skipped ones."""
         return self._run.interactions
 
     @property
     def between_rounds(self) -> bool:
-        """Whether the last population round that was begun is over."""
+        """Whether the last population round that was started is over."""
         return self._engine.cut is None
 
     @property
     def skipped(self) -> int:
-        """How many interactions were void: a mind gave no name, and was allowed to."""
+        """How many interactions were skipped: a mind gave no name, and was allowed to."""
         return self._engine.skipped
 
     @property
     def discarded(self) -> int:
-        """How many interactions were begun ahead of their turn and are in no result."""
+        """How many interactions were decided speculatively and are in no result."""
         return self._engine.discarded
 
     @property
@@ -267,7 +342,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     @property
     def rows(self) -> list[Interaction]:
-        """The interactions of the last round played, or begun where a mind failed in it."""
+        """The interactions of the last round, as far as it was played if a mind failed in it."""
         return self._run.rows
 
     @property
@@ -277,7 +352,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     @property
     def converged(self) -> bool:
-        """Whether the last 3 N interactions all matched (or as ``run`` was last told)."""
+        """Whether the last 3 N interactions all matched (or as ``run`` was last told to judge)."""
         return self._current().converged
 
     @property

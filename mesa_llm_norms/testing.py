@@ -33,13 +33,27 @@ _DRAWS = (0, 1, UNIT // 3, UNIT // 2, UNIT - 1)
 
 
 def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None:
-    """Raise ``MindError`` saying what is wrong if ``mind`` breaks the contract of minds.
+    """Check that a mind keeps the contract of minds.
 
-    The mind is asked in a range of situations on the pool ``names``. It must have a label, answer
-    with a ``Decision`` on a name of the pool. A policy must give one probability per name, summing
-    to one, the same when asked again and in any order of the pool, and decide as the situation's
-    draw says. ``DecisionError`` from a mind that cannot decide is passed on: it breaks no contract,
-    but such a mind cannot be checked.
+    The mind is asked in a range of situations. It must have a label, and answer with a ``Decision``
+    on a name of the pool. A policy must give one probability per name, summing to one, the same
+    when asked again and in any order of the pool, and decide as the situation's draw says.
+
+    Parameters
+    ----------
+    mind : Mind
+        The mind to check.
+    names : sequence of str, default "QM"
+        The pool it is asked to choose from.
+    memory : int, default 5
+        The longest memory it is asked with, in interactions.
+
+    Raises
+    ------
+    MindError
+        If it breaks the contract, saying how.
+    DecisionError
+        If it cannot decide. That breaks no contract, but such a mind cannot be checked.
     """
     game = Game(read_pool(names), memory=memory)
     if not isinstance(mind, Mind):
@@ -49,13 +63,13 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
     mind.check(game)
     if isinstance(mind, LiveMind) and mind.client is None:
         with closing(LLMClient()) as client:
-            (attended,) = client.attach([mind])
-            check_mind(attended, names, memory)
+            (attached,) = client.attach([mind])
+            check_mind(attached, names, memory)
         return
-    for place, remembered in enumerate(_memories(game)):
+    for number, remembered in enumerate(_memories(game)):
         given = _distribution(mind, remembered, game.pool) if isinstance(mind, Policy) else None
         for seat, draw in enumerate(_DRAWS):
-            situation = Situation(game, remembered, draw, RandomStream(seat), place, seat % 2)
+            situation = Situation(game, remembered, draw, RandomStream(seat), number, seat % 2)
             decision = wait_for(mind.decide(situation))
             if not isinstance(decision, Decision):
                 raise _broken(mind, f"decide returned {decision!r}", "Return a Decision.")
@@ -73,10 +87,24 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
 
 
 def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: int = 20) -> None:
-    """Raise ``PairingError`` saying what is wrong if ``pairing`` breaks the contract of pairing.
+    """Check that a pairing rule keeps the contract of pairing rules.
 
     It must be derived from ``Pairing``, have a label, draw at least one pair in every round, draw
     only edges of the graph, and draw the same pairs when asked again with the same arguments.
+
+    Parameters
+    ----------
+    pairing : Pairing
+        The rule to check.
+    graph : networkx.Graph, optional
+        What it draws from. Default: the karate club.
+    rounds : int, default 20
+        How many population rounds it draws.
+
+    Raises
+    ------
+    PairingError
+        If it breaks the contract, saying how.
     """
     if not isinstance(pairing, Pairing):
         raise _misdrawn(
@@ -91,7 +119,7 @@ def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: 
         again = list(pairing.pairs(neighbors, number, first, RandomStream(1)))
         if drawn != again:
             raise _misdrawn(
-                pairing, f"round {number} differs when drawn again", "Take all chance from draws."
+                pairing, f"round {number} differs when drawn again", "Take all chance from stream."
             )
         if not drawn:
             raise _misdrawn(pairing, f"it drew no pair in round {number}", "Draw at least one.")

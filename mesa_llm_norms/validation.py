@@ -1,4 +1,4 @@
-""""""
+"""Arguments that many functions take, read in one place."""
 
 from __future__ import annotations
 
@@ -15,10 +15,23 @@ from mesa_llm_norms.errors import SpecError, some
 
 
 def read_seed(rng: Any) -> int:
-    """Return the 64-bit seed that an ``rng=`` argument stands for.
+    """Return the seed that an ``rng=`` argument stands for.
 
-    An integer from 0 to 2**64 - 1 is itself, a numpy or standard generator gives one draw, and None
-    takes fresh entropy.
+    Parameters
+    ----------
+    rng : int, numpy.random.Generator, random.Random or None
+        An integer from 0 to 2**64 - 1 stands for itself, a generator for one draw of it, and None
+        for fresh entropy.
+
+    Returns
+    -------
+    int
+        A seed from 0 to 2**64 - 1.
+
+    Raises
+    ------
+    SpecError
+        For anything else.
     """
     if rng is None:
         return secrets.randbits(63)
@@ -31,15 +44,15 @@ def read_seed(rng: Any) -> int:
     raise SpecError(
         "rng",
         rng,
-        f"{rng!r} is no seed",
+        f"{rng!r} is not a seed",
         "Give a whole number from 0 to 2**64 - 1, or a numpy or random generator.",
     )
 
 
 def read_whole(argument: str, value: Any, low: int, high: int) -> int:
-    """Return ``value``, of any kind of integer but a truth value, as an int from low to high.
+    """Return ``value``, any kind of integer from ``low`` to ``high``, as an int.
 
-    Raises ``SpecError`` naming the argument.
+    Raises ``SpecError`` naming the argument for anything else, truth values included.
     """
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or not low <= int(value) <= high:
@@ -50,7 +63,10 @@ def read_whole(argument: str, value: Any, low: int, high: int) -> int:
 
 
 def choose(argument: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return those of ``known`` that are wanted, each once, and all where none is named."""
+    """Return those of ``known`` that are wanted, each once; all of them if none is named.
+
+    Raises ``SpecError``, suggesting a similar name, for one that is not known.
+    """
     for name in wanted:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

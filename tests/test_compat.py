@@ -6,7 +6,7 @@ import inspect
 import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from typing import Any
 
 import ipyvue
@@ -97,9 +97,8 @@ def test_a_queue_whose_writing_end_is_closed_is_at_its_end() -> None:
 
 def test_the_tracker_of_shared_resources_can_be_started_ahead() -> None:
     compat.start_resource_tracker()
-    from multiprocessing.resource_tracker import _resource_tracker
-
-    assert _resource_tracker._fd is not None
+    tracker: Any = resource_tracker._resource_tracker
+    assert tracker._fd is not None
 
 
 # ipyvue, ipywidgets

@@ -15,6 +15,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from chances import LoggedGame, Waiting, assert_same_distribution, copying
+from counting import summarise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mesa.batchrunner import batch_run
@@ -30,7 +31,6 @@ from mesa_llm_norms import (
     UniformMind,
     run_ensemble,
 )
-from mesa_llm_norms.core.metrics import summarise
 
 
 def a_game(**arguments: Any) -> LoggedGame:
@@ -489,31 +489,35 @@ def test_a_batch_run_of_mesa_ends_each_run_once_it_has_converged() -> None:
         assert interactions == 6 * outcome.rounds < 6_000  # steps are whole rounds
 
 
+def is_running(game: NamingGame) -> bool:
+    return game.running
+
+
 def test_running_says_whether_the_goal_last_set_is_still_to_be_reached() -> None:
     game = NamingGame(graph="complete(n=6)", names="QM", rng=1, committed={"M": 3})
-    assert game.running
-    while game.running:
+    assert is_running(game)
+    while is_running(game):
         game.step()
     assert game.converged
     game.run(until="flipped", threshold=1.0)
-    assert not game.running
+    assert not is_running(game)
     game.run(rounds=2, until=None)
-    assert game.running
+    assert is_running(game)
     game.run()
-    assert not game.running
+    assert not is_running(game)
 
 
 def test_steps_go_on_beyond_the_goal_and_running_follows_what_is_played() -> None:
     game = NamingGame(graph="complete(n=6)", names="QM", rng=1)
     game.run()
     interactions = game.interactions
-    assert not game.running
+    assert not is_running(game)
     for agent in list(game.players)[:3]:
         agent.commit("Q" if game.outcome.winner == "M" else "M")
     for _ in range(3):
         game.step()
     assert game.interactions == interactions + 18
-    assert game.running
+    assert is_running(game)
 
 
 def test_playing_one_interaction_at_a_time_ends_running_too() -> None:

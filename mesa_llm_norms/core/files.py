@@ -1,4 +1,4 @@
-"""Text that users write: read whole, and refused in one line where it cannot be."""
+"""Files and folders: text that users write is read whole, results appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 
 MAX_BYTES = 20_000_000
 
+RUNS = Path("runs")
+
+SPEC = "spec.json"
+"""In the folder of a live run the file that is written last: with it the run is complete."""
+
+_HIDDEN = ".unfinished-"
+
 
 def read_text(path: Path, remedy: str) -> str:
-    """Return the contents of a file in UTF-8 of at most ``MAX_BYTES``.
+    """Return the contents of a UTF-8 file of at most 20 MB.
 
     Raises ``FileFormatError`` with ``remedy`` for anything else.
     """
     try:
         if path.exists() and not path.is_file():
-            raise FileFormatError(path, "it is no regular file", remedy)
+            raise FileFormatError(path, "it is not a regular file", remedy)
         if path.stat().st_size > MAX_BYTES:
             raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", remedy)
         return path.read_text(encoding="utf-8-sig")
@@ -50,16 +57,6 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     return content
 
 
-RUNS = Path("runs")
-
-
-SPEC = "spec.json"
-"""Of a live run the last file to be there: with it the run is at its end."""
-
-
-_HIDDEN = ".unfinished-"
-
-
 def check_folder(folder: Path) -> None:
     """Raise ``SpecError`` unless a new folder can be written there: nothing is overwritten."""
     with _refusing(folder, OSError, ValueError):
@@ -79,10 +76,10 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give a hidden folder to write into, which becomes ``folder`` when the block ends well.
+    """Yield a hidden folder to write into, which becomes ``folder`` when the block succeeds.
 
-    On any exception, an interrupt included, it is removed with all that is in it. Raises
-    ``SpecError`` where ``folder`` cannot be made or is taken.
+    On any exception, including an interrupt, it is removed with all that is in it. Raises
+    ``SpecError`` where ``folder`` cannot be made or exists.
     """
     check_folder(folder)
     root = _existing_parent(folder)
@@ -93,7 +90,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
             hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder.parent))
             hidden.chmod(0o777 & ~_umask())
             yield hidden
-            check_folder(folder)  # somebody else may have made it meanwhile
+            check_folder(folder)  # another process may have made it meanwhile
             if folder.is_dir():
                 folder.rmdir()
             hidden.rename(folder)
@@ -106,10 +103,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def finished_folder(folder: Path) -> Iterator[Path]:
-    """Give a hidden folder to write into, whose files go to ``folder`` when the block ends well.
+    """Yield a hidden folder to write into, whose files go to ``folder`` when the block succeeds.
 
-    ``folder`` is that of a live run, there from the start with its journal. What it holds already
-    stays, but for files of the same name.
+    ``folder`` is that of a live run, which exists from the start with its journal. Other files in
+    it stay.
     """
     with _refusing(folder, OSError):
         hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder))
@@ -123,7 +120,7 @@ def finished_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: Path, argument: str = "out") -> Iterator[Path]:
-    """Give a hidden path to write to, which becomes ``path`` when the block ends well."""
+    """Yield a hidden path to write to, which becomes ``path`` when the block succeeds."""
     with _refusing(path, OSError, argument=argument):
         path.parent.mkdir(parents=True, exist_ok=True)
         hidden = path.with_name(f"{_HIDDEN}{secrets.token_hex(6)}-{path.name}")
@@ -136,7 +133,7 @@ def new_file(path: Path, argument: str = "out") -> Iterator[Path]:
 
 @contextmanager
 def _refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Iterator[None]:
-    """Turn what the system refuses into ``SpecError``."""
+    """Turn errors of the operating system into ``SpecError``."""
     try:
         yield
     except SpecError:
@@ -147,7 +144,7 @@ def _refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Ite
             argument,
             str(path),
             f"{path} cannot be written ({reason})",
-            "Give a place that you may write to.",
+            "Give a folder that you may write to.",
         ) from error
 
 
@@ -156,7 +153,7 @@ def _existing_parent(folder: Path) -> Path:
 
 
 def _remove_empty(folder: Path, root: Path) -> None:
-    """Remove the folders that were made on the way, up to ``root``, as far as they are empty."""
+    """Remove empty parent folders that were made on the way, below ``root``."""
     for parent in (folder.absolute(), *folder.absolute().parents):
         if parent == root:
             return

@@ -1,11 +1,9 @@
 """The naming game on one page: a pool of names, two simultaneous choices, one payoff.
 
-Rules after Ashery, Aiello and Baronchelli (Science Advances 11, eadu9368, 2025): two neighbours
+Rules after Ashery, Aiello and Baronchelli (Science Advances 11, eadu9368, 2025): two neighbors
 each choose a name from the pool without seeing the other's choice. Both gain ``reward`` when the
-names are equal and both get ``penalty`` when they differ. Each agent remembers its own last
+names are equal, and both get ``penalty`` when they differ. Each agent remembers its own last
 ``memory`` interactions and nothing else; nobody sees the population.
-
-What an agent remembers: its last few interactions, oldest first, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,22 +19,28 @@ from mesa_llm_norms.errors import PoolError, SpecError, some
 from mesa_llm_norms.validation import read_whole
 
 MAX_NAME_LENGTH = 32
-
-
 MAX_POOL = 1_000
-
-
 MAX_MEMORY = 1_000
-
-
 MAX_POINTS = 1e9
 
 
 class Interaction(NamedTuple):
     """One row of what happened: everything that metrics, files, plots and pages are made from.
 
-    ``interaction`` counts from 0 within a run and ``round`` is the population round it fell in,
-    from 0. ``node_a`` is the node drawn first and ``node_b`` its partner.
+    Parameters
+    ----------
+    run : int
+        The number of the run.
+    interaction : int
+        Its number in the run, from 0.
+    round : int
+        The population round it fell in, from 0.
+    node_a, node_b : hashable
+        The node drawn first, and its partner.
+    name_a, name_b : str
+        The names they played.
+    payoff : float
+        What each of the two got, in points.
     """
 
     run: int
@@ -56,10 +60,23 @@ class Interaction(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """The rules two agents meet under.
+    """The rules under which two agents interact.
 
-    ``pool`` is the allowed names in a fixed order, ``reward`` and ``penalty`` the payoff to each of
-    the two (points, not money), ``memory`` how many of its last interactions an agent remembers.
+    Parameters
+    ----------
+    pool : tuple of str
+        The allowed names in a fixed order; anything that ``names=`` may be.
+    reward : float, default 100
+        Payoff to each of the two for equal names, in points.
+    penalty : float, default -50
+        Payoff to each of the two for different names, in points.
+    memory : int, default 5
+        How many of its last interactions an agent remembers, 1 to 1,000.
+
+    Raises
+    ------
+    PoolError, SpecError
+        For a pool or a number that is not valid.
     """
 
     pool: tuple[str, ...]
@@ -81,15 +98,41 @@ class Game:
         object.__setattr__(self, "memory", read_whole("memory", self.memory, 1, MAX_MEMORY))
 
     def payoff(self, own: str, partner: str) -> float:
-        """Return what each of the two gets: ``reward`` for equal names, ``penalty`` otherwise."""
+        """Return what each of two agents gets.
+
+        Parameters
+        ----------
+        own : str
+            The name one plays.
+        partner : str
+            The name the other plays.
+
+        Returns
+        -------
+        float
+            ``reward`` for equal names, ``penalty`` otherwise.
+        """
         return self.reward if own == partner else self.penalty
 
 
 def read_pool(names: Any) -> tuple[str, ...]:
-    """Return the pool that ``names`` stands for: the letters of a string, or a sequence of names.
+    """Return the pool that ``names`` stands for.
 
-    A name is 1 to 32 printable characters without surrounding spaces, a pool 2 to 1,000 different
-    names in an order of their own, so no set. Raises ``PoolError`` saying which name is in the way.
+    Parameters
+    ----------
+    names : str or sequence of str
+        Letters in a string, or a sequence of names. A name is 1 to 32 printable characters without
+        surrounding spaces; a pool is 2 to 1,000 different names in a fixed order, so not a set.
+
+    Returns
+    -------
+    tuple of str
+        The names in order.
+
+    Raises
+    ------
+    PoolError
+        If a name or the pool is not valid.
     """
     if isinstance(names, np.ndarray):
         names = names.tolist()
@@ -134,14 +177,22 @@ def is_name(name: Any) -> bool:
 
 
 class Remembered(NamedTuple):
-    """One remembered interaction, seen from one side: what I played, what my partner played."""
+    """One remembered interaction, seen from one side.
+
+    Parameters
+    ----------
+    own : str
+        The name I played.
+    partner : str
+        The name my partner played.
+    """
 
     own: str
     partner: str
 
 
 Memory: TypeAlias = tuple[Remembered, ...]
-"""Oldest first, at most ``Game.memory`` long; empty for an agent that has not met anyone."""
+"""Oldest first, at most ``Game.memory`` long; empty for an agent that has not interacted."""
 
 
 def remember(memory: Memory, own: str, partner: str, length: int) -> Memory:

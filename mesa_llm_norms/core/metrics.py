@@ -1,27 +1,34 @@
-"""What a run shows, from its ``Interaction`` rows alone: success, shares, entropy."""
+"""What population rounds show: counts as they are played, and success, shares and entropy."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.game import Interaction
-
 
 class Round(NamedTuple):
-    """One population round in numbers."""
+    """One population round in numbers.
+
+    Parameters
+    ----------
+    number : int
+        Its number in the run, from 0.
+    interactions : int
+        How many had been played in the run when the round ended.
+    success_rate : float
+        Share of its interactions in which the names matched.
+    shares : dict of str to float
+        For each name of the pool its share of the names played in the round.
+    """
 
     number: int
     interactions: int
-    """How many had been played in the run when the round ended."""
     success_rate: float
     shares: dict[str, float]
-    """Of the names played in the round, the share of each name of the pool."""
 
     @property
     def distinct_names(self) -> int:
@@ -39,42 +46,20 @@ class Round(NamedTuple):
         return max(self.shares, key=lambda name: self.shares[name])
 
 
-def success_rate(rows: Sequence[Interaction]) -> float:
-    """Return the share of interactions in which the names matched; ``nan`` for none."""
-    return sum(row.name_a == row.name_b for row in rows) / len(rows) if rows else math.nan
-
-
-def name_shares(rows: Iterable[Interaction], pool: Sequence[str]) -> dict[str, float]:
-    """Return, of the names played in ``rows``, the share of each name of ``pool``."""
-    played = Counter(name for row in rows for name in (row.name_a, row.name_b))
-    total = played.total() or 1
-    return {name: played[name] / total for name in pool}
-
-
 def entropy(shares: Mapping[str, float]) -> float:
     """Return the Shannon entropy of ``shares`` in bits."""
     return -sum(share * math.log2(share) for share in shares.values() if share > 0) + 0.0
 
 
-def summarise(rows: Sequence[Interaction], pool: Sequence[str]) -> Round:
-    """Return the numbers of the round that ``rows``, all of one round and not none, belong to."""
-    last = rows[-1]
-    return Round(last.round, last.interaction + 1, success_rate(rows), name_shares(rows, pool))
-
-
-def count(line: list[int], name_a: int, name_b: int) -> None:
-    """Count one interaction in the line of its round; names by their places in the pool."""
-    line[0] += 1
-    line[1] += name_a == name_b
-    line[2 + name_a] += 1
-    line[2 + name_b] += 1
-
-
 class Tally:
-    """Rounds as they are played, counted; names by their places in ``pool``.
+    """Rounds counted as they are played; names are indices in ``pool``.
 
-    ``counts`` has a line for every round: how many interactions, how many of them matched, and how
-    often each name was played. ``rounds`` and ``interactions`` are what came before.
+    Parameters
+    ----------
+    pool
+        The names.
+    rounds, interactions
+        How many were played before.
     """
 
     def __init__(self, pool: Sequence[str], rounds: int = 0, interactions: int = 0) -> None:
@@ -84,13 +69,13 @@ class Tally:
         self._lines: list[Any] = []
 
     def begin_round(self) -> list[int]:
-        """Return the line of a new round, all zeros, to be counted on."""
+        """Return the line of a new round, all zeros, for ``count`` to add to."""
         line = [0] * (2 + len(self.pool))
         self._lines.append([line])
         return line
 
     def extend(self, counts: NDArray[np.int64]) -> None:
-        """Add rounds that are already counted."""
+        """Add rounds that are already counted, a line for each."""
         self._lines.append(counts)
 
     def __len__(self) -> int:
@@ -98,7 +83,10 @@ class Tally:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """A line for every round."""
+        """For each round its interactions, how many matched, and how often each name was played.
+
+        The shape is (rounds, 2 + names).
+        """
         if not self._lines:
             return np.zeros((0, 2 + len(self.pool)), np.int64)
         return np.concatenate([np.asarray(lines, np.int64) for lines in self._lines])
@@ -110,17 +98,25 @@ class Tally:
         return rounds[-1] if rounds else None
 
     def to_rounds(self, last: bool = False) -> list[Round]:
-        """Return the rounds, or the ``last`` one alone, but for those that nothing came of."""
+        """Return the rounds, or the ``last`` one alone, without those in which all was skipped."""
         counts = self.counts
         played = np.flatnonzero(counts[:, 0])
         ends = self.interactions + np.cumsum(counts[:, 0])
         return [
             Round(
-                self.rounds + int(place),
-                int(ends[place]),
+                self.rounds + int(index),
+                int(ends[index]),
                 matched / count,
                 {name: times / (2 * count) for name, times in zip(self.pool, names, strict=True)},
             )
-            for place in (played[-1:] if last else played)
-            for count, matched, *names in [counts[place].tolist()]
+            for index in (played[-1:] if last else played)
+            for count, matched, *names in [counts[index].tolist()]
         ]
+
+
+def count(line: list[int], name_a: int, name_b: int) -> None:
+    """Count one interaction in the line of its round; names are indices in the pool."""
+    line[0] += 1
+    line[1] += name_a == name_b
+    line[2 + name_a] += 1
+    line[2 + name_b] += 1

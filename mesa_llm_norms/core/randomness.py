@@ -11,7 +11,7 @@ The definition, which every engine shares (all arithmetic modulo 2**64)::
 
 where ``t`` is the interaction's number in its run and ``mix`` the finaliser of splitmix64 (Steele,
 Lea and Flood, OOPSLA 2014). Anything else that needs chance (placing committed agents, sampling a
-graph, the order names are shown in) draws from a stream of its own, keyed by the purpose.
+graph, the order in which names are shown) has its own draws, keyed by the purpose.
 """
 
 from __future__ import annotations
@@ -26,24 +26,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 MASK = (1 << 64) - 1
-
-
 GOLDEN = 0x9E3779B97F4A7C15
 
-
 UNIT = 1 << 32
-"""RandomStream are whole numbers from 0 to ``UNIT`` - 1."""
-
+"""32-bit draws are whole numbers from 0 to ``UNIT`` - 1."""
 
 _BLOCK = 1_024
-
-
 _BLOCKS = 4
-"""How many blocks of draws are kept: interactions begun ahead of others lie further on."""
+"""How many blocks of draws are kept: interactions decided speculatively lie further on."""
 
 
 class InteractionDraws(NamedTuple):
-    """The four 32-bit draws of one interaction: two plan the pair, one is each seat's choice."""
+    """The four 32-bit draws of one interaction: two plan the pair, two are for the choices."""
 
     node: int
     neighbor: int
@@ -60,15 +54,35 @@ def mix(value: int) -> int:
 
 
 def index_of(draw: int, size: int) -> int:
-    """Return a uniform index below ``size`` from a 32-bit draw (bias at most size / 2**32)."""
+    """Return a uniform index from a 32-bit draw.
+
+    Parameters
+    ----------
+    draw : int
+        A number from 0 to 2**32 - 1.
+    size : int
+        How many indices there are.
+
+    Returns
+    -------
+    int
+        An index from 0 to ``size`` - 1, with a bias of at most size / 2**32.
+    """
     return (draw * size) >> 32
 
 
 def cumulative_weights(weights: Any) -> list[int]:
-    """Return the integer thresholds that turn a 32-bit draw into an index with these weights.
+    """Return the cumulative weights that turn a 32-bit draw into an index.
 
-    The index is that of the first threshold above the draw; the last threshold is always 2**32, and
-    the sum of the weights need not be one.
+    Parameters
+    ----------
+    weights : sequence of float or numpy.ndarray
+        At least one positive weight; their sum need not be one. Shape (n,).
+
+    Returns
+    -------
+    list of int
+        Rising numbers up to 2**32. The index drawn is that of the first one above the draw.
     """
     given = weights.tolist() if isinstance(weights, np.ndarray) else weights
     sums = list(accumulate(float(weight) for weight in given))
@@ -80,7 +94,15 @@ def cumulative_weights(weights: Any) -> list[int]:
 
 
 class RandomStream:
-    """The draws of one run: a pure function of ``(seed, run)`` and of what each draw is for."""
+    """The random draws of one run: a pure function of seed, run, and what each draw is for.
+
+    Parameters
+    ----------
+    seed : int
+        The seed, from 0 to 2**64 - 1.
+    run : int, default 0
+        The number of the run.
+    """
 
     __slots__ = ("_blocks", "key", "run", "seed")
 
@@ -91,7 +113,18 @@ class RandomStream:
         self._blocks: dict[int, list[InteractionDraws]] = {}
 
     def interaction(self, number: int) -> InteractionDraws:
-        """Return the four draws of interaction ``number``, counted from 0 in this run."""
+        """Return the draws of an interaction.
+
+        Parameters
+        ----------
+        number : int
+            Its number in the run, from 0.
+
+        Returns
+        -------
+        InteractionDraws
+            Four numbers from 0 to 2**32 - 1: ``node``, ``neighbor``, ``seat_a`` and ``seat_b``.
+        """
         block, row = divmod(number, _BLOCK)
         rows = self._blocks.get(block)
         if rows is None:
@@ -103,14 +136,38 @@ class RandomStream:
         return rows[row]
 
     def of(self, purpose: str, *position: int) -> int:
-        """Return the 64-bit draw for ``purpose`` at ``position`` (an interaction, a seat, ...)."""
+        """Return the draw for a purpose.
+
+        Parameters
+        ----------
+        purpose : str
+            What it is for; different purposes give independent draws.
+        *position : int
+            Which one: the number of an interaction, of a seat, and so on.
+
+        Returns
+        -------
+        int
+            A number from 0 to 2**64 - 1.
+        """
         value = mix(self.key ^ _purpose_key(purpose))
         for number in position:
             value = mix(value + (number + 1) * GOLDEN)
         return value
 
     def generator(self, purpose: str) -> random.Random:
-        """Return a seeded generator for work that needs many draws at once, such as a graph."""
+        """Return a generator for work that needs many draws at once, such as a graph.
+
+        Parameters
+        ----------
+        purpose : str
+            What it is for.
+
+        Returns
+        -------
+        random.Random
+            Seeded by the draw for that purpose.
+        """
         return random.Random(self.of(purpose))
 
 

@@ -1,6 +1,6 @@
-"""The last interactions of a run, and whether they are what ends it.
+"""When a run stops, and how it stands: the last interactions, and what is asked of them.
 
-Names are numbers here, their places in the pool, so that compiled loops keep the same window.
+Names are numbers here, their indices in the pool, so that compiled loops keep the same window.
 """
 
 from __future__ import annotations
@@ -16,8 +16,65 @@ from numpy.typing import NDArray
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.validation import read_whole
 
+WINDOW = 3
+
+MOST = 10**9
+"""The largest number of rounds, or runs, that may be asked for."""
+
+MAX_ROUNDS = 1_000
+"""How many rounds a run may take when only ``until`` says when to stop."""
+
 FLIPPED_SHARE = 0.95
 """Share of the names played that must be a committed one for a convention to count as flipped."""
+
+
+class Goal(NamedTuple):
+    """When a run stops.
+
+    Parameters
+    ----------
+    until : str or None, default None
+        ``"converged"``: at least ``threshold`` of the last interactions matched. ``"flipped"``: 95%
+        of the names played in them are one committed name. None: never.
+    window : float, default 3
+        How many times N interactions are looked at, above 0 and up to 1,000.
+    threshold : float, default 1.0
+        Share of them that must match, above 0 and up to 1.
+    """
+
+    until: str | None = None
+    window: float = WINDOW
+    threshold: float = 1.0
+
+
+class Outcome(NamedTuple):
+    """How a run stands.
+
+    Parameters
+    ----------
+    interactions : int
+        How many have been played.
+    rounds : int
+        How many population rounds have been started.
+    converged : bool
+        Whether enough of the last interactions matched; see ``NamingGame.run``.
+    flipped : bool
+        Whether a committed name has taken over.
+    winner : str or None
+        The name played most in the last interactions; None before the first.
+    share : float
+        The winner's share of the names played in them, 0 to 1.
+    success_rate : float
+        Share of them that matched, 0 to 1.
+    """
+
+    interactions: int
+    rounds: int
+    converged: bool
+    flipped: bool
+    winner: str | None
+    share: float
+    success_rate: float
 
 
 class Stop(NamedTuple):
@@ -34,7 +91,7 @@ class Stop(NamedTuple):
 class Recent:
     """The last ``size`` interactions, counted as they come, with a pool of ``names`` names.
 
-    ``ring`` holds for each the place of the first name in the high 16 bits and that of the second
+    ``ring`` holds for each the index of the first name in the high 16 bits and that of the second
     in the low ones; the next goes to ``place``, and ``filled`` of them are there.
     """
 
@@ -81,14 +138,13 @@ class Recent:
     def in_order(self) -> NDArray[np.uint32]:
         """Return what is in the ring, oldest first."""
         held = self.view
-        return np.roll(held, -self.place) if self.filled == self.size else held[: self.filled]
+        return np.roll(held, -self.place) if self.full else held[: self.filled]
 
     def recount(self) -> None:
         """Bring the counts in line with the ring after something else wrote to it."""
         held = self.view[: self.filled].astype(np.int64)
         first, second = held >> 16, held & 0xFFFF
-        counts = np.bincount(first, minlength=self.names)
-        self.played = (counts + np.bincount(second, minlength=self.names)).tolist()
+        self.played = np.bincount(np.concatenate([first, second]), minlength=self.names).tolist()
         self.matched = int((first == second).sum())
 
     @property
@@ -133,58 +189,8 @@ def flipping(size: int, names: Sequence[int]) -> Stop:
     return Stop(plays=plays, names=tuple(names))
 
 
-def check_stopping(until: str | None, window: float, threshold: float) -> None:
-    """Raise ``SpecError`` unless these say when a run ends."""
-    if until is not None and (not isinstance(until, str) or until not in ("converged", "flipped")):
-        raise SpecError(
-            "until",
-            until,
-            f"{until!r} is no way to end a run",
-            'Use "converged", "flipped" or None.',
-        )
-    for argument, value, high in (("window", window, 1_000), ("threshold", threshold, 1)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= high:
-            raise SpecError(
-                argument, value, f"{value!r} is out of range", f"Use 0 to {high}, not 0."
-            )
-
-
-WINDOW = 3
-
-
-MOST = 10**9
-"""The largest number of rounds, or runs, that may be asked for."""
-
-
-MAX_ROUNDS = 1_000
-"""How many rounds a run may take when only ``until`` says when to stop."""
-
-
-class Goal(NamedTuple):
-    """When a run stops: ``until`` is ``converged``, ``flipped`` or None; see ``Run.reached``."""
-
-    until: str | None = None
-    window: float = WINDOW
-    threshold: float = 1.0
-
-
-class Outcome(NamedTuple):
-    """How a run stands."""
-
-    interactions: int
-    rounds: int
-    converged: bool
-    flipped: bool
-    winner: str | None
-    """The name played most in the last rounds (the window), None before the first interaction."""
-    share: float
-    """The winner's share of the names played in them."""
-    success_rate: float
-    """Share of their interactions that matched."""
-
-
 def check_goal(goal: Goal, committed_names: Sequence[str]) -> None:
-    """Raise ``SpecError`` for a goal that means nothing, or that nothing could reach."""
+    """Raise ``SpecError`` for a goal that is not valid, or that nothing could reach."""
     check_stopping(*goal)
     if goal.until == "flipped" and not committed_names:
         raise SpecError(
@@ -193,6 +199,22 @@ def check_goal(goal: Goal, committed_names: Sequence[str]) -> None:
             "nobody is committed, so no convention can be flipped",
             'Commit somebody, such as committed={"M": 5}, or run until="converged".',
         )
+
+
+def check_stopping(until: str | None, window: float, threshold: float) -> None:
+    """Raise ``SpecError`` unless these are a valid stopping rule."""
+    if until is not None and (not isinstance(until, str) or until not in ("converged", "flipped")):
+        raise SpecError(
+            "until",
+            until,
+            f"{until!r} is not a valid stopping rule",
+            'Use "converged", "flipped" or None.',
+        )
+    for argument, value, high in (("window", window, 1_000), ("threshold", threshold, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= high:
+            raise SpecError(
+                argument, value, f"{value!r} is out of range", f"Use 0 to {high}, not 0."
+            )
 
 
 def read_rounds(rounds: int | None, until: str | None) -> int:

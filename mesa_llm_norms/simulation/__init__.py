@@ -2,8 +2,8 @@
 
 ``spec`` says what is played and reads it from and to files and text; ``pairing`` draws who meets
 whom; ``engine`` plays in plain Python (``pipeline`` has live minds decide concurrently),
-``kernel`` plays compiled, and ``run`` plays either to a goal. ``ensemble`` plays many runs on one of
-the ``backends``, and ``results`` writes them to a folder.
+``kernel`` plays compiled, and ``run`` plays either to a goal. ``ensemble`` plays many runs on one
+of the ``backends``, and ``results`` writes them to a folder.
 """
 
 from mesa_llm_norms.core.randomness import RandomStream, index_of

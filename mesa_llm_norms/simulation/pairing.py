@@ -1,8 +1,8 @@
 """Who meets whom: the rules that draw pairs from a graph.
 
-A rule *plans*: it draws pairs before anyone chooses, from the graph and the run's draws alone, and
-never looks at what was played. ``node`` is the study's rule. A rule of your own is an object with
-a ``pairs`` method; ``mesa_llm_norms.testing.check_pairing`` tells whether it keeps the contract.
+A rule *plans*: it draws pairs before anyone chooses, from the graph and the run's random stream
+alone, and never looks at what was played. ``node`` is the study's rule. Your own rule derives from
+``Pairing``; ``mesa_llm_norms.testing.check_pairing`` tells whether it keeps the contract.
 """
 
 from __future__ import annotations
@@ -22,26 +22,43 @@ from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 
 
 class Pairing(ABC):
-    """A rule that draws the pairs of one population round."""
+    """A rule that draws the pairs of a population round.
+
+    Subclasses set ``label`` and give ``pairs``. They keep no state: the same arguments give the
+    same pairs, so that a run can be repeated and resumed.
+    """
 
     label: str
-    """How the rule is called in specs and results."""
+    """What the rule is called in specs and results."""
 
     @abstractmethod
     def pairs(
         self, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
     ) -> Iterator[Pair]:
-        """Yield the pairs of a round as indices into ``neighbors.nodes``, first drawn first.
+        """Draw the pairs of a round.
 
-        ``round_number`` counts from 0 and ``first`` is the number of the round's first interaction.
-        All chance comes from ``stream``, so that the same arguments give the same pairs.
+        Parameters
+        ----------
+        neighbors : Neighbors
+            The graph, made ready for drawing.
+        round_number : int
+            The number of the round, from 0.
+        first : int
+            The number of its first interaction, from 0.
+        stream : RandomStream
+            The source of all chance.
+
+        Yields
+        ------
+        tuple of int
+            Indices into ``neighbors.nodes`` of the two ends of an edge, the one drawn first first.
         """
 
 
 class NodePairing(Pairing):
-    """A node drawn uniformly, then one of its neighbours: the study's rule. N pairs a round.
+    """A node drawn uniformly, then one of its neighbors: the study's rule. N pairs a round.
 
-    With weights, the neighbour is drawn in proportion to the weight of the edge. In a directed
+    With weights, the neighbor is drawn in proportion to the weight of the edge. In a directed
     graph the first node is drawn among those with an outgoing edge.
     """
 
@@ -96,10 +113,10 @@ class EdgePairing(Pairing):
 
 
 class MatchingPairing(Pairing):
-    """Everyone meets at most once a round: edges come in random order, taken if both ends are free.
+    """Edges come in random order and are taken if both ends are free: one interaction per agent.
 
-    The matching is maximal, not always perfect: whoever is left over sits the round out. With
-    weights, heavier edges tend to come earlier (exponential race).
+    The matching is maximal, not always perfect: agents left over sit the round out. With weights,
+    heavier edges tend to come earlier (exponential race).
     """
 
     label = "matching"
@@ -148,7 +165,7 @@ PAIRINGS: dict[str, type[Pairing]] = {
 
 
 def read_pairing(pairing: Any) -> Pairing:
-    """Return the rule that ``pairing`` stands for: ``node``, ``edge``, ``matching``, or an object.
+    """Return the rule that ``pairing`` stands for: ``node``, ``edge``, ``matching``, or a rule.
 
     Raises ``PairingError`` for anything else.
     """
@@ -162,14 +179,14 @@ def read_pairing(pairing: Any) -> Pairing:
         pairing,
         f"there is no pairing rule {pairing!r}"
         + (f" (did you mean {close[0]!r}?)" if close else ""),
-        "Choose node, edge or matching, or give an object derived from pairing.Pairing.",
+        "Choose node, edge or matching, or give an object derived from Pairing.",
     )
 
 
 def checked_pairs(
     pairing: Pairing, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
 ) -> Iterator[Pair]:
-    """Yield the pairs a rule draws; ``PairingError`` where one of the caller's own is no edge."""
+    """Yield the pairs a rule draws; raise ``PairingError`` for one that is not an edge."""
     planned = pairing.pairs(neighbors, round_number, first, stream)
     if type(pairing) in PAIRINGS.values():
         yield from planned

@@ -31,22 +31,17 @@ from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
 AHEAD = 2_000
 """How many calls are with an executor at once, at most."""
 
-
 TRIES = 4
 """How often a call is made, at most, when the worker that has it is lost."""
-
 
 AWAKE = 0.2
 """Seconds after which an interrupt has its effect at the latest."""
 
-
 PATIENCE = 5.0
 """Seconds that an ended pool's own thread is given to notice."""
 
-
 KEPT = 8
 """How many shared values a process keeps for the calls to come."""
-
 
 T = TypeVar("T")
 

@@ -50,7 +50,7 @@ def test_a_weighted_choice_is_that_of_plain_python(weights: list[float], draw: i
 def test_compiling_is_told_of_only_when_it_takes_over_a_second(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compiled, "PATIENCE", 0.05)
+    monkeypatch.setattr(compiled, "SILENT_SECONDS", 0.05)
     with compiled._telling("quick"):
         pass
     time.sleep(0.1)

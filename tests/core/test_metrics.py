@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
+from counting import summarise
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import Interaction
-from mesa_llm_norms.core.metrics import Tally, entropy, name_shares, success_rate, summarise
+from mesa_llm_norms.core.metrics import Tally, entropy
 
 POOL = ("Q", "M", "X")
 plays = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from(POOL)), max_size=40)
@@ -31,11 +30,6 @@ def test_a_round_in_numbers_is_what_counting_its_rows_gives(played: list[tuple[s
     assert summary.shares == {name: names.count(name) / len(names) for name in POOL}
     assert summary.distinct_names == len(set(names))
     assert names.count(summary.leader) == max(names.count(name) for name in POOL)
-
-
-def test_nothing_played_has_no_success_rate_and_no_shares() -> None:
-    assert math.isnan(success_rate([]))
-    assert name_shares([], POOL) == {"Q": 0, "M": 0, "X": 0}
 
 
 def test_entropy_is_in_bits_and_zero_for_one_name() -> None:

@@ -14,6 +14,7 @@ import networkx as nx
 import pandas as pd
 import pytest
 from chances import FixedPolicy, LoggedGame, copying
+from counting import summarise
 from hypothesis import given, settings
 from pandas.testing import assert_frame_equal
 from strategies import specs
@@ -28,14 +29,13 @@ from mesa_llm_norms import (
     run_ensemble,
 )
 from mesa_llm_norms.analysis.agreement import local_agreement, name_clusters
-from mesa_llm_norms.core.metrics import summarise
 from mesa_llm_norms.networks.adjacency import Graph
-from mesa_llm_norms.networks.graph_files import read_file
+from mesa_llm_norms.networks.reading import read_file
 
 GAME: dict[str, Any] = {
     "graph": "watts_strogatz(n=8, k=4, p=0.3)",
     "names": "QMX",
-    "mind": {copying("QMX"): 2, "unbiased": 1},
+    "mind": {copying("QMX"): 2, "uniform": 1},
     "committed": {"M": (2, "hubs")},
     "rng": 11,
 }
@@ -206,11 +206,11 @@ def test_a_graph_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read.append(path)
         return read_file(path)
 
-    for module in ("simulation.ensemble", "networks.graph_files"):
+    for module in ("simulation.ensemble", "networks.reading"):
         monkeypatch.setattr(
             importlib.import_module(f"mesa_llm_norms.{module}"), "read_file", counted
         )
-    ensemble = run_ensemble(graph=str(path), mind="unbiased", runs=5, rounds=1, rng=1)
+    ensemble = run_ensemble(graph=str(path), mind="uniform", runs=5, rounds=1, rng=1)
     assert ensemble.runs.interactions.tolist() == [5] * 5
     assert ensemble.spec.graph == str(path)
     assert read == [path]
@@ -218,7 +218,7 @@ def test_a_graph_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_goes_wrong_in_a_run_is_the_packages_own_error_also_from_a_worker() -> None:
     with pytest.raises(GraphError) as caught:
-        run_ensemble(graph=nx.Graph([("a", "a"), ("a", "b")]), mind="unbiased", runs=2)
+        run_ensemble(graph=nx.Graph([("a", "a"), ("a", "b")]), mind="uniform", runs=2)
     assert caught.value.nodes == ("a",)
     bad: dict[str, Any] = {"graph": "ring(n=4)", "names": "QM", "mind": FixedPolicy(0.5, 0.6)}
     for workers in (1, 2):
@@ -228,8 +228,8 @@ def test_what_goes_wrong_in_a_run_is_the_packages_own_error_also_from_a_worker()
 
 
 def test_parts_that_never_meet_are_warned_of() -> None:
-    with pytest.warns(GraphWarning, match="2 parts"):
-        run_ensemble(graph=nx.Graph([(0, 1), (2, 3)]), mind="unbiased", runs=1, rounds=1)
+    with pytest.warns(GraphWarning, match="2 components"):
+        run_ensemble(graph=nx.Graph([(0, 1), (2, 3)]), mind="uniform", runs=1, rounds=1)
 
 
 @pytest.mark.parametrize(

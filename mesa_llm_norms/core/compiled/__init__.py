@@ -1,9 +1,9 @@
-"""Loops compiled by numba; imported on use, through ``load``, for that takes a moment.
+"""Loops compiled by numba; imported when needed, through ``load``, because that takes a moment.
 
-What a loop computes, a module in plain Python says: here are only its innermost parts. Compiled
-code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says) and compiled again when its file
-changes; after a change in ``draws.py`` alone, remove the cache. Where nothing can be written, it is
-kept for the process.
+What a loop computes is defined by a module in plain Python; here are only the innermost parts.
+Compiled code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says) and compiled again when
+its file changes; after a change in ``randomness.py`` alone, remove the cache. Where nothing can be
+written, it is kept for the process.
 """
 
 from __future__ import annotations
@@ -19,21 +19,17 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-PATIENCE = 1.0
-"""Seconds after which compiling is mentioned."""
-
+SILENT_SECONDS = 1.0
+"""Compiling that takes longer is mentioned on standard error."""
 
 _loaded: dict[str, ModuleType] = {}
-
-
 _loading = threading.RLock()
 
 
 def load(name: str) -> ModuleType:
-    """Return the compiled module ``name`` of this package, compiling it where it must be.
+    """Return the compiled module ``name`` of this package, compiled if it must be.
 
-    Says so on standard error when that takes over a second. Threads that ask for it at the same
-    time all wait until it is there.
+    Threads that ask for it at the same time all wait until it is there.
     """
     if name not in _loaded:
         with _loading:
@@ -62,7 +58,7 @@ def _load(module: str, name: str) -> ModuleType:
 
 @contextmanager
 def _telling(text: str) -> Iterator[None]:
-    timer = threading.Timer(PATIENCE, lambda: print(text, file=sys.stderr, flush=True))
+    timer = threading.Timer(SILENT_SECONDS, lambda: print(text, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     try:

@@ -1,6 +1,6 @@
 """The naming game of policies, compiled: plan, decide and commit, interaction by interaction.
 
-Agents are states of an automaton (``mesa_llm_norms.automaton``) and names are places in the pool.
+Agents are states of an automaton (``simulation.kernel.Automaton``), names are indices in the pool.
 Importing this module compiles it. Indices are unsigned throughout: numba then leaves out what lets
 negative ones count from the end.
 """
@@ -24,8 +24,6 @@ from mesa_llm_norms.core.compiled.randomness import (
 )
 
 NODE, EDGE, PLANNED = 0, 1, 2
-
-
 DONE, REACHED, UNKNOWN = 0, 1, 2
 
 
@@ -34,10 +32,7 @@ T, START, LEFT, LINE, PLACE, FILLED, MATCHED, STATE_A, STATE_B, NAME_A, NAME_B =
 are left of the round; its line in the counts; place, filled and matched of the window; and, where
 something is unknown, for which states and names."""
 
-
 ZERO, TWO, TOP = np.uint64(0), np.uint64(2), np.uint64(31)
-
-
 NAME_BITS, NAME_MASK = np.uint64(16), np.uint64(0xFFFF)
 
 
@@ -61,7 +56,7 @@ class Pairs(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The automaton: for each state the thresholds of its choice, and what it becomes.
+    """The automaton: for each state the cumulative weights of its choice, and what it becomes.
 
     A row of ``steps`` that is not known starts with -1. What a state becomes is in ``nexts``, by
     own name times ``names`` plus partner's, -1 where unknown; or, where that has no columns, under
@@ -133,8 +128,8 @@ def match(order, first_ends, second_ends, size, tails, heads):
 def _loop(common):
     """Return the loop that ``play`` runs: the whole, or one for the commonest case alone.
 
-    That is two names, a node and then any of its neighbours, no rows kept and no flip waited for.
-    The branches of all else are gone from it, which makes it about a tenth faster.
+    That is two names, a node and then any of its neighbors, no rows kept and no flip waited for.
+    The other branches are left out, which makes it about a tenth faster.
     """
 
     @numba.njit(cache=True, nogil=True)
@@ -279,7 +274,7 @@ _play_common, _play_any = _loop(True), _loop(False)
 
 
 def play(key, pairs, sizes, tables, states, window, ending, counts, rows, cursor):
-    """Play on from the cursor until ``sizes`` rounds are done, or until something is needed.
+    """Play from the cursor until ``sizes`` rounds are done, or until something is needed.
 
     ``sizes`` says how many interactions each round has, ``states`` is the agents, a line of
     ``counts`` is that of a ``Tally``, and ``rows``, unless empty, has room for each interaction:

@@ -22,24 +22,18 @@ from mesa_llm_norms.core.compiled.randomness import (
 SIZE, NAME, WORDS = 0, 1, 2
 """The columns of an agent's row."""
 
-
 DIRECT, REVERSE, NEUTRAL = 0, 1, 2
 """The pairings."""
 
-
 PLAYED, FULL, AGREED = 0, 1, 2
 """How a call ends: all was played, a row must grow first, or there is the consensus asked for."""
-
 
 TIME, TOTAL, DISTINCT, PEAK, PEAK_TIME, IN_ROUND, MATCHED, ROUND = 0, 1, 2, 3, 4, 5, 6, 7
 """The places of ``tally``: interactions played; words held in all, and different ones; the most
 words there have been, and after how many interactions first; what of the round under way has been
 played, and matched; and the rounds ended in this call."""
 
-
 _NONE = np.uint64(0)
-
-
 _COIN = np.uint64(31)
 
 

@@ -270,7 +270,7 @@ def test_files_that_a_file_names_are_beside_it(tmp_path: Path) -> None:
         ("grid = 5", "it is not a table"),
         ("runs = 0", "not a whole number in range"),
         ("keep_rounds = 1", "is not a truth value"),
-        ("seed = -1", "is no seed"),
+        ("seed = -1", "is not a seed"),
         ("until = 'never'", "until"),
         ("memory = 5\n[grid]\nmemory = [5]", "both fixed and in the grid"),
     ],
@@ -287,5 +287,5 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         plan_of(tmp_path, "runs = = 5")
     with pytest.raises(FileFormatError, match="No such file"):
         read_plan(tmp_path / "nowhere.toml")
-    with pytest.raises(FileFormatError, match="no regular file"):
+    with pytest.raises(FileFormatError, match="not a regular file"):
         read_plan(tmp_path)
