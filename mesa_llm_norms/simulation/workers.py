@@ -1,9 +1,7 @@
 """Processes to play in, and calls spread over them or over any executor.
 
 The processes are spawned afresh. They leave Ctrl-C to the process that started them, which ends
-them, and they end by themselves when it is gone, however it went.
-
-A Dask cluster as an executor, by the address of its scheduler.
+them, and they end by themselves when that process is gone, even if it was killed.
 """
 
 from __future__ import annotations
@@ -26,26 +24,25 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from mesa_llm_norms.compat import close_writing_end, manager_thread, start_resource_tracker
+from mesa_llm_norms.core.event_loop import POLL_INTERVAL
 from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
 
-AHEAD = 2_000
-"""How many calls are with an executor at once, at most."""
+MAX_SUBMITTED = 2_000
+"""Calls that an executor has at the same time, at most."""
 
 TRIES = 4
-"""How often a call is made, at most, when the worker that has it is lost."""
+"""How often a call is made, at most, if the worker that has it is lost."""
 
-AWAKE = 0.2
-"""Seconds after which an interrupt has its effect at the latest."""
+JOIN_SECONDS = 5.0
+"""Seconds that the own thread of an ended pool is given to notice."""
 
-PATIENCE = 5.0
-"""Seconds that an ended pool's own thread is given to notice."""
+MAX_SHARED = 8
+"""Shared values that a process keeps for later calls."""
 
-KEPT = 8
-"""How many shared values a process keeps for the calls to come."""
+CONNECT_SECONDS = 10
+"""Seconds in which a scheduler has to answer."""
 
 T = TypeVar("T")
-
-
 Call = tuple[Any, ...]
 
 
@@ -75,7 +72,7 @@ class WorkerPool(ProcessPoolExecutor):
             for queue in self._context.queues:
                 close_writing_end(queue)
             if manager is not None:
-                manager.join(PATIENCE)
+                manager.join(JOIN_SECONDS)
 
     def __exit__(
         self,
@@ -100,7 +97,7 @@ class _Context(SpawnContext):
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         worker = _Worker(*args, **kwargs)
-        # Kept: a process whose handle is thrown away takes this one for gone.
+        # Kept: a process whose handle is gone concludes that this one is, too.
         self.started.append(worker)
         return worker
 
@@ -128,7 +125,7 @@ class _Worker(SpawnProcess):
 
 
 def prepare_worker() -> None:
-    """In a worker process: leave interrupts and warnings to the parent, and end when it is gone."""
+    """Leave interrupts and warnings to the parent process, and end when it is gone."""
 
     def watch() -> None:
         parent = parent_process()
@@ -143,7 +140,7 @@ def prepare_worker() -> None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Let an interrupt take effect only after the block, which it would leave half done."""
+    """Delay an interrupt until after the block, which it would leave half done."""
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(usual):
         yield
@@ -159,7 +156,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 class Shared(Generic[T]):
-    """A value that many calls take along: a process it is sent to unpacks it once."""
+    """A value that many calls carry: a process that receives it unpacks it once."""
 
     def __init__(self, value: T) -> None:
         self.value = value
@@ -173,8 +170,6 @@ class Shared(Generic[T]):
 
 
 _unpacked: OrderedDict[str, Shared[Any]] = OrderedDict()
-
-
 _unpacking = threading.Lock()
 
 
@@ -185,13 +180,13 @@ def _unpack(token: str, packed: bytes) -> Shared[Any]:
             shared = Shared(pickle.loads(packed))
             shared._token, shared._packed = token, packed
         _unpacked[token] = shared
-        while len(_unpacked) > KEPT:
+        while len(_unpacked) > MAX_SHARED:
             _unpacked.popitem(last=False)
         return shared
 
 
 class Answer(NamedTuple):
-    """What came of a call: its number, what it returned."""
+    """The result of a call, with its number."""
 
     number: int
     result: Any
@@ -203,12 +198,30 @@ def answers(
     workers: int,
     executor: Executor | None = None,
 ) -> Generator[Answer, None, None]:
-    """Yield what ``function`` returns for every call, in the order in which they get done.
+    """Have a function called in other processes or by an executor.
 
-    Calls are made here if there is one worker, else in so many processes, or by ``executor``. A
-    call whose worker is lost is made again, ``TRIES`` times in all; then, or where an executor
-    that is not ours is broken, ``WorkerError`` is raised. What a call raises is raised. Close the
-    iterator, as ``contextlib.closing`` does, to be rid of what is under way.
+    Parameters
+    ----------
+    function : callable
+        What is called.
+    calls : iterable of tuple
+        Its arguments, call by call.
+    workers : int
+        How many processes to use, if there is no executor.
+    executor : concurrent.futures.Executor, optional
+        What makes the calls; it is left running.
+
+    Yields
+    ------
+    Answer
+        The number of a call and its result, in the order in which they finish. Close the
+        generator, as ``contextlib.closing`` does, to end what is under way.
+
+    Raises
+    ------
+    WorkerError
+        If a call has lost its worker four times, or if a given executor is broken. What a call
+        raises is raised, too.
     """
     todo = _Todo(function, calls)
     if executor is not None:
@@ -239,10 +252,10 @@ class _Todo:
         self.done = False
 
     def work(self, pool: Executor) -> Iterator[Answer]:
-        """Have the calls made by one executor; BrokenExecutor where it breaks.
+        """Have the calls made by one executor; raise ``BrokenExecutor`` if it breaks.
 
-        An interrupt only comes through while nothing is done here but waiting. Anywhere else it
-        could leave the lock of a future taken, for which a thread of the pool would wait for ever.
+        An interrupt takes effect only while waiting. Anywhere else it could leave the lock of a
+        future taken, for which a thread of the pool would wait forever.
         """
         finished: SimpleQueue[Future[Any]] = SimpleQueue()
         self.out = {}
@@ -266,32 +279,29 @@ class _Todo:
 
     @staticmethod
     def _wait(finished: SimpleQueue[Future[Any]]) -> Future[Any]:
-        """Return the next call that is done, waking up now and then.
-
-        A signal that another thread was given does not wake this one, where it takes effect.
-        """
+        """Return the next call that is done, waking up now and then for interrupts."""
         while True:
             with suppress(Empty):
-                return finished.get(timeout=AWAKE)
+                return finished.get(timeout=POLL_INTERVAL)
 
     def _submit(self, pool: Executor, finished: SimpleQueue[Future[Any]]) -> None:
-        while len(self.out) < AHEAD:
+        while len(self.out) < MAX_SUBMITTED:
             one = self.again.popleft() if self.again else next(self.calls, None)
             if one is None:
                 return
-            self.again.appendleft(one)  # not lost, should submitting fail
+            self.again.appendleft(one)  # not lost if submitting fails
             future = pool.submit(_attempt, self.function, one[1])
             self.again.popleft()
             self.out[future] = one
             future.add_done_callback(finished.put)
 
     def _take(self, future: Future[Any]) -> Answer | None:
-        """Return what came of a call, or None where it has to be made again."""
+        """Return the answer of a call, or None if it has to be made again."""
         try:
             result, error = future.result()
         except BrokenExecutor:
             raise
-        except (Exception, CancelledError) as trouble:  # of the executor, for calls answer theirs
+        except (Exception, CancelledError) as trouble:  # of the executor: calls return theirs
             one = self.out.pop(future)
             self._count(one, trouble)
             self.again.append(one)
@@ -304,7 +314,7 @@ class _Todo:
     def put_back(self, workers: int, trouble: BaseException) -> None:
         """Have the calls that were lost with an executor made again.
 
-        Those it was given first, one for each worker, may be the ones that broke it.
+        The first it was given, one for each worker, may be the ones that broke it.
         """
         lost = list(self.out.values())
         for one in lost[:workers]:
@@ -313,7 +323,7 @@ class _Todo:
         self.out = {}
 
     def _count(self, one: tuple[int, Call], trouble: BaseException) -> None:
-        """Count a loss; raise where there were too many."""
+        """Count a loss; raise if there were too many."""
         self.lost[one[0]] = self.lost.get(one[0], 0) + 1
         if self.lost[one[0]] >= TRIES:
             raise WorkerError(f"{TRIES} workers were lost over the same runs") from trouble
@@ -327,13 +337,9 @@ def _attempt(function: Callable[..., Any], call: Call) -> tuple[Any, Exception |
         return None, error
 
 
-CONNECT_TIMEOUT = 10
-"""Seconds in which a scheduler has to answer."""
-
-
 @contextmanager
 def connected(address: str) -> Iterator[Executor]:
-    """Give an executor that has calls made by the workers of a Dask cluster.
+    """Yield an executor whose calls are made by the workers of a Dask cluster.
 
     Calls of a worker that is lost are made by another. Raises ``SpecError`` where Dask is not
     installed or no scheduler answers.
@@ -348,7 +354,7 @@ def connected(address: str) -> Iterator[Executor]:
             'Run pip install "mesa-llm-norms[dask]".',
         ) from error
     try:
-        client = distributed.Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SpecError(
             "scheduler",
