@@ -79,8 +79,8 @@ def run_classical(
     Parameters
     ----------
     graph, names, pairing, incumbent, committed, rng : optional
-        As for ``ClassicalGame``, with the same defaults. ``"complete(n=...)"`` may have up to 100,000 agents, because its
-        edges are never listed.
+        As for ``ClassicalGame``, with the same defaults. ``"complete(n=...)"`` may have up to
+        100,000 agents, because its edges are never listed.
     runs : int
         How many runs to play. Default 100.
     rounds : int, optional

@@ -6,7 +6,7 @@ runs, and ``compare`` measures every claim in them, with a bootstrap interval an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
@@ -139,15 +139,17 @@ EXPERIMENTS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Claim:
     """A published or exact number, and what to compare with it.
 
     ``statistic`` of the runs of ``experiment`` (at ``x``, or over all x) is compared with
-    ``published``. They agree where its 95% interval overlaps ``low`` to ``high``.
+    ``published``. They agree where its 95% interval overlaps ``low`` to ``high``. ``what`` fits a
+    column of a table; ``detail`` adds to it.
     """
 
     what: str
+    detail: str
     experiment: str
     statistic: str
     published: float
@@ -157,92 +159,40 @@ class Claim:
     x: float | None = None
 
 
-_EXPONENTS = (  # graph, exponent of time, exponent of peak words
-    ("complete", 1.5, 1.5, MEAN_FIELD),
-    ("ring", 3.0, 1.0, COARSENING),
-    ("torus", 2.0, 1.0, COARSENING),
-    ("Erdős-Rényi", 1.4, 1.0, NETWORKS),
-    ("Barabási-Albert", 1.4, 1.0, NETWORKS),
-)
+def _claims() -> Iterator[Claim]:
+    exponents = (
+        ("complete", 1.5, 1.5, MEAN_FIELD),
+        ("ring", 3.0, 1.0, COARSENING),
+        ("torus", 2.0, 1.0, COARSENING),
+        ("Erdős-Rényi", 1.4, 1.0, NETWORKS),
+        ("Barabási-Albert", 1.4, 1.0, NETWORKS),
+    )
+    for graph, time, _, source in exponents:
+        what, detail = f"time exponent, {graph}", "of interactions to consensus by agents"
+        yield Claim(what, detail, graph, "time exponent", time, time - 0.1, time + 0.1, source)
+    for graph, _, peak, source in exponents:
+        what, detail = f"peak words exponent, {graph}", "of the most words by agents"
+        yield Claim(what, detail, graph, "peak exponent", peak, peak - 0.05, peak + 0.05, source)
+    slower, detail = "direct over reverse, Barabási-Albert", "times slower, 1,000 agents"
+    yield Claim(slower, detail, "Barabási-Albert", "slower than reverse", 5, 4, 6, REFERENCE, 1_000)
+    mean, detail = "mean interactions, 24 agents", "to consensus, complete graph"
+    yield Claim(mean, detail, "24 agents", "mean time", 361, 358, 364, REFERENCE, 24)
+    apart, detail = "no consensus, two cliques of 24", "share of runs of 200 rounds"
+    yield Claim(
+        apart, detail, "two cliques", "share without consensus", 0.98, 0.98, 1, REFERENCE, 48
+    )
+    critical, detail = "critical committed share", "2,000 agents, complete graph"
+    yield Claim(
+        critical, detail, "committed share", "critical share", 0.098, 0.085, 0.11, MINORITIES
+    )
+    for count, share in EXACT_FLIPS.items():
+        what, detail = f"flipped, {count} of 24 committed", "share of runs of 30 rounds"
+        low, high = share - 0.01, share + 0.01
+        statistic = "share with consensus"
+        yield Claim(what, detail, "committed few", statistic, share, low, high, EXACT, count)
 
-CLAIMS = (
-    *(
-        Claim(
-            what=f"exponent of convergence time, {label}",
-            experiment=label,
-            statistic="time exponent",
-            published=time,
-            low=time - 0.1,
-            high=time + 0.1,
-            source=source,
-        )
-        for label, time, _, source in _EXPONENTS
-    ),
-    *(
-        Claim(
-            what=f"exponent of peak words, {label}",
-            experiment=label,
-            statistic="peak exponent",
-            published=peak,
-            low=peak - 0.05,
-            high=peak + 0.05,
-            source=source,
-        )
-        for label, _, peak, source in _EXPONENTS
-    ),
-    Claim(
-        what="times slower direct than reverse, Barabási-Albert, 1,000 agents",
-        experiment="Barabási-Albert",
-        statistic="slower than reverse",
-        published=5,
-        low=4,
-        high=6,
-        source=REFERENCE,
-        x=1_000,
-    ),
-    Claim(
-        what="mean interactions to consensus, 24 agents, complete",
-        experiment="24 agents",
-        statistic="mean time",
-        published=361,
-        low=358,
-        high=364,
-        source=REFERENCE,
-        x=24,
-    ),
-    Claim(
-        what="share without consensus in 200 rounds, two cliques of 24",
-        experiment="two cliques",
-        statistic="share without consensus",
-        published=0.98,
-        low=0.98,
-        high=1,
-        source=REFERENCE,
-        x=48,
-    ),
-    Claim(
-        what="critical committed share, 2,000 agents, complete",
-        experiment="committed share",
-        statistic="critical share",
-        published=0.098,
-        low=0.085,
-        high=0.11,
-        source=MINORITIES,
-    ),
-    *(
-        Claim(
-            what=f"share flipped in 30 rounds, {count} of 24 committed, complete",
-            experiment="committed few",
-            statistic="share with consensus",
-            published=share,
-            low=share - 0.01,
-            high=share + 0.01,
-            source=EXACT,
-            x=count,
-        )
-        for count, share in EXACT_FLIPS.items()
-    ),
-)
+
+CLAIMS = tuple(_claims())
 
 
 class Found(NamedTuple):
@@ -360,14 +310,16 @@ def compare(
 def table(found: Sequence[Found]) -> pd.DataFrame:
     """Return one row per claim: what is published, what was measured here, and in which runs.
 
-    The columns are what, published, here, low, high, agrees, allowed_low, allowed_high, x_from,
-    x_to, runs and source. ``agrees`` is whether the interval from ``low`` to ``high`` overlaps
-    ``allowed_low`` to ``allowed_high``; ``x_from`` to ``x_to`` are sizes, or what else was varied.
+    The columns are what, detail, published, here, low, high, agrees, allowed_low, allowed_high,
+    x_from, x_to, runs and source. ``agrees`` is whether the interval from ``low`` to ``high``
+    overlaps ``allowed_low`` to ``allowed_high``; ``x_from`` to ``x_to`` are sizes, or what else was
+    varied.
     """
     return pd.DataFrame(
         [
             {
                 "what": one.claim.what,
+                "detail": one.claim.detail,
                 "published": one.claim.published,
                 "here": one.here,
                 "low": one.low,
@@ -387,7 +339,8 @@ def table(found: Sequence[Found]) -> pd.DataFrame:
 
 def points(runs: pd.DataFrame) -> pd.DataFrame:
     """Return median time and mean peak for each graph and size: graph, agents, time, peak."""
-    rows = runs[runs["experiment"].isin([label for label, *_ in _EXPONENTS])]
+    labels = [one.experiment for one in CLAIMS if one.statistic == "time exponent"]
+    rows = runs[runs["experiment"].isin(labels)]
     groups = rows.groupby(["experiment", "x"], sort=False)
     found = groups.agg(time=("interactions", "median"), peak=("peak_words", "mean")).reset_index()
     return found.rename(columns={"experiment": "graph", "x": "agents"})

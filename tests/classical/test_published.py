@@ -208,6 +208,7 @@ SMALL = Experiment(
 def small_claim(low: float, high: float) -> Claim:
     return Claim(
         what=f"from {low}",
+        detail="",
         experiment="small",
         statistic="time exponent",
         published=low,
