@@ -1,7 +1,7 @@
 """Names side by side: the conventions of communities, and metastable states of runs.
 
-A community of a network may hold a convention of its own. A metastable state is a stretch of a run
-in which several names coexist and none gains.
+A community of a network may have its own convention. A metastable state is a stretch of a run in
+which several names coexist and none gains.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def metastable_states(
     pandas.DataFrame
         One row per stretch. Columns: run, start and end (rounds, inclusive), length (in rounds),
         names (those that coexist, the strongest first), shares (their mean shares in the stretch,
-        not smoothed), open (whether it lasts to the end of the run, and so may have gone on).
+        not smoothed), open (whether it lasts to the end of the run, so that it may have continued).
 
     Raises
     ------

@@ -300,7 +300,7 @@ def _codes(table: pd.DataFrame, *columns: str) -> tuple[Indices, NDArray[Any]]:
         raise SpecError(
             columns[0],
             both.iloc[0],
-            f"{columns[0]} and {columns[1]} hold values that cannot be told apart",
+            f"{columns[0]} and {columns[1]} hold values that cannot be compared",
             "Use hashable ones: tuples, not lists.",
         ) from None
     if (codes < 0).any():
@@ -431,8 +431,8 @@ class _Ranks:
 
     def weighted(self, weights: Floats) -> Floats:
         """Return the mid-ranks of every value, one row per resample."""
-        tied = np.add.reduceat(weights[:, self.order], self.starts, axis=1)
-        middle = np.cumsum(tied, axis=1) - tied / 2
+        equal = np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+        middle = np.cumsum(equal, axis=1) - equal / 2
         ranks = np.empty_like(weights)
         ranks[:, self.order] = np.repeat(middle, self.lengths, axis=1)
         return ranks

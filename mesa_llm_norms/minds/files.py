@@ -104,7 +104,9 @@ def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
     prior_strength = content.get("caution", 10.0)
     if not _is_finite(prior_strength) or not 1 / MAX_WEIGHT <= prior_strength <= MAX_WEIGHT:
         raise FileFormatError(
-            path, f"its caution is not from {1 / MAX_WEIGHT} to {MAX_WEIGHT:,.0f}", _REMEDY
+            path,
+            f'its "caution" (the prior strength) is not from {1 / MAX_WEIGHT} to {MAX_WEIGHT:,.0f}',
+            _REMEDY,
         )
     drift = content.get("drift", {})
     if not isinstance(drift, dict) or not all(_is_drift(moves) for moves in drift.values()):
@@ -164,7 +166,7 @@ def _table_from_csv(path: Path, text: str) -> TableMind:
             rows[memory] = [float(probability) for probability in probabilities]
         except ValueError as error:
             raise FileFormatError(
-                path, f"the row for memory {memory!r} holds something that is no number", _REMEDY
+                path, f"the row for memory {memory!r} holds something that is not a number", _REMEDY
             ) from error
     return _table(path, names, rows)
 

@@ -8,7 +8,7 @@ weights of its features, which come in these families::
     name            the name, anywhere
     name_in_pool    the name, in this very pool
     first           the name, nothing remembered
-    first_in_pool   likewise, in this very pool
+    first_in_pool   the same, in this very pool
     met             whether the name was ever met, by how much is remembered
     lag             one interaction of the profile
     recent          the newest 2 to 5 letters
@@ -76,7 +76,7 @@ class RecordedMind(Policy):
         Pool (its names sorted, with spaces between), then memory, then name, to how often it was
         chosen.
     prior_strength : float, default 10.0
-        How many choices the logit counts for where a memory has counts of its own.
+        How many choices the logit counts for, on a memory with recorded counts.
     drift : mapping, optional
         Pool to the median of the inverse temperature over runs and the standard deviation of its
         logarithm; pools that are not listed do not drift.
@@ -158,7 +158,7 @@ class RecordedMind(Policy):
         return mind
 
     def known(self, pool: Sequence[str]) -> tuple[str, ...]:
-        """Return the names that carry a weight of their own.
+        """Return the names that were recorded, and so have their own weights.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class RecordedMind(Policy):
         Returns
         -------
         tuple of str
-            Those of them that were recorded.
+            Those of them that have weights.
         """
         return tuple(name for name in pool if name in self.weights["name"])
 

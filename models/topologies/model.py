@@ -207,7 +207,7 @@ def draw(found: dict[str, dict[str, Finding]], names: str, path: Path) -> None:
     from mesa_llm_norms.plots import GREY, name_colors, write_figure
 
     minds = [player for player in found if player != CLASSICAL]
-    colours = name_colors(names)
+    colors = name_colors(names)
     order = sorted(TOPOLOGIES, key=lambda label: found[minds[0]][label].time.value, reverse=True)
     rows = np.arange(len(order))
     never = ROUNDS * AGENTS
@@ -217,10 +217,10 @@ def draw(found: dict[str, dict[str, Finding]], names: str, path: Path) -> None:
         for player, style in ((CLASSICAL, "d"), (mind, "o")):
             estimates = [found[player][label].time for label in order]
             bounds = np.minimum(np.array(estimates), never)
-            colour = GREY if player == CLASSICAL else "black"
-            times.hlines(rows, bounds[:, 1], bounds[:, 2], color=colour, linewidth=1.5)
+            color = GREY if player == CLASSICAL else "black"
+            times.hlines(rows, bounds[:, 1], bounds[:, 2], color=color, linewidth=1.5)
             label = CLASSICAL if player == CLASSICAL else "mind"
-            times.plot(bounds[:, 0], rows, style, color=colour, label=label, clip_on=False)
+            times.plot(bounds[:, 0], rows, style, color=color, label=label, clip_on=False)
         times.set_xscale("log")
         times.set_xlim(right=never)
         times.set_yticks(rows, order)
@@ -228,7 +228,7 @@ def draw(found: dict[str, dict[str, Finding]], names: str, path: Path) -> None:
         start = np.zeros(len(order))
         for name in names:
             won = [found[mind][label].wins[name] / found[mind][label].runs for label in order]
-            winners.barh(rows, won, left=start, color=colours[name], label=name, edgecolor="white")
+            winners.barh(rows, won, left=start, color=colors[name], label=name, edgecolor="white")
             start += won
         winners.barh(rows, 1 - start, left=start, color=GREY, alpha=0.4, label="none")
         winners.set_xlim(0, 1)

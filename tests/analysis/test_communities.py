@@ -114,7 +114,7 @@ def test_a_stretch_of_any_length_is_followed_to_its_end() -> None:
 
 
 def test_two_neighbourhoods_that_keep_their_names_are_a_metastable_state() -> None:
-    """Everybody is committed: who plays is drawn anew every round, and nothing else changes."""
+    """Everybody is committed: who plays is drawn every round, and nothing else changes."""
     half = {"Q": list(range(12)), "M": list(range(12, 24))}
     result = run_ensemble(
         graph="ring(n=24)", names="QM", committed=half, runs=3, rounds=60, until=None, rng=2

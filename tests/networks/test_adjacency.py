@@ -237,7 +237,7 @@ def test_a_file_of_a_sparse_array_gives_it_back(
 ) -> None:
     """As scipy writes it."""
     graph = array([0, 2.5, 0], [2.5, 0, 1], [0, 1, 0])
-    path = tmp_path / "ties.npz"
+    path = tmp_path / "friends.npz"
     sparse.save_npz(path, graph.asformat(kind), compressed=compressed)
     for found in (read_file(path), read(str(path)), read(path)):
         assert neighbors(found) == neighbors(graph)
@@ -284,7 +284,7 @@ GOOD: dict[str, Any] = {
 )
 def test_a_damaged_file_of_a_sparse_array_is_refused(contents: bytes, tmp_path: Path) -> None:
     """One kind of error, saying what writes a good one; nothing is unpickled."""
-    path = tmp_path / "ties.npz"
+    path = tmp_path / "friends.npz"
     path.write_bytes(contents)
     with pytest.raises(FileFormatError, match="scipy sparse array") as raised:
         read_file(path)
@@ -296,7 +296,7 @@ def test_a_file_of_a_sparse_array_has_limits_packed_and_unpacked(
 ) -> None:
     """What is small on disk may be large in memory."""
     monkeypatch.setattr(files, "MAX_SPARSE_BYTES", 1_000_000)
-    path = tmp_path / "ties.npz"
+    path = tmp_path / "friends.npz"
     path.write_bytes(saved(**{**GOOD, "data": np.zeros(10**6)}))
     assert path.stat().st_size < 100_000
     with pytest.raises(FileFormatError, match="unpacked it is larger than 1 MB"):

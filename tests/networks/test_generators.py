@@ -154,7 +154,7 @@ def test_barabasi_albert_adds_m_ties_with_each_newcomer() -> None:
 
 
 def test_rewiring_keeps_the_number_of_ties() -> None:
-    """Shortcuts replace ties."""
+    """Shortcuts replace edges."""
     assert made("watts_strogatz(n=30, k=4, p=0.5)").number_of_edges() == 60
 
 
@@ -182,7 +182,7 @@ def test_grids_carry_the_position_of_every_node(name: str) -> None:
 
 
 def test_the_karate_club_has_no_weights_and_keeps_the_sides_taken() -> None:
-    """78 ties, all equal."""
+    """78 edges, all equal."""
     graph = made("karate")
     assert graph.number_of_edges() == 78
     assert {graph.nodes[node]["club"] for node in graph} == {"Mr. Hi", "Officer"}

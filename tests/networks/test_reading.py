@@ -39,7 +39,7 @@ def refusal(path: Path) -> FileFormatError:
     return raised.value
 
 
-def ties(graph: Any) -> set[Any]:
+def edges_of(graph: Any) -> set[Any]:
     """Return the edges with their weights, without direction unless directed."""
     kind = tuple if graph.is_directed() else frozenset
     return {(kind((u, v)), data.get("weight")) for u, v, data in graph.edges(data=True)}
@@ -62,7 +62,7 @@ def test_formats_with_directions_give_back_nodes_edges_weights_and_direction(
     check_graph(again)
     assert type(again) is type(graph)
     assert list(again) == list(graph)
-    assert ties(again) == ties(graph)
+    assert edges_of(again) == edges_of(graph)
 
 
 @pytest.mark.parametrize("suffix", UNDIRECTED)
@@ -76,7 +76,7 @@ def test_edge_lists_give_back_edges_and_weights_between_strings(
     again = read_file(path)
     check_graph(again)
     assert set(again) == set(graph)
-    assert ties(again) == ties(graph)
+    assert edges_of(again) == edges_of(graph)
 
 
 @pytest.mark.parametrize("suffix", [*DIRECTED, ".GraphML", ".TXT"])
@@ -115,7 +115,7 @@ def test_edge_lists_are_read_in_the_ways_people_write_them(
     text: str, edges: set[Any], tmp_path: Path
 ) -> None:
     """Delimiters, comments, headers, and what networkx appends."""
-    graph: Any = read_file(written(tmp_path, "ties.edges", text.replace('";"', '","')))
+    graph: Any = read_file(written(tmp_path, "friends.edges", text.replace('";"', '","')))
     assert {frozenset(edge) for edge in graph.edges} == {frozenset(edge) for edge in edges}
 
 
@@ -129,14 +129,14 @@ def test_edge_lists_written_by_networkx_come_back_whole(data: Any, tmp_path: Pat
         nx.set_edge_attributes(again, dict(graph.edges), "weight")
         assert {frozenset(edge) for edge in again.edges} == {frozenset(it) for it in graph.edges}
     else:
-        assert ties(again) == ties(graph)
+        assert edges_of(again) == edges_of(graph)
 
 
 def test_an_edge_said_from_both_sides_is_one_edge(tmp_path: Path) -> None:
     """As in lists that repeat every undirected edge."""
-    graph = read_file(written(tmp_path, "ties.txt", "a b 2\nb a 2.0\nb c 1\nc b 1"))
+    graph = read_file(written(tmp_path, "friends.txt", "a b 2\nb a 2.0\nb c 1\nc b 1"))
     check_graph(graph)
-    assert ties(graph) == {(frozenset("ab"), 2.0), (frozenset("bc"), 1.0)}
+    assert edges_of(graph) == {(frozenset("ab"), 2.0), (frozenset("bc"), 1.0)}
 
 
 @pytest.mark.parametrize("text", ["a b\na b\nb c", "a b 1\nb a 2\nb c 1", "a b\nb a\nb a"])
@@ -145,7 +145,7 @@ def test_parallel_edges_in_an_edge_list_are_left_for_the_check_to_refuse(
 ) -> None:
     """Whether to count or to drop them is the user's choice."""
     with pytest.raises(GraphError) as raised:
-        check_graph(read_file(written(tmp_path, "ties.txt", text)))
+        check_graph(read_file(written(tmp_path, "friends.txt", text)))
     assert set(raised.value.nodes) == {"a", "b"}
 
 

@@ -50,7 +50,7 @@ def test_a_networkx_graph_is_returned_as_it_is(graph: nx.Graph[Any]) -> None:
 
 def test_a_path_or_a_string_with_a_known_suffix_is_a_file(tmp_path: Path) -> None:
     """Both forms read it."""
-    path = tmp_path / "ties.csv"
+    path = tmp_path / "friends.csv"
     path.write_text("a,b\nb,c\n")
     for given_as in (path, str(path)):
         assert set(read_graph(given_as, rng())) == {"a", "b", "c"}
@@ -71,7 +71,7 @@ def test_a_string_naming_an_existing_file_without_a_known_suffix_says_which_are_
     tmp_path: Path,
 ) -> None:
     """Rather than calling it an unknown topology."""
-    path = tmp_path / "ties.pajek"
+    path = tmp_path / "friends.pajek"
     path.write_text("a b")
     with pytest.raises(FileFormatError, match=r"\.graphml"):
         read_graph(str(path), rng())

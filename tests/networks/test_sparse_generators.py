@@ -170,7 +170,7 @@ def test_large_preferential_attachment_grows_a_star_by_m_ties_a_newcomer(
 
 
 def test_the_smallest_dense_graphs_come_to_an_end() -> None:
-    """Where a node may be tied to all, or all half-edges be paired to loops; 2,000 draws each."""
+    """Where a node may be joined to all, or all half-edges be paired to loops; 2,000 draws each."""
     for seed in range(2_000):
         assert degrees(large("random_regular", 5, 2, seed=seed)) == [2] * 5
         assert large("watts_strogatz", 5, 2, 1.0, seed=seed).nnz == 10
@@ -188,7 +188,7 @@ def of_large(name: str, *numbers: Any) -> Callable[[int], nx.Graph[Any]]:
 
 
 def triangles(graph: nx.Graph[Any]) -> int:
-    """Return how many triples of nodes are all tied."""
+    """Return how many triples of nodes are all joined."""
     counts: Any = nx.triangles(graph)
     return int(sum(counts.values())) // 3
 
