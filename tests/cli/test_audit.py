@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import invoke
 from messages_server import MessagesServer
 from planted import planted
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from mesa_llm_norms import audit, cli
+from mesa_llm_norms import audit
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.reports.experiments import write_audit
@@ -36,13 +37,6 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-that-nobody-may-see")
     Path("table.csv").write_text(TABLE, encoding="utf-8")
-
-
-def invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(cli.app, arguments, prog_name="mesa-llm-norms")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def small(*arguments: str) -> Result:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from commands import invoke
 from messages_server import Fault, MessagesServer
 from programs import Program
-from typer.testing import CliRunner, Result
 
 from mesa_llm_norms import cli
 from mesa_llm_norms.llm.prompt import default_template
@@ -39,13 +39,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MessagesServer]:
     with MessagesServer() as running:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
         yield running
-
-
-def invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(cli.app, arguments, prog_name="mesa-llm-norms")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def rows(folder: str) -> list[Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import commands
 import pytest
 from messages_server import MessagesServer
-from typer.testing import CliRunner, Result
 
-from mesa_llm_norms import cli
 from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction.protocol import TWO, Experiment
 from mesa_llm_norms.reproduction.rows import DIFFERENT, WITHIN
@@ -50,11 +50,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mesa_llm_norms.reproduction.protocol.live_experiments", experiments)
 
 
-def invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(cli.app, ("reproduce", *arguments), prog_name="mesa-llm-norms")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+invoke = partial(commands.invoke, "reproduce")
 
 
 def refused(*arguments: str) -> str:

@@ -1,26 +1,19 @@
-"""The command ``sweep`` as typed, and the figure it leaves."""
+"""The command ``sweep`` as typed."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import commands
 import pytest
 from pandas.testing import assert_frame_equal
-from programs import Program
-from typer.testing import CliRunner, Result
 
-from mesa_llm_norms import cli
-from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.experiments.sweeps import Sweep, read_sweep, sweep
-from mesa_llm_norms.plots.sweeps import Dimension, arrange, plot_sweep
+from mesa_llm_norms.experiments.sweeps import read_sweep, sweep
 
 TEXT = """
 runs = 4
@@ -42,11 +35,8 @@ def in_a_folder_with_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Path("grid.toml").write_text(TEXT, encoding="utf-8")
 
 
-def invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(cli.app, ["sweep", *arguments], prog_name="mesa-llm-norms")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+invoke = partial(commands.invoke, "sweep")
+start = partial(commands.start, "sweep")
 
 
 def test_a_sweep_is_told_drawn_and_left_in_its_folder() -> None:
@@ -137,88 +127,7 @@ def test_an_interrupt_says_how_to_go_on() -> None:
     )
 
 
-# The figure
-
-
-def dimension(column: str, labels: list[Any], numbers: bool = False) -> Dimension:
-    return Dimension(column, tuple(labels), tuple(map(float, labels)) if numbers else None, "")
-
-
-def test_numbers_go_from_left_to_right_and_the_rest_by_size() -> None:
-    size = dimension("size", [10, 20, 30], numbers=True)
-    graph = dimension("graph", list("abcdefghij"))
-    mind = dimension("mind", list("abcd"))
-    pairing = dimension("pairing", list("ab"))
-    memory = dimension("memory", [2, 5], numbers=True)
-    alone = dimension("names", ["QM"])
-    assert arrange([graph, mind, size, pairing]) == (size, mind, graph, pairing)
-    assert arrange([mind, graph, memory]) == (graph, mind, memory, None)
-    assert arrange([mind, alone]) == (mind, None, None, None)
-    assert arrange([memory]) == (memory, None, None, None)
-    assert len(arrange([alone]).x.labels) == 1
-    with pytest.raises(SpecError, match="more axes"):
-        arrange([graph, mind, size, pairing, memory])
-
-
-GRIDS: dict[str, dict[str, Any]] = {
-    "one cell": {},
-    "categories": {
-        "mind": ["uniform", "llama-3-70b-instruct"],
-        "graph": ["ring(n=6)", "star(n=6)"],
-    },
-    "numbers": {"memory": [1, 2, 5], "graph": ["ring(n=6)", "star(n=6)"]},
-    "panels": {
-        "memory": [1, 2, 5],
-        "mind": ["uniform", "llama-3-70b-instruct"],
-        "graph": ["ring(n=6)", "star(n=6)"],
-        "pairing": ["node", "edge"],
-    },
-    "no goal": {"until": [None], "names": ["QM", "$_"]},
-}
-
-
-def shown(grid: dict[str, Any], **fixed: Any) -> Sweep:
-    fixed = {"names": "QM", "rounds": 20, **fixed}
-    others: dict[str, Any] = {name: it for name, it in fixed.items() if name not in grid}
-    return sweep(None, grid, **others, runs=3, rng=1)
-
-
-@pytest.mark.parametrize(
-    ("name", "panels"),
-    [("one cell", 3), ("categories", 3), ("numbers", 3), ("panels", 12), ("no goal", 3)],
-)
-def test_every_shape_of_grid_is_drawn(name: str, panels: int, tmp_path: Path) -> None:
-    fixed = {"mind": "uniform"} if name == "no goal" else {}
-    figure = plot_sweep(shown(GRIDS[name], **fixed))
-    figure.savefig(tmp_path / "figure.png")
-    assert len(figure.axes) == panels
-
-
-def test_a_median_beyond_what_was_played_is_an_open_triangle_at_the_top() -> None:
-    figure = plot_sweep(shown({"memory": [1, 2, 5]}, mind="uniform", rounds=1))
-    (marks,) = [line for line in figure.axes[0].lines if line.get_marker() == "^"]
-    x, y = map(np.asarray, marks.get_data())
-    assert len(x) == 3
-    assert marks.get_markerfacecolor() == "white"
-    assert y.max() <= 1
-
-
-def test_nothing_played_is_no_figure() -> None:
-    with pytest.raises(SpecError, match="nothing was played"):
-        plot_sweep(Sweep({**shown({}).record, "cells": []}, shown({})._store))
-
-
 # Ended midway, and two at once
-
-
-def start(*arguments: str) -> Program:
-    return Program(
-        [sys.executable, "-m", "mesa_llm_norms", "sweep", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
-    )
 
 
 def cells_there() -> int:

@@ -1,0 +1,81 @@
+"""``minds`` and ``topologies`` as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import invoke, printed, refused
+
+from mesa_llm_norms import mind_names
+from mesa_llm_norms.networks.registry import topologies
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_the_minds_are_listed_with_what_they_were_fitted_on() -> None:
+    listed = printed("minds")
+    assert [one["name"] for one in listed] == list(mind_names())
+    text = invoke("minds").stdout
+    assert all(name in text for name in mind_names())
+    assert "Ashery" in text
+
+
+def test_a_mind_is_told_about_in_full() -> None:
+    found = printed("minds", "claude-3.5-sonnet")
+    assert "Science Advances" in found["provenance"]["source"]
+    assert "D" in found["known_names"]
+    text = invoke("minds", "claude-3.5-sonnet").stdout
+    assert "licence: MIT" in text
+    assert "names with measured weights: C D" in text
+    assert "none" in invoke("minds", "uniform").stdout
+    assert "did you mean" in refused("minds", "claud")
+
+
+def test_a_mind_file_is_told_about_too() -> None:
+    Path("mine.csv").write_text("memory,Q,M\n,0.5,0.5\n")
+    assert printed("minds", "mine.csv")["known_names"] == ["Q", "M"]
+    assert "a measured table of 1 memories" in invoke("minds", "mine.csv").stdout
+
+
+def test_the_topologies_are_listed_with_examples_that_work() -> None:
+    listed = printed("topologies")
+    assert [one["name"] for one in listed] == [it.name for it in topologies()]
+    text = invoke("topologies").stdout
+    assert all(it.name in text for it in topologies())
+    for one in listed:
+        assert printed("topologies", one["example"])["nodes"] >= 2
+
+
+def test_a_topology_is_measured_and_drawn() -> None:
+    found = printed("topologies", "ring(n=12)", "--draw", "ring.png")
+    assert found == {
+        "topology": "ring(n=12)",
+        "nodes": 12,
+        "edges": 12,
+        "directed": False,
+        "parts": 1,
+        "degree": [2, 2],
+        "mean_degree": 2.0,
+        "diameter": 6,
+        "clustering": 0.0,
+    }
+    assert Path("ring.png").read_bytes().startswith(b"\x89PNG")
+    invoke("topologies", "ring(n=12)", "--draw", "ring.svg")
+    assert "<svg" in Path("ring.svg").read_text(encoding="utf-8")
+    assert "closing parenthesis" in refused("topologies", "ring(n=12")
+    assert "cannot be written" in refused("topologies", "ring", "--draw", "ring.png/x.png")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--draw", "x.png"), ("ring", "--draw", "x.pdf"), ("ring(n=3000)", "--draw", "x.png")],
+)
+def test_a_drawing_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) -> None:
+    result = invoke("topologies", *arguments)
+    assert (result.exit_code, "--draw" in result.stderr) == (2, True)
+    assert not Path("x.png").exists()
