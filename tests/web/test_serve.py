@@ -136,8 +136,7 @@ def test_an_interrupt_ends_it_and_the_work_of_its_viewers_cleanly() -> None:
 
 SETTINGS_SHOWN = """
 import os, signal
-from mesa_llm_norms.viz.server.listening import listen
-from mesa_llm_norms.viz.server.serve import serve
+from mesa_llm_norms.web.serve import listen, serve
 
 def started():
     from solara.server import settings
