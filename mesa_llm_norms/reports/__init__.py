@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "capital": lambda text: text[:1].upper() + text[1:],
         "count": formatting.count,
         "estimate": estimate,
         "p_number": formatting.p_number,
         "p_value": formatting.p_value,
     }
+    made.filters.update(filters)
     return made
 
 

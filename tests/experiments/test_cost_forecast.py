@@ -131,7 +131,7 @@ def test_the_nearest_recorded_mind_is_found_by_the_id_of_the_model(model: str, n
 def test_a_model_of_no_recorded_kind_has_a_proxy_and_that_is_said(model: str) -> None:
     assert not nearest(model).alike
     found = fixed(acting(model))
-    assert found.servers[0].proxy.name == "llama-3-70b-instruct"
+    assert found.providers[0].proxy.name == "llama-3-70b-instruct"
     assert any("llama-3-70b-instruct" in it and "for want of" in it for it in found.assumptions)
 
 
@@ -268,11 +268,11 @@ def test_calls_are_counted_by_who_sits_where() -> None:
     arguments: dict[str, Any] = {"mind": minds, "graph": "complete(n=8)", "seed": 3}
     found = forecast(spec_of(**arguments), ALL_ROUNDS, 20, 5)
     play(spec_of(**arguments), ALL_ROUNDS, 20, 5)
-    for server, part in zip((one, other), found.servers, strict=True):
-        assert part.server == server.label
+    for server, part in zip((one, other), found.providers, strict=True):
+        assert part.provider == server.label
         assert part.calls.expected == pytest.approx(len(server.asked), rel=0.1)
-    assert found.calls.expected == pytest.approx(sum(it.calls.expected for it in found.servers))
-    assert [part.proxy.name for part in found.servers] == [MODEL, "claude-3.5-sonnet"]
+    assert found.calls.expected == pytest.approx(sum(it.calls.expected for it in found.providers))
+    assert [part.proxy.name for part in found.providers] == [MODEL, "claude-3.5-sonnet"]
 
 
 @quick
@@ -301,7 +301,7 @@ def test_offline_minds_and_committed_agents_cost_nothing(
 def test_two_live_minds_with_one_proxy_are_told_apart() -> None:
     minds = {LiveMind(acting("claude-a", label="a")): 1, LiveMind(acting("claude-b", label="b")): 3}
     found = fixed(minds)
-    assert [part.calls.expected for part in found.servers] == pytest.approx([24, 72], rel=0.3)
+    assert [part.calls.expected for part in found.providers] == pytest.approx([24, 72], rel=0.3)
     assert found.calls.expected == 96
 
 
@@ -333,7 +333,7 @@ def test_equal_prompts_of_all_runs_are_one_call_where_a_server_gives_probabiliti
     assert len({question.prompt for question in server.asked}) == len(server.asked)
     assert found.calls.low / 1.2 <= len(server.asked) <= 1.2 * found.calls.high
     assert found.calls.high < 2 * real.runs["interactions"].sum()
-    assert found.servers[0].once
+    assert found.providers[0].once
     assert any("equal prompts" in it for it in found.assumptions)
     more = forecast(spec_of(server, seed=6), CONVERGED, None, 400)
     assert found.calls.high < more.calls.high
@@ -345,13 +345,13 @@ def test_equal_prompts_of_all_runs_are_one_call_where_a_server_gives_probabiliti
 def test_what_a_llama_server_can_do_counts_once_it_is_known() -> None:
     server = OpenAICompatibleProvider("http://127.0.0.1:1/v1", "llama3")
     found = forecast(spec_of(server), CONVERGED)
-    assert found.servers[0].once is None
+    assert found.providers[0].once is None
     assert found.calls.low < found.calls.expected / 1.5
     assert any("is not known before it is asked" in it for it in found.assumptions)
     able = {True: Capabilities("grammar", "after"), False: Capabilities("grammar", "none")}
     for once, server.capabilities in able.items():
         known = forecast(spec_of(server), CONVERGED)
-        assert known.servers[0].once is once
+        assert known.providers[0].once is once
         assert known.calls.low >= found.calls.low
         assert known.calls.high <= found.calls.high
 
@@ -398,7 +398,7 @@ def test_thinking_counts_unless_it_is_known_to_be_off(
     assert found.written == (96 * (5 + thinking[0]), 96 * (10 + thinking[1]), 96 * most)
     said = [it for it in found.assumptions if "think" in it]
     assert len(said) == bool(thinking[2])
-    assert found.servers[0].call.seconds.high == (15 if thinking[2] else 2)
+    assert found.providers[0].call.seconds.high == (15 if thinking[2] else 2)
 
 
 @quick
@@ -542,7 +542,7 @@ def test_a_forecast_is_rows_for_a_table_and_an_object_for_programs() -> None:
     assert "second" in rows["wall time"]
     content = json.loads(json.dumps(found.as_object()))
     assert content["calls"] == {"low": 192, "expected": 192, "high": 192}
-    assert content["servers"][0]["proxy"]["name"] == "claude-3.5-sonnet"
+    assert content["providers"][0]["proxy"]["name"] == "claude-3.5-sonnet"
     assert content["assumptions"]
     one = dict(describe(fixed(acting())))
     assert list(one)[:2] == ["rounds", "interactions"]

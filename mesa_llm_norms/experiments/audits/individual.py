@@ -54,7 +54,7 @@ MOST = 20_000
 def memories_of(
     pool: Sequence[str], length: int, most: int = MOST
 ) -> tuple[tuple[Memory, ...], int]:
-    """Return the memories of so many interactions, and how many were left out.
+    """Return the memories of a length, and how many were left out.
 
     Where there are more than ``most``, those that only hold the first names of a shuffled pool are
     taken, so that every way to put these names into a pattern is among them.
@@ -216,7 +216,7 @@ class Lean(NamedTuple):
 
     ``towards`` is, for every name, how much more often it is chosen than by the mind made
     symmetric, on average over memories; the sum is zero. ``bias`` is the mean total variation, and
-    ``p_value`` that of the test that there is no preference (None where probabilities are known):
+    ``p_value`` tests that there is no preference (None where probabilities are known):
     within every pattern, answers by role are compared between memories, and patterns corrected for
     by Holm.
     """

@@ -18,10 +18,10 @@ import math
 import random
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from mesa_llm_norms.analysis.intervals import (
     Estimate,
@@ -59,7 +59,7 @@ class Preference:
     """How often every name of a pool is chosen, against expected shares.
 
     ``trials`` is None where the shares are known, without sampling error: intervals then are points
-    and there are no p-values. ``p_value`` is that of the exact test of all names together,
+    and there are no p-values. ``p_value`` is from the exact test of all names together,
     ``chi_square`` that of Pearson's test, nan where it is not to be trusted. ``variation`` is the
     total variation: what part of the choices would have to change.
     """
@@ -166,6 +166,8 @@ def _exactly(number: float) -> Estimate:
     return Estimate(number, number, number)
 
 
+N = TypeVar("N", bound=Hashable)
+
 Pattern: TypeAlias = tuple[tuple[int, int], ...]
 """A memory with its names numbered as they are met: ``((0, 1), (1, 1))``."""
 
@@ -173,14 +175,14 @@ Roles: TypeAlias = tuple[float, ...]
 """The probability of every name met, in the order met, and of all others together."""
 
 EVERY_WAY = 4
-"""With so many names at most, all their permutations are averaged over; with more, the rotations of
+"""Up to this many names, all their permutations are averaged over; with more, the rotations of
 a shuffled pool, which put every name into every role equally often."""
 
 _KNOWN = 50_000
 
 
-def pattern_of(memory: Memory) -> tuple[Pattern, tuple[str, ...]]:
-    """Return the pattern of a memory, and the names met in it, in the order met."""
+def pattern_of(memory: Sequence[tuple[N, N]]) -> tuple[Pattern, tuple[N, ...]]:
+    """Return the pattern of a memory, or of part of a pattern, and the names met, in order."""
     met = tuple(dict.fromkeys(name for pair in memory for name in pair))
     number = {name: place for place, name in enumerate(met)}
     return tuple((number[own], number[partner]) for own, partner in memory), met
@@ -286,7 +288,7 @@ class MeasuredSymmetric(Symmetric):
     def roles(self, pattern: Pattern, pool: tuple[str, ...]) -> Roles:
         """Return what was measured on the pattern, or on the longest part of it that was."""
         for start in range(len(pattern) + 1):
-            recent, met = _renumbered(pattern[start:])
+            recent, met = pattern_of(pattern[start:])
             if recent in self.measured:
                 *known, rest = self.measured[recent]
                 roles = [0.0] * (1 + max((n for pair in pattern for n in pair), default=-1))
@@ -322,12 +324,6 @@ class FirstChoices(Policy):
     def check(self, game: Game) -> None:
         """Raise ``MindError`` where the other mind would."""
         self.rest.check(game)
-
-
-def _renumbered(pattern: Pattern) -> tuple[Pattern, tuple[int, ...]]:
-    met = tuple(dict.fromkeys(number for pair in pattern for number in pair))
-    place = {number: new for new, number in enumerate(met)}
-    return tuple((place[own], place[partner]) for own, partner in pattern), met
 
 
 @lru_cache(16)

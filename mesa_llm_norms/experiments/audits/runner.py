@@ -319,7 +319,7 @@ def _ask(plan: AuditPlan, budget: SharedBudget) -> tuple[IndividualBias, Probes]
     with closing(client):
         interviewer = Interviewer(seed, client)
         individual = ask_mind(mind, game, interviewer, plan.times, plan.times_after, plan.level)
-        probes = Probes("they were not asked for")
+        probes = Probes("they were switched off")
         if plan.probes:
             probes = probe(live, game, interviewer, plan.times, seed, plan.level)
         budget.add(client.usage)
@@ -362,7 +362,7 @@ class AuditForecast(NamedTuple):
 
     def as_object(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
-        return plain(self)
+        return dict(plain(self))
 
 
 def forecast_audit(plan: AuditPlan, llm: LLMSettings | None = None) -> AuditForecast:

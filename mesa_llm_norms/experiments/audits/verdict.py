@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NEGLIGIBLE = 0.02
 """Total variation of first choices below which a mind whose probabilities are known counts as
-unbiased: one choice in fifty."""
+without bias: one choice in fifty."""
 
 SLIGHT = 0.0005
 """A lean that is too small to name."""
@@ -40,7 +40,7 @@ KINDS = {
     "damped": "the group prefers what individuals prefer, less than first choices explain",
     "reversed": "the group prefers another name, at the cost of the one individuals prefer",
     "shifted": "the group prefers another name than individuals do",
-    "unsettled": "too few populations settled on a name to tell",
+    "unsettled": "too few populations settled on a name",
     "not played": "no populations were played",
 }
 
@@ -48,7 +48,7 @@ KINDS = {
 class Verdict(NamedTuple):
     """``kind`` is one of ``KINDS``; the sentences say it with numbers.
 
-    ``individual`` and ``collective`` tell whether a bias is shown, ``beyond`` whether the group's
+    ``individual`` and ``collective`` say whether a bias is shown, ``beyond`` whether the group's
     differs from what first choices explain. ``flagged``: a collective bias is shown that is more
     than, or another than, what individuals show by themselves.
     """

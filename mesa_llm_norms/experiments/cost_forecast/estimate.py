@@ -23,8 +23,8 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
     NOTHING,
     Forecast,
     PerCall,
+    ProviderForecast,
     Range,
-    ServerForecast,
     sum_costs,
     sum_up,
 )
@@ -125,8 +125,8 @@ def forecast(
     check_goal(goal, spec.committed_names)
     prices = read_prices(llm.prices)
     minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
-    servers = list({mind.provider.label: mind.provider for mind in minds}.values())
-    once = {it.label: _answers_once(it, spec.game.pool) for it in servers}
+    providers = list({mind.provider.label: mind.provider for mind in minds}.values())
+    once = {it.label: _answers_once(it, spec.game.pool) for it in providers}
     simulation = simulate(
         spec,
         goal,
@@ -135,7 +135,7 @@ def forecast(
         {label for label, does in once.items() if does is not False},
     )
     parts = tuple(
-        _server_forecast(
+        _provider_forecast(
             [mind for mind in minds if mind.provider.label == it.label],
             once[it.label],
             simulation,
@@ -143,7 +143,7 @@ def forecast(
             number,
             prices.of(it.model),
         )
-        for it in servers
+        for it in providers
     )
     found = Forecast(
         runs=number,
@@ -158,7 +158,7 @@ def forecast(
         thinking=sum_up(part.thinking for part in parts),
         usd=sum_costs([part.usd for part in parts]),
         seconds=_seconds(simulation, parts, number, llm.max_concurrency),
-        servers=parts,
+        providers=parts,
     )
     return replace(
         found,
@@ -167,27 +167,27 @@ def forecast(
     )
 
 
-def _answers_once(server: Provider, pool: Sequence[str]) -> bool | None:
+def _answers_once(provider: Provider, pool: Sequence[str]) -> bool | None:
     """Return whether equal prompts are answered only once, None where that is not known yet."""
-    if isinstance(server, OpenAICompatibleProvider) and server.capabilities is None:
+    if isinstance(provider, OpenAICompatibleProvider) and provider.capabilities is None:
         return None
-    return server.gives_distributions(pool)
+    return provider.gives_distributions(pool)
 
 
-def _server_forecast(
+def _provider_forecast(
     minds: Sequence[LiveMind],
     once: bool | None,
     simulation: Simulation,
     game: Game,
     runs: int,
     price: Price | None,
-) -> ServerForecast:
+) -> ProviderForecast:
     """Return what the provider of these minds will be asked in all runs."""
-    server = minds[0].provider
-    per_interaction, beyond = simulation.load(server.label)
+    provider = minds[0].provider
+    per_interaction, beyond = simulation.load(provider.label)
     decisions = sum_of(simulation.interactions, runs).times(per_interaction)
     calls = decisions.plus(AHEAD.times(beyond * runs))
-    asked = simulation.asked(server.label)
+    asked = simulation.asked(provider.label)
     if once is not False:
         distinct = different([it.prompts for it in asked], decisions)
         distinct = distinct.at_most(len(minds) * _possible(game))
@@ -197,25 +197,25 @@ def _server_forecast(
         for it in asked
         for size in (dict(zip(it.prompts, it.sizes, strict=True)).values() if once else it.sizes)
     ]
-    call = assumed(server, bool(once))
+    call = assumed(provider, bool(once))
     read = calls.times(tokens_of(float(np.mean(sizes)))) if sizes else NOTHING
     written = calls.times(call.written)
-    return ServerForecast(
-        server=server.label,
-        model=server.model,
-        proxy=nearest(server.model),
+    return ProviderForecast(
+        provider=provider.label,
+        model=provider.model,
+        proxy=nearest(provider.model),
         once=once,
         call=call,
         calls=calls,
         read=read,
         written=written,
         thinking=calls.times(call.thinking),
-        usd=cost_of(server, price, read, written),
+        usd=cost_of(provider, price, read, written),
     )
 
 
 def _seconds(
-    simulation: Simulation, parts: Sequence[ServerForecast], runs: int, slots: int
+    simulation: Simulation, parts: Sequence[ProviderForecast], runs: int, slots: int
 ) -> Range:
     """Return how long all runs take: as long as calls wait for each other, or for a slot."""
     asked = [part for part in parts if part.calls.high]
@@ -233,7 +233,7 @@ def _seconds(
 
 
 def _waits(simulation: Simulation, runs: int) -> Range:
-    """Return how many calls after one another all runs take, so many of them side by side."""
+    """Return how many sequential calls all runs take, some of them side by side."""
     chains = simulation.interactions * simulation.chain_rate
     if runs == 1 or not simulation.chain_rate:
         return next_of(chains)
@@ -243,50 +243,50 @@ def _waits(simulation: Simulation, runs: int) -> Range:
     return next_of(np.maximum(longest, chains.mean() * (1 + later)))
 
 
-def assumed(server: Provider, once: bool) -> PerCall:
+def assumed(provider: Provider, once: bool) -> PerCall:
     """Return what a call to a provider takes; ``once`` if its replies are distributions."""
     answer = FIRST_TOKEN if once else ANSWER
-    thinking = NOTHING if once else _thinking(server)
-    quick = OWN_SECONDS if server.free else SECONDS
+    thinking = NOTHING if once else _thinking(provider)
+    quick = OWN_SECONDS if provider.free else SECONDS
     seconds = Range(
         *(
             slow if tokens else plain
             for plain, slow, tokens in zip(quick, THINKING_SECONDS, thinking, strict=True)
         )
     )
-    most = server.max_tokens
+    most = provider.max_tokens
     return PerCall(answer.at_most(most), thinking.at_most(most), most, seconds)
 
 
 def tokens_of(size: float) -> Range:
-    """Return the tokens read in a call whose prompt has so many bytes."""
+    """Return the tokens read in a call, given the bytes of its prompt."""
     most, middle, least = (size / each for each in BYTES_PER_TOKEN)
     return Range(least, middle, most).plus(ADDED)
 
 
-def _thinking(server: Provider) -> Range:
-    parameters, proxy = _parameters(server), nearest(server.model)
+def _thinking(provider: Provider) -> Range:
+    parameters, proxy = _parameters(provider), nearest(provider.model)
     if parameters.get("thinking") in OFF or (proxy.alike and proxy.name in LLAMAS.values()):
         return NOTHING
     if "effort" in parameters:
         return THINKING
     # Not known; a call that leaves no room for thinking expects none.
-    middle = THINKING.expected if server.max_tokens >= THINKING.high else 0.0
+    middle = THINKING.expected if provider.max_tokens >= THINKING.high else 0.0
     return Range(0.0, middle, THINKING.high)
 
 
-def _parameters(server: Provider) -> Mapping[str, Any]:
+def _parameters(provider: Provider) -> Mapping[str, Any]:
     """Return the parameters of a call, none where the provider cannot tell without a key."""
     try:
-        return server.parameters
+        return provider.parameters
     except MindError:
         return {}
 
 
-def cost_of(server: Provider, price: Price | None, read: Range, written: Range) -> Range | None:
-    """Return what so many tokens cost in US dollars, None where the price is not known."""
+def cost_of(provider: Provider, price: Price | None, read: Range, written: Range) -> Range | None:
+    """Return what tokens cost in US dollars, None where the price is not known."""
     if price is None:
-        if not server.free:
+        if not provider.free:
             return None
         price = FREE
     used = (Usage(round(r), round(w)) for r, w in zip(read, written, strict=True))
@@ -294,7 +294,7 @@ def cost_of(server: Provider, price: Price | None, read: Range, written: Range) 
 
 
 def next_of(values: Any) -> Range:
-    """Return where one more value lies, given independent ones that are like it.
+    """Return the range of one more value, given independent ones like it.
 
     By Weibull's plotting positions (1939): of n values, the next is below the k-th with probability
     k / (n + 1), whatever they are distributed like.
@@ -303,7 +303,7 @@ def next_of(values: Any) -> Range:
 
 
 def sum_of(values: Values, number: int) -> Range:
-    """Return where the sum of so many more values lies, given independent ones that are like them.
+    """Return the range of the sum of more values, given independent ones like them.
 
     What they are distributed like is itself uncertain: each resample weighs the values anew, by the
     Bayesian bootstrap (Rubin, Ann. Stat. 9, 130, 1981), before it draws from them.
@@ -321,7 +321,7 @@ def _generator() -> np.random.Generator:
 
 
 def different(runs: Sequence[Sequence[int]], decisions: Range) -> Range:
-    """Return how many different prompts so many decisions have, given those of some runs.
+    """Return how many different prompts decisions have, given those of some runs.
 
     Prompts are numbers, equal for equal ones. How the count grows from one of the runs to all of
     them is counted. Beyond, it grows no faster than it did from half of them to all (Heaps' law),
@@ -368,7 +368,7 @@ def _growth(runs: Sequence[Sequence[int]]) -> Values:
 
 
 def _at(growth: Values, number: float) -> float:
-    """Return how many different prompts so many have, extrapolating the growth at both ends."""
+    """Return how many of a number of prompts differ, extrapolating the growth at both ends."""
     if not number:
         return 0.0
     x, y = growth
@@ -379,7 +379,7 @@ def _at(growth: Values, number: float) -> float:
 
 
 def _least(met: Sequence[int], number: float) -> float:
-    """Return how many different prompts so many have at least, more than were met."""
+    """Return how many prompts differ at least, of a number larger than were met."""
     size, known = len(met), len(set(met))
     times = Counter(Counter(met).values())
     # One standard deviation less than were met once: few tell little, and the least is wanted.
@@ -393,17 +393,17 @@ def _least(met: Sequence[int], number: float) -> float:
 
 def _assumptions(found: Forecast, prices_as_of: str) -> Iterator[str]:
     """Yield what is assumed, a sentence each."""
-    if not found.servers:
+    if not found.providers:
         return
-    for part in found.servers:
-        yield from _of_server(part)
+    for part in found.providers:
+        yield from _of_provider(part)
     yield (
         f"The game was simulated {found.simulated} times. Of what chance decides, one case in ten "
         "is below a range and one in ten above it."
     )
     yield (
         f"A token is {BYTES_PER_TOKEN.low:g} to {BYTES_PER_TOKEN.high:g} bytes of a prompt, and a "
-        f"server reads up to {ADDED.high:.0f} more a call, for a schema and the like."
+        f"provider reads up to {ADDED.high:.0f} more a call, for a schema and the like."
     )
     yield (
         "Speculative interactions beyond the end of a run are counted. Calls that fail and "
@@ -413,28 +413,28 @@ def _assumptions(found: Forecast, prices_as_of: str) -> Iterator[str]:
         yield f"Prices are those of {prices_as_of}, without any discount for cached prompts."
 
 
-def _of_server(part: ServerForecast) -> Iterator[str]:
+def _of_provider(part: ProviderForecast) -> Iterator[str]:
     name, alike = part.proxy
     kind = "" if alike else ", for want of a recording of its kind"
-    yield f"{part.server} is assumed to play like the recorded {name}{kind}."
+    yield f"{part.provider} is assumed to play like the recorded {name}{kind}."
     if part.once:
-        yield f"{part.server} gives probabilities, so equal prompts of all runs are one call."
+        yield f"{part.provider} gives probabilities, so equal prompts of all runs are one call."
     if part.once is None:
         yield (
-            f"Whether {part.server} gives probabilities is not known before it is asked: if it "
+            f"Whether {part.provider} gives probabilities is not known before it is asked: if it "
             "does, equal prompts of all runs are one call; if not, each decision is one."
         )
     answer = part.call.answer
     yield (
-        f"A reply of {part.server} is {_from(answer)} tokens and takes "
+        f"A reply of {part.provider} is {_from(answer)} tokens and takes "
         f"{part.call.seconds.low:g} to {part.call.seconds.high:g} seconds."
     )
     thinking = part.call.thinking
     if thinking.low:
-        yield f"{part.server} always thinks before it answers: {_from(thinking)} tokens a call."
+        yield f"{part.provider} always thinks before it answers: {_from(thinking)} tokens a call."
     elif thinking.high:
         yield (
-            f"Whether {part.server} thinks before it answers is not known: "
+            f"Whether {part.provider} thinks before it answers is not known: "
             f"{_from(thinking)} tokens a call."
         )
 
@@ -454,7 +454,7 @@ def _warnings(found: Forecast, llm: LLMSettings) -> Iterator[str]:
         if budget is None:
             continue
         if need is None:
-            without = ", ".join(part.model for part in found.servers if part.usd is None)
+            without = ", ".join(part.model for part in found.providers if part.usd is None)
             yield (
                 f"There is no price for {without}, so a budget in dollars cannot be kept: give "
                 "a price in a file (prices=, --prices), or a budget in tokens."

@@ -89,12 +89,12 @@ class PerCall(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ServerForecast:
+class ProviderForecast:
     """What all runs together take of one provider.
 
     Attributes
     ----------
-    server, model : str
+    provider, model : str
         Which provider, and which of its models.
     proxy : Proxy
         The recorded mind that the game was played with.
@@ -108,7 +108,7 @@ class ServerForecast:
         The cost in US dollars; None where the model has no known price.
     """
 
-    server: str
+    provider: str
     model: str
     proxy: Proxy
     once: bool | None
@@ -141,7 +141,7 @@ class Forecast:
         The cost in US dollars; None where a model has no known price.
     seconds : Range
         How long all runs take.
-    servers : tuple of ServerForecast
+    providers : tuple of ProviderForecast
         The same by provider.
     assumptions, warnings : tuple of str
         What the forecast rests on, and why runs may not be finished, a sentence each.
@@ -159,7 +159,7 @@ class Forecast:
     thinking: Range
     usd: Range | None
     seconds: Range
-    servers: tuple[ServerForecast, ...]
+    providers: tuple[ProviderForecast, ...]
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -171,7 +171,7 @@ class Forecast:
         dict
             Every attribute; a range as ``{"low": ..., "expected": ..., "high": ...}``.
         """
-        return plain(self)
+        return dict(plain(self))
 
 
 class Part(NamedTuple):
@@ -194,7 +194,7 @@ class Together(NamedTuple):
 
     def as_object(self) -> dict[str, Any]:
         """Return the sum as plain data."""
-        return plain(self)
+        return dict(plain(self))
 
 
 def together(found: Sequence[Forecast]) -> Together:
@@ -223,7 +223,7 @@ def describe(forecast: Forecast) -> list[tuple[str, str]]:
 
 
 def _rows(found: Forecast) -> Iterator[tuple[str, str]]:
-    several = found.servers if len(found.servers) > 1 else ()
+    several = found.providers if len(found.providers) > 1 else ()
     each = " a run" if found.runs > 1 else ""
     if found.runs > 1:
         yield "runs", formatting.count(found.runs)
@@ -235,13 +235,13 @@ def _rows(found: Forecast) -> Iterator[tuple[str, str]]:
         yield "runs that miss their goal", f"{missed:.0%}"
     yield "calls", spread(found.calls)
     for part in several:
-        yield f"  to {part.server}", spread(part.calls)
+        yield f"  to {part.provider}", spread(part.calls)
     yield "tokens read", spread(found.read)
     yield "tokens written", spread(found.written)
     yield "  of them thinking", spread(found.thinking)
     yield "cost", cost(found.usd)
     for part in several:
-        yield f"  of {part.server}", cost(part.usd)
+        yield f"  of {part.provider}", cost(part.usd)
     yield "wall time", spread(found.seconds, duration)
 
 

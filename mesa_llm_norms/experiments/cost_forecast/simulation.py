@@ -66,7 +66,7 @@ seats come up.
 """
 
 Decisions = tuple[int, ...]
-"""What an interaction waits for: ``CALL``, or a prompt that is asked once and never again."""
+"""What an interaction waits for: ``CALL``, or a prompt that is sent only once."""
 
 CLAUDE = "claude-3.5-sonnet"
 
@@ -142,10 +142,10 @@ class Asked:
 
 
 class Replay(NamedTuple):
-    """A run that was replayed, or its first so many interactions.
+    """A replayed run, or the first interactions of a long one.
 
     ``chain`` is the longest series of calls that wait for each other; ``later_chain`` is that of a
-    run that comes after others, and finds the prompts that they asked answered.
+    run that comes after others, whose prompts are answered already.
     """
 
     interactions: int
@@ -200,7 +200,7 @@ def _play(
 
 
 def _enough(runs: int, interactions: int, initial: InitialState) -> bool:
-    """Whether so many runs, with so many interactions together, are enough."""
+    """Whether this many runs, with this many interactions in all, are enough."""
     game = initial.game
     few = len(game.pool) ** (2 * game.memory) <= FEW_MEMORIES
     quick = few and bool(can_play(initial.minds, initial.pairing))

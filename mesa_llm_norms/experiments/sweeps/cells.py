@@ -117,7 +117,7 @@ class Cell:
         return len(initial.neighbors), bool(can_play(initial.minds, initial.pairing))
 
     def cost(self, runs: int) -> int:
-        """Return about how many interactions so many runs take at least."""
+        """Return about how many interactions a number of runs take at least."""
         rounds = self.rounds if self.goal.until is None else min(self.rounds, TYPICAL_ROUNDS)
         return runs * self.agents * rounds
 

@@ -115,7 +115,7 @@ def forecast_first_phase(spec: Spec, phases: Phases, runs: int, llm: LLMSettings
 def forecast_second_phase(
     spec: Spec, phases: Phases, flipped: int, llm: LLMSettings
 ) -> list[Forecast]:
-    """Return what so many runs that flipped take afterwards: everybody remembers the new name."""
+    """Return what flipped runs take afterwards: everybody remembers the new name."""
     if not flipped or not phases.after:
         return []
     after = replace(spec, incumbent=phases.name, committed=None)
@@ -151,7 +151,7 @@ class Question:
         return len(self.base.initial_state().neighbors)
 
     def spec(self, committed: int) -> Spec:
-        """Return the spec with so many committed agents."""
+        """Return the spec with a number of committed agents."""
         return replace(
             self.base,
             incumbent=self.direction.incumbent,
@@ -160,7 +160,7 @@ class Question:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What tells this condition from others, as columns of a table."""
+        """What distinguishes this condition from others, as columns of a table."""
         return {
             "incumbent": self.direction.incumbent,
             "challenger": self.direction.challenger,

@@ -7,7 +7,7 @@ with the interval of its profile likelihood under the same penalty. Where runs s
 the curve than chance explains, the interval is widened by Finney's heterogeneity factor (*Probit
 Analysis*, 3rd ed. 1971, 4.6), and the curve is only a summary.
 
-The next runs go where they tell most about the curve, after Neyer, "A D-optimality-based
+The next runs go where they are most informative, after Neyer, "A D-optimality-based
 sensitivity test" (Technometrics 36, 61, 1994): bisect until the numbers that flip more than half of
 their runs and those that flip fewer are neighbors; from then on, always play the number that adds
 most to the determinant of the Fisher information on position and slope of the curve fitted so far.
@@ -97,7 +97,7 @@ _TINY = 1e-300
 
 
 class Dose(NamedTuple):
-    """How many runs with so many committed agents flipped."""
+    """How many of the runs with a number of committed agents flipped."""
 
     committed: int
     flipped: int
@@ -215,7 +215,7 @@ def merge(doses: Sequence[Dose]) -> list[Dose]:
 
 
 def information(x: Floats, runs: Floats, middle: float, slope: float) -> Floats:
-    """Return the Fisher information on intercept and slope in so many runs at each ``x``.
+    """Return the Fisher information on intercept and slope of runs at each ``x``.
 
     The last two axes are the matrix; what is before them is that of ``x``.
     """

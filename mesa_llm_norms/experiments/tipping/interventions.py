@@ -265,7 +265,7 @@ class Comparison:
         if self.cheapest is None:
             return f"{goal}, none of these is shown to work in more than {self.enough:.0%} of runs."
         row = self.table[self.table["intervention"] == self.cheapest].iloc[0]
-        worked = from_columns(row, "worked")
+        worked = from_columns(row.to_dict(), "worked")
         return (
             f"{goal}, the cheapest of those that work in more than {self.enough:.0%} of runs is: "
             f"{self.cheapest} ({worked.value:.0%} of runs, {formatting.bounds(worked, '.0%')};"

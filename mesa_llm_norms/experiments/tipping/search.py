@@ -152,7 +152,7 @@ class TippingPoint:
         return proportion(self.runs["lasts"], self.curve.level)
 
     def time(self, committed: int) -> ConvergenceTime:
-        """Return how long a flip takes with so many committed agents.
+        """Return how long a flip takes with a number of committed agents.
 
         Parameters
         ----------
@@ -486,7 +486,7 @@ def _sample(
     play: Batch = _play_here,
     report: Callable[[int], None] = lambda _: None,
 ) -> Sampled:
-    """Play ``budget`` runs where they tell most; return each with its number of committed agents.
+    """Play ``budget`` runs where they are most informative; return each with its number committed.
 
     Run k begins with the same random draws at every count, unless ``play`` numbers runs itself.
     """
@@ -520,8 +520,7 @@ def _play_proxies(spec: Spec, runs: range, phases: Phases) -> list[TwoPhaseRun]:
 class _LiveRuns:
     """Plays the runs of a batch at the same time, with one client for all conditions.
 
-    Runs are numbered as they come, over all conditions, whatever number they are asked for by: the
-    journal knows runs by their numbers, and no two may have the same.
+    Runs are numbered consecutively over all conditions, as the journal knows runs by their numbers.
     """
 
     def __init__(self, backend: Backend) -> None:

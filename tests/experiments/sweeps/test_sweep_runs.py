@@ -184,7 +184,9 @@ def test_a_damaged_file_is_put_aside_and_played_again(
             }[harm]
         )
     harmed = one.read_bytes()
-    with pytest.warns(UserWarning, match=r"is damaged; its runs are played again, and it is kept as"):
+    with pytest.warns(
+        UserWarning, match=r"is damaged; its runs are played again, and it is kept as"
+    ):
         again = sweep(tmp_path, GRID, runs=4, **FIXED)
     assert count(played) == 4
     assert_frame_equal(first, again.runs)
