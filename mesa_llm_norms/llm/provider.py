@@ -212,15 +212,8 @@ class SDKProvider(Provider):
     """A provider that calls an HTTP API through its vendor's SDK, imported on first use.
 
     The SDKs of Anthropic and OpenAI come from one generator, so that clients, responses and errors
-    have the same shape. Retrying is switched off in them, and redirects are not followed: a call
-    goes to the place that is on record.
-
-    Parameters
-    ----------
-    label : str
-        See ``Provider``.
-    timeout : float
-        Seconds that a whole call may take.
+    have the same shape. They do not retry here, and follow no redirects: a call goes to the place
+    that is on record. ``timeout`` is the seconds that a whole call may take.
     """
 
     package: str
@@ -372,22 +365,7 @@ CUT_SHORT = {
 def read_name(
     text: str, stop: str | None, read: Callable[[str], str | None]
 ) -> tuple[str | None, str | None]:
-    """Return the name that a reply gives, or why it is unusable.
-
-    Parameters
-    ----------
-    text : str
-        The reply.
-    stop : str or None
-        Why it ended, in the API's own word.
-    read : callable
-        Returns the name that a complete text gives, or None.
-
-    Returns
-    -------
-    name, problem : str or None
-        One of them is None.
-    """
+    """Return the name that ``read`` finds in a complete reply, or None and why it is unusable."""
     if stop in COMPLETE:
         name = read(text)
         if name is not None:

@@ -3,94 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-import logging
-import pickle
 import socket
-import ssl
-import sys
-import traceback
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from claude import (
+    BETWEEN,
+    PLAIN,
+    POOL,
+    QUESTION,
+    THINKING,
+    TIMEOUT,
+    UNSTRUCTURED,
+    ask,
+    error_after,
+    reply_to,
+    with_claude,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from messages_api_rules import Answer, Model, choose
-from messages_server import FAULTS, Fault, MessagesServer
+from messages_api_rules import Answer, Model
+from messages_server import Fault, MessagesServer
 
-from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.anthropic import ASSUMED, AnthropicProvider, Capabilities, capabilities_of
-from mesa_llm_norms.llm.prompt import Prompt, name_schema
-from mesa_llm_norms.llm.provider import Question, Reply, Usage
+from mesa_llm_norms.llm.prompt import name_schema
+from mesa_llm_norms.llm.provider import Reply, Usage
 
-KEY = "-".join(("sk", "ant", "api03", "not", "a", "key", "but", "it", "looks", "like", "one"))
-PLAIN = "claude-test-1"
-THINKING = "claude-test-thinking-1"
-BETWEEN = "claude-test-between-1"
-UNSTRUCTURED = "claude-test-plain-1"
-POOL = ("Q", "M", "Zoë “the” 2nd")
-QUESTION = Question(Prompt("These are the rules.", "Pick M or Q."), POOL, 7)
-TIMEOUT = 20.0
-
-Result = TypeVar("Result")
-
-CERTIFICATES = ssl.create_default_context()
-
-
-@pytest.fixture(autouse=True)
-def certificates_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not used here, and reading them for every client takes longer than all else."""
-    monkeypatch.setattr("httpcore2.default_ssl_context", lambda **_: CERTIFICATES)
-
-
-@pytest.fixture(autouse=True)
-def only_this_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let the SDK find one credential, whatever this machine holds."""
-    for variable in ("AUTH_TOKEN", "BASE_URL", "PROFILE", "CUSTOM_HEADERS", "CONFIG_DIR", "LOG"):
-        monkeypatch.delenv(f"ANTHROPIC_{variable}", raising=False)
-    for variable in ("HOME", "APPDATA"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-
-
-def with_claude(
-    url: str,
-    use: Callable[[AnthropicProvider], Awaitable[Result]],
-    model: str = PLAIN,
-    **options: Any,
-) -> Result:
-    async def main() -> Result:
-        claude = AnthropicProvider(model, base_url=url, **{"timeout": TIMEOUT, **options})
-        try:
-            await claude.prepare()
-            return await use(claude)
-        finally:
-            await claude.close()
-
-    return asyncio.run(main())
-
-
-def ask(url: str, model: str = PLAIN, question: Question = QUESTION, **options: Any) -> Reply:
-    return with_claude(url, lambda claude: claude.ask(question), model, **options)
-
-
-def reply_to(answer: Answer, model: str = PLAIN) -> Reply:
-    with MessagesServer(answer=lambda _: answer) as server:
-        return ask(server.url, model)
-
-
-def error_after(fault: Fault, **options: Any) -> CallError:
-    with MessagesServer(faults=lambda *_: fault) as server:
-        with pytest.raises(CallError) as caught:
-            ask(server.url, **options)
-        assert len(server.requests) == 1, "a server does not repeat a call"
-        assert server.answered == []
-    return caught.value
+pytestmark = pytest.mark.usefixtures("claude_environment")
 
 
 # What is sent
@@ -241,7 +182,10 @@ def test_a_reply_that_ended_of_itself_is_read(name: str, stop: str) -> None:
     [
         ("refusal", "the model refused to answer"),
         ("max_tokens", "it was cut off at max_tokens"),
-        ("model_context_window_exceeded", "it was cut off at the end of the model's context window"),
+        (
+            "model_context_window_exceeded",
+            "it was cut off at the end of the model's context window",
+        ),
         ("tool_use", "it called a tool, and there is none"),
         ("pause_turn", "it paused instead of ending"),
         ("a_new_reason", "it ended for an unknown reason: a_new_reason"),
@@ -585,268 +529,3 @@ def test_a_models_endpoint_that_fails_is_an_error_of_its_kind(fault: Fault, kind
     with pytest.raises(CallError) as caught:
         prepared(lookup_fault=fault)
     assert caught.value.kind == kind
-
-
-# Keys
-
-
-def test_without_a_key_nothing_is_called_and_the_variable_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    with MessagesServer() as server:
-        with pytest.raises(MindError, match="Set ANTHROPIC_API_KEY in the environment"):
-            ask(server.url)
-        assert server.connections == 0
-
-
-def test_a_key_set_after_all_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-
-    async def main(url: str) -> None:
-        claude = AnthropicProvider(PLAIN, base_url=url, timeout=TIMEOUT)
-        with pytest.raises(MindError):
-            await claude.prepare()
-        assert claude.parameters["model"] == PLAIN
-        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-        await claude.prepare()
-        await claude.close()
-
-    with MessagesServer(key=KEY) as server:
-        asyncio.run(main(server.url))
-
-
-@pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
-def test_a_key_is_taken_from_the_variables_of_the_sdk(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    monkeypatch.setenv(variable, "another-key")
-    with MessagesServer(key="another-key") as server:
-        assert ask(server.url).usable
-
-
-def test_a_gateway_s_own_header_will_do_for_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Api-Key: of the gateway")
-    with MessagesServer(key="of the gateway") as server:
-        assert ask(server.url).usable
-
-
-@pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
-@pytest.mark.parametrize("key", ["two words-here", f"{KEY}\n", "clé-clé-clé"])
-def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(
-    monkeypatch: pytest.MonkeyPatch, variable: str, key: str
-) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    monkeypatch.setenv(variable, key)
-    with MessagesServer() as server:
-        with pytest.raises(MindError, match=variable) as caught:
-            ask(server.url)
-        assert server.connections == 0
-    assert not any(part in told(caught.value) for part in key.split())
-
-
-def test_a_profile_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    monkeypatch.setenv("ANTHROPIC_PROFILE", "nobody")
-    with MessagesServer() as server, pytest.raises(MindError, match="credentials cannot be read"):
-        ask(server.url)
-
-
-def told(error: BaseException) -> str:
-    """Everything an error tells anyone who prints it."""
-    values = [repr(vars(error)), str(error), repr(error)]
-    return "".join([*values, *traceback.format_exception(error)])
-
-
-def echo(headers: dict[str, str]) -> Fault:
-    """A server that repeats in its error what it was sent."""
-    return Fault("status", 401, headers, message=f"no such key: {KEY} (Bearer {KEY})")
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        *(fault for fault in FAULTS if fault.kind != "hang"),
-        echo({"retry-after": "1"}),
-        Fault("status", 400, raw=f"<p>{KEY}</p>".encode()),
-        Fault("status", 400, raw=json.dumps({"error": {"message": "x" * 280 + KEY}}).encode()),
-    ],
-)
-def test_the_key_is_in_no_error_log_record_or_repr(
-    fault: Fault, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    for name in ("anthropic", "httpx2", "httpcore2"):
-        caplog.set_level(logging.DEBUG, name)
-
-    async def use(claude: AnthropicProvider) -> list[str]:
-        shown = [repr(claude), str(claude), repr(claude.parameters), claude.place, claude.label]
-        shown += [repr(vars(claude)), repr(claude.options)]
-        try:
-            shown.append(repr(await claude.ask(QUESTION)))
-        except CallError as error:
-            shown += [told(error), repr(pickle.loads(pickle.dumps(error)))]
-        return shown
-
-    with MessagesServer(faults=lambda *_: fault) as server:
-        shown = with_claude(server.url, use)
-        assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
-    assert "POST" in caplog.text, "the SDK does log its calls"
-    assert not any(KEY[:12] in text for text in [*shown, caplog.text])
-
-
-@pytest.mark.parametrize("variable", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"])
-def test_other_secrets_that_are_sent_are_cut_out_of_errors_too(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY")
-    secret = "swordfish-of-another-form"
-    header = "Authorization: Basic " if variable.endswith("HEADERS") else ""
-    monkeypatch.setenv(variable, header + secret)
-    fault = Fault("status", 401, message=f"not welcome here: {secret}")
-    with (
-        MessagesServer(lookup_fault=fault) as server,
-        pytest.raises(CallError, match=r"not welcome here: \[secret\]") as caught,
-    ):
-        ask(server.url)
-    assert secret not in told(caught.value)
-
-
-# Addresses
-
-
-def test_the_place_is_the_address_given_that_of_the_environment_or_the_sdk_s_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from anthropic import AsyncAnthropic
-
-    monkeypatch.delenv("ANTHROPIC_API_KEY")  # a place is known without
-    assert (
-        AnthropicProvider(PLAIN, base_url="http://127.0.0.1:9/api/").place
-        == "http://127.0.0.1:9/api"
-    )
-    own = str(AsyncAnthropic(api_key="x").base_url).rstrip("/")
-    assert AnthropicProvider(PLAIN).place == own
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:7")
-    assert AnthropicProvider(PLAIN).place == "http://127.0.0.1:7"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://me:swordfish@127.0.0.1:9",
-        "http://swordfish@127.0.0.1:9",
-        "http://127.0.0.1:9/?key=swordfish",
-        "http://127.0.0.1:9/#swordfish",
-        "ftp://swordfish",
-        "swordfish",
-        "http://swordfish:port",
-        "http://[swordfish",
-        "http://",
-    ],
-)
-def test_an_address_that_holds_more_or_is_none_is_refused_without_showing_it(
-    monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    with pytest.raises(MindError, match="base_url") as caught:
-        AnthropicProvider(PLAIN, base_url=address)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", address)
-    with pytest.raises(MindError) as caught_later:
-        _ = AnthropicProvider(PLAIN).place
-    for error in (caught.value, caught_later.value):
-        assert "swordfish" not in f"{error} {vars(error)}"
-
-
-def test_a_missing_package_is_named_with_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    claude = AnthropicProvider(PLAIN)  # for which it is not needed
-    monkeypatch.setitem(sys.modules, "anthropic", None)
-    for use in (claude.prepare(), claude.ask(QUESTION)):
-        with pytest.raises(MindError, match="pip install 'anthropic"):
-            asyncio.run(use)
-
-
-# Connections
-
-
-def test_one_connection_serves_call_after_call() -> None:
-    async def use(claude: AnthropicProvider) -> None:
-        for _ in range(5):
-            await claude.ask(QUESTION)
-
-    with MessagesServer() as server:
-        with_claude(server.url, use)
-        assert len(server.answered) == 5
-        assert server.connections == 1
-
-
-def test_calls_run_side_by_side_and_each_gets_its_own_reply() -> None:
-    questions = [
-        QUESTION._replace(prompt=Prompt("Rules.", f"Question {number}.")) for number in range(24)
-    ]
-
-    async def use(claude: AnthropicProvider) -> list[Reply]:
-        return list(await asyncio.gather(*(claude.ask(question) for question in questions)))
-
-    with MessagesServer(latency=lambda number, _: 0.2 - number / 150) as server:
-        replies = with_claude(server.url, use)
-        assert server.most_in_flight == 24
-        assert server.in_flight == 0
-        usual = {body["messages"][0]["content"]: choose(body, ()) for body in server.answered}
-    assert [reply.text for reply in replies] == [
-        usual[question.prompt.user].text for question in questions
-    ]
-
-
-def test_it_is_used_from_the_background_loop_and_once_closed_opens_again() -> None:
-    with MessagesServer() as server:
-        claude = AnthropicProvider(PLAIN, base_url=server.url, timeout=TIMEOUT)
-        wait_for(claude.prepare())
-        first = wait_for(claude.ask(QUESTION))
-        wait_for(claude.close())
-        wait_for(claude.close())
-        assert wait_for(claude.ask(QUESTION)) == first
-        wait_for(claude.close())
-        assert server.connections == 2
-
-
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_another_event_loop_gets_connections_of_its_own() -> None:
-    """As in a forked process, which must not write to the connections of its parent."""
-    with MessagesServer() as server:
-        claude = AnthropicProvider(PLAIN, base_url=server.url, timeout=TIMEOUT)
-        first = asyncio.run(claude.ask(QUESTION))  # left open
-        assert wait_for(claude.ask(QUESTION)) == first
-        wait_for(claude.close())
-        assert server.connections == 2
-    gc.collect()
-
-
-def test_a_cancelled_call_is_cancelled_on_the_way() -> None:
-    async def use(claude: AnthropicProvider) -> None:
-        call = asyncio.create_task(claude.ask(QUESTION))
-        while not server.in_flight:
-            await asyncio.sleep(0.01)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-        async with asyncio.timeout(TIMEOUT):
-            while server.in_flight:
-                await asyncio.sleep(0.01)
-
-    with MessagesServer(faults=lambda *_: Fault("hang")) as server:
-        with_claude(server.url, use)
-        assert len(server.requests) == 1
-        assert server.answered == []
-
-
-def test_nothing_is_traced_whatever_the_application_does() -> None:
-    async def use(claude: AnthropicProvider) -> Any:
-        assert claude._client is not None
-        return claude._client.open_telemetry
-
-    with MessagesServer() as server:
-        assert with_claude(server.url, use)["traces"]["enabled"] is False

@@ -1,9 +1,11 @@
-"""The prompt holds everything an agent may know, and what it holds is data."""
+"""A prompt holds all an agent may know, as data; a name is read from a reply exactly, or not."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,16 @@ from strategies import memories
 from mesa_llm_norms import FileFormatError, PoolError, Situation
 from mesa_llm_norms.core.game import Game, Memory, score
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.llm.prompt import Template, check_names, default_template, points, read_template
+from mesa_llm_norms.llm.prompt import (
+    QUOTES,
+    Template,
+    check_names,
+    default_template,
+    points,
+    read_json,
+    read_plain,
+    read_template,
+)
 from mesa_llm_norms.llm.provider import live_mind
 
 TEXT = default_template().text
@@ -99,3 +110,97 @@ def test_names_of_letters_digits_and_symbols_may_stand_in_a_prompt(name: str) ->
 def test_others_may_not(name: str) -> None:
     with pytest.raises(PoolError):
         check_names(["Q", name])
+
+
+# Names in replies
+
+READABLE = ("Q", "M", "Zoë “the” 2nd")
+
+POOLS = st.lists(
+    st.text("QMé .\"'“”{}:\\", min_size=1, max_size=4).filter(lambda name: name == name.strip()),
+    min_size=2,
+    max_size=4,
+    unique=True,
+)
+
+
+@given(POOLS, st.data())
+def test_a_name_is_read_back_as_json_and_in_words(pool: list[str], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(pool))
+    assert read_json(json.dumps({"name": name}), pool) == name
+    assert read_json(json.dumps({"name": name}, indent=2, ensure_ascii=False), pool) == name
+    space = data.draw(st.text(" \n\t", max_size=2))
+    assert read_plain(space + name + space, pool) == name
+
+
+@pytest.mark.parametrize("text", ["Q.", '"Q"', '"Q".', '"Q."', "“Q”", "'Q'", " `Q`.\n"])
+def test_marks_around_a_name_do_not_count(text: str) -> None:
+    assert read_plain(text, READABLE) == "Q"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ".", '""', "q", "Q..", '""Q""', '"Q', 'Q"', "Q M", "Q, M", "I pick Q", "Q!", "*Q*", '“Q"'],
+)
+def test_no_name_is_looked_for_in_other_words(text: str) -> None:
+    assert read_plain(text, READABLE) is None
+
+
+def test_where_two_names_could_be_meant_none_is() -> None:
+    assert read_plain("Q.", ["Q", "Q."]) == "Q."
+    assert read_plain('"Q."', ["Q", "Q."]) is None
+    assert read_plain('"Q."', ["M", "Q."]) == "Q."
+
+
+@given(st.text() | st.text("QM .\"'“”", max_size=6), POOLS)
+def test_what_is_read_in_words_is_the_name_and_nothing_but_marks(
+    text: str, pool: list[str]
+) -> None:
+    name = read_plain(text, pool)
+    if name is None:
+        assert text.strip() not in pool
+    else:
+        before, _, after = text.strip().partition(name)
+        assert len(before) <= 1
+        assert len(after) <= 2
+        assert set(before + after) <= set("".join(QUOTES) + ".")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text("QMqm", max_size=2),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(st.sampled_from(["name", "Name", "names"]), inner, max_size=2)
+        ),
+    )
+)
+def test_json_that_is_not_the_object_asked_for_is_no_name(content: Any) -> None:
+    expected = next((name for name in READABLE if content == {"name": name}), None)
+    assert read_json(json.dumps(content), READABLE) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "Q", "name": "M"}',
+        '{"name": "Q", "why": ""}',
+        '[["name", "Q"]]',
+        '{"name": "Q"} M',
+        '```json\n{"name": "Q"}\n```',
+        '{"name": ["Q"]}',
+        '{"name": "Q',
+        '{"a":' * 100_000,
+        "9" * 10_000,
+        "NaN",
+        "",
+    ],
+)
+def test_json_that_says_more_or_less_than_one_name_is_no_name(text: str) -> None:
+    assert read_json(text, READABLE) is None
+
+
+@given(st.text())
+def test_no_text_that_is_not_an_object_with_a_name_is_read_as_one(text: str) -> None:
+    assert read_json(text, READABLE) is None
+    assert read_plain(text, ["no such", "text"]) is None or "no such" in text or "text" in text

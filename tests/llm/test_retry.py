@@ -21,6 +21,8 @@ from mesa_llm_norms import (
     run_ensemble,
 )
 from mesa_llm_norms.llm.provider import live_mind
+from mesa_llm_norms.llm.retry import IDENTICAL, RetryPolicy
+from mesa_llm_norms.llm.retry import LONGEST_BACKOFF as LONGEST
 from mesa_llm_norms.llm.settings import LLMSettings
 
 KEY = "a-key-that-nobody-may-see"
@@ -181,3 +183,43 @@ def test_runs_of_an_ensemble_share_a_budget_over_http(monkeypatch: pytest.Monkey
         with pytest.raises(BudgetError):
             run_ensemble(**arguments, llm=LLMSettings(budget_calls=50))
         assert len(server.requests) == 170
+
+
+# The policy alone
+
+
+def failure(kind: str = "overloaded", wait: float | None = None) -> CallError:
+    return CallError("fake", kind, "as told", 500, wait)
+
+
+def test_waits_grow_with_some_chance_and_have_an_end() -> None:
+    policy = RetryPolicy(LLMSettings(wait=1, retries=100))
+    waits = [policy.wait_after(failure(), number, 0, 0) for number in range(1, 60)]
+    assert 0.5 <= waits[0] <= 1
+    assert all(wait <= LONGEST for wait in waits)
+    assert waits[-1] >= LONGEST / 2
+    assert len(set(waits)) > 50
+
+
+def test_what_the_server_asks_for_is_waited() -> None:
+    assert RetryPolicy(LLMSettings(wait=1)).wait_after(failure(wait=7), 1, 0, 0) >= 7
+
+
+def test_of_calls_that_fail_together_alike_one_counts_and_a_reply_ends_the_series() -> None:
+    policy = RetryPolicy(LLMSettings())
+    for _ in range(40):
+        policy.wait_after(failure("failed"), 1, begun=0, now=1)
+    for turn in range(1, IDENTICAL - 1):
+        policy.wait_after(failure("failed"), 1, begun=turn, now=turn + 1)
+    policy.succeeded()
+    for turn in range(1, IDENTICAL):
+        policy.wait_after(failure("failed"), 1, begun=10 * turn, now=10 * turn + 1)
+    with pytest.raises(CallError, match="5 times in a row"):
+        policy.wait_after(failure("failed"), 1, begun=99, now=100)
+
+
+def test_different_errors_are_no_series() -> None:
+    policy = RetryPolicy(LLMSettings(retries=100))
+    for turn in range(20):
+        error = CallError("fake", "failed", f"error {turn % 2}", 500)
+        policy.wait_after(error, 1, begun=turn, now=turn + 0.5)

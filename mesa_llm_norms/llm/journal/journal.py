@@ -76,14 +76,8 @@ class Journal:
     When writing fails, everything that waits raises ``JournalError`` and so does every call from
     then on, except ``usage``, which still says what was spent, and ``close``, which raises it last.
 
-    Attributes
-    ----------
-    path : pathlib.Path or None
-        The file; None in memory.
-    spec, versions : dict
-        What the journal was started with: what is played, and the versions in use.
-    created : str
-        When, in UTC.
+    ``path`` is the file, None in memory; ``spec``, ``versions`` and ``created`` are what the
+    journal was started with: what is played, the versions in use, and when, in UTC.
     """
 
     def __init__(
@@ -105,19 +99,9 @@ class Journal:
 
     @classmethod
     def create(cls, path: str | Path, spec: Mapping[str, Any]) -> Journal:
-        """Start a journal.
+        """Start a journal in a folder that exists; ``spec`` is any JSON object.
 
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            A new file, in a folder that exists.
-        spec : mapping
-            What is played: any JSON object.
-
-        Raises
-        ------
-        JournalError
-            If the file exists already, or cannot be written.
+        Raises ``JournalError`` if the file exists already, or cannot be written.
         """
         path = Path(path)
         text = json_object("spec", spec)
@@ -135,16 +119,8 @@ class Journal:
     def open(cls, path: str | Path) -> Journal:
         """Resume a journal; calls that were in flight when its process ended are then lost.
 
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            Its file.
-
-        Raises
-        ------
-        JournalError
-            If it is missing, damaged or of another version, or another process is resuming it.
-            Nothing was changed then.
+        Raises ``JournalError`` if it is missing, damaged or of another version, or another process
+        is resuming it; nothing was changed then.
         """
         path = Path(path)
         database.check_exists(path)
@@ -159,17 +135,8 @@ class Journal:
     def read(cls, path: str | Path) -> Journal:
         """Return a copy of a journal as it is on disk now, while others may write it.
 
-        It can be given again what it contains, as a replay does; nothing can be added.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            Its file.
-
-        Raises
-        ------
-        JournalError
-            If it is missing, damaged or of another version.
+        It can be given again what it contains, as a replay does; nothing can be added. Raises
+        ``JournalError`` if it is missing, damaged or of another version.
         """
         path = Path(path)
         copy = database.in_memory()
