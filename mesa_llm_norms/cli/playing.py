@@ -250,22 +250,19 @@ def _lines() -> Iterator[Watcher]:
     console = output.stdout()
     skipped: list[Round] = []
 
-    def write(one: Round) -> None:
-        line = Text.assemble(f"round {one.number + 1:>4}  ", _success(one), "  ", _leaders(one))
+    def watch(one: Round, last: bool = False) -> None:
+        number = one.number + 1
+        if not last and number % (1 if number <= 40 else 10 if number <= 400 else 100):
+            skipped[:] = [one]
+            return
+        skipped.clear()
+        line = Text.assemble(f"round {number:>4}  ", _success(one), "  ", _leaders(one))
         line.rstrip()
         console.print(line, soft_wrap=True)
 
-    def watch(one: Round) -> None:
-        number = one.number + 1
-        if number % (1 if number <= 40 else 10 if number <= 400 else 100) == 0:
-            skipped.clear()
-            write(one)
-        else:
-            skipped[:] = [one]
-
     yield watch
-    for one in skipped:
-        write(one)
+    if skipped:
+        watch(skipped[0], last=True)
 
 
 def _success(one: Round) -> Text:

@@ -1,12 +1,12 @@
-"""The folder a run leaves behind: its spec, its interactions and rounds, and room for figures.
+"""What the folder of a run or an ensemble holds::
 
-A folder appears whole or not at all: it is written beside its place, hidden, and renamed at the
-end. What is in it::
-
-    spec.json              the spec, how it was run, the versions, and how it ended
+    spec.json              the spec (see ``serialization``), the stopping rule, the versions of the
+                           packages, and the outcome
     rounds.parquet         one row per population round
-    interactions.parquet   one row per interaction, where they were kept
-    runs.parquet           one row per run, for an ensemble
+    interactions.parquet   one row per interaction, if they were kept
+    runs.parquet           one row per run of an ensemble
+
+``core.files`` makes the folder appear complete or not at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,27 @@ from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
 
 _NODES = ("node_a", "node_b")
-
-
 _INT64 = range(-(2**63), 2**63)
 
 
 def default_folder(spec: Spec, agents: int, runs: int | None = None, within: Path = RUNS) -> Path:
-    """Return a free folder that tells what is in it, ``runs/claude-3.5-sonnet-ring-24-seed1``.
+    """Return a new folder named after what is in it, ``runs/claude-3.5-sonnet-ring-24-seed1``.
 
-    Where that is taken, ``-2``, ``-3`` and so on is appended. ``runs`` is the size of an ensemble.
+    Parameters
+    ----------
+    spec : Spec
+        What is played.
+    agents : int
+        How many agents there are.
+    runs : int, optional
+        The size of an ensemble; None (default) for a single run.
+    within : Path
+        Where the folder will be, ``runs`` by default.
+
+    Returns
+    -------
+    Path
+        The folder, which does not exist; with ``-2``, ``-3``, ... at its end where needed.
     """
     mind = spec.mind_label if "," not in spec.mind_label else "mixed"
     parts = [mind, _graph_word(spec), str(agents), f"seed{spec.seed}"]
@@ -61,17 +74,34 @@ def write_run(
     rows: Sequence[Interaction] | None,
     outcome: Outcome,
 ) -> None:
-    """Write the spec and the tables of one run, number 0 of its seed; rows if they were kept."""
+    """Write ``spec.json`` and the tables of one run, number 0 of its seed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    spec : Spec
+        What was played.
+    goal : Goal
+        What it was played until.
+    most : int or None
+        The most population rounds, if they were limited.
+    rounds : sequence of Round
+        The population rounds.
+    rows : sequence of Interaction or None
+        The interactions, if they were kept.
+    outcome : Outcome
+        How the run ended.
+    """
     _write_spec(folder, spec, goal, most, None, outcome._asdict())
-    _write_table(
-        round_table(spec.game.pool, ((0, one) for one in rounds)), folder / "rounds.parquet"
-    )
+    table = round_table(spec.game.pool, ((0, one) for one in rounds))
+    _write_table(table, folder / "rounds.parquet")
     if rows is not None:
         _write_table(interaction_table(rows), folder / "interactions.parquet")
 
 
 def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | None) -> None:
-    """Write the spec and the tables of an ensemble."""
+    """Write ``spec.json`` and the tables of an ensemble; arguments are as for ``write_run``."""
     runs = ensemble.runs
     outcome = {
         "runs": len(runs),
@@ -87,14 +117,11 @@ def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | 
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions that results depend on, None for what is not an installed package."""
-    names = {"mesa_llm_norms": "mesa-llm-norms"} | {n: n for n in ("mesa", "networkx", "numpy")}
-    found: dict[str, str | None] = {}
-    for name, distribution in names.items():
-        try:
-            found[name] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            found[name] = None
+    """Return the versions that results depend on, None for a package that is not installed."""
+    found: dict[str, str | None] = dict.fromkeys(("mesa_llm_norms", "mesa", "networkx", "numpy"))
+    for name in found:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name.replace("_", "-"))
     return found
 
 
@@ -107,12 +134,7 @@ def node_name(node: Any) -> str:
 
 
 def _write_spec(
-    folder: Path,
-    spec: Spec,
-    goal: Goal,
-    most: int | None,
-    runs: int | None,
-    outcome: Mapping[str, Any],
+    folder: Path, spec: Spec, goal: Goal, most: int | None, runs: int | None, outcome: Any
 ) -> None:
     content = {
         "spec": to_json(spec),
@@ -120,7 +142,12 @@ def _write_spec(
         "versions": versions(),
         "outcome": {key: _finite(value) for key, value in outcome.items()},
     }
-    (folder / SPEC).write_bytes(_json_text(content).encode("utf-8", "backslashreplace"))
+    sections = []
+    for name, section in content.items():  # one line for each value, for a graph is long
+        lines = ",\n".join(f'    "{key}": {_json(value)}' for key, value in section.items())
+        sections.append(f'  "{name}": {{\n{lines}\n  }}')
+    text = "{\n" + ",\n".join(sections) + "\n}\n"
+    (folder / SPEC).write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
@@ -136,14 +163,8 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     table.astype(kinds).to_parquet(path, index=False)
 
 
-def _json_text(content: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return an object of objects as JSON, with one line for each value: a graph is long enough."""
-    sections = []
-    for name, section in content.items():
-        values = (json.dumps(it, ensure_ascii=False, allow_nan=False) for it in section.values())
-        lines = ",\n".join(f'    "{k}": {v}' for k, v in zip(section, values, strict=True))
-        sections.append(f'  "{name}": {{\n{lines}\n  }}')
-    return "{\n" + ",\n".join(sections) + "\n}\n"
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

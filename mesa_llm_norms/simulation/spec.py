@@ -158,20 +158,14 @@ class Spec:
     def __post_init__(self) -> None:
         whole = isinstance(self.seed, (int, np.integer)) and not isinstance(self.seed, bool)
         if not whole or not 0 <= self.seed <= MASK:
-            raise SpecError(
-                "seed", self.seed, f"{self.seed!r} is not a seed", "Use 0 to 2**64 - 1."
-            )
-        if self.incumbent is not None and (
-            not isinstance(self.incumbent, str) or self.incumbent not in self.game.pool
-        ):
-            raise SpecError(
-                "incumbent",
-                self.incumbent,
-                f"{self.incumbent!r} is not in the pool",
-                f"Use one of {some(self.game.pool, 26)}.",
-            )
-        for name in read_committed(self.committed):
-            CommittedMind(name).check(self.game)
+            problem = f"{self.seed!r} is not a seed"
+            raise SpecError("seed", self.seed, problem, "Use 0 to 2**64 - 1.")
+        pool, name = self.game.pool, self.incumbent
+        if name is not None and not (isinstance(name, str) and name in pool):
+            problem = f"{name!r} is not in the pool"
+            raise SpecError("incumbent", name, problem, f"Use one of {some(pool, 26)}.")
+        for committed in read_committed(self.committed):
+            CommittedMind(committed).check(self.game)
         for mind in self._minds.values():
             mind.check(self.game)
         read_pairing(self.pairing)
@@ -278,11 +272,8 @@ class Spec:
             raise MindError("mind", self.mind, "no mind is given", "Name at least one.")
         if by_share(self.mind):
             return {key: load_mind(key) for key in self.mind}
-        known: dict[Any, Mind] = {}
-        for mind in self.mind.values():
-            if mind_key(mind) not in known:
-                known[mind_key(mind)] = load_mind(mind)
-        return known
+        distinct = {mind_key(mind): mind for mind in self.mind.values()}
+        return {key: load_mind(mind) for key, mind in distinct.items()}
 
     @cached_property
     def _committed_minds(self) -> dict[str, Mind]:
@@ -335,14 +326,11 @@ def by_share(mind: Mapping[Any, Any]) -> bool:
     MindError
         If some values are numbers but not all of them are shares from 0 up.
     """
-    numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in mind.values()]
+    shares = mind.values()
+    numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in shares]
     if not any(numbers):
         return False
-    if (
-        not all(numbers)
-        or not all(0 <= share <= MAX_SHARE for share in mind.values())
-        or not sum(mind.values())
-    ):
+    if not all(numbers) or not all(0 <= it <= MAX_SHARE for it in shares) or not sum(shares):
         raise MindError(
             "mind", mind, "the shares are not numbers from 0 up", "Give each mind its share."
         )

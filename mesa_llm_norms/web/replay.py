@@ -62,32 +62,11 @@ class RecordedCalls(NamedTuple):
 class RecordedRun:
     """One recorded run; nothing in it changes.
 
-    Parameters
-    ----------
-    folder : Path
-        Where it was read from.
-    run : int
-        Its number.
-    heading : str
-        What was played, in one line.
-    note : str
-        What of the network is not on record, in a sentence; usually empty.
-    game : Game
-        The rules.
-    graph : networkx graph
-        The network, frozen, with the positions of the nodes (attribute ``pos``).
-    minds : mapping
-        For each node the mind its agent has when it is not committed.
-    committed : mapping
-        For each node committed at the start, the name.
-    start : Memory
-        What every agent remembered at the start.
-    goal : Goal
-        What the run was played until.
-    rows : tuple of Interaction
-        The interactions.
-    calls : RecordedCalls, optional
-        The calls of live minds; None without a journal.
+    ``heading`` says in a line what was played, and ``note``, usually empty, what of the network is
+    not as it was. ``graph`` is frozen and has the positions of the nodes (attribute ``pos``).
+    ``minds`` are those that agents have when they are not committed, ``committed`` the names of
+    those that were at the start, and ``start`` what everybody remembered then. ``calls`` is None
+    without a journal.
     """
 
     folder: Path
@@ -141,11 +120,8 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         spec, goal = from_json(content["spec"], display_only=True), _goal(content, calls)
     if calls is None:
         if not table.is_file():
-            raise FileFormatError(
-                folder,
-                "its interactions were not kept",
-                "Play it again with --keep-interactions, or with 20,000 agents at most.",
-            )
+            remedy = "Play it again with --keep-interactions, or with 20,000 agents at most."
+            raise FileFormatError(folder, "its interactions were not kept", remedy)
         rows = _read_table(table, run)
         run = rows[0].run
     assert run is not None
@@ -153,11 +129,8 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         state = spec.initial_state(run)
     agents = len(state.neighbors)
     if agents > MOST_AGENTS:
-        raise FileFormatError(
-            folder,
-            f"more than {MOST_AGENTS:,} agents are too many to look at",
-            "Read it with pandas, or open a smaller run.",
-        )
+        problem = f"more than {MOST_AGENTS:,} agents are too many to look at"
+        raise FileFormatError(folder, problem, "Read it with pandas, or open a smaller run.")
     rows = _matched(rows, state.neighbors.nodes, spec.game.pool, rows_in)
     graph = to_networkx(state.graph).copy()
     note = _add_missing_edges(graph, rows)
@@ -234,12 +207,8 @@ class FolderSource(Source):
 
     def change(self, edit: Edit) -> bool:
         """Raise ``SpecError``: a recorded run cannot be changed."""
-        raise SpecError(
-            "edit",
-            edit.text,
-            "a recorded run cannot be changed",
-            "Play a population with the same settings, and change that.",
-        )
+        remedy = "Play a population with the same settings, and change that."
+        raise SpecError("edit", edit.text, "a recorded run cannot be changed", remedy)
 
     def details(self, index: int, history: History) -> AgentDetails:
         """Return what the page shows about an agent now."""
@@ -312,11 +281,8 @@ def _read_journal(
                 _check_length(path, len(rows))
     if not rows:
         held = f"run {content['run']}" if "run" in content else f"{content.get('runs', 0):,} runs"
-        raise FileFormatError(
-            path,
-            f"it holds no interaction of run {run}",
-            f"It is that of {held}: name another, or wait until something has been played.",
-        )
+        remedy = f"It is that of {held}: name another, or wait until something has been played."
+        raise FileFormatError(path, f"it holds no interaction of run {run}", remedy)
     usages[-1] = total
     return content, run, tuple(rows), RecordedCalls(tuple(usages), exchanges)
 
@@ -406,11 +372,8 @@ def _plus(total: Usage, call: Attempt) -> Usage:
 
 def _check_length(path: Path, interactions: int) -> None:
     if interactions > MOST_AT:
-        raise FileFormatError(
-            path,
-            f"there are over {MOST_AT:,} interactions in it",
-            "That is too much to look at one by one; read it with pandas.",
-        )
+        problem = f"over {MOST_AT:,} interactions are too many to look at one by one"
+        raise FileFormatError(path, problem, "Read it with pandas.")
 
 
 def _indistinct(path: Path, node: Hashable) -> FileFormatError:
