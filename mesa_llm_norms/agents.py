@@ -93,12 +93,28 @@ class NamingAgent(NodeAgent):
             self.mind = self.uncommitted
 
     def remember(self, own: str, partner: str) -> None:
-        """Take in one interaction: what I played, what my partner played."""
+        """Take in one interaction; called after both have chosen.
+
+        Parameters
+        ----------
+        own : str
+            The name the agent played.
+        partner : str
+            The name its partner played.
+        """
         self._name = own
         self._memory = remember(self._memory, own, partner, self.model.game.memory)
 
     def restore(self, memory: Memory, name: str | None) -> None:
-        """Take over a memory, and the name played last, as an engine has left them."""
+        """Take over what an engine has left.
+
+        Parameters
+        ----------
+        memory : Memory
+            What the agent remembers from now on, oldest first.
+        name : str or None
+            The name it played last, None if it has not played.
+        """
         self._memory, self._name = tuple(memory), name
 
     @property
@@ -108,7 +124,13 @@ class NamingAgent(NodeAgent):
 
     @classmethod
     def overrides(cls) -> list[str]:
-        """Return the methods with which a subclass keeps a memory in another way, by name."""
+        """Return the methods with which a subclass keeps a memory in another way.
+
+        Returns
+        -------
+        list of str
+            Their qualified names; empty if the subclass overrides none.
+        """
         return [
             f"{cls.__module__}.{cls.__qualname__}.{name}"
             for name in ("remember", "restore", "memory", "mind", "name")

@@ -1,7 +1,7 @@
 """Where runs are played: in this process, in worker processes, or here with live minds.
 
-``choose_backend`` decides once; whoever plays runs has a function called by the backend and takes
-the results as they come, without asking again where that happens.
+``choose_backend`` decides once. Code that plays runs has the backend call a function for each, and
+takes the results as they come, without asking again where that happens.
 """
 
 from __future__ import annotations

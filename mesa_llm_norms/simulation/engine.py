@@ -216,7 +216,7 @@ class Engine:
         self.cut = None
 
     def interrupt(self) -> None:
-        """Have whoever waits for minds, in another thread, get ``InterruptionError`` instead."""
+        """Raise ``InterruptionError`` in another thread that waits for minds."""
         pipeline = self._pipeline
         if pipeline is not None:
             pipeline.interrupt()

@@ -67,8 +67,8 @@ class WorkerPool(ProcessPoolExecutor):
                 worker.kill()
             for worker in started:
                 worker.join()
-            # A process that was ended while it wrote leaves half a result, and whoever reads it
-            # waits for the rest as long as somebody could still write it: this process.
+            # A process that was ended while it wrote leaves half a result, and its reader waits for
+            # the rest as long as some process could still write it: this one.
             for queue in self._context.queues:
                 close_writing_end(queue)
             if manager is not None:
