@@ -324,7 +324,7 @@ def test_three_quarters_of_a_group_make_a_convention() -> None:
 
 
 def test_the_share_comes_with_its_interval_and_is_held_against_a_coin() -> None:
-    found = mixed.Meetings("a", "b", 20, 15, left_won=1, right_won=9, third_won=2)
+    found = mixed.Contests("a", "b", 20, 15, left_won=1, right_won=9, third_won=2)
     assert found.undecided == 3
     assert [round(it, 2) for it in found.share] == [0.1, 0.02, 0.4]
     assert found.p_value == pytest.approx(2 * (1 + 10) / 2**10)

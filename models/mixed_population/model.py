@@ -1,6 +1,6 @@
 """Two groups with different minds settle conventions of their own, then meet: whose name wins?
 
-``python -m models.mixed_population.model`` plays many such meetings of two recorded minds, and of
+``python -m models.mixed_population.model`` plays many such contests of two recorded minds, and of
 each mind with itself. ``--left claude:MODEL`` or ``--right llama:URL#MODEL`` makes a side live.
 """
 
@@ -97,7 +97,7 @@ def population(left: Mind | str, right: Mind | str, setting: Setting = STANDARD)
     }
 
 
-class Meetings(NamedTuple):
+class Contests(NamedTuple):
     """What many runs came to.
 
     In ``met`` of the runs the groups had different conventions when the bridge opened. In some of
@@ -117,12 +117,12 @@ class Meetings(NamedTuple):
 
     @property
     def undecided(self) -> int:
-        """How many meetings no name had won at the end."""
+        """How many contests no name had won at the end."""
         return self.met - self.left_won - self.right_won - self.third_won
 
     @property
     def share(self) -> Estimate:
-        """The left name's share of the meetings that either name won, with Wilson's interval."""
+        """The left name's share of the contests that either name won, with Wilson's interval."""
         decided = self.left_won + self.right_won
         low, high = wilson_interval(self.left_won, decided)
         value = self.left_won / decided if decided else math.nan
@@ -148,8 +148,8 @@ def meet(
     rng: Any = 1,
     setting: Setting = STANDARD,
     llm: LLMSettings | None = None,
-) -> Meetings:
-    """Play so many meetings and count who won them; ``calls`` is how live minds are called."""
+) -> Contests:
+    """Play so many contests and count who won them; ``calls`` is how live minds are called."""
     arguments = population(left, right, setting)
     result = run_ensemble(
         **arguments,
@@ -175,7 +175,7 @@ def meet(
         if len(later) == 1 and None not in later:
             (name,) = later
             found["left" if name == own[0] else "right" if name == own[1] else "third"] += 1
-    return Meetings(
+    return Contests(
         left=arguments["mind"][0].label,
         right=arguments["mind"][size].label,
         runs=runs,
@@ -216,10 +216,10 @@ def remaining(llm: LLMSettings, used: Totals | None) -> LLMSettings:
     return replace(llm, **left)
 
 
-def tell(meetings: Sequence[Meetings]) -> pd.DataFrame:
+def tell(contests: Sequence[Contests]) -> pd.DataFrame:
     """Return the table of some populations, a row each."""
     rows = []
-    for it in meetings:
+    for it in contests:
         value, low, high = it.share
         decided = it.left_won + it.right_won
         share = f"{value:.0%} ({100 * low:.0f} to {100 * high:.0f})" if decided else ""
@@ -229,11 +229,11 @@ def tell(meetings: Sequence[Meetings]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["left", "right", *counts, "left's share"])
 
 
-def answer(it: Meetings) -> str:
+def answer(it: Contests) -> str:
     """Return in one sentence whether a side won more often than the other."""
     decided = it.left_won + it.right_won
     if not decided:
-        return f"None of {it.met} meetings was decided: the names live on side by side."
+        return f"None of {it.met} contests was decided: the names live on side by side."
     p = "p < 0.001" if it.p_value < 0.001 else f"p = {it.p_value:.2g}"
     winner, wins = (it.left, it.left_won)
     if it.right_won > it.left_won:
@@ -269,27 +269,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     live.add_argument("--budget-calls", type=int)
     live.add_argument("--budget-tokens", type=int)
     live.add_argument("--max-concurrency", type=int, default=32, help=f"calls at once {default}")
-    live.add_argument(
-        "--folder", type=Path, help="keeps the journals; the same command goes on with them"
-    )
+    live.add_argument("--folder", type=Path, help="keeps the journals; the same command resumes")
     given = parser.parse_args(arguments)
     try:
-        meetings = play_all(given)
+        contests = play_all(given)
     except (NormsError, ValueError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:
-        parser.exit(130, "interrupted: the same command goes on with what is in --folder\n")
-    print(tell(meetings).to_string(index=False))
+        parser.exit(130, "interrupted: run the same command again to resume from --folder\n")
+    print(tell(contests).to_string(index=False))
     print()
-    print(answer(meetings[0]))
-    for it in meetings:
+    print(answer(contests[0]))
+    for it in contests:
         if (used := it.usage) is not None:
-            tokens = f"{used.input_tokens:,} tokens read, {used.output_tokens:,} written"
+            tokens = f"{used.input_tokens:,} input tokens, {used.output_tokens:,} output tokens"
             print(f"{it.left} and {it.right}: {used.calls:,} calls, {tokens}, ${used.cost:,.4f}")
 
 
-def play_all(given: argparse.Namespace) -> list[Meetings]:
-    """Return the meetings of both minds and, for the null, of each with its like."""
+def play_all(given: argparse.Namespace) -> list[Contests]:
+    """Return the contests of both minds and, for the null, of each with its like."""
     setting = Setting(given.size, given.bridges, given.apart, given.together)
     if setting.apart < 1 or setting.together < 1:
         raise ValueError("--apart and --together: use 1 round or more")
@@ -308,8 +306,8 @@ def play_all(given: argparse.Namespace) -> list[Meetings]:
         print(f"{one.label} and {other.label} ({place + 1} of {len(sides)})", file=sys.stderr)
         folder = given.folder and given.folder / label
         mine = replace(calls, folder=folder, resume=bool(folder and (folder / JOURNAL).exists()))
-        chances = {"runs": given.runs, "rng": given.seed}
-        it = meet(one, other, names=given.names, setting=setting, llm=mine, **chances)
+        how = {"runs": given.runs, "rng": given.seed}
+        it = meet(one, other, names=given.names, setting=setting, llm=mine, **how)
         calls = remaining(calls, it.usage)
         found.append(it)
     return found
