@@ -29,7 +29,7 @@ from mesa_llm_norms.errors import (
     SpecError,
 )
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
-from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue, Result
+from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue
 from mesa_llm_norms.llm.journal import (
     AgentUsage,
     Distribution,
@@ -251,12 +251,12 @@ class LLMClient:
         where = _where(situation)
         scope = situation.scope or CancelScope()
 
-        def conclude(reply: Reply, attempt: int) -> Result:
+        def conclude(reply: Reply, attempt: int) -> tuple[Recorded, Distribution | None]:
             if reply.distribution is None:
                 assert reply.name is not None
-                return Result(Recorded(digest, reply.name, None, attempt))
+                return Recorded(digest, reply.name, None, attempt), None
             given = Distribution(key, reply.distribution) if key is not None else None
-            return Result(_drawn(situation, digest, reply.distribution, attempt), given)
+            return _drawn(situation, digest, reply.distribution, attempt), given
 
         unusable = self.journal.tries(*where, digest)
         problem = "its replies on record give no name"

@@ -40,13 +40,6 @@ AT_THE_START = 3
 T = TypeVar("T")
 
 
-class Result(NamedTuple):
-    """What follows from a usable reply, and goes on record together with it."""
-
-    recorded: Recorded
-    distribution: Distribution | None = None
-
-
 class Request(NamedTuple):
     """A question for which a reply is wanted, and the decision it is asked for.
 
@@ -59,7 +52,7 @@ class Request(NamedTuple):
     seat: int
     mind: str
     question: Question
-    conclude: Callable[[Reply, int], Result]
+    conclude: Callable[[Reply, int], tuple[Recorded, Distribution | None]]
     scope: CancelScope
 
 
@@ -182,11 +175,11 @@ class RequestQueue:
         size = sum(len(text.encode()) for text in prompt)
         async with AsyncExitStack() as held:
             spending = await held.enter_async_context(self._budget.reserve(self._most(size)))
-            async with self.limiter.slot() as slot:
+            async with self.limiter.slot() as halved:
                 # To the end of the stack, so that a reply gets on record before it is unwanted.
                 held.enter_context(request.scope.calling())
                 spending.begin()
-                reply, attempt, latency = await self._make(request, slot)
+                reply, attempt, latency = await self._make(request, halved)
             spending.settle(reply.usage, self._price or FREE, reply.calls)
             used = reply.usage.input_tokens / size
             self._tokens_per_byte = max(self._tokens_per_byte, used)
@@ -196,9 +189,9 @@ class RequestQueue:
             await self._journal.end(attempt, self._ended(reply, latency), *(result or ()))
         if result is None:
             return reply.problem or "its reply gives no name of the pool"
-        return result.recorded
+        return result[0]
 
-    async def _make(self, request: Request, slot: Slot) -> tuple[Reply, int, float]:
+    async def _make(self, request: Request, halved: int) -> tuple[Reply, int, float]:
         """Make one call, on record before it is made; return its reply, number and latency."""
         call = Call(*request[:4], self.provider.place, self.parameters, *request.question.prompt)
         recorded = self._journal.begin(call)
@@ -214,7 +207,7 @@ class RequestQueue:
             if error.kind == "rate limit":
                 # A pause longer than allowed ends the run, and need keep nobody waiting.
                 pause = error.retry_after or 0.0
-                self.limiter.too_many(slot, pause if pause <= self._llm.longest_wait else 0.0)
+                self.limiter.too_many(halved, pause if pause <= self._llm.longest_wait else 0.0)
             problem = f"{error.kind}: {error.problem}"
             ended = Ended("failed", time.monotonic() - begun, problem, error.status)
             await self._journal.end(recorded.attempt, ended)
@@ -254,12 +247,6 @@ class RequestQueue:
         return Amount(times, times * (read + write), times * usd)
 
 
-class Slot(NamedTuple):
-    """Permission for one call, and how many times the limiter had shrunk when it was given."""
-
-    shrunk: int
-
-
 class Limiter:
     """Gives out slots for concurrent calls, first come first served. Used on one event loop only.
 
@@ -272,7 +259,7 @@ class Limiter:
         self.limit = float(most)
         self.busy = 0
         self.most_at_once = 0
-        self._shrunk = 0
+        self._halved = 0
         self._paused_until = 0.0
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -280,8 +267,8 @@ class Limiter:
         self._shut: Exception | None = None
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
-        """Wait for a slot and hold it for the block."""
+    async def slot(self) -> AsyncIterator[int]:
+        """Wait for a slot, hold it for the block, and give how often the limit was halved so far."""
         if self._shut is not None:
             raise self._shut
         if self._waiting or not self._free():
@@ -297,7 +284,7 @@ class Limiter:
         else:
             self._take()
         try:
-            yield Slot(self._shrunk)
+            yield self._halved
         finally:
             self._release()
 
@@ -307,14 +294,14 @@ class Limiter:
             self.limit = min(self.most, self.limit + 1 / self.limit)
             self._wake()
 
-    def too_many(self, slot: Slot, wait: float = 0.0) -> None:
+    def too_many(self, halved: int, wait: float = 0.0) -> None:
         """Halve the limit, and give out no slot for ``wait`` seconds.
 
-        Calls that began before the last halving say nothing about the new limit.
+        A call whose slot was given out before the last halving says nothing about the new limit.
         """
         self._paused_until = max(self._paused_until, self._now() + wait)
-        if slot.shrunk == self._shrunk:
-            self._shrunk += 1
+        if halved == self._halved:
+            self._halved += 1
             self.limit = max(1.0, self.limit / 2)
 
     def shut(self, reason: Exception) -> None:
