@@ -40,7 +40,7 @@ NO_LIMIT = 10**7
 """More rounds than any run takes that must end in consensus."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Experiment:
     """Runs at several values of x: the number of agents, unless something else is varied.
 
@@ -70,71 +70,72 @@ class Experiment:
 
 
 _QUICK_SIZES: Mapping[float, int] = {500: 20, 1_000: 20, 2_000: 16}
+_FEW = (2, 3, 4, 5)
 
 EXPERIMENTS = (
     Experiment(
-        label="complete",
-        graph="complete(n={n})",
+        "complete",
+        "complete(n={n})",
         full={1_024: 60, 2_048: 40, 4_096: 40, 8_192: 20, 16_384: 20},
         quick={1_024: 20, 2_048: 16, 4_096: 10},
     ),
     Experiment(
-        label="ring",
-        graph="ring(n={n}, k=2)",
+        "ring",
+        "ring(n={n}, k=2)",
         full={32: 400, 64: 300, 128: 200, 256: 80},
         quick={32: 60, 64: 40, 128: 30},
     ),
     Experiment(
-        label="torus",
-        graph="torus(rows={side}, columns={side})",
+        "torus",
+        "torus(rows={side}, columns={side})",
         full={64: 400, 256: 300, 1_024: 200},
         quick={64: 80, 144: 60, 256: 60},
     ),
     Experiment(
-        label="Erdős-Rényi",
-        graph="erdos_renyi(n={n}, p={p})",
-        degree=10,
+        "Erdős-Rényi",
+        "erdos_renyi(n={n}, p={p})",
         full={500: 100, 1_000: 80, 2_000: 60, 4_000: 40, 8_000: 20, 16_000: 20},
         quick=_QUICK_SIZES,
+        degree=10,
     ),
     Experiment(
-        label="Barabási-Albert",
-        graph="barabasi_albert(n={n}, m=2)",
+        "Barabási-Albert",
+        "barabasi_albert(n={n}, m=2)",
         full={500: 100, 1_000: 80, 2_000: 60, 4_000: 40, 8_000: 20, 16_000: 16},
         quick=_QUICK_SIZES,
     ),
     Experiment(
-        label="Barabási-Albert, reverse",
-        graph="barabasi_albert(n={n}, m=2)",
-        pairing="reverse",
+        "Barabási-Albert, reverse",
+        "barabasi_albert(n={n}, m=2)",
         full={1_000: 80},
         quick={1_000: 20},
+        pairing="reverse",
     ),
-    Experiment(label="24 agents", graph="complete(n={n})", full={24: 20_000}, quick={24: 3_000}),
+    Experiment("24 agents", "complete(n={n})", full={24: 20_000}, quick={24: 3_000}),
     Experiment(
-        label="two cliques",
-        graph="barbell(clique=24, path=0)",
-        rounds=200,
+        "two cliques",
+        "barbell(clique=24, path=0)",
         full={48: 3_000},
         quick={48: 1_000},
+        rounds=200,
     ),
     Experiment(
-        label="committed share",
-        graph="complete(n={n})",
-        agents=2_000,
-        committed=True,
-        rounds=1_000,
+        "committed share",
+        "complete(n={n})",
         full={share / 1_000: 100 for share in range(86, 107, 2)},
         quick={share / 1_000: 20 for share in range(88, 105, 4)},
+        rounds=1_000,
+        agents=2_000,
+        committed=True,
     ),
     Experiment(
-        label="committed few",
-        graph="complete(n={n})",
+        "committed few",
+        "complete(n={n})",
+        full=dict.fromkeys(_FEW, 10_000),
+        quick=dict.fromkeys(_FEW, 1_000),
+        rounds=30,
         agents=24,
         committed=True,
-        rounds=30,
-        full=dict.fromkeys((2, 3, 4, 5), 10_000),
-        quick=dict.fromkeys((2, 3, 4, 5), 1_000),
     ),
 )
 

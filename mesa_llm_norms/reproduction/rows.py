@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -105,24 +105,10 @@ class Judged:
 
     def as_object(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        row = self.row
-        return {
-            "part": row.part,
-            "mind": row.mind,
-            "what": row.what,
-            "detail": row.detail,
-            "published": None if row.published is None else row.published._asdict(),
-            "recorded": None if row.recorded is None else row.recorded._asdict(),
-            "recorded_size": row.recorded_size,
-            "here": row.here._asdict(),
-            "here_size": row.here_size,
-            "counted": row.counted,
-            "test": row.test,
-            "p_value": row.p_value,
-            "corrected_p_value": self.corrected,
-            "verdict": self.verdict,
-            "note": row.note,
-        }
+        found = {field.name: getattr(self.row, field.name) for field in fields(self.row)}
+        for name in ("published", "recorded", "here"):
+            found[name] = None if found[name] is None else found[name]._asdict()
+        return found | {"corrected_p_value": self.corrected, "verdict": self.verdict}
 
 
 def judge(rows: Sequence[Row]) -> list[Judged]:
