@@ -210,10 +210,10 @@ def who_follows_whom(
         nodes[rate] = _ratio(nodes[done], nodes[tried])
         low, high = wilson_interval(nodes[done], nodes[tried], level)
         nodes[f"{rate}_low"], nodes[f"{rate}_high"] = low, high
-        chances = _by_run(seen.runs, who, seen.judged, runs, size)
-        taken = _by_run(seen.runs, who, seen.follows, runs, size)
+        tries = _by_run(seen.runs, who, seen.judged, runs, size)
+        hits = _by_run(seen.runs, who, seen.follows, runs, size)
         for centrality, place in (("degree", degree), ("betweenness", betweenness)):
-            found, known = _correlate(chances, taken, place.astype(float), level, resamples, rng)
+            found, known = _correlate(tries, hits, place.astype(float), level, resamples, rng)
             rows.append((rate, centrality, *found, known))
     upward, by_chance, p_value = _direction(seen, at, degree, level, resamples, rng)
     return Following(
