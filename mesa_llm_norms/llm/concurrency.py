@@ -268,7 +268,7 @@ class Limiter:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[int]:
-        """Wait for a slot, hold it for the block, and give how often the limit was halved so far."""
+        """Wait for a slot and hold it for the block; give how often the limit was halved before."""
         if self._shut is not None:
             raise self._shut
         if self._waiting or not self._free():
