@@ -179,6 +179,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         ------
         JournalError
             If there is no journal, or it is damaged or in use.
+        SpecError
+            If a mind or a pairing rule of your own is not given, or a mind file has changed.
         """
         from mesa_llm_norms.llm.journal import Journal
         from mesa_llm_norms.simulation.serialization import from_json

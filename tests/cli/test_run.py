@@ -14,8 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesa_llm_norms import NamingGame, run_ensemble
-from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.simulation.serialization import parse_committed, parse_mind, parse_names
 
 RUN_KEYS = [
     *("mind", "agents", "topology", "interactions", "rounds", "converged"),
@@ -317,33 +315,3 @@ def test_any_arguments_give_a_result_or_an_error_of_this_package(arguments: list
         assert list(json.loads(result.stdout)) in (RUN_KEYS, ENSEMBLE_KEYS)
     else:
         assert result.stdout == ""
-
-
-@given(st.lists(st.text(max_size=12), max_size=3))
-def test_reading_what_is_typed_gives_a_value_or_an_error_of_this_package(typed: list[str]) -> None:
-    for read in (parse_mind, lambda given: parse_committed(given, dict)):
-        try:
-            read(typed)
-        except NormsError:
-            continue
-    for text in typed:
-        assert list(parse_names(text)) is not None
-
-
-def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
-    nodes = {"0": 0, "a, b": "a, b", "c": "c"}
-    assert parse_committed(["M=5", "Q=2:hubs"], dict) == {"M": 5, "Q": (2, "hubs")}
-    assert parse_committed(['M=[0, "a, b"]'], lambda: nodes) == {"M": [0, "a, b"]}
-    assert parse_committed(["M=[c,'0']"], lambda: nodes) == {"M": ["c", 0]}
-    assert parse_committed(["a=b=3"], dict) == {"a=b": 3}
-    shares = {"M": 0.1, "Q": (0.25, "hubs"), "X": 0.5, "Y": (1.0, "cluster"), "Z": 0.0}
-    given = ["M=10%", "Q=0.25:hubs", "X=.5", "Y=100%:cluster", "Z=0%"]
-    assert parse_committed(given, dict) == shares
-    assert isinstance(parse_committed(["M=1"], dict)["M"], int)
-    assert isinstance(parse_committed(["M=1.0"], dict)["M"], float)
-    assert parse_mind(["x"]) == "x"
-    assert parse_mind(["x", "y"]) == {"x": 1.0, "y": 1.0}
-    assert parse_mind(["a=b.json"]) == "a=b.json"
-    assert parse_mind(["x=0.2", "y=0.8"]) == {"x": 0.2, "y": 0.8}
-    assert parse_names("QM") == "QM"
-    assert parse_names("yes, no") == ["yes", "no"]
