@@ -77,7 +77,7 @@ TEXTS: Mapping[str, str] = {
     r"\bbegun ahead\b|\bbegun beyond\b": "speculative",
     r"\bask(?:ed|ing|s)? anew\b|\bask_anew\b": "ask again; invalidate caches",
     r"\b(?:go|goes|going|gone|went) on with\b": "resume, continue",
-    r"\bstand-ins?\b|\b(?:stands?|stood|standing) in for\b": "proxy",
+    r"\bstand-ins?\b": "proxy",
     r"\b(?:is|are) no way to\b": "is not a valid",
     r"\bdrawn and told\b": "random if omitted (and printed)",
     r"\b(?:held|holds?|holding) (?:\w+ ){0,6}?against\b": "compare with",

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
-import typer
-
-from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.options import option
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, mind_names
@@ -30,117 +29,61 @@ _SHOWN, _SERVER = "What is shown first", "The server"
 def app(
     topology: Annotated[
         str | None,
-        typer.Option(
-            "--topology",
-            "--graph",
-            "-t",
-            help="A topology (see [b]mesa-llm-norms topologies[/b]) or a graph file. Default "
-            f"{DEFAULT_GRAPH}.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
+        option(_SHOWN, f"{options.TOPOLOGY_TEXT} Default {DEFAULT_GRAPH}.", *options.TOPOLOGY),
     ] = None,
     names: Annotated[
-        str | None,
-        typer.Option(
-            help="The pool: letters (QM), or names separated by commas (yes,no,maybe). Default "
-            f"{DEFAULT_NAMES}.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
+        str | None, option(_SHOWN, f"{options.NAMES_TEXT} Default {DEFAULT_NAMES}.")
     ] = None,
     mind: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Who decides, as in [b]mesa-llm-norms run[/b]. The page offers live minds and "
-            f"mind files only if they are named here. Default {DEFAULT_MIND}.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
+        option(
+            _SHOWN,
+            "Mind, mind file or live mind, as in mesa-llm-norms run. Live minds and mind files are "
+            f"on offer only if they are named here. Default {DEFAULT_MIND}.",
         ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="The same seed gives the same run. Default 1.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
+    seed: Annotated[int | None, option(_SHOWN, "Random seed. Default 1.")] = None,
     scene: Annotated[
-        str | None,
-        typer.Option(
-            help="Start with a scene for a class; an unknown name lists all.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
+        str | None, option(_SHOWN, "Start with a scene for a class; an unknown name lists all.")
     ] = None,
-    replay: Annotated[
-        Path | None,
-        typer.Option(
-            help="Show a recorded run: its folder.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    scenes: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder of additional scenes.",
-            show_default=False,
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
-    folder: Annotated[
-        Path,
-        typer.Option(help="Where runs with live minds are saved.", rich_help_panel=_SERVER),
-    ] = RUNS,
+    replay: Annotated[Path | None, option(_SHOWN, "Show a recorded run: its folder.")] = None,
+    scenes: Annotated[Path | None, option(_SERVER, "Folder of additional scenes.")] = None,
+    folder: Annotated[Path, option(_SERVER, "Where runs with live minds are saved.")] = RUNS,
     budget_calls: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Maximum calls of a run with live minds.", rich_help_panel=_SERVER
-        ),
+        int, option(_SERVER, "Maximum calls of a run with live minds.", min=1)
     ] = ServerSettings.budget_calls,
     budget_usd: Annotated[
-        float | None,
-        typer.Option(
-            help="Maximum cost of a run with live minds, in US dollars.",
-            show_default=False,
-            rich_help_panel=_SERVER,
-        ),
+        float | None, option(_SERVER, "Maximum cost of a run with live minds, in US dollars.")
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
+        option(
+            _SERVER,
+            f"Port; 0 for any free one. Default {PORT}, or the next free one.",
             min=0,
             max=65_535,
-            help=f"The port; 0 for any free one. Default {PORT}, or the next free one.",
-            show_default=False,
-            rich_help_panel=_SERVER,
         ),
     ] = None,
     address: Annotated[
         str,
-        typer.Option(
+        option(
+            _SERVER,
+            "Address to serve at. By default only this computer can reach the page; use 0.0.0.0 "
+            "for all addresses of this computer.",
             "--host",
-            help="The address to serve at. By default only this computer can reach the page; use "
-            "0.0.0.0 for all addresses of this computer.",
-            rich_help_panel=_SERVER,
         ),
     ] = LOOPBACK,
     no_browser: Annotated[
-        bool,
-        typer.Option(
-            "--no-browser", help="Print the link without opening it.", rich_help_panel=_SERVER
-        ),
+        bool, option(_SERVER, "Print the link without opening it.", "--no-browser")
     ] = False,
     offline: Annotated[
         bool,
-        typer.Option(
-            "--offline",
-            help="Download nothing. Needs the scripts and fonts of the page: "
+        option(
+            _SERVER,
+            "Download nothing. Needs the scripts and fonts of the page: "
             r'pip install "mesa-llm-norms\[offline]". Without this option, missing files are '
             "downloaded at the first visit and kept.",
-            rich_help_panel=_SERVER,
+            "--offline",
         ),
     ] = False,
 ) -> None:

@@ -35,8 +35,8 @@ def audit(
         str,
         option(
             GAME,
-            "Topology (see mesa-llm-norms topologies) or graph file. With {size} in it, as in "
-            "ring(n={size}, k=4), --sizes uses it too; otherwise --sizes uses complete graphs.",
+            f"{options.TOPOLOGY_TEXT} With {{size}} in it, as in ring(n={{size}}, k=4), --sizes "
+            "uses it too; otherwise --sizes uses complete graphs.",
             *TOPOLOGY,
         ),
     ] = STUDY_GRAPH,

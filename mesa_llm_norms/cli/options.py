@@ -35,17 +35,17 @@ TOPOLOGY = ("--topology", "--graph", "-t")
 """The names of the option for a network."""
 
 
+TOPOLOGY_TEXT = "Topology (see mesa-llm-norms topologies) or graph file."
+NAMES_TEXT = "Pool of names: letters (QM), or names separated by commas (yes,no,maybe)."
+
+
 def option(panel: str, help: str, *names: str, **rules: Any) -> Any:
     """Return a typer option of a panel; a default of None is not shown."""
     return typer.Option(*names, help=help, rich_help_panel=panel, **rules)
 
 
-Topology = Annotated[
-    str, option(GAME, "Topology (see mesa-llm-norms topologies) or graph file.", *TOPOLOGY)
-]
-Names = Annotated[
-    str, option(GAME, "Pool of names: letters (QM), or names separated by commas (yes,no,maybe).")
-]
+Topology = Annotated[str, option(GAME, TOPOLOGY_TEXT, *TOPOLOGY)]
+Names = Annotated[str, option(GAME, NAMES_TEXT)]
 Minds = Annotated[
     list[str] | None,
     option(

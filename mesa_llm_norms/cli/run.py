@@ -31,8 +31,8 @@ class GameOptions:
         str | None,
         option(
             GAME,
-            "Topology (see mesa-llm-norms topologies) or graph file. Default: a small world for "
-            f"one run, {DEFAULT_GRAPH}; the study's complete graph for --runs, {STUDY_GRAPH}.",
+            f"{options.TOPOLOGY_TEXT} Default: a small world for one run, {DEFAULT_GRAPH}; the "
+            f"study's complete graph for --runs, {STUDY_GRAPH}.",
             *TOPOLOGY,
         ),
     ] = None
