@@ -1,1 +1,62 @@
-"""experiments"""
+"""Experiments: sweeps over grids, tipping points and interventions, audits, and cost forecasts."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.experiments.audits import Audit, audit
+    from mesa_llm_norms.experiments.cost_forecast import Forecast, describe, forecast
+    from mesa_llm_norms.experiments.sweeps import Sweep, play_sweep, read_plan, read_sweep, sweep
+    from mesa_llm_norms.experiments.tipping import (
+        Comparison,
+        Intervention,
+        Tipping,
+        TippingPoint,
+        compare_interventions,
+        tip,
+    )
+
+_ON_USE = {
+    "Audit": "audits",
+    "Comparison": "tipping",
+    "Forecast": "cost_forecast",
+    "Intervention": "tipping",
+    "Sweep": "sweeps",
+    "Tipping": "tipping",
+    "TippingPoint": "tipping",
+    "audit": "audits",
+    "compare_interventions": "tipping",
+    "describe": "cost_forecast",
+    "forecast": "cost_forecast",
+    "play_sweep": "sweeps",
+    "read_plan": "sweeps",
+    "read_sweep": "sweeps",
+    "sweep": "sweeps",
+    "tip": "tipping",
+}
+"""What is imported from where when it is first used: no experiment loads what others need."""
+
+__all__ = [
+    "Audit",
+    "Comparison",
+    "Forecast",
+    "Intervention",
+    "Sweep",
+    "Tipping",
+    "TippingPoint",
+    "audit",
+    "compare_interventions",
+    "describe",
+    "forecast",
+    "play_sweep",
+    "read_plan",
+    "read_sweep",
+    "sweep",
+    "tip",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_USE:
+        return getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

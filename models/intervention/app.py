@@ -28,13 +28,13 @@ CONTROLS: dict[str, dict[str, Any]] = {
 }
 """What can be set before a run; "Reset" begins one with it."""
 SAME, SHARE = "as it is", 0.25
-"""What says that no other mind is handed out, and the share of the agents that would get it."""
+"""The label for no other mind, and the share of the agents that get one."""
 
 
 class PlayedOnPage(InterventionModel):
-    """The model, in which nobody intervenes, or looks how it stands, in the middle of a round.
+    """The model, with a lock so that nobody intervenes or reads it in the middle of a round.
 
-    Mesa's page plays in a thread of its own, and a click comes from another.
+    Mesa's page plays in one thread, and clicks come from another.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -58,7 +58,7 @@ class PlayedOnPage(InterventionModel):
 
 
 def story(model: PlayedOnPage) -> str:
-    """Return what was done last, and how things stand."""
+    """Return the last intervention and the state of the convention."""
     with model.turn:
         flipped = model.outcome.flipped
     said = "Nobody has intervened."
@@ -70,7 +70,7 @@ def story(model: PlayedOnPage) -> str:
 
 @solara.component  # type: ignore[untyped-decorator]
 def population(model: PlayedOnPage) -> None:
-    """Show the network, and above it what was done."""
+    """Show the network, and above it the last intervention."""
     update_counter.get()
     with solara.Column():
         solara.Text(story(model), style={"min-height": "3em"})
@@ -79,7 +79,7 @@ def population(model: PlayedOnPage) -> None:
 
 @solara.component  # type: ignore[untyped-decorator]
 def hands(model: PlayedOnPage) -> None:
-    """Compose an intervention and make it; below, what comes of it."""
+    """Compose an intervention and make it; below, its effect."""
     committed, placement = solara.use_reactive(3), solara.use_reactive("hubs")
     percent, other = solara.use_reactive(0), solara.use_reactive(SAME)
     problem, tell = solara.use_state("")
@@ -109,7 +109,7 @@ def hands(model: PlayedOnPage) -> None:
         with solara.Columns():
             solara.Select("They sit", list(PLACEMENTS), placement)
             solara.Select(f"Mind of {SHARE:.0%}", [SAME, *mind_names()], other)
-        solara.SliderInt(f"Rewire {percent.value}% of the ties", percent, max=100, step=10)
+        solara.SliderInt(f"Rewire {percent.value}% of the edges", percent, max=100, step=10)
         with solara.Row():
             solara.Button("Intervene", lambda: do(lambda: model.intervene(composed())))
             solara.Button("Withdraw", lambda: do(model.withdraw))

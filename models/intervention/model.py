@@ -1,6 +1,6 @@
-"""What undoes a convention: committed agents, other ties, or a share of another model?
+"""What undoes a convention: committed agents, rewired edges, or a share of another model?
 
-``python -m models.intervention.model`` compares them on a network with hubs. ``--help`` tells of
+``python -m models.intervention.model`` compares them on a network with hubs. ``--help`` lists
 its options.
 """
 
@@ -20,8 +20,8 @@ from mesa_llm_norms import (
     compare_interventions,
     load_mind,
 )
-from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.networks import place_committed, rewire
+from mesa_llm_norms.simulation import RandomStream
 
 GRAPH = "barabasi_albert(n=24, m=2)"
 CONVENTION, ALTERNATIVE = "Q", "M"
@@ -71,20 +71,20 @@ class InterventionModel(NamingGame):
         )
         self.alternative = alternative
         self.done: list[Done] = []
-        self._draws = RandomStream(self.spec.seed, run)
+        self._stream = RandomStream(self.spec.seed, run)
 
     def intervene(self, what: Intervention) -> None:
-        """Move edges, hand out another mind and commit agents, as ``what`` says, here and now.
+        """Move edges, assign another mind and commit agents, as ``what`` says, now.
 
-        Who is committed stays so, and ``what.committed`` more join them. ``what.other`` is a mind
-        that needs no calls. Raises an error of the package for what cannot be done, and then has
-        changed nothing; so for a change of memory, which is a rule of the game.
+        Committed agents stay so, and ``what.committed`` more join them. ``what.other`` is a mind
+        that needs no calls. Raises an error of the package, and changes nothing, for what cannot be
+        done, such as a change of memory, which is fixed for a run.
         """
         if what.memory is not None:
             raise SpecError(
                 "memory", what.memory, "it is fixed for a run", "Give it when the model is made."
             )
-        chance = self._draws.generator(f"intervention {len(self.done)}")
+        chance = self._stream.generator(f"intervention {len(self.done)}")
         graph = self.network.G
         rewired = rewire(graph, what.rewired, chance)[0] if what.rewired else graph
         other = None if what.other is None else load_mind(what.other)
@@ -97,7 +97,7 @@ class InterventionModel(NamingGame):
         graph.remove_edges_from(gone)
         graph.add_edges_from(new)
         if other is not None:
-            other = other.for_run(self.game, self._draws)
+            other = other.for_run(self.game, self._stream)
             for agent in chance.sample(self.players, round(what.other_share * len(self.players))):
                 agent.uncommitted = other
                 if agent.committed is None:

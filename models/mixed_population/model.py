@@ -21,9 +21,9 @@ from scipy import stats
 
 from mesa_llm_norms import Mind, Neighbors, NormsError, Pairing, load_mind, run_ensemble
 from mesa_llm_norms.analysis import Estimate, wilson_interval
-from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.llm import JOURNAL, LLMSettings, Totals
 from mesa_llm_norms.networks import Pair
+from mesa_llm_norms.simulation import RandomStream, index_of
 
 LEFT, RIGHT = "claude-3.5-sonnet", "llama-3-70b-instruct"
 NAMES = "QMXYFJPRCD"

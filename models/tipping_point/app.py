@@ -37,7 +37,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
 
 
 def story(model: TippingPointModel) -> str:
-    """Return how things stand, in a sentence or two."""
+    """Return the state of the run in a sentence or two."""
     name, agents = model.challenger, len(model.players)
     committed = sum(agent.committed is not None for agent in model.players)
     said = f"{committed} of {agents} agents always play {name}." if committed else "All are free."
@@ -50,7 +50,7 @@ def story(model: TippingPointModel) -> str:
 
 @solara.component  # type: ignore[untyped-decorator]
 def population(model: TippingPointModel) -> None:
-    """Show the network, and above it how things stand."""
+    """Show the network, and above it the state of the run."""
     update_counter.get()
     with solara.Column():
         solara.Text(story(model), style={"min-height": "3em"})

@@ -168,7 +168,7 @@ EFFECTS = {
 class SizePoint(NamedTuple):
     """Populations of one size, and what that size makes of the ``strong`` name.
 
-    ``preference`` holds the winners against equal shares, and ``effect`` is one of ``EFFECTS``.
+    ``preference`` compares the winners with equal shares, and ``effect`` is one of ``EFFECTS``.
     Tests are exact, corrected for the number of sizes (Holm).
     """
 

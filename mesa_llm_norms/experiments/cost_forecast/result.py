@@ -65,7 +65,7 @@ def sum_costs(costs: Sequence[Range | None]) -> Range | None:
 
 
 class Proxy(NamedTuple):
-    """The recorded mind that stands in for a model, and whether it is of the model's own kind."""
+    """The recorded mind that a model is simulated with, and whether it is of the model's kind."""
 
     name: str
     alike: bool

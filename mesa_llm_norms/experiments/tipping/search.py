@@ -416,7 +416,7 @@ def conclude(question: Question, played: Sampled, level: float) -> TippingPoint:
 def forecast_tipping(plan: TippingPlan, llm: LLMSettings) -> list[Part]:
     """Return what every condition will use of live minds; no provider is called.
 
-    Recorded minds stand in for live ones, in choosing how many agents are committed too.
+    Recorded minds are the proxies of live ones, also in choosing how many agents are committed.
 
     Raises
     ------
