@@ -63,7 +63,7 @@ from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
+from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, check_seed, mind_key
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""
@@ -432,14 +432,17 @@ def parse_spec(
         graph = to_networkx(read_graph(topology, RandomStream(seed, 0).generator("graph")))
         return {str(node): node for node in graph}
 
-    if minds_by_node is not None and mind:
+    check_seed(seed)
+    if minds_by_node is None:
+        minds = parse_mind(mind or (), load)
+    elif mind:
         raise SpecError("mind", mind, "minds are given twice", "Give --mind or --minds-by-node.")
+    else:
+        minds = _parse_by_node(minds_by_node, nodes, load)
     return Spec(
         graph=topology,
         names=parse_names(names),
-        mind=_parse_by_node(minds_by_node, nodes, load)
-        if minds_by_node
-        else parse_mind(mind or (), load),
+        mind=minds,
         committed=parse_committed(committed or (), nodes) or None,
         seed=seed,
         **others,

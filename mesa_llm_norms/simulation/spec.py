@@ -156,10 +156,7 @@ class Spec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.seed, (int, np.integer)) and not isinstance(self.seed, bool)
-        if not whole or not 0 <= self.seed <= MASK:
-            problem = f"{self.seed!r} is not a seed"
-            raise SpecError("seed", self.seed, problem, "Use 0 to 2**64 - 1.")
+        check_seed(self.seed)
         pool, name = self.game.pool, self.incumbent
         if name is not None and not (isinstance(name, str) and name in pool):
             problem = f"{name!r} is not in the pool"
@@ -316,6 +313,13 @@ class Spec:
             )
         place = {key: place for place, key in enumerate(keys)}
         return minds, np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
+
+
+def check_seed(seed: Any) -> None:
+    """Raise ``SpecError`` for anything but a whole number from 0 to 2**64 - 1."""
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= MASK:
+        raise SpecError("seed", seed, f"{seed!r} is not a seed", "Use 0 to 2**64 - 1.")
 
 
 def by_share(mind: Mapping[Any, Any]) -> bool:

@@ -143,6 +143,12 @@ def test_what_the_page_was_started_with_may_be_used() -> None:
         configure_server(before)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused_before_it_is_used(seed: int) -> None:
+    with pytest.raises(SpecError, match=r"0 to 2\*\*64 - 1"):
+        Setting(seed=seed, committed=("Q=[0]",)).spec()
+
+
 def test_a_mind_that_is_not_there_is_one_clear_error() -> None:
     with pytest.raises((SpecError, MindError)):
         replace(Setting(), mind=("claude-3.5-sonnet=x",)).spec()
