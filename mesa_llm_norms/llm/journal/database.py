@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain
@@ -123,7 +123,7 @@ def make(path: Path, spec: str) -> None:
     The caller holds the lock and has checked that there is no such file.
     """
     unfinished = path.with_name(path.name + ".new")
-    try:
+    with reported(path, unwritable, OSError):
         for old in with_logs(unfinished):  # of a process that was killed at this point
             old.unlink(missing_ok=True)
         unfinished.touch(mode=0o600, exist_ok=False)
@@ -136,8 +136,6 @@ def make(path: Path, spec: str) -> None:
         finally:
             unfinished.unlink(missing_ok=True)
         _sync_folder(path.parent)
-    except (OSError, sqlite3.Error) as error:
-        raise unwritable(path, error) from error
 
 
 def open_for_writing(path: Path, lose: bool) -> sqlite3.Connection:
@@ -146,18 +144,14 @@ def open_for_writing(path: Path, lose: bool) -> sqlite3.Connection:
     With ``lose``, the calls that were in flight are marked as lost. The caller holds the lock. Any
     thread may use the connection, one at a time.
     """
-    connection = connect(path)
-    try:
+    with reported(path, unwritable), ExitStack() as on_error:
+        connection = on_error.enter_context(closing(connect(path)))
         _use_write_ahead_log(connection, path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if lose:
             connection.execute("UPDATE attempts SET outcome = 'lost' WHERE outcome IS NULL")
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise unwritable(path, error) from error
-        raise
+        on_error.pop_all()
     return connection
 
 
@@ -194,6 +188,21 @@ def with_logs(path: Path) -> tuple[Path, Path, Path]:
     return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
+@contextmanager
+def reported(
+    path: Path | str,
+    error_of: Callable[[Path | str, Exception], JournalError],
+    *kinds: type[Exception],
+) -> Iterator[None]:
+    """Report errors of SQLite in the block, and those of further kinds, by ``error_of``."""
+    try:
+        yield
+    except JournalError:  # which is a ValueError
+        raise
+    except (sqlite3.Error, *kinds) as error:
+        raise error_of(path, error) from error
+
+
 def unreadable(path: Path | str, error: Exception) -> JournalError:
     """Return the error for a journal that cannot be read."""
     return JournalError(path, f"it is damaged or cannot be read ({error})", RESTORE)
@@ -226,9 +235,8 @@ def _sound(path: Path, log: Path) -> sqlite3.Connection:
 
 
 def _checked(path: Path, mode: str) -> sqlite3.Connection:
-    connection = None
-    try:
-        connection = connect(path, mode)
+    with reported(path, unreadable), ExitStack() as on_error:
+        connection = on_error.enter_context(closing(connect(path, mode)))
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         if application != APPLICATION:
             raise JournalError(path, "it is not a journal of mesa_llm_norms", RESTORE)
@@ -246,12 +254,7 @@ def _checked(path: Path, mode: str) -> sqlite3.Connection:
             _build(fresh)
             if _columns(connection) != _columns(fresh):
                 raise JournalError(path, "its tables are not those of a journal", RESTORE)
-    except BaseException as error:
-        if connection is not None:
-            connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise unreadable(path, error) from error
-        raise
+        on_error.pop_all()
     return connection
 
 
@@ -333,12 +336,11 @@ class Begun(Written[int]):
 
 
 class Order(NamedTuple):
-    """Rows to write, then a query to answer, if any; and the future that gets the answer."""
+    """Rows to write, then a query to answer, and the future that gets the answer."""
 
     rows: Iterable[Row]
     done: Written[Any]
-    answer: Any = None
-    query: Callable[[sqlite3.Connection], Any] | None = None
+    query: Callable[[sqlite3.Connection], Any]
 
 
 class Writer:
@@ -365,12 +367,12 @@ class Writer:
 
     def write(self, rows: Iterable[Row], done: Written[T], answer: T) -> None:
         """Have rows written together; ``answer`` is then the result of ``done``."""
-        self._hand_in(Order(rows, done, answer))
+        self._hand_in(Order(rows, done, lambda _: answer))
 
     def ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Return the answer to a query, which sees everything handed in before."""
         done: Written[T] = Written()
-        self._hand_in(Order((), done, query=query))
+        self._hand_in(Order((), done, query))
         return done.result()
 
     def close(self) -> None:
@@ -472,11 +474,9 @@ def _add_ended(connection: sqlite3.Connection) -> None:
 
 def _answer(order: Order, connection: sqlite3.Connection) -> None:
     try:
-        answer = order.answer if order.query is None else order.query(connection)
+        order.done.set_result(order.query(connection))
     except Exception as error:
         order.done.set_exception(error)
-    else:
-        order.done.set_result(answer)
 
 
 def _wake(futures: Iterable[Written[Any]]) -> None:

@@ -11,8 +11,8 @@ import math
 import sqlite3
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeAlias, TypeVar, get_args
@@ -458,15 +458,10 @@ class _Content(NamedTuple):
     in_flight: tuple[Attempt, ...]
 
 
-@contextmanager
-def _reading(path: Path | None) -> Iterator[None]:
+def _reading(path: Path | None) -> AbstractContextManager[None]:
     """Report damage found in the block as a ``JournalError``."""
-    try:
-        yield
-    except JournalError:  # which is a ValueError
-        raise
-    except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise database.unreadable(path or ":memory:", error) from error
+    kinds = ValueError, TypeError, KeyError, RecursionError
+    return database.reported(path or ":memory:", database.unreadable, *kinds)
 
 
 def _read(connection: sqlite3.Connection, path: Path) -> _Content:
