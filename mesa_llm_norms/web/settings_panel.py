@@ -67,9 +67,10 @@ def SettingsPanel(state: PageState) -> None:  # noqa: N802
             _Number("Payoff of a mismatch", setting.penalty, changes("penalty"))
             _Text("Incumbent name", setting.incumbent, changes("incumbent"))
             _Text(
-                "Committed agents (M=5, M=10%, M=3:hubs)",
+                "Committed agents",
                 " ".join(setting.committed),
                 lambda text: changes("committed")(tuple(text.split())),
+                hint="M=5, M=10% or M=3:hubs",
             )
         with solara.Details("Seed and length"):
             _Number("Seed", setting.seed, changes("seed"))

@@ -1,7 +1,7 @@
 """Servers of the page in processes of their own, for tests.
 
 ``start_app("--names", "QM")`` is ``mesa-llm-norms app`` with these options on a free port of this
-computer; ``start_standin()`` serves a small page without a game. Both are ended with their ``with``
+computer; ``start_small_page()`` serves a small page without a game. Both end with their ``with``
 block, however that ends.
 """
 
@@ -20,7 +20,7 @@ from programs import Program
 
 import mesa_llm_norms
 
-STANDIN = Path(__file__).with_name("standin.py")
+SMALL_SERVER = Path(__file__).with_name("small_server.py")
 
 
 class Served(Program):
@@ -85,6 +85,6 @@ def start_app(*options: str, cwd: Path | None = None) -> Served:
     return Served([sys.executable, "-m", "mesa_llm_norms", *always, *options], cwd)
 
 
-def start_standin(*options: str) -> Served:
-    """Start the server of the stand-in page."""
-    return Served([sys.executable, str(STANDIN), *options])
+def start_small_page(*options: str) -> Served:
+    """Start the server of the small page."""
+    return Served([sys.executable, str(SMALL_SERVER), *options])

@@ -16,7 +16,7 @@ from ipyvue.VueTemplateWidget import Events as TemplateEvents
 from ipyvue.VueWidget import Events as WidgetEvents
 from ipywidgets import Widget
 from kernel_client import Viewer, said
-from served import Served, start_standin
+from served import Served, start_small_page
 
 from mesa_llm_norms.web.guard import COMMANDS, admitted, guard_widgets
 
@@ -240,7 +240,7 @@ def test_no_message_makes_the_filter_fail(anything: Any) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with start_standin() as served:
+    with start_small_page() as served:
         yield served
 
 

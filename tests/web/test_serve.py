@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_client import Viewer, counts, get, wait_until
-from served import Served, start_standin
+from served import Served, start_small_page
 from starlette.types import Receive, Scope, Send
 
 from mesa_llm_norms.errors import SpecError
@@ -93,7 +93,7 @@ def test_tokens_are_long_differ_and_need_no_quoting() -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with start_standin("--impatient") as served:
+    with start_small_page("--impatient") as served:
         yield served
 
 
@@ -126,7 +126,7 @@ def test_a_viewer_whose_connection_breaks_is_taken_to_have_left_after_a_while(
 
 
 def test_an_interrupt_ends_it_and_the_work_of_its_viewers_cleanly() -> None:
-    with start_standin() as server, Viewer(server) as first, Viewer(server) as second:
+    with start_small_page() as server, Viewer(server) as first, Viewer(server) as second:
         first.run()
         second.run()
         server.send_signal(signal.SIGINT)
@@ -144,7 +144,7 @@ def started():
     print(settings.assets.fontawesome_enabled, repr(settings.state.backend), settings.oauth.private)
     os.kill(os.getpid(), signal.SIGINT)
 
-serve(listen(port=0), "token", started, page="standin_page")
+serve(listen(port=0), "token", started, page="small_page")
 """
 
 
@@ -185,7 +185,7 @@ def test_offline_is_refused_in_one_sentence_where_the_assets_are_missing(
 ) -> None:
     monkeypatch.setenv(ASSETS, str(tmp_path))
     with pytest.raises(AssertionError, match=r'pip install "mesa-llm-norms\[offline\]"'):
-        start_standin("--offline")
+        start_small_page("--offline")
 
 
 def test_missing_assets_are_counted_and_one_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from browser import OpenPage, need_browser
 from kernel_client import counts, wait_until
 from playwright.sync_api import Browser, Page
-from served import Served, start_standin
+from served import Served, start_small_page
 
 pytestmark = pytest.mark.browser
 
@@ -38,7 +38,7 @@ def other_website() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
     need_browser()
-    with start_standin("--offline") as served:
+    with start_small_page("--offline") as served:
         yield served
 
 
@@ -56,7 +56,7 @@ def test_a_page_renders_and_works_without_the_internet(server: Served, open_page
     page.get_by_test_id("pick").click()
     page.get_by_text("picked a node").wait_for()
     assert page.evaluate("document.fonts.check('16px Roboto')")
-    assert page.title() == "Stand-in"
+    assert page.title() == "Small page"
 
 
 def test_the_token_leaves_the_address_bar_and_the_rest_of_the_link_stays(
@@ -114,7 +114,7 @@ def test_a_broken_connection_goes_on_as_it_was(server: Served, open_page: OpenPa
 
 
 def test_a_tab_that_is_closed_or_loaded_anew_ends_its_kernel(open_page: OpenPage) -> None:
-    with start_standin("--offline") as server:
+    with start_small_page("--offline") as server:
         page = shown(open_page(server.link))
         assert counts(server)["total"] == 1
         page.reload()

@@ -1,4 +1,4 @@
-"""``python standin.py [--offline] [--impatient]`` serves ``standin_page`` and prints its link.
+"""``python small_server.py [--offline] [--impatient]`` serves ``small_page`` and prints its link.
 
 Impatient, it takes a broken connection for a viewer who left after half a second.
 """
@@ -23,7 +23,7 @@ def main() -> None:
             token,
             lambda: print(f"{listening.origin}/?token={token}&topology=ring(n=6)", flush=True),
             offline="--offline" in sys.argv,
-            page="standin_page",
+            page="small_page",
         )
 
 

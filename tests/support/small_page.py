@@ -11,7 +11,7 @@ from collections.abc import Callable
 import solara
 
 
-@solara.component_vue("standin_widget.vue")  # type: ignore[untyped-decorator]
+@solara.component_vue("small_widget.vue")  # type: ignore[untyped-decorator]
 def Picker(said: str = "", event_pick: Callable[[str], None] | None = None) -> None:  # noqa: N802
     """A widget with a template of its own, as the network view is."""
 
@@ -25,7 +25,7 @@ def Page() -> None:  # noqa: N802
         return lambda: print("a viewer left", file=sys.stderr, flush=True)
 
     solara.use_effect(stay, [])
-    solara.Title("Stand-in")
+    solara.Title("Small page")
     solara.Button(f"clicked {clicks}", on_click=lambda: set_clicks(clicks + 1))
     Picker(said=picked, event_pick=set_picked)
     solara.Text(f"picked {picked}")
