@@ -195,11 +195,12 @@ def reported(
     *kinds: type[Exception],
 ) -> Iterator[None]:
     """Report errors of SQLite in the block, and those of further kinds, by ``error_of``."""
+    expected: tuple[type[Exception], ...] = (sqlite3.Error, *kinds)
     try:
         yield
     except JournalError:  # which is a ValueError
         raise
-    except (sqlite3.Error, *kinds) as error:
+    except expected as error:
         raise error_of(path, error) from error
 
 
