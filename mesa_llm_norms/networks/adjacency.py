@@ -185,7 +185,7 @@ class Neighbors:
         weights = self.edge_weights
         return np.array([] if weights is None else cumulative_weights(weights), np.int64)
 
-    def cumulative_weights_of(self, node: int) -> NDArray[np.int64]:
+    def cumulative_weights_of(self, node: int) -> tuple[int, ...]:
         """Return the part of ``cumulative_weights`` that belongs to a node.
 
         Parameters
@@ -195,14 +195,21 @@ class Neighbors:
 
         Returns
         -------
-        numpy.ndarray of int64
+        tuple of int
             One number per neighbor, the last one 2**32; empty if the graph has no weights.
         """
-        return self.cumulative_weights[self.indptr[node] : self.indptr[node + 1]]
+        return self._cumulative_lists[node]
 
     @cached_property
     def _lists(self) -> tuple[tuple[int, ...], ...]:
-        every = self.indices.tolist()
+        return self._by_node(self.indices)
+
+    @cached_property
+    def _cumulative_lists(self) -> tuple[tuple[int, ...], ...]:
+        return self._by_node(self.cumulative_weights)
+
+    def _by_node(self, values: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
+        every = values.tolist()
         return tuple(tuple(every[first:end]) for first, end in pairwise(self.indptr.tolist()))
 
     @cached_property

@@ -99,16 +99,13 @@ class EdgePairing(Pairing):
         stream: RandomStream,
     ) -> Iterator[Pair]:
         """Yield N pairs, each a function of its interaction's number alone."""
-        edges = neighbors.edges
-        weighted = neighbors.weights is not None
+        edges, cumulative = neighbors.edges, neighbors.cumulative_edge_weights.tolist()
         for number in range(first, first + len(neighbors)):
             drawn = stream.interaction(number)
-            place = (
-                bisect_right(neighbors.cumulative_edge_weights, drawn.node)
-                if weighted
-                else index_of(drawn.node, len(edges))
-            )
-            a, b = edges[place]
+            if cumulative:
+                a, b = edges[bisect_right(cumulative, drawn.node)]
+            else:
+                a, b = edges[index_of(drawn.node, len(edges))]
             yield (a, b) if neighbors.directed or drawn.neighbor >> 31 else (b, a)
 
 
