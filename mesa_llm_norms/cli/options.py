@@ -18,13 +18,13 @@ import typer
 
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
-from mesa_llm_norms.core.randomness import MASK
 from mesa_llm_norms.core.stopping import MAX_ROUNDS
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
+from mesa_llm_norms.simulation.spec import check_seed
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""
@@ -271,6 +271,5 @@ def read_seed(seed: int | None) -> int:
     """Return the seed that was given, or a random one."""
     if seed is None:
         return secrets.randbelow(1_000_000)
-    if not 0 <= seed <= MASK:
-        raise SpecError("seed", seed, f"{seed} is not a seed", "Use 0 to 2**64 - 1.")
+    check_seed(seed)
     return seed

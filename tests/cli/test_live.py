@@ -45,7 +45,7 @@ def rows(folder: str) -> list[Any]:
     return pd.read_parquet(Path(folder) / "interactions.parquet").to_dict("records")
 
 
-def test_a_run_tells_its_calls_and_leaves_a_journal_beside_its_tables(
+def test_a_run_prints_its_calls_and_leaves_a_journal_beside_its_tables(
     server: MessagesServer,
 ) -> None:
     result = invoke("run", *SHORT, "--out", "mine")
@@ -60,7 +60,7 @@ def test_a_run_tells_its_calls_and_leaves_a_journal_beside_its_tables(
     assert len(server.answered) == 72
 
 
-def test_a_run_out_of_budget_says_how_to_go_on_and_does(server: MessagesServer) -> None:
+def test_a_run_out_of_budget_says_how_to_resume_and_does(server: MessagesServer) -> None:
     invoke("run", *SHORT, "--out", "whole")
     result = invoke("run", *SHORT, "--out", "mine", "--budget-calls", "11")
     assert result.exit_code == 2
@@ -73,12 +73,13 @@ def test_a_run_out_of_budget_says_how_to_go_on_and_does(server: MessagesServer) 
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["usage"]["calls"] == 36
     assert rows("mine") == rows("whole")
+    assert Path("mine/spec.json").read_bytes() == Path("whole/spec.json").read_bytes()
     assert len(server.answered) == 72
     assert "its run is complete" in invoke("resume", "mine").stderr
 
 
 @pytest.mark.slow
-def test_many_runs_share_a_journal_and_are_gone_on_with(server: MessagesServer) -> None:
+def test_many_runs_share_a_journal_and_are_resumed(server: MessagesServer) -> None:
     invoke("run", *SHORT, "--runs", "4", "--out", "whole", "--keep-interactions")
     arguments = ("--runs", "4", "--out", "mine", "--keep-interactions", "--budget-calls", "70")
     assert invoke("run", *SHORT, *arguments).exit_code == 2
@@ -89,7 +90,7 @@ def test_many_runs_share_a_journal_and_are_gone_on_with(server: MessagesServer) 
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_says_how_to_go_on_and_loses_nothing_paid_for(
+def test_an_interrupted_run_says_how_to_resume_and_loses_nothing_paid_for(
     server: MessagesServer,
 ) -> None:
     server.latency = 0.05
@@ -153,7 +154,7 @@ def test_the_prompt_is_shown_word_for_word_without_a_key_or_a_call(
     assert "You picked Q, the other player picked Q: +100 points" in result.stdout
 
 
-def test_a_wording_of_ones_own_is_sent_and_one_that_leaves_a_part_out_is_refused(
+def test_a_template_file_is_sent_and_one_that_leaves_a_part_out_is_refused(
     server: MessagesServer,
 ) -> None:
     text = default_template().text.replace("Get as many points", "Collect as many points")

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 from strategies import any_specs, graph_files, graphs, node_ids
 
-from mesa_llm_norms import MindError, NormsError, PairingError, SpecError, UniformMind
+from mesa_llm_norms import NormsError
 from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.errors import MindError, PairingError, SpecError
 from mesa_llm_norms.llm.prompt import Template, default_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
+from mesa_llm_norms.minds import UniformMind
 from mesa_llm_norms.simulation import serialization
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.pairing import NodePairing
@@ -55,7 +57,7 @@ def rows(spec: Spec, rounds: int = 2, run: int = 3) -> list[Any]:
     return play_run(spec, run, Goal(None), rounds, keep=True).rows
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @pytest.mark.filterwarnings("ignore::mesa_llm_norms.GraphWarning")
 @given(any_specs(minds=["uniform", "claude-3.5-sonnet", "llama-2-70b-chat"]))
 def test_a_spec_is_read_as_it_was_written(arguments: dict[str, Any]) -> None:
