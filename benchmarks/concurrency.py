@@ -5,7 +5,7 @@ with a model that takes 100 ms for every call::
 
     case           the network
     what           "engine": a mind that waits, so planning and order alone; "session": a live mind,
-                   with prompts, places, budget and the journal on disk too
+                   with prompts, slots, budget and the journal on disk too
     interactions   how many were played, two calls each
     chain          the longest chain of interactions of which each waits for the one before
     seconds        how long it took
@@ -19,7 +19,7 @@ the processor, those behind it wait for. The last line keeps 200 calls of one ru
 measures processor time::
 
     calls          how many were made
-    cpu_ms         processor milliseconds for each: planning, prompts, places, budget, journal
+    cpu_ms         processor milliseconds for each: planning, prompts, slots, budget, journal
     reference      the same for bare calls, nothing but the wait
     target, met    the milliseconds asked for
 
@@ -103,13 +103,13 @@ def play(spec: Spec, rounds: int, at_once: int) -> tuple[int, float, float]:
 def bare(calls: int, at_once: int) -> float:
     """Return the processor seconds that as many waits take, so many at once."""
 
-    async def wait(places: asyncio.Semaphore) -> None:
-        async with places:
+    async def wait(slots: asyncio.Semaphore) -> None:
+        async with slots:
             await asyncio.sleep(LATENCY)
 
     async def all_of_them() -> None:
-        places = asyncio.Semaphore(at_once)
-        await asyncio.gather(*(wait(places) for _ in range(calls)))
+        slots = asyncio.Semaphore(at_once)
+        await asyncio.gather(*(wait(slots) for _ in range(calls)))
 
     before = time.process_time()
     asyncio.run(all_of_them())

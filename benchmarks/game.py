@@ -13,7 +13,7 @@
 
 Every repeat plays the same interactions of a new model, data collection included. The reference is
 what no engine in Python can do without: a random number, a look-up by memory and a choice, for each
-of the two seats.
+of the two agents.
 """
 
 from __future__ import annotations

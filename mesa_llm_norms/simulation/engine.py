@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.pipeline import Names, Pipeline, Planned, plan_rounds
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.llm.client import LLMClient
 
 TOLERANCE = 1e-6
 """How far the probabilities of a policy may be from summing to one."""
@@ -61,21 +64,6 @@ class Player(Protocol):
         """Give the player the mind it has when it is committed to no name."""
 
 
-class Log(Protocol):
-    """Records every interaction before anyone remembers it."""
-
-    def played(self, row: Interaction) -> None:
-        """Record an interaction."""
-
-    def skipped(
-        self, run: int, number: int, round_: int, nodes: tuple[Hashable, Hashable], reason: str
-    ) -> None:
-        """Record that an interaction is skipped, and why."""
-
-    def flush(self) -> None:
-        """Make sure that all of this is kept: nothing more comes for a while."""
-
-
 class Engine:
     """Plays a game in plain Python; any mind, any pairing rule, any player.
 
@@ -92,7 +80,7 @@ class Engine:
     stream
         All random draws of the run.
     log
-        Records what is played; None for no record.
+        Records every interaction before anyone remembers it; None for no record.
 
     Attributes
     ----------
@@ -115,7 +103,7 @@ class Engine:
         players: Sequence[Player],
         pairing: Pairing,
         stream: RandomStream,
-        log: Log | None = None,
+        log: LLMClient | None = None,
     ) -> None:
         self.game = game
         self.pairing = pairing

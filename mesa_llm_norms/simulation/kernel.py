@@ -157,10 +157,27 @@ def worthwhile(interactions: int) -> bool:
 
 
 class Kernel:
-    """Plays rounds on arrays: an agent is a state of ``automaton``.
+    """Plays a game compiled, on arrays: an agent is a state of an automaton.
 
-    ``states`` has one for every node of ``neighbors``. ``interactions`` and ``rounds`` count what
-    has been played and begun.
+    Parameters
+    ----------
+    game
+        The rules.
+    neighbors
+        Who may meet whom.
+    pairing
+        The rule that draws pairs, one of those that ship.
+    stream
+        All random draws of the run.
+    automaton
+        The states of agents with these minds.
+    states
+        The state of the agent on each of ``neighbors.nodes``, shape (nodes,).
+
+    Attributes
+    ----------
+    interactions, rounds
+        How many have been started. Nothing is ever skipped or discarded.
     """
 
     def __init__(
@@ -188,7 +205,7 @@ class Kernel:
 
     @classmethod
     def of_initial_state(cls, initial: InitialState) -> Kernel:
-        """Return a kernel for a run that is made ready."""
+        """Return a kernel that plays a run from its initial state."""
         automaton = automaton_for(initial.game, initial.minds)
         starts = [automaton.state(mind, initial.start) for mind in range(len(initial.minds))]
         states = np.array(starts, np.uint32)[initial.mind_indices]
@@ -270,16 +287,16 @@ class Kernel:
                 if status == loops.UNKNOWN:
                     self._find_out(cursor)
         finally:
-            begun = int(cursor[loops.LINE]) + (status != loops.DONE)
-            tally.extend(counts[:begun])
+            started = int(cursor[loops.LINE]) + (status != loops.DONE)
+            tally.extend(counts[:started])
             if rows is not None:
                 rows += self._interactions(
-                    kept[: int(cursor[loops.T]) - self.interactions], counts[:begun, 0]
+                    kept[: int(cursor[loops.T]) - self.interactions], counts[:started, 0]
                 )
-            self.rounds += begun
+            self.rounds += started
             self.interactions = int(cursor[loops.T])
             if status == loops.UNKNOWN:
-                self.cut = self.rounds - 1, self.interactions - int(counts[begun - 1, 0])
+                self.cut = self.rounds - 1, self.interactions - int(counts[started - 1, 0])
             recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
             recent.recount()
         return bool(status == loops.REACHED)

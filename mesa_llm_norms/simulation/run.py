@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round, Tally, count
 from mesa_llm_norms.core.stopping import (
     Goal,
@@ -21,54 +21,10 @@ from mesa_llm_norms.core.stopping import (
     converging,
     flipping,
 )
-from mesa_llm_norms.networks.adjacency import Neighbors
 
-
-class RunEngine(Protocol):
-    """What plays the rounds of a run: the engine in plain Python, or the compiled kernel."""
-
-    @property
-    def game(self) -> Game:
-        """The rules."""
-
-    @property
-    def neighbors(self) -> Neighbors:
-        """Who may meet whom."""
-
-    @property
-    def interactions(self) -> int:
-        """How many have been started, skipped ones included."""
-
-    @property
-    def skipped(self) -> int:
-        """How many of them had no outcome."""
-
-    @property
-    def discarded(self) -> int:
-        """How many were decided speculatively, beyond the end, and are in no result."""
-
-    @property
-    def rounds(self) -> int:
-        """How many have been started."""
-
-    @property
-    def next_round(self) -> int:
-        """The number of the round that is played or resumed next."""
-
-    @property
-    def names_held(self) -> NDArray[np.int16]:
-        """For each node the index in the pool of the name played last, -1 for none."""
-
-    def play(
-        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
-    ) -> None:
-        """Play rounds until the stop is reached, and count them; see ``Engine.play``."""
-
-    def speculating(self, rounds: int) -> AbstractContextManager[None]:
-        """Within the block, interactions may be decided early; see ``Engine.speculating``."""
-
-    def release(self, indices: Iterable[int]) -> None:
-        """Give agents the mind they have when committed to no name; see ``Engine.release``."""
+if TYPE_CHECKING:
+    from mesa_llm_norms.simulation.engine import Engine
+    from mesa_llm_norms.simulation.kernel import Kernel
 
 
 class Run:
@@ -77,7 +33,7 @@ class Run:
     Parameters
     ----------
     engine
-        What plays the rounds.
+        What plays the rounds: in plain Python, or compiled.
     committed_names
         The names that agents are committed to; one of them must take over in a flip.
     goal
@@ -85,7 +41,7 @@ class Run:
     """
 
     def __init__(
-        self, engine: RunEngine, committed_names: Sequence[str], goal: Goal | None = None
+        self, engine: Engine | Kernel, committed_names: Sequence[str], goal: Goal | None = None
     ) -> None:
         self.engine = engine
         self.committed_names = tuple(committed_names)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from chances import LoggedGame, copying, without_rounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesa_llm_norms import Interaction, ScriptedMind, SpecError, UniformMind
-from mesa_llm_norms.core.stopping import MAX_ROUNDS, read_rounds
+from mesa_llm_norms import ScriptedMind
+from mesa_llm_norms.core.stopping import MAX_ROUNDS, Goal, read_rounds
+from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.minds import UniformMind
+from mesa_llm_norms.simulation import Interaction
+from mesa_llm_norms.simulation.ensemble import start_run
+from mesa_llm_norms.simulation.spec import Spec
 
 GAME: dict[str, Any] = {"graph": "ring(n=6)", "names": "QM", "mind": copying("QM")}
 LONG = 40
@@ -163,3 +169,54 @@ def test_how_many_rounds_is_a_whole_number_or_left_to_the_goal() -> None:
             read_rounds(rounds, "converged")  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="nothing says when to stop"):
         read_rounds(None, None)
+
+
+def test_agents_released_within_a_run_play_alike_on_every_engine() -> None:
+    spec = Spec(
+        graph="complete(n=12)",
+        names="QM",
+        mind={"uniform": 1, "claude-3.5-sonnet": 1},
+        incumbent="Q",
+        committed={"M": 5},
+        seed=3,
+    )
+    initial = spec.initial_state(2)
+    committed = np.flatnonzero(initial.mind_indices != initial.uncommitted_indices)
+    nodes = {initial.neighbors.nodes[index] for index in committed.tolist()}
+    assert len(nodes) == 5
+    logs = []
+    for engine in ("python", "kernel"):
+        game_run = start_run(spec, spec.initial_state(2), engine)
+        game_run.play_to(Goal(None), 4, keep=True)
+        before = game_run.rows
+        game_run.engine.release(committed.tolist())
+        game_run.play_to(Goal(None), 12, keep=True)
+        logs.append((before, game_run.rows, game_run.names_held))
+    assert logs[0] == logs[1]
+    assert {name for row in logs[0][0] for name in names_of(row, nodes)} == {"M"}
+    assert {name for row in logs[0][1] for name in names_of(row, nodes)} == {"M", "Q"}
+
+
+def names_of(row: Interaction, nodes: set[Hashable]) -> set[str]:
+    """Return the names that some nodes played in an interaction."""
+    both = ((row.node_a, row.name_a), (row.node_b, row.name_b))
+    return {name for node, name in both if node in nodes}
+
+
+@pytest.mark.parametrize("engine", ["python", "kernel"])
+def test_round_by_round_or_in_one_go_a_run_is_the_same(engine: str) -> None:
+    spec = Spec(graph="ring(n=12, k=4)", names="QM", seed=5)
+    whole, cut = (start_run(spec, spec.initial_state(), engine) for _ in range(2))
+    tally = whole.play_to(Goal("converged"), 200, keep=True)
+    rows: list[Interaction] = []
+    rounds = []
+    for one in cut.each_round(Goal("converged"), 200):
+        rows += cut.rows
+        rounds.append(one)
+    assert rows == whole.rows
+    assert rounds == tally.to_rounds()
+    assert cut.outcome == whole.outcome
+    assert cut.reached
+    assert whole.reached
+    cut.play(2)
+    assert len(cut.rows) == 24

@@ -97,7 +97,7 @@ def find(keys, values, key):
     return np.int32(-1)
 
 
-@numba.njit("void(int64[::1], int32[::1], int64[::1], int32[::1])", cache=True)
+@numba.njit((numba.int64[::1], numba.int32[::1], numba.int64[::1], numba.int32[::1]), cache=True)
 def store(keys, values, new_keys, new_values):
     """Store values for new keys; there must be free places, whose key is -1."""
     mask = np.uint64(len(keys) - 1)
