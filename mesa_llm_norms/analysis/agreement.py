@@ -176,6 +176,14 @@ class Edges:
         return Held(codes, tuple(found))
 
 
+def plain_graph(edges: Edges) -> nx.Graph[int]:
+    """Return the edges as a networkx graph of indices."""
+    plain: nx.Graph[int] = nx.Graph()
+    plain.add_nodes_from(range(len(edges.nodes)))
+    plain.add_edges_from(zip(edges.first.tolist(), edges.second.tolist(), strict=True))
+    return plain
+
+
 def _once(
     first: Indices, second: Indices, size: int, known_unique: bool = False
 ) -> tuple[Indices, Indices]:

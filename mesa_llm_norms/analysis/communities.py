@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mesa_llm_norms.analysis.agreement import Edges
+from mesa_llm_norms.analysis.agreement import Edges, plain_graph
 from mesa_llm_norms.analysis.convergence import read_table
 from mesa_llm_norms.analysis.intervals import Floats
 from mesa_llm_norms.errors import SpecError, some
@@ -332,10 +332,8 @@ def _by_attribute(graph: Any, attribute: str) -> list[Community]:
 
 
 def _louvain(edges: Edges, rng: Any) -> list[Community]:
-    plain: nx.Graph[int] = nx.Graph()
-    plain.add_nodes_from(range(len(edges.nodes)))
-    plain.add_edges_from(zip(edges.first.tolist(), edges.second.tolist(), strict=True))
-    found = nx.community.louvain_communities(plain, weight=None, seed=read_seed(rng) % 2**32)
+    seed = read_seed(rng) % 2**32
+    found = nx.community.louvain_communities(plain_graph(edges), weight=None, seed=seed)
     parts = sorted((sorted(part) for part in found), key=lambda part: (-len(part), part[0]))
     return [
         Community(number, tuple(edges.nodes[index] for index in part))

@@ -245,26 +245,16 @@ def compare_convergence(
         of a sweep do. By default, if both are tables with the same run numbers. Runs are matched by
         ``run`` in tables and by position otherwise. If runs of one number have nothing in common,
         pairing does no harm.
-    unit : str, default "interactions"
-        The column of a table that is the time: "interactions" or "rounds".
-    event : str, default "converged"
-        The column that says whether a run got there: "converged" or "flipped".
-    horizon : float, optional
-        Up to when to take restricted means; by default the longest time observed in both.
-    level : float, default 0.95
-        The level of the intervals, which are percentiles of a bootstrap over runs; a resample in
-        which neither set has a median counts towards both bounds.
-    resamples : int, default 2000
-        How many resamples to draw.
-    rng : int or generator, default 0
-        The seed of the bootstrap.
+    unit, event, horizon, level, resamples, rng : see ``convergence_time``
+        With the same defaults.
 
     Returns
     -------
     ConvergenceComparison
-        The ratio of medians, the difference of restricted means, and the log-rank test. The test
-        takes the sets as independent: on pairs its p-value is, if anything, too large. It is nan if
-        nothing finished.
+        The ratio of medians and the difference of restricted means, with percentiles of a bootstrap
+        over runs (a resample in which neither set has a median counts towards both bounds); and the
+        log-rank test. The test takes the sets as independent: on pairs its p-value is, if anything,
+        too large. It is nan if nothing finished.
 
     Raises
     ------

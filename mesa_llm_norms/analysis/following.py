@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mesa_llm_norms.analysis.agreement import Edges, Indices
+from mesa_llm_norms.analysis.agreement import Edges, Indices, plain_graph
 from mesa_llm_norms.analysis.convergence import read_table
 from mesa_llm_norms.analysis.intervals import (
     LEVEL,
@@ -343,11 +343,9 @@ def _betweenness(edges: Edges, samples: int, rng: Any) -> Floats:
     size = len(edges.nodes)
     if size > EXACT and not samples:
         return np.full(size, np.nan)
-    plain: nx.Graph[int] = nx.Graph()
-    plain.add_nodes_from(range(size))
-    plain.add_edges_from(zip(edges.first.tolist(), edges.second.tolist(), strict=True))
     drawn = min(samples, size) if size > EXACT else None
-    found = nx.betweenness_centrality(plain, k=drawn, seed=read_seed(rng) % 2**32)
+    seed = read_seed(rng) % 2**32
+    found = nx.betweenness_centrality(plain_graph(edges), k=drawn, seed=seed)
     return np.array([found[node] for node in range(size)])
 
 
