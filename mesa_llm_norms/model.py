@@ -182,7 +182,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         SpecError
             If a mind or a pairing rule of your own is not given, or a mind file has changed.
         """
-        from mesa_llm_norms.llm.journal import Journal
+        from mesa_llm_norms.llm.journal.journal import Journal
         from mesa_llm_norms.simulation.serialization import from_json
 
         path = Path(folder) / JOURNAL

@@ -27,7 +27,7 @@ from mesa_llm_norms.core.formatting import count, percent, plural
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
-from mesa_llm_norms.llm.journal import Totals
+from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 

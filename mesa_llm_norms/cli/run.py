@@ -16,7 +16,7 @@ from mesa_llm_norms.cli.playing import Plan, play
 from mesa_llm_norms.core.files import SPEC
 from mesa_llm_norms.core.stopping import WINDOW, Goal
 from mesa_llm_norms.errors import JournalError
-from mesa_llm_norms.llm.journal import Journal
+from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.serialization import from_json, parse_spec

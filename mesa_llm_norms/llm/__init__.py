@@ -5,7 +5,8 @@ calls of all live minds, as ``LLMSettings`` says, and records them in a journal.
 to APIs, and SQLite, are imported on first use.
 """
 
-from mesa_llm_norms.llm.journal import Totals, read_journal
+from mesa_llm_norms.llm.journal import read_journal
+from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings

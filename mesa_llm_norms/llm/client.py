@@ -30,10 +30,10 @@ from mesa_llm_norms.errors import (
 )
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
 from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue
-from mesa_llm_norms.llm.journal import (
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import (
     AgentUsage,
     Distribution,
-    Journal,
     Recorded,
     Skipped,
     Totals,

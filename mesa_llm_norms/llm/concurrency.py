@@ -25,7 +25,8 @@ from typing import Any, NamedTuple, TypeVar
 from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
-from mesa_llm_norms.llm.journal import Call, Distribution, Ended, Journal, Recorded
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Call, Distribution, Ended, Recorded
 from mesa_llm_norms.llm.provider import Provider, Question, Reply
 from mesa_llm_norms.llm.retry import RetryPolicy
 from mesa_llm_norms.llm.settings import LLMSettings

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesa_llm_norms.llm.client import LLMClient
-    from mesa_llm_norms.llm.journal import Totals
+    from mesa_llm_norms.llm.journal.rows import Totals
 
 Progress = Callable[[int, int], None]
 """Called with the runs done and the runs in total."""

@@ -17,7 +17,7 @@ from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.llm.journal import Attempt
+from mesa_llm_norms.llm.journal.rows import Attempt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Situation

@@ -21,7 +21,8 @@ from mesa_llm_norms.core.files import SPEC, read_json
 from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
 from mesa_llm_norms.core.stopping import MOST, Goal, Recent, check_stopping, converging
 from mesa_llm_norms.errors import FileFormatError, SpecError
-from mesa_llm_norms.llm.journal import Attempt, Journal, node_text, read_node
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Attempt, node_text, read_node
 from mesa_llm_norms.llm.settings import JOURNAL
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind

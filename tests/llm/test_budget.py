@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesa_llm_norms import BudgetError, FileFormatError
+from mesa_llm_norms.errors import BudgetError, FileFormatError
 from mesa_llm_norms.llm.budget import Amount, Budget, Price, default_prices, read_prices
 from mesa_llm_norms.llm.provider import Usage
 

@@ -14,19 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesa_llm_norms import (
+from mesa_llm_norms import NamingGame, NormsError, run_ensemble
+from mesa_llm_norms.errors import (
     BudgetError,
     CallError,
     DecisionError,
     JournalError,
     MindError,
-    NamingGame,
-    NormsError,
     PoolError,
     SpecError,
-    run_ensemble,
 )
-from mesa_llm_norms.llm.journal import Journal
+from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.testing import FakeProvider

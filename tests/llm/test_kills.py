@@ -20,7 +20,8 @@ import pytest
 from messages_server import MessagesServer
 from programs import Program
 
-from mesa_llm_norms.llm.journal import Journal, Totals
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.settings import JOURNAL
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -34,7 +35,7 @@ import anthropic, mesa
 from mesa_llm_norms import NamingGame
 from mesa_llm_norms.llm import LLMSettings
 from mesa_llm_norms.llm.client import LLMClient
-from mesa_llm_norms.llm.journal import Journal
+from mesa_llm_norms.llm.journal.journal import Journal
 
 class Logged(NamingGame):
     def step(self):

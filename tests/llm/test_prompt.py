@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import memories
 
-from mesa_llm_norms import FileFormatError, PoolError, Situation
 from mesa_llm_norms.core.game import Game, Memory, score
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import FileFormatError, PoolError
 from mesa_llm_norms.llm.prompt import (
     QUOTES,
     Template,
@@ -26,6 +26,7 @@ from mesa_llm_norms.llm.prompt import (
     read_template,
 )
 from mesa_llm_norms.llm.provider import live_mind
+from mesa_llm_norms.minds import Situation
 
 TEXT = default_template().text
 POOL = ("Q", "M", "$names", "{score}", "%s", "$$", "[user]", "x" * 24)

@@ -10,20 +10,13 @@ import pytest
 from chances import LoggedGame
 from messages_server import FAULTS, Fault, MessagesServer, share_of_faults
 
-from mesa_llm_norms import (
-    BudgetError,
-    CallError,
-    DecisionError,
-    Interaction,
-    MindError,
-    NamingGame,
-    NormsError,
-    run_ensemble,
-)
+from mesa_llm_norms import NamingGame, NormsError, run_ensemble
+from mesa_llm_norms.errors import BudgetError, CallError, DecisionError, MindError
 from mesa_llm_norms.llm.provider import live_mind
 from mesa_llm_norms.llm.retry import IDENTICAL, RetryPolicy
 from mesa_llm_norms.llm.retry import LONGEST_BACKOFF as LONGEST
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.simulation import Interaction
 
 KEY = "a-key-that-nobody-may-see"
 MODEL = "claude:claude-test-1"

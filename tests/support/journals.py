@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mesa_llm_norms.core.game import Interaction
-from mesa_llm_norms.llm.journal import Call, Ended, Journal, Recorded, Totals, prompt_digest
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Call, Ended, Recorded, Totals, prompt_digest
 
 SPEC = {"graph": "ring(n=6)", "names": ["Q", "M"], "seed": 7}
 PROMPT = prompt_digest("the rules", "your memory")

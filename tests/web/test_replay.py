@@ -22,10 +22,11 @@ from messages_server import Fault, MessagesServer
 from strategies import node_ids, pools, specs
 from typer.testing import CliRunner
 
-from mesa_llm_norms import BudgetError, FileFormatError, JournalError, NamingGame, SpecError, cli
+from mesa_llm_norms import NamingGame, cli
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.llm.journal import Journal
+from mesa_llm_norms.errors import BudgetError, FileFormatError, JournalError, SpecError
+from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.ensemble import play_ensemble, play_run
 from mesa_llm_norms.simulation.results import write_ensemble, write_run

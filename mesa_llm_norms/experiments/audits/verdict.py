@@ -19,7 +19,7 @@ from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import Spec
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.journal import Totals
+    from mesa_llm_norms.llm.journal.rows import Totals
 
 NEGLIGIBLE = 0.02
 """Total variation of first choices below which a mind whose probabilities are known counts as

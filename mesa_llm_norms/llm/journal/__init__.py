@@ -1,47 +1,17 @@
 """The journal of live runs, in one SQLite file: every call, decision and interaction.
 
-It knows nothing of providers or models. SQLite is imported with ``Journal``, on first use.
+It knows nothing of providers or models. SQLite is imported on first use.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from mesa_llm_norms.llm.journal.rows import (
-    AgentUsage,
-    Attempt,
-    Call,
-    Distribution,
-    Ended,
-    Recorded,
-    Skipped,
-    Totals,
-    node_text,
-    prompt_digest,
-    read_node,
-    storable,
-)
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.journal.journal import Journal
 
-__all__ = [
-    "AgentUsage",
-    "Attempt",
-    "Call",
-    "Distribution",
-    "Ended",
-    "Journal",
-    "Recorded",
-    "Skipped",
-    "Totals",
-    "node_text",
-    "prompt_digest",
-    "read_journal",
-    "read_node",
-    "storable",
-]
+__all__ = ["read_journal"]
 
 
 def read_journal(path: str | Path) -> Journal:
@@ -66,11 +36,3 @@ def read_journal(path: str | Path) -> Journal:
     from mesa_llm_norms.llm.journal.journal import Journal
 
     return Journal.read(path)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Journal":
-        from mesa_llm_norms.llm.journal.journal import Journal
-
-        return Journal
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from journals import SPEC
 
-from mesa_llm_norms.llm.journal import Journal
+from mesa_llm_norms.llm.journal.journal import Journal
 
 
 @pytest.fixture

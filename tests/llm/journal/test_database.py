@@ -22,13 +22,8 @@ from programs import Program
 
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.errors import JournalError
-from mesa_llm_norms.llm.journal import (
-    Distribution,
-    Ended,
-    Journal,
-    Recorded,
-    Skipped,
-)
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Distribution, Ended, Recorded, Skipped
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,7 +34,8 @@ CHILDREN = """
 import asyncio, os, resource, sys
 from mesa_llm_norms.errors import JournalError
 from mesa_llm_norms.core.game import Interaction
-from mesa_llm_norms.llm.journal import Call, Ended, Journal, Recorded
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Call, Ended, Recorded
 
 def tell(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # in one piece, at once

@@ -20,18 +20,18 @@ from strategies import node_ids
 
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.errors import JournalError, SpecError
-from mesa_llm_norms.llm.journal import (
+from mesa_llm_norms.llm.journal.database import Written
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import (
     AgentUsage,
     Attempt,
     Distribution,
     Ended,
-    Journal,
     Recorded,
     Skipped,
     Totals,
     prompt_digest,
 )
-from mesa_llm_norms.llm.journal.database import Written
 
 # What is written is there
 

@@ -8,10 +8,7 @@ import numpy as np
 from hypothesis import given
 from strategies import node_ids
 
-from mesa_llm_norms.llm.journal import (
-    node_text,
-    read_node,
-)
+from mesa_llm_norms.llm.journal.rows import node_text, read_node
 
 
 @given(node_ids())
