@@ -52,13 +52,16 @@ app = typer.Typer(
 )
 
 
+def _unwrapped(text: str | None) -> str:
+    """Return a docstring with the lines of each paragraph joined, for a terminal of any width."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text or "")
+
+
 for _command in (
     *(run, page, resume, sweep, minds, topologies, fit),
     *(audit, validate, classical, reproduce, tip, intervene),
 ):
-    # Lines of a paragraph are joined, for a terminal of any width.
-    _help = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(_command) or "")
-    app.command(help=_help)(_command)
+    app.command(help=_unwrapped(inspect.getdoc(_command)))(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -71,7 +74,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def about(
     version: Annotated[
         bool,
@@ -85,6 +87,9 @@ def about(
     No API key and no internet connection are needed: [b]recorded minds[/b], fitted to published
     decisions of real models, play offline. Start with [b]mesa-llm-norms run[/b].
     """
+
+
+app.callback(help=_unwrapped(inspect.getdoc(about)))(about)
 
 
 def main() -> None:

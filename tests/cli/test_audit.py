@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(arguments: tuple[str, ...], 
     assert result.stderr.count("\n") == 1
 
 
-def test_a_live_audit_tells_its_forecast_first_keeps_journals_and_goes_on_within_a_budget(
+def test_a_live_audit_prints_its_forecast_first_keeps_journals_and_resumes_within_a_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with MessagesServer() as server:

@@ -89,5 +89,5 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert list(Path().iterdir()) == []
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert re.fullmatch(r"mesa-llm-norms \S.*\n", invoke("--version").stdout)

@@ -25,7 +25,7 @@ def test_the_minds_are_listed_with_what_they_were_fitted_on() -> None:
     assert "Ashery" in text
 
 
-def test_a_mind_is_told_about_in_full() -> None:
+def test_a_mind_is_described_in_full() -> None:
     found = printed("minds", "claude-3.5-sonnet")
     assert "Science Advances" in found["provenance"]["source"]
     assert "D" in found["known_names"]
@@ -36,7 +36,7 @@ def test_a_mind_is_told_about_in_full() -> None:
     assert "did you mean" in refused("minds", "claud")
 
 
-def test_a_mind_file_is_told_about_too() -> None:
+def test_a_mind_file_is_described_too() -> None:
     Path("mine.csv").write_text("memory,Q,M\n,0.5,0.5\n")
     assert printed("minds", "mine.csv")["known_names"] == ["Q", "M"]
     assert "a measured table of 1 memories" in invoke("minds", "mine.csv").stdout

@@ -114,7 +114,7 @@ def test_a_live_forecast_adds_the_experiments_up_and_calls_nobody(server: Messag
 
 
 @pytest.mark.usefixtures("short")
-def test_a_live_protocol_out_of_budget_goes_on_by_the_same_command_and_asks_nothing_twice(
+def test_a_live_protocol_out_of_budget_is_resumed_by_the_same_command_and_asks_nothing_twice(
     server: MessagesServer,
 ) -> None:
     options = ("--mind", MIND, "--runs", "2", "--seed", "1", "--out", "out")

@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_run_and_a_new_folder() -> None:
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
-def test_a_run_can_be_repeated_with_the_seed_it_tells() -> None:
+def test_a_run_can_be_repeated_with_the_seed_it_prints() -> None:
     told = invoke("run", *SMALL, "--no-files").stdout
     (seed,) = re.findall(r"seed (\d+)", told)
     assert invoke("run", *SMALL, "--no-files", "--seed", seed).stdout == told

@@ -39,7 +39,7 @@ invoke = partial(commands.invoke, "sweep")
 start = partial(commands.start, "sweep")
 
 
-def test_a_sweep_is_told_drawn_and_left_in_its_folder() -> None:
+def test_a_sweep_is_printed_drawn_and_left_in_its_folder() -> None:
     result = invoke("grid.toml")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -111,7 +111,7 @@ def test_what_cannot_be_is_one_line_and_status_2(arguments: tuple[str, ...], sai
 
 
 @pytest.mark.skipif(os.name == "nt", reason="interrupts are signals")
-def test_an_interrupt_says_how_to_go_on() -> None:
+def test_an_interrupt_says_how_to_resume() -> None:
     text = 'runs = 1000000\nmind = "uniform"\nrounds = 60\nuntil = "none"\n'
     text += '[grid]\ngraph = ["ring(n=4)"]\nmemory = [1, 2]\n'
     Path("long.toml").write_text(text, encoding="utf-8")
@@ -136,7 +136,7 @@ def cells_there() -> int:
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
 @pytest.mark.slow
-def test_a_killed_sweep_is_gone_on_with_and_two_at_once_do_no_harm() -> None:
+def test_a_killed_sweep_is_resumed_and_two_at_once_do_no_harm() -> None:
     sizes = list(range(4, 16))
     text = f'runs = 30\nseed = 1\nmind = "uniform"\nrounds = 10\n[grid]\nsize = {sizes}\n'
     Path("many.toml").write_text(text + 'graph = ["ring(n={size})"]\n', encoding="utf-8")
