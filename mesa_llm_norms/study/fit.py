@@ -46,6 +46,8 @@ from mesa_llm_norms.study.recordings import LICENCE, SOURCE, Condition, Recordin
 
 Floats = NDArray[np.float64]
 Counts = dict[Memory, dict[str, int]]
+Sample = dict[Condition, Counts]
+"""Decisions to fit or to score on: counts by memory, for each condition."""
 Report = Callable[[str], None]
 
 RIDGES = (1.0, 5.0, 20.0)
@@ -77,18 +79,6 @@ class Smoothing(NamedTuple):
     prior_strength: float
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Decisions to fit or to score on: counts by memory, for each condition."""
-
-    counts: dict[Condition, Counts]
-
-    @property
-    def decisions(self) -> int:
-        """How many decisions there are."""
-        return sum(map(size, self.counts.values()))
-
-
 def size(counts: Counts) -> int:
     """Return how many decisions these are."""
     return sum(sum(chosen.values()) for chosen in counts.values())
@@ -100,7 +90,7 @@ def sample(recordings: Recordings, model: str, keep: Callable[[int], bool]) -> S
         condition: count(seen for seen in decisions(condition, rows) if keep(seen.run))
         for condition, rows in recordings.of(model)
     }
-    return Sample({condition: found for condition, found in counts.items() if found})
+    return {condition: found for condition, found in counts.items() if found}
 
 
 def fit_mind(
@@ -157,7 +147,7 @@ def choose_smoothing(recordings: Recordings, model: str) -> Smoothing:
                 smoothing = Smoothing(ridge, prior_strength)
                 losses[smoothing] = losses.get(smoothing, 0.0) + sum(
                     total_loss(policy, condition.pool, counts)
-                    for condition, counts in held.counts.items()
+                    for condition, counts in held.items()
                     if condition.kind == "baseline" and set(condition.pool) in deciding
                 )
     return min(losses, key=losses.__getitem__)
@@ -173,7 +163,7 @@ def log_loss(policy: Policy, data: Sample) -> dict[Condition, float]:
     """Return the mean negative log-probability (nats) of the recorded decisions, by condition."""
     return {
         condition: total_loss(policy, condition.pool, counts) / size(counts)
-        for condition, counts in data.counts.items()
+        for condition, counts in data.items()
     }
 
 
@@ -189,7 +179,7 @@ def total_loss(policy: Policy, pool: Sequence[str], counts: Counts) -> float:
 def counted(data: Sample) -> Seen:
     """Return what was chosen on every memory met at least ``OFTEN`` times, by pool."""
     merged: Seen = {}
-    for condition, counts in data.counts.items():
+    for condition, counts in data.items():
         rows = merged.setdefault(pool_key(condition.pool), {})
         for memory, chosen in counts.items():
             row = rows.setdefault(memory, {})
@@ -259,7 +249,7 @@ class _Design:
         ends = [0]
         chosen: list[int] = []
         starts = []
-        for condition, counts in data.counts.items():
+        for condition, counts in data.items():
             key, many = pool_key(condition.pool), len(condition.pool) > 2
             for memory, names in counts.items():
                 starts.append(len(chosen))
@@ -311,12 +301,12 @@ def _provenance(
         "licence": LICENCE,
         "fitted_by": f"mesa_llm_norms {version}",
         "strength": smoothing.ridge,
-        "decisions": data.decisions,
+        "decisions": sum(map(size, data.values())),
         "conditions": [
             {
                 "kind": condition.kind,
                 "pool": list(condition.pool),
-                "decisions": size(data.counts[condition]),
+                "decisions": size(data[condition]),
                 "log_loss": round(loss, DECIMALS),
                 "log_loss_even_to_odd": round(held[condition], DECIMALS)
                 if condition in held
