@@ -72,7 +72,7 @@ LARGE_FILE = 1_000_000
 _MALFORMED = LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError
 
 
-class LabelledMind(Mind):
+class LabeledMind(Mind):
     """Stands in for a mind of which only the label is known, and cannot play."""
 
     def __init__(self, label: str) -> None:
@@ -162,7 +162,7 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
         What ``to_json`` returned.
     display_only : bool
         Whether the spec is only looked at, not played; False by default. If so, minds that do not
-        ship with this package become ``LabelledMind``, and no file is opened.
+        ship with this package become ``LabeledMind``, and no file is opened.
     **given
         ``mind`` and ``pairing``, where these are objects of your own, which JSON cannot hold.
 
@@ -292,7 +292,7 @@ def _label(written: Any) -> Mind:
     """Return a mind to look at: the one that ships, or else a label."""
     if isinstance(written, str) and written in (*recorded_names(), UniformMind.label):
         return load_mind(written)
-    return LabelledMind(written if isinstance(written, str) else str(written["label"]))
+    return LabeledMind(written if isinstance(written, str) else str(written["label"]))
 
 
 def _read_minds(written: Any, read: Callable[[Any], Any]) -> Any:

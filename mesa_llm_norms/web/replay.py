@@ -246,7 +246,7 @@ class FolderSource(Source):
 
 
 def _goal(content: Mapping[str, Any], calls: RecordedCalls | None) -> Goal:
-    """Return the goal in a journal or a ``spec.json``; a journal begun from Python has none."""
+    """Return the goal in a journal or a ``spec.json``; one started from Python has none."""
     if calls is None:
         goal = Goal(*(content["run"][name] for name in Goal._fields))
     else:

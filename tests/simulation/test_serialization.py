@@ -26,7 +26,7 @@ from mesa_llm_norms.simulation import serialization
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.pairing import NodePairing
 from mesa_llm_norms.simulation.serialization import (
-    LabelledMind,
+    LabeledMind,
     from_json,
     parse_committed,
     parse_mind,
@@ -100,7 +100,7 @@ def test_a_spec_can_be_looked_at_without_the_minds_it_was_played_with(
     shown = from_json(to_json(spec), display_only=True)
     assert shown.mind_label == spec.mind_label
     assert _labels(shown.initial_state()) == _labels(spec.initial_state())
-    assert {type(mind) for mind in shown.minds} == {LabelledMind, UniformMind}
+    assert {type(mind) for mind in shown.minds} == {LabeledMind, UniformMind}
 
 
 @pytest.mark.parametrize("suffix", [".graphml", ".gml", ".csv", ".json"])
