@@ -2,7 +2,7 @@
 
 from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
 from mesa_llm_norms.plots.network import MOST_NODES, plot_graph, plot_network
-from mesa_llm_norms.plots.runs import plot_ensemble, plot_rounds
+from mesa_llm_norms.plots.runs import plot_ensemble, plot_mean_field, plot_rounds
 from mesa_llm_norms.plots.style import figure_bytes, save_figure, write_figure
 from mesa_llm_norms.plots.sweeps import plot_sweep
 
@@ -14,6 +14,7 @@ __all__ = [
     "name_colors",
     "plot_ensemble",
     "plot_graph",
+    "plot_mean_field",
     "plot_network",
     "plot_rounds",
     "plot_sweep",

@@ -1,4 +1,4 @@
-"""Two groups with different minds settle conventions of their own, then meet: whose name wins?
+"""Two groups with different minds settle their own conventions, then mix: which name wins?
 
 ``python -m models.mixed_population.model`` plays many such contests of two recorded minds, and of
 each mind with itself. ``--left claude:MODEL`` or ``--right llama:URL#MODEL`` makes a side live.
@@ -47,9 +47,9 @@ STANDARD = Setting()
 
 
 class LateBridge(Pairing):
-    """The study's rule, a node and then a neighbour, but nobody crosses in the first rounds.
+    """The study's rule, a node and then a neighbor, but nobody crosses in the first rounds.
 
-    The groups are the first ``size`` nodes and the others; everybody needs a neighbour in its own.
+    The groups are the first ``size`` nodes and the others; every node needs a neighbor in its own.
     """
 
     label = "late bridge"
@@ -98,7 +98,7 @@ def population(left: Mind | str, right: Mind | str, setting: Setting = STANDARD)
 
 
 class Contests(NamedTuple):
-    """What many runs came to.
+    """The results of many runs.
 
     In ``met`` of the runs the groups had different conventions when the bridge opened. In some of
     those, both groups held the left one's name at the end (``left_won``), the right one's, or a
@@ -113,7 +113,7 @@ class Contests(NamedTuple):
     right_won: int
     third_won: int
     usage: Totals | None = None
-    """What calls to live minds came to, None where there were none."""
+    """What the calls to live minds used, None where no mind is live."""
 
     @property
     def undecided(self) -> int:
@@ -132,8 +132,7 @@ class Contests(NamedTuple):
     def p_value(self) -> float:
         """How often a fair coin deviates as much: the exact test, two-sided.
 
-        A coin is what is left where both sides have the same mind, for then nothing tells them
-        apart.
+        If both sides have the same mind, the contest is a fair coin, as nothing distinguishes them.
         """
         decided = self.left_won + self.right_won
         return float(stats.binomtest(self.left_won, decided).pvalue) if decided else 1.0
@@ -149,7 +148,7 @@ def meet(
     setting: Setting = STANDARD,
     llm: LLMSettings | None = None,
 ) -> Contests:
-    """Play so many contests and count who won them; ``calls`` is how live minds are called."""
+    """Play contests and count who won them; ``llm`` says how live minds are called."""
     arguments = population(left, right, setting)
     result = run_ensemble(
         **arguments,
@@ -206,7 +205,7 @@ def convention(held: Sequence[str | None]) -> str | None:
 
 
 def remaining(llm: LLMSettings, used: Totals | None) -> LLMSettings:
-    """Return ``calls`` with what is left of the budgets."""
+    """Return the settings with what is left of the budgets."""
     if used is None:
         return llm
     tokens = used.input_tokens + used.output_tokens
@@ -216,7 +215,7 @@ def remaining(llm: LLMSettings, used: Totals | None) -> LLMSettings:
     return replace(llm, **left)
 
 
-def tell(contests: Sequence[Contests]) -> pd.DataFrame:
+def table(contests: Sequence[Contests]) -> pd.DataFrame:
     """Return the table of some populations, a row each."""
     rows = []
     for it in contests:
@@ -233,7 +232,7 @@ def answer(it: Contests) -> str:
     """Return in one sentence whether a side won more often than the other."""
     decided = it.left_won + it.right_won
     if not decided:
-        return f"None of {it.met} contests was decided: the names live on side by side."
+        return f"None of {it.met} contests was decided: the names coexist."
     p = "p < 0.001" if it.p_value < 0.001 else f"p = {it.p_value:.2g}"
     winner, wins = (it.left, it.left_won)
     if it.right_won > it.left_won:
@@ -250,8 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     default = "(default %(default)s)"
-    add("--left", default=LEFT, help=f"the mind of the left group, live ones too {default}")
-    add("--right", default=RIGHT, help=f"that of the right group {default}")
+    add("--left", default=LEFT, help=f"mind of the left group, may be live {default}")
+    add("--right", default=RIGHT, help=f"mind of the right group, may be live {default}")
     add("--names", default=NAMES, help=f"the pool {default}")
     add("--runs", type=int, default=100, help=f"of each population {default}")
     add("--seed", type=int, default=1, help=default)
@@ -277,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     except KeyboardInterrupt:
         parser.exit(130, "interrupted: run the same command again to resume from --folder\n")
-    print(tell(contests).to_string(index=False))
+    print(table(contests).to_string(index=False))
     print()
     print(answer(contests[0]))
     for it in contests:
@@ -287,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def play_all(given: argparse.Namespace) -> list[Contests]:
-    """Return the contests of both minds and, for the null, of each with its like."""
+    """Return the contests of both minds and, for the null, of each with itself."""
     setting = Setting(given.size, given.bridges, given.apart, given.together)
     if setting.apart < 1 or setting.together < 1:
         raise ValueError("--apart and --together: use 1 round or more")

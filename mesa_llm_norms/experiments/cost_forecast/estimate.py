@@ -83,7 +83,7 @@ THINKING_SECONDS = Range(2.0, 5.0, 15.0)
 
 def forecast(
     spec: Spec,
-    goal: Goal,
+    goal: Goal = Goal(),  # noqa: B008
     rounds: int | None = None,
     runs: int | None = None,
     llm: LLMSettings | None = None,
@@ -99,7 +99,7 @@ def forecast(
     spec : Spec
         What is to be played.
     goal : Goal
-        When a run ends.
+        When a run ends (default: after ``rounds``).
     rounds : int, optional
         The most population rounds of a run (default: as ``run_ensemble`` has it).
     runs : int, optional

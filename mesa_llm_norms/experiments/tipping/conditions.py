@@ -30,7 +30,7 @@ from mesa_llm_norms.simulation.kernel import check_engine
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, InitialState, Spec
-from mesa_llm_norms.validation import read_seed, read_whole
+from mesa_llm_norms.validation import choose, read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -236,8 +236,7 @@ def plan_tipping(
     most = read_share("most", most)
     if not most:
         raise SpecError("most", most, "nobody would be committed", "Use a share above 0, up to 1.")
-    for placement in placements:
-        read_placement(placement)
+    placements = choose("placement", placements, PLACEMENTS) if placements else ()
     both_ways = read_directions(directions, base.game.pool)
     questions = []
     for one, size in product((graph,) if topologies is None else topologies, sizes or (None,)):
@@ -268,17 +267,6 @@ def read_share(argument: str, share: Any) -> float:
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
         raise SpecError(argument, share, f"{share!r} is not a share", "Use a number from 0 to 1.")
     return float(share)
-
-
-def read_placement(placement: str) -> None:
-    """Raise ``SpecError`` for a placement that does not exist."""
-    if placement not in PLACEMENTS:
-        raise SpecError(
-            "placement",
-            placement,
-            f"there is no placement {placement!r}",
-            f"Use {', '.join(PLACEMENTS)}.",
-        )
 
 
 def read_directions(given: Sequence[Sequence[str]] | None, pool: Sequence[str]) -> list[Direction]:

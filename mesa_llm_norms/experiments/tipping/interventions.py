@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,7 +36,6 @@ from mesa_llm_norms.experiments.tipping.conditions import (
     play_phases,
     read_directions,
     read_phases,
-    read_placement,
     read_share,
 )
 from mesa_llm_norms.experiments.tipping.search import (
@@ -47,6 +45,7 @@ from mesa_llm_norms.experiments.tipping.search import (
     columns,
     flip_time,
     from_columns,
+    play_all,
     proportion,
 )
 from mesa_llm_norms.llm.client import SharedBudget
@@ -54,16 +53,17 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.generators import rewire
+from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.simulation.backends import check_here, choose_backend
 from mesa_llm_norms.simulation.ensemble import load_graph
 from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
-from mesa_llm_norms.validation import read_seed, read_whole
+from mesa_llm_norms.validation import choose, read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
-    from mesa_llm_norms.llm.journal import Totals
+    from mesa_llm_norms.llm.journal.rows import Totals
 
 GOALS = ("undo", "prevent")
 
@@ -115,7 +115,7 @@ class Intervention:
 
     def __post_init__(self) -> None:
         read_whole("committed", self.committed, 0, 10**9)
-        read_placement(self.placement)
+        choose("placement", (self.placement,), PLACEMENTS)
         read_share("rewired", self.rewired)
         read_share("other_share", self.other_share)
         if (self.other is None) != (self.other_share == 0):
@@ -465,20 +465,20 @@ def _play(
     """Play the runs of every intervention; those with live minds each with their own journal."""
     if plan.live:
         check_here(executor, plan.phases.engine)
-    found: dict[int, list[TwoPhaseRun]] = {}
     report = add_up(plan.runs * len(plan.interventions), progress)
-    offline = []
-    for number, (one, spec) in enumerate(zip(plan.interventions, plan.specs, strict=True)):
-        if spec.live:
-            found[number] = _play_live(one, spec, plan, budget, f"{number:02}", report)
-        else:
-            offline.append((number, (one, spec, plan.runs, plan.phases)))
+    pairs = list(zip(plan.interventions, plan.specs, strict=True))
+    live = {
+        number: _play_live(one, spec, plan, budget, f"{number:02}", report)
+        for number, (one, spec) in enumerate(pairs)
+        if spec.live
+    }
     backend = choose_backend(workers=workers, executor=executor)
-    with closing(backend.play(_play_here, (call for _, call in offline))) as played:
-        for answer in played:
-            found[offline[answer.number][0]] = answer.result
-            report(plan.runs)
-    return [(one, found[number]) for number, one in enumerate(plan.interventions)]
+    calls = [(one, spec, plan.runs, plan.phases) for one, spec in pairs if not spec.live]
+    offline = iter(play_all(backend, _play_here, calls, lambda: report(plan.runs)))
+    return [
+        (one, live[number] if spec.live else next(offline))
+        for number, (one, spec) in enumerate(pairs)
+    ]
 
 
 def _play_here(one: Intervention, spec: Spec, runs: int, phases: Phases) -> list[TwoPhaseRun]:
@@ -510,13 +510,10 @@ def _play_live(
     }
     client = budget.client(part, content)
     calls = ((one, spec, run, plan.phases) for run in range(plan.runs))
-    played = []
-    with choose_backend(client) as backend, closing(backend.play(_play_run, calls)) as found:
-        for answer in found:
-            played.append(answer.result)
-            report(1)
+    with choose_backend(client) as backend:
+        played = play_all(backend, _play_run, calls, lambda: report(1))
     budget.add(client.usage)
-    return sorted(played)
+    return played
 
 
 def _run_table(

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -52,13 +52,17 @@ from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.validation import read_whole
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.journal import Totals
+    from mesa_llm_norms.llm.journal.rows import Totals
+
+T = TypeVar("T")
 
 RESAMPLES = 500
 """Of the bootstrap behind the median time to a flip at each count."""
 
 BEYOND = "more than tried"
 """Written for a critical mass beyond the largest number tried."""
+
+_ENDS = ("", "_low", "_high")
 
 Progress = Callable[[int, int], None]
 """Called with the runs done and the runs in all."""
@@ -101,9 +105,6 @@ def columns(name: str, found: Estimate, divisor: float = 1) -> dict[str, float]:
 def from_columns(row: Mapping[Any, Any], name: str) -> Estimate:
     """Return the estimate that ``columns`` wrote into a row."""
     return Estimate(*(row[f"{name}{end}"] for end in _ENDS))
-
-
-_ENDS = ("", "_low", "_high")
 
 
 @dataclass(frozen=True)
@@ -439,6 +440,21 @@ def forecast_tipping(plan: TippingPlan, llm: LLMSettings) -> list[Part]:
     return parts
 
 
+def play_all(
+    backend: Backend,
+    function: Callable[..., T],
+    calls: Iterable[tuple[Any, ...]],
+    done: Callable[[], None] = lambda: None,
+) -> list[T]:
+    """Return the results of calls in their order; ``done`` is called as each finishes."""
+    found: dict[int, T] = {}
+    with closing(backend.play(function, calls)) as results:
+        for number, result in results:
+            found[number] = result
+            done()
+    return [found[number] for number in sorted(found)]
+
+
 def check_live(*specs: Spec) -> None:
     """Raise ``MindError`` where none of the specs has a live mind: there is nothing to forecast."""
     if not any(spec.live for spec in specs):
@@ -471,12 +487,7 @@ def _sample_all(
     if not backend.elsewhere:  # so that every batch can be reported
         play = _play_here if backend.client is None else _LiveRuns(backend)
         return [_sample(*call, play, report) for call in calls]
-    found: dict[int, Sampled] = {}
-    with closing(backend.play(_sample, calls)) as played:
-        for answer in played:
-            found[answer.number] = answer.result
-            report(plan.budget)
-    return [found[number] for number in range(len(calls))]
+    return play_all(backend, _sample, calls, lambda: report(plan.budget))
 
 
 def _sample(
@@ -530,6 +541,4 @@ class _LiveRuns:
     def __call__(self, spec: Spec, runs: range, phases: Phases) -> list[TwoPhaseRun]:
         numbers = range(self._begun, self._begun + len(runs))
         self._begun = numbers.stop
-        calls = ((spec, number, phases) for number in numbers)
-        with closing(self._backend.play(play_phases, calls)) as found:
-            return sorted(answer.result for answer in found)
+        return play_all(self._backend, play_phases, ((spec, number, phases) for number in numbers))

@@ -11,9 +11,11 @@ import pytest
 from messages_api_rules import Answer
 from messages_server import MessagesServer
 
-from mesa_llm_norms import Audit, BudgetError, DecisionError, Game, audit, load_mind
+from mesa_llm_norms import Game, audit, load_mind
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import BudgetError, DecisionError
+from mesa_llm_norms.experiments import Audit
 from mesa_llm_norms.experiments.audits.individual import Interviewer, count
 from mesa_llm_norms.experiments.audits.probes import (
     RULES,

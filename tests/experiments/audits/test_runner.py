@@ -11,9 +11,10 @@ from chances import FixedPolicy, Waiting, copying
 from planted import chance_of_m, planted, symmetric, table
 from scipy import stats
 
-from mesa_llm_norms import Audit, audit
+from mesa_llm_norms import audit
 from mesa_llm_norms.analysis.intervals import exact_interval
 from mesa_llm_norms.errors import MindError, SpecError
+from mesa_llm_norms.experiments import Audit
 from mesa_llm_norms.experiments.audits.populations import DRIFT, FIRST, SYMMETRIC
 
 SMALL: dict[str, Any] = {"graph": "complete(n=6)", "memory": 1, "runs": 60, "sizes": ()}

@@ -15,9 +15,10 @@ import pytest
 from chances import FALSE_ALARM, Waiting
 from scipy import stats
 
-from mesa_llm_norms import Ensemble, FileFormatError, MindError, SpecError, load_mind
+from mesa_llm_norms import load_mind
 from mesa_llm_norms.core.game import Memory, remember
 from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
 from mesa_llm_norms.experiments.cost_forecast import simulation
 from mesa_llm_norms.experiments.cost_forecast.estimate import different, forecast, sum_of
 from mesa_llm_norms.experiments.cost_forecast.result import (
@@ -34,6 +35,7 @@ from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Policy, Situation
+from mesa_llm_norms.simulation import Ensemble
 from mesa_llm_norms.simulation.ensemble import play_ensemble
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.testing import FakeProvider

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from mesa_llm_norms import SpecError
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.tipping.dose_response import Dose, fit_dose_response
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesa_llm_norms import GraphError, Intervention, SpecError, compare_interventions
+from mesa_llm_norms import Intervention, compare_interventions
+from mesa_llm_norms.errors import GraphError, SpecError
 from mesa_llm_norms.experiments.tipping.interventions import Cost
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.simulation.spec import Spec
@@ -97,7 +98,7 @@ def test_a_convention_is_prevented_where_it_does_not_lead_in_the_end() -> None:
     ("given_", "said"),
     [
         ({"committed": -1}, "committed"),
-        ({"placement": "middle"}, "no placement"),
+        ({"placement": "middle"}, "no 'middle'"),
         ({"rewired": 2}, "not a share"),
         ({"other": "llama-2-70b-chat"}, "needs a share"),
         ({"other_share": 0.5}, "needs a share"),

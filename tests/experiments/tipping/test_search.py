@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from mesa_llm_norms import ScriptedMind, SpecError, TableMind, run_ensemble, tip
+from mesa_llm_norms import ScriptedMind, TableMind, run_ensemble, tip
 from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.tipping.conditions import Phases, play_phases
 from mesa_llm_norms.experiments.tipping.dose_response import Dose, next_count
 from mesa_llm_norms.minds.mind import Policy
@@ -160,7 +161,7 @@ def test_hubs_overturn_with_fewer_than_the_periphery() -> None:
         ({"names": "QMX"}, "not clear which overturns which"),
         ({"directions": [("Q", "Q")]}, "not a pair of different names"),
         ({"directions": []}, "there are none"),
-        ({"placements": ("middle",)}, "no placement"),
+        ({"placements": ("middle",)}, "no 'middle'"),
         ({"runs": 30}, "runs each"),
         ({"most": 0}, "nobody would be committed"),
         ({"topologies": ()}, "no condition"),

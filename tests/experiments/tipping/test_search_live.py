@@ -14,20 +14,10 @@ from messages_api_rules import Answer
 from messages_server import MessagesServer
 from typer.testing import CliRunner
 
-from mesa_llm_norms import (
-    BudgetError,
-    Comparison,
-    GraphError,
-    Intervention,
-    MindError,
-    SpecError,
-    TableMind,
-    Tipping,
-    cli,
-    compare_interventions,
-    tip,
-)
+from mesa_llm_norms import Intervention, TableMind, cli, compare_interventions, tip
 from mesa_llm_norms.core.game import read_memory
+from mesa_llm_norms.errors import BudgetError, GraphError, MindError, SpecError
+from mesa_llm_norms.experiments import Comparison, Tipping
 from mesa_llm_norms.experiments.cost_forecast.result import together
 from mesa_llm_norms.experiments.tipping.conditions import plan_tipping
 from mesa_llm_norms.experiments.tipping.interventions import (
