@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mesa_llm_norms.core.randomness import MASK
 from mesa_llm_norms.errors import SpecError, some
+
+_MAX_SEED = (1 << 64) - 1
 
 
 def read_seed(rng: Any) -> int:
@@ -36,10 +37,14 @@ def read_seed(rng: Any) -> int:
     if rng is None:
         return secrets.randbits(63)
     if isinstance(rng, np.random.Generator):
-        return int(rng.integers(0, MASK, dtype=np.uint64, endpoint=True))
+        return int(rng.integers(0, _MAX_SEED, dtype=np.uint64, endpoint=True))
     if isinstance(rng, random.Random):
         return rng.getrandbits(64)
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and 0 <= int(rng) <= MASK:
+    if (
+        isinstance(rng, (int, np.integer))
+        and not isinstance(rng, bool)
+        and 0 <= int(rng) <= _MAX_SEED
+    ):
         return int(rng)
     raise SpecError(
         "rng",

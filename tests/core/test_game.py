@@ -1,4 +1,4 @@
-"""The rules: payoffs, and what may be a pool of names."""
+"""The rules: payoffs, what may be a pool of names, and what an agent remembers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import pools
+from strategies import memories, pools
 
-from mesa_llm_norms import Game, Interaction, PoolError, SpecError
-from mesa_llm_norms.core.game import read_pool
+from mesa_llm_norms import Game
+from mesa_llm_norms.core.game import (
+    Memory,
+    Remembered,
+    filled,
+    read_memory,
+    read_pool,
+    remember,
+    score,
+)
+from mesa_llm_norms.errors import PoolError, SpecError
+from mesa_llm_norms.simulation import Interaction
 
+POOL = ("Q", "M", "X")
+pairs = st.tuples(st.sampled_from(POOL), st.sampled_from(POOL))
 points = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
 
 
@@ -102,3 +114,41 @@ def test_a_row_says_whether_it_matched() -> None:
     row = Interaction(0, 0, 0, "a", "b", "Q", "Q", 100)
     assert row.matched
     assert not row._replace(name_b="M").matched
+
+
+@given(st.lists(pairs, max_size=30), st.integers(1, 12))
+def test_a_memory_is_exactly_the_last_interactions(
+    played: list[tuple[str, str]], length: int
+) -> None:
+    memory: Memory = ()
+    for number, (own, partner) in enumerate(played, 1):
+        memory = remember(memory, own, partner, length)
+        assert memory == tuple(played[max(0, number - length) : number])
+    assert memory == read_memory(played[-length:])
+
+
+@given(memories(POOL, max_size=5), pairs)
+def test_remembering_changes_nothing_that_is_held_elsewhere(
+    memory: Memory, pair: tuple[str, str]
+) -> None:
+    before = list(memory)
+    after = remember(memory, *pair, 5)
+    assert list(memory) == before
+    assert after[-1] == Remembered(*pair)
+    assert after[:-1] == memory[-4:] or len(memory) < 5
+
+
+@given(memories(POOL, max_size=8), st.integers(-50, 50), st.integers(-50, 50))
+def test_the_score_is_the_payoffs_of_what_is_remembered(
+    memory: Memory, reward: int, penalty: int
+) -> None:
+    matched = sum(own == partner for own, partner in memory)
+    expected = matched * reward + (len(memory) - matched) * penalty
+    assert score(memory, Game(POOL, reward, penalty)) == expected
+
+
+@given(st.sampled_from(POOL), st.integers(1, 9))
+def test_a_filled_memory_is_of_one_name_and_full(name: str, length: int) -> None:
+    memory = filled(name, length)
+    assert memory == ((name, name),) * length
+    assert remember(memory, name, name, length) == memory

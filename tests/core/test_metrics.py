@@ -6,8 +6,8 @@ from counting import summarise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import Interaction
 from mesa_llm_norms.core.metrics import Tally, entropy
+from mesa_llm_norms.simulation import Interaction
 
 POOL = ("Q", "M", "X")
 plays = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from(POOL)), max_size=40)

@@ -13,7 +13,6 @@ from chances import assert_frequencies, assert_independent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import SpecError
 from mesa_llm_norms.core.randomness import (
     GOLDEN,
     MASK,
@@ -25,6 +24,7 @@ from mesa_llm_norms.core.randomness import (
     mix,
     mix_array,
 )
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.validation import read_seed
 
 seeds = st.integers(0, MASK)

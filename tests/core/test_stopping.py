@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import SpecError
 from mesa_llm_norms.core.stopping import Recent, check_stopping, converging, flipping
+from mesa_llm_norms.errors import SpecError
 
 POOL = range(3)
 plays = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from(POOL)), max_size=40)
