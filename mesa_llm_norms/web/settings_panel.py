@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import solara
@@ -236,15 +237,13 @@ def _with_topology(text: str, name: str) -> str:
     if topology is None:
         return name
     n = _parameters_of(text).get("n")
-    if n is None or "n" not in topology.parameters:
-        return topology.signature
-    changed = _with_parameter(topology.signature, "n", n)
-    try:
-        call = parse(changed)
-        topology.read(call.args, call.kwargs)
-    except ValueError:
-        return topology.signature
-    return changed
+    if n is not None and "n" in topology.parameters:
+        changed = _with_parameter(topology.signature, "n", n)
+        with suppress(ValueError):  # too few agents for this one
+            call = parse(changed)
+            topology.read(call.args, call.kwargs)
+            return changed
+    return topology.signature
 
 
 # Fields
