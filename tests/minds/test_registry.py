@@ -11,16 +11,10 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms import (
-    FileFormatError,
-    MindError,
-    NamingGame,
-    UniformMind,
-    load_mind,
-    mind_names,
-)
+from mesa_llm_norms import NamingGame, load_mind, mind_names
+from mesa_llm_norms.errors import FileFormatError, MindError
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
-from mesa_llm_norms.minds import registry
+from mesa_llm_norms.minds import UniformMind, registry
 from mesa_llm_norms.minds.registry import (
     DEFAULT_MIND,
     is_live,
@@ -201,7 +195,8 @@ class TinyProvider(Provider):
 
 PLAY = """
 import json, sys
-from mesa_llm_norms import FileFormatError, MindError, NamingGame, load_mind, mind_names
+from mesa_llm_norms import NamingGame, load_mind, mind_names
+from mesa_llm_norms.errors import MindError
 
 played = []
 before = "tiny_minds" in sys.modules
