@@ -14,147 +14,78 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.core.game import Game, Interaction, Memory, Remembered
-from mesa_llm_norms.core.stopping import Outcome
-from mesa_llm_norms.errors import (
-    BudgetError,
-    CallError,
-    DecisionError,
-    FileFormatError,
-    GraphError,
-    GraphWarning,
-    InterruptionError,
-    JournalError,
-    MindError,
-    NormsError,
-    PairingError,
-    PoolError,
-    SkippedError,
-    SpecError,
-    TopologyError,
-    WorkerError,
-)
+from mesa_llm_norms.core.game import Game
+from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.llm import LLMSettings
 from mesa_llm_norms.minds import (
-    CommittedMind,
     Decision,
     Mind,
     Policy,
-    RecordedMind,
     ScriptedMind,
-    Situation,
     TableMind,
-    UniformMind,
     load_mind,
     mind_names,
     register_mind,
     register_provider,
 )
 from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.simulation.ensemble import Ensemble, run_ensemble
+from mesa_llm_norms.networks import Neighbors, topologies
+from mesa_llm_norms.simulation.ensemble import run_ensemble
 from mesa_llm_norms.simulation.pairing import Pairing
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.classical import (
-        ClassicalAgent,
-        ClassicalEnsemble,
-        ClassicalGame,
-        ClassicalOutcome,
-        run_classical,
-    )
-    from mesa_llm_norms.experiments.audits import Audit, audit
-    from mesa_llm_norms.experiments.sweeps import Sweep, read_sweep, sweep
-    from mesa_llm_norms.experiments.tipping import (
-        Comparison,
+    from mesa_llm_norms.classical import ClassicalGame, run_classical
+    from mesa_llm_norms.experiments import (
         Intervention,
-        Tipping,
+        audit,
         compare_interventions,
+        sweep,
         tip,
     )
 
 __all__ = [
-    "Audit",
-    "BudgetError",
-    "CallError",
-    "ClassicalAgent",
-    "ClassicalEnsemble",
     "ClassicalGame",
-    "ClassicalOutcome",
-    "CommittedMind",
-    "Comparison",
-    "Neighbors",
     "Decision",
-    "DecisionError",
-    "Ensemble",
-    "FileFormatError",
     "Game",
-    "GraphError",
-    "GraphWarning",
-    "Interaction",
-    "InterruptionError",
     "Intervention",
-    "JournalError",
-    "Memory",
+    "LLMSettings",
     "Mind",
-    "MindError",
     "NamingAgent",
     "NamingGame",
+    "Neighbors",
     "NormsError",
-    "Outcome",
     "Pairing",
-    "PairingError",
     "Policy",
-    "PoolError",
-    "RecordedMind",
-    "Remembered",
     "ScriptedMind",
-    "Situation",
-    "SpecError",
-    "Sweep",
     "TableMind",
-    "Tipping",
-    "TopologyError",
-    "UniformMind",
-    "SkippedError",
-    "WorkerError",
     "audit",
     "compare_interventions",
     "load_mind",
     "mind_names",
-    "read_sweep",
     "register_mind",
     "register_provider",
     "run_classical",
     "run_ensemble",
     "sweep",
     "tip",
+    "topologies",
 ]
 
 _ON_USE = {
-    "experiments.audits": ("Audit", "audit"),
-    "classical": (
-        "ClassicalAgent",
-        "ClassicalEnsemble",
-        "ClassicalGame",
-        "ClassicalOutcome",
-        "run_classical",
-    ),
-    "experiments.sweeps": ("Sweep", "read_sweep", "sweep"),
-    "experiments.tipping": (
-        "Comparison",
-        "Intervention",
-        "Tipping",
-        "compare_interventions",
-        "tip",
-    ),
+    "ClassicalGame": "classical",
+    "Intervention": "experiments",
+    "audit": "experiments",
+    "compare_interventions": "experiments",
+    "run_classical": "classical",
+    "sweep": "experiments",
+    "tip": "experiments",
 }
-"""What is imported when it is first used: models and ensembles do without it."""
+"""What is imported from where when it is first used: models and ensembles do without it."""
 
 
 def __getattr__(name: str) -> Any:
-    for package, names in _ON_USE.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{package}"), name)
+    if name in _ON_USE:
+        return getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 

@@ -6,7 +6,21 @@ whom; ``engine`` plays in plain Python (``pipeline`` has live minds decide concu
 of the ``backends``, and ``results`` writes them to a folder.
 """
 
+from mesa_llm_norms.core.game import Interaction, Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream, index_of
+from mesa_llm_norms.core.stopping import Outcome
+from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.kernel import Verdict, can_play, can_run
 
-__all__ = ["RandomStream", "Verdict", "can_play", "can_run", "index_of"]
+__all__ = [
+    "Ensemble",
+    "Interaction",
+    "Memory",
+    "Outcome",
+    "RandomStream",
+    "Remembered",
+    "Verdict",
+    "can_play",
+    "can_run",
+    "index_of",
+]
