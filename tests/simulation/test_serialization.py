@@ -58,7 +58,7 @@ def rows(spec: Spec, rounds: int = 2, run: int = 3) -> list[Any]:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@pytest.mark.filterwarnings("ignore::mesa_llm_norms.GraphWarning")
+@pytest.mark.filterwarnings("ignore::mesa_llm_norms.errors.GraphWarning")
 @given(any_specs(minds=["uniform", "claude-3.5-sonnet", "llama-2-70b-chat"]))
 def test_a_spec_is_read_as_it_was_written(arguments: dict[str, Any]) -> None:
     spec = Spec(**arguments)

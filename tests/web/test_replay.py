@@ -186,7 +186,7 @@ def test_the_heading_says_what_was_played(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.filterwarnings("ignore::mesa_llm_norms.GraphWarning")
+@pytest.mark.filterwarnings("ignore::mesa_llm_norms.errors.GraphWarning")
 @given(specs(minds=["uniform", "claude-3.5-sonnet"]))
 def test_a_graph_that_was_given_is_shown_whole_whatever_its_nodes_are_called(
     arguments: dict[str, Any],
