@@ -78,7 +78,7 @@ def play(
     indptr,
     indices,
     starts,
-    neighbour_steps,
+    neighbor_steps,
     tails,
     heads,
     edge_steps,
@@ -97,10 +97,10 @@ def play(
     ``pool`` is the number of names to invent from, or 0 where node i invents ``inventions[i]``.
     ``rounds`` gets, per round: interactions played so far, words in all, different words, matches.
     ``rows`` gets, unless it has no rows, per interaction of a round: speaker, hearer, word, match.
-    Empty steps mean equal weights; ``complete``, that everyone's neighbours are all the others.
+    Empty steps mean equal weights; ``complete``, that everyone's neighbors are all the others.
     """
     capacity = agents.shape[1] - WORDS
-    weighted = len(neighbour_steps) > 0
+    weighted = len(neighbor_steps) > 0
     keep = rows.shape[0] > 0
     time, total, distinct = tally[TIME], tally[TOTAL], tally[DISTINCT]
     peak, peak_time = tally[PEAK], tally[PEAK_TIME]
@@ -129,7 +129,7 @@ def play(
                 first = np.int64(starts[_index(high, len(starts))])
                 begin, end = indptr[first], indptr[first + 1]
                 if weighted:
-                    place = begin + _step(neighbour_steps, begin, end, low)
+                    place = begin + _step(neighbor_steps, begin, end, low)
                 else:
                     place = begin + _index(low, end - begin)
                 second = np.int64(indices[place])
