@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesa_llm_norms.errors import TopologyError
+from mesa_llm_norms.errors import GraphError, SpecError, TopologyError
+from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import Topology, topologies
 from mesa_llm_norms.networks.validation import check_graph
@@ -291,3 +292,27 @@ def test_any_small_parameters_give_a_connected_graph_or_a_topology_error(
     assert isinstance(graph, nx.Graph)
     check_graph(graph)
     assert nx.is_connected(graph)
+
+
+# Rewiring
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.floats(0, 0.5))
+def test_rewiring_keeps_degrees_and_moves_as_many_edges_as_it_says(seed: int, share: float) -> None:
+    before = nx.watts_strogatz_graph(20, 4, 0.1, seed=seed)
+    after, moved = rewire(before, share, random.Random(seed))
+    assert dict(after.degree) == dict(before.degree)
+    assert nx.is_connected(after) or not nx.is_connected(before)
+    gone = {frozenset(edge) for edge in before.edges} - {frozenset(edge) for edge in after.edges}
+    assert len(gone) == moved == 2 * round(share * 40 / 2)
+
+
+def test_there_is_nothing_to_rewire_on_a_complete_graph() -> None:
+    with pytest.raises(GraphError, match="no network with 20%"):
+        rewire(nx.complete_graph(8), 0.2, random.Random(1))
+
+
+def test_directed_edges_are_not_rewired() -> None:
+    with pytest.raises(SpecError, match="directions"):
+        rewire(nx.DiGraph([(0, 1), (1, 0)]), 0.2, random.Random(1))

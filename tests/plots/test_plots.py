@@ -44,14 +44,6 @@ def nodes_drawn(figure: Figure) -> list[PathCollection]:
     return [it for it in figure.axes[0].collections if isinstance(it, PathCollection)]
 
 
-def test_the_same_name_has_the_same_colour_and_neighbours_in_the_pool_differ() -> None:
-    colours = plots.name_colors("QMXYFJPRCD")
-    assert colours["M"] == plots.name_colors("QM")["M"]
-    alphabet = plots.name_colors("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    assert len(set(alphabet.values())) == 26
-    assert plots.GREY not in alphabet.values()
-
-
 def test_the_leading_names_are_told_apart_and_the_others_are_grey() -> None:
     pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     shares = {name: (place + 1) / 351 for place, name in enumerate(pool)}
@@ -81,36 +73,6 @@ def test_every_node_is_drawn_in_its_name_s_colour_and_labelled() -> None:
     labels = texts(figure)
     assert [label for label in labels if label in ("Q", "M")] == ["Q", "M", "M"]
     assert {"M  2", "Q  1", "not played yet  1", "committed  1"} <= set(labels)
-
-
-@pytest.mark.parametrize(
-    ("graph", "round_layout"),
-    [
-        (nx.cycle_graph(24), True),
-        (nx.watts_strogatz_graph(24, 4, 0.1, seed=1), True),
-        (nx.complete_graph(24), True),
-        (nx.grid_2d_graph(5, 6), False),
-        (nx.star_graph(20), False),
-        (nx.barabasi_albert_graph(40, 2, seed=1), False),
-    ],
-)
-def test_rings_small_worlds_and_complete_graphs_are_drawn_on_a_circle(
-    graph: nx.Graph[Any], round_layout: bool
-) -> None:
-    places = plots.layout(graph)
-    assert list(places) == list(graph)
-    on_circle = all(abs(np.hypot(*place) - 1) < 1e-9 for place in places.values())
-    assert on_circle is round_layout
-    assert plots.layout(graph) == places
-
-
-def test_places_of_the_graph_itself_count_and_bad_ones_do_not() -> None:
-    graph: nx.Graph[Any] = nx.path_graph(2)
-    nx.set_node_attributes(graph, {0: (3, 4), 1: [5.0, 6.0]}, "pos")
-    assert plots.layout(graph) == {0: (3.0, 4.0), 1: (5.0, 6.0)}
-    for bad in ("up", None, (1, 2, 3), (float("nan"), 0)):
-        graph.nodes[0]["pos"] = bad
-        assert plots.layout(graph)[1] != (5.0, 6.0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs, pools
 
-from mesa_llm_norms.networks.drawing import GREY, ink_on, layout, name_colors
+from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
 from mesa_llm_norms.web.frames import SPAN, drawing_text, encode_shares
 from mesa_llm_norms.web.views import chart_lines
 
@@ -91,23 +91,6 @@ def test_nodes_are_smaller_where_there_is_less_room() -> None:
     sizes = [json.loads(drawing_text(nx.cycle_graph(n), "QM"))["size"] for n in (4, 24, 60, 300)]
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) > 2
-
-
-def contrast(color: str, other: str) -> float:
-    """Return the contrast ratio of WCAG 2.2."""
-
-    def luminance(text: str) -> float:
-        parts = [int(text[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    darker, lighter = sorted((luminance(color), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-@given(st.text("0123456789abcdef", min_size=6, max_size=6).map(lambda digits: "#" + digits))
-def test_ink_can_be_read_on_any_colour(color: str) -> None:
-    assert contrast(color, ink_on(color)) >= 4.5
 
 
 def test_26_names_have_colors_of_their_own_or_dashes_that_tell_them_apart() -> None:

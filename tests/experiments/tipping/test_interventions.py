@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
-import networkx as nx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mesa_llm_norms import Intervention, compare_interventions
-from mesa_llm_norms.errors import GraphError, SpecError
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.tipping.interventions import Cost
-from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.simulation.spec import Spec
 
 STAR_LIKE: dict[str, Any] = {"graph": "barabasi_albert(n=16, m=2)", "rounds": 20, "rng": 3}
-
-
-@settings(max_examples=30)
-@given(st.integers(0, 10_000), st.floats(0, 0.5))
-def test_rewiring_keeps_degrees_and_moves_as_many_edges_as_it_says(seed: int, share: float) -> None:
-    before = nx.watts_strogatz_graph(20, 4, 0.1, seed=seed)
-    after, moved = rewire(before, share, random.Random(seed))
-    assert dict(after.degree) == dict(before.degree)
-    assert nx.is_connected(after) or not nx.is_connected(before)
-    gone = {frozenset(edge) for edge in before.edges} - {frozenset(edge) for edge in after.edges}
-    assert len(gone) == moved == 2 * round(share * 40 / 2)
-
-
-def test_there_is_nothing_to_rewire_on_a_complete_graph() -> None:
-    with pytest.raises(GraphError, match="no network with 20%"):
-        rewire(nx.complete_graph(8), 0.2, random.Random(1))
-
-
-def test_directed_edges_are_not_rewired() -> None:
-    with pytest.raises(SpecError, match="directions"):
-        rewire(nx.DiGraph([(0, 1), (1, 0)]), 0.2, random.Random(1))
 
 
 def test_what_is_touched_is_counted() -> None:
