@@ -1,17 +1,23 @@
-"""What charts and tables show is what was played."""
+"""What charts, tables and drawings show is what was played, whatever names and node ids are."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Hashable
 from typing import Any
 
+import networkx as nx
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import specs
+from strategies import graphs, pools, specs
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.web.frames import POINTS, History
+from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
+from mesa_llm_norms.web.frames import POINTS, SPAN, History, drawing_text, encode_shares
+from mesa_llm_norms.web.views import chart_lines
 
 
 def history_of(model: NamingGame, interactions: int) -> History:
@@ -76,3 +82,95 @@ def test_nothing_played_is_nothing_shown() -> None:
     assert history.success_rate is None
     assert json.loads(history.share_points())["rounds"] == 0
     assert history.table().empty
+
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+
+
+def decode(text: str) -> list[float | None]:
+    """Return the shares of a text, as the chart reads it."""
+    pairs = [text[start : start + 2] for start in range(0, len(text), 2)]
+    return [
+        None if pair == "  " else (64 * DIGITS.index(pair[0]) + DIGITS.index(pair[1])) / 4095
+        for pair in pairs
+    ]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1))))
+def test_shares_come_back_to_within_half_a_step_of_4095(shares: list[float | None]) -> None:
+    text = encode_shares(shares)
+    assert len(text) == 2 * len(shares)
+    for share, found in zip(shares, decode(text), strict=True):
+        if share is None or found is None:
+            assert share is found
+        else:
+            assert abs(share - found) <= 0.5 / 4095 + 1e-12
+
+
+def test_the_ends_are_exact_and_what_lies_beyond_is_drawn_there() -> None:
+    assert encode_shares([0, 1, -0.1, 1.0000001]) == "00__00__"
+    assert encode_shares([math.nan, None]) == "    "
+
+
+@given(graphs(), pools())
+def test_a_drawing_has_every_node_edge_and_name(
+    graph: nx.Graph[Any], pool: tuple[str, ...]
+) -> None:
+    drawing = json.loads(drawing_text(graph, pool))
+    nodes = list(graph)
+    assert drawing["ids"] == [str(node) for node in nodes]
+    assert [(nodes[i], nodes[j]) for i, j in drawing["edges"]] == list(graph.edges)
+    assert drawing["directed"] is graph.is_directed()
+    assert drawing["degrees"] == [graph.degree[node] for node in nodes]
+    assert tuple(drawing["names"]) == pool
+    assert drawing["colors"] == [name_colors(pool)[name] for name in pool]
+    assert len(drawing["inks"]) == len(pool)
+    for axis in "xy":
+        assert len(drawing[axis]) == len(nodes)
+        assert all(isinstance(value, int) and 0 <= value <= SPAN for value in drawing[axis])
+
+
+@pytest.mark.parametrize("node", ["</script><script>alert(1)</script>", ("a", 1), frozenset({2})])
+def test_ids_of_any_kind_are_written_as_they_are(node: Hashable) -> None:
+    graph: nx.Graph[Any] = nx.Graph([(node, "other")])
+    assert json.loads(drawing_text(graph, "QM"))["ids"] == [str(node), "other"]
+
+
+def test_a_drawing_keeps_its_proportions_and_its_y_points_downwards() -> None:
+    graph: nx.Graph[Any] = nx.path_graph(3)
+    nx.set_node_attributes(graph, {0: (0, 0), 1: (2, 1), 2: (4, 0)}, "pos")
+    drawing = json.loads(drawing_text(graph, "QM"))
+    assert drawing["x"] == [0, 500, 1000]
+    assert drawing["y"] == [625, 375, 625]
+
+
+def test_nodes_stay_in_places_that_are_given_while_edges_change() -> None:
+    graph: nx.Graph[Any] = nx.petersen_graph()
+    places = layout(graph)
+    before = json.loads(drawing_text(graph, "QM", places))
+    graph.add_edge(0, 2)
+    after = json.loads(drawing_text(graph, "QM", places))
+    assert (after["x"], after["y"]) == (before["x"], before["y"])
+    assert [0, 2] in after["edges"]
+
+
+def test_nodes_are_smaller_where_there_is_less_room() -> None:
+    sizes = [json.loads(drawing_text(nx.cycle_graph(n), "QM"))["size"] for n in (4, 24, 60, 300)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) > 2
+
+
+def test_26_names_have_colors_of_their_own_or_dashes_that_tell_them_apart() -> None:
+    pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    lines = json.loads(chart_lines(pool))
+    assert lines["colors"] == list(name_colors(pool).values())
+    assert len(set(zip(lines["colors"], lines["dashes"], strict=True))) == 26
+    assert GREY.lower() not in lines["colors"]
+    assert set(lines["dashes"][:8]) == {""}
+    assert "" not in lines["dashes"][8:]
+
+
+def test_a_line_alone_is_no_name_and_has_no_colour_of_one() -> None:
+    lines = json.loads(chart_lines(["success"]))
+    assert lines["colors"] == ["#222222"]
+    assert lines["colors"][0] not in name_colors("QM").values()

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms import Decision, Mind, NamingGame, Situation
+from mesa_llm_norms import Decision, Mind, NamingGame
+from mesa_llm_norms.minds import Situation
 from mesa_llm_norms.web.model_source import ModelSource
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
 from mesa_llm_norms.web.setting import Commitment, EdgeChange, Setting

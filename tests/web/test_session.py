@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms import SpecError
 from mesa_llm_norms.cli import main
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
 from mesa_llm_norms.web.player import FULL_SPEED, Order
 from mesa_llm_norms.web.session import ViewerSession

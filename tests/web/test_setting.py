@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import MindError, NormsError, SpecError
+from mesa_llm_norms import NormsError
+from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.web.model_source import (
     ModelSource,
     ServerSettings,
