@@ -150,7 +150,8 @@ def test_a_killed_sweep_is_resumed_and_two_at_once_do_no_harm() -> None:
     with start("many.toml") as one, start("many.toml") as other:
         for process in (one, other):
             out, err = process.communicate(timeout=120)
-            assert (process.returncode, err) == (0, "")
+            noted = [line for line in err.splitlines() if "compiling" not in line]
+            assert (process.returncode, noted) == (0, []), err
             assert out.splitlines()[0] == "12 cells of 30 runs, seed 1"
     found = read_sweep("runs/many")
     expected = sweep(
