@@ -14,10 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mean_field_minds import CLAUDE, LLAMA_3_1, RECORDED, TwiceHeard, voter
 
-from mesa_llm_norms import (
-    SpecError,
-    run_classical,
-)
+from mesa_llm_norms import run_classical
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.mean_field.critical import (
     classical_change,
     classical_critical_share,

@@ -8,9 +8,7 @@ import pytest
 from chances import copying
 from mean_field_minds import CLAUDE, RECORDED, TwiceHeard, stubborn, table_of, voter
 
-from mesa_llm_norms import (
-    SpecError,
-)
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.mean_field.dynamics import mean_field
 from mesa_llm_norms.mean_field.equilibria import basins, fixed_points
 

@@ -12,16 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mean_field_minds import CLAUDE, table_of
 
-from mesa_llm_norms import (
-    MindError,
-    PairingError,
-    PoolError,
-    SpecError,
-    UniformMind,
-)
 from mesa_llm_norms.core.game import Memory, filled
+from mesa_llm_norms.errors import MindError, PairingError, PoolError, SpecError
 from mesa_llm_norms.mean_field.dynamics import MeanField, mean_field
 from mesa_llm_norms.mean_field.population import MAX_CACHED, MAX_GAMES, _cached_states
+from mesa_llm_norms.minds import UniformMind
 from mesa_llm_norms.minds.mind import Policy
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mesa_llm_norms import CommittedMind, load_mind
+from mesa_llm_norms import load_mind
 from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.minds import CommittedMind
 from mesa_llm_norms.reproduction import people, protocol
 from mesa_llm_norms.reproduction.protocol import (
     TWO,

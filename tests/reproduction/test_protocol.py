@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mesa_llm_norms import CommittedMind, load_mind, run_ensemble
+from mesa_llm_norms import load_mind, run_ensemble
+from mesa_llm_norms.minds import CommittedMind
 from mesa_llm_norms.minds.registry import recorded_names
 from mesa_llm_norms.reproduction import people, protocol
 from mesa_llm_norms.reproduction.protocol import (

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from mesa_llm_norms import CommittedMind, load_mind
+from mesa_llm_norms import load_mind
+from mesa_llm_norms.minds import CommittedMind
 from mesa_llm_norms.reports.reproduction import mass_rows
 from mesa_llm_norms.reproduction import protocol, results
 from mesa_llm_norms.reproduction.protocol import (

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from recordings import known, only, record
 
-from mesa_llm_norms import Remembered, TableMind
+from mesa_llm_norms import TableMind
 from mesa_llm_norms.minds.files import read_mind, write_recorded
 from mesa_llm_norms.minds.recorded import RecordedMind, sharpen
+from mesa_llm_norms.simulation import Remembered
 from mesa_llm_norms.study.fit import fit_mind, measure_drift
 from mesa_llm_norms.study.recordings import (
     Recordings,

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import STUDY, needs_study, only, study
 
-from mesa_llm_norms import FileFormatError, Remembered
+from mesa_llm_norms.errors import FileFormatError
+from mesa_llm_norms.simulation import Remembered
 from mesa_llm_norms.study.recordings import (
     Recordings,
     decisions,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 from recordings import known
 
-from mesa_llm_norms import Remembered, TableMind
+from mesa_llm_norms import TableMind
 from mesa_llm_norms.reports.reproduction import write_validation
+from mesa_llm_norms.simulation import Remembered
 from mesa_llm_norms.study.recordings import (
     Condition,
     Recordings,
