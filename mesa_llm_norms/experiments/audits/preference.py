@@ -256,7 +256,7 @@ class SymmetricMind(Symmetric):
         )
 
     def for_run(self, game: Game, stream: RandomStream) -> SymmetricMind:
-        """Return the same of the mind as it is in this run."""
+        """Return this mind for one run, in which a recorded mind may be sharper than in others."""
         mind = self.mind.for_run(game, stream)
         if mind is self.mind or not isinstance(mind, Policy):
             return self
@@ -303,7 +303,7 @@ class MeasuredSymmetric(Symmetric):
 
 
 class FirstChoices(Policy):
-    """Chooses at first as was measured, and from then on as another mind does."""
+    """Chooses first as was measured, and after that as another mind does."""
 
     def __init__(self, first: Sequence[float], pool: Sequence[str], rest: Policy) -> None:
         self.first = dict(zip(pool, first, strict=True))
@@ -315,7 +315,7 @@ class FirstChoices(Policy):
         return self.rest.distribution(memory, pool) if memory else [self.first[n] for n in pool]
 
     def for_run(self, game: Game, stream: RandomStream) -> FirstChoices:
-        """Return the same with the other mind as it is in this run."""
+        """Return this mind for one run, with the other mind of that run."""
         rest = self.rest.for_run(game, stream)
         if rest is self.rest or not isinstance(rest, Policy):
             return self

@@ -79,7 +79,7 @@ RUNS, ASKED_RUNS = 1_000, 20
 AGENTS = 24
 
 TIMES, TIMES_AFTER = 60, 12
-"""How often a mind is asked for its first choice, and on every memory, at least."""
+"""How often a mind is asked for its first choice, and on every longer memory, by default."""
 
 LEVEL = 0.05
 
@@ -349,7 +349,7 @@ class AuditForecast(NamedTuple):
     populations: Forecast | None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return it in words: a label and a range for each row."""
+        """Return the forecast in words: a label and a range for each row."""
         rows = [
             ("questions to single agents", f"{self.asked:,}"),
             ("  tokens read", spread(self.read)),
@@ -361,7 +361,7 @@ class AuditForecast(NamedTuple):
         return rows
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return the forecast as plain data, for JSON."""
         return dict(plain(self))
 
 

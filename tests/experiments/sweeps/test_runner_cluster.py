@@ -18,7 +18,6 @@ from pandas.testing import assert_frame_equal
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.experiments.sweeps import sweep
 from mesa_llm_norms.simulation import workers
-from mesa_llm_norms.simulation import workers as scheduler
 
 ROOT = Path(workers.__file__).parents[1]
 needs_dask = pytest.mark.skipif(
@@ -135,7 +134,7 @@ def test_a_cluster_plays_and_says_what_goes_wrong(cluster: Cluster) -> None:
 def test_a_scheduler_that_does_not_answer_is_named(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
     with pytest.raises(SpecError, match="no scheduler answers at"):
         sweep(None, GRID, runs=1, scheduler=address, **GAME)
 
