@@ -324,18 +324,15 @@ def _use(usage: Totals | None, discarded: int, skipped: int) -> dict[str, Any]:
     return {"skipped": skipped, "discarded": discarded, "usage": usage._asdict()}
 
 
-def counted(ensemble: Ensemble, goal: Goal) -> Any:
-    """Return the runs whose times and winners are reported.
-
-    Those that converged, where that was the goal; otherwise all.
-    """
+def _counted(ensemble: Ensemble, goal: Goal) -> Any:
+    """Return the runs that times and winners are of: if convergence was the goal, those with it."""
     runs = ensemble.runs
     return runs[runs["converged"]] if goal.until == "converged" else runs
 
 
 def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
     """Return what ``run --runs N --json`` prints."""
-    done = counted(ensemble, goal)
+    done = _counted(ensemble, goal)
     return {
         "runs": len(ensemble.runs),
         "converged": int(ensemble.runs["converged"].sum()),
@@ -347,7 +344,7 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
 
 def print_ensemble(ensemble: Ensemble, goal: Goal) -> None:
     """Print the numbers that sum up an ensemble."""
-    runs, done = ensemble.runs, counted(ensemble, goal)
+    runs, done = ensemble.runs, _counted(ensemble, goal)
     pairs = [("runs", count(len(runs)))]
     for event in ("converged", *(["flipped"] if ensemble.spec.committed_names else [])):
         pairs.append((event, f"{runs[event].sum():,} ({percent(runs[event].mean())})"))
@@ -365,7 +362,7 @@ def print_ensemble(ensemble: Ensemble, goal: Goal) -> None:
 
 def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
     """Return what happened in an ensemble, in one sentence."""
-    runs, done = ensemble.runs, counted(ensemble, goal)
+    runs, done = ensemble.runs, _counted(ensemble, goal)
     winners = _winners(done, ensemble.spec.game.pool)
     many = plural(len(runs), "run")
     if not winners:
