@@ -22,15 +22,9 @@ from mesa.batchrunner import batch_run
 from mesa.discrete_space import Cell
 from strategies import graphs, specs
 
-from mesa_llm_norms import (
-    CommittedMind,
-    GraphError,
-    NamingAgent,
-    NamingGame,
-    SpecError,
-    UniformMind,
-    run_ensemble,
-)
+from mesa_llm_norms import NamingAgent, NamingGame, run_ensemble
+from mesa_llm_norms.errors import GraphError, SpecError
+from mesa_llm_norms.minds import CommittedMind, UniformMind
 
 
 def a_game(**arguments: Any) -> LoggedGame:

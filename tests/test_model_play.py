@@ -12,16 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import specs
 
-from mesa_llm_norms import (
-    Decision,
-    InterruptionError,
-    Mind,
-    MindError,
-    NamingGame,
-    Situation,
-    SpecError,
-    load_mind,
-)
+from mesa_llm_norms import Decision, Mind, NamingGame, load_mind
+from mesa_llm_norms.errors import InterruptionError, MindError, SpecError
+from mesa_llm_norms.minds import Situation
 
 
 def a_game(**arguments: Any) -> NamingGame:

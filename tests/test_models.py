@@ -20,20 +20,13 @@ import solara
 from messages_server import MessagesServer
 from scipy import stats
 
-from mesa_llm_norms import (
-    CommittedMind,
-    Intervention,
-    Neighbors,
-    NormsError,
-    Policy,
-    ScriptedMind,
-    run_ensemble,
-)
+from mesa_llm_norms import Intervention, Neighbors, NormsError, Policy, ScriptedMind, run_ensemble
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.llm.provider import Question
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.minds import CommittedMind
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.simulation.pairing import NodePairing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mesa_llm_norms import Intervention, SpecError
+from mesa_llm_norms import Intervention
+from mesa_llm_norms.errors import SpecError
 from models.intervention import model as intervention
 from models.tipping_point import model as tipping_point
 

@@ -11,26 +11,13 @@ import networkx as nx
 import pytest
 from chances import FixedPolicy
 
-from mesa_llm_norms import (
-    CallError,
-    Decision,
-    DecisionError,
-    Mind,
-    MindError,
-    Neighbors,
-    Pairing,
-    PairingError,
-    Policy,
-    PoolError,
-    ScriptedMind,
-    Situation,
-    TableMind,
-    UniformMind,
-)
+from mesa_llm_norms import Decision, Mind, Neighbors, Pairing, Policy, ScriptedMind, TableMind
 from mesa_llm_norms.core.game import Game, Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import CallError, DecisionError, MindError, PairingError, PoolError
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import Question, Reply, Usage
+from mesa_llm_norms.minds import Situation, UniformMind
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.testing import FakeProvider, check_mind, check_pairing
 

@@ -1,7 +1,7 @@
 """The page on which populations are watched, and its views for Mesa's own page and notebooks.
 
-``page_of``, ``names_network`` and ``names_chart`` are loaded on first use, because they import
-Solara, which reads its settings at that moment.
+Everything is loaded on first use: ``page_of``, ``names_network`` and ``names_chart`` import Solara,
+which reads its settings at that moment; ``read_scenes`` and ``measure`` are about scenes for class.
 """
 
 from importlib import import_module
@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mesa_llm_norms.web.page import page_of
+    from mesa_llm_norms.web.scenes import measure, read_scenes
     from mesa_llm_norms.web.views import names_chart, names_network
 
-__all__ = ["names_chart", "names_network", "page_of"]
+__all__ = ["measure", "names_chart", "names_network", "page_of", "read_scenes"]
 
-_MODULES = {"names_chart": "views", "names_network": "views", "page_of": "page"}
+_MODULES = {
+    "measure": "scenes",
+    "names_chart": "views",
+    "names_network": "views",
+    "page_of": "page",
+    "read_scenes": "scenes",
+}
 
 
 def __getattr__(name: str) -> Any:

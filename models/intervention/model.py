@@ -16,10 +16,10 @@ from mesa_llm_norms import (
     NamingGame,
     Neighbors,
     NormsError,
-    SpecError,
     compare_interventions,
     load_mind,
 )
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.networks import place_committed, rewire
 from mesa_llm_norms.simulation import RandomStream
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from strategies import graphs
 
-from mesa_llm_norms import NamingGame, SpecError
+from mesa_llm_norms import NamingGame
 from mesa_llm_norms.analysis.agreement import (
     Edges,
     conflict_edges,
@@ -23,6 +23,7 @@ from mesa_llm_norms.analysis.agreement import (
     name_clusters,
 )
 from mesa_llm_norms.analysis.communities import community_conventions, read_communities
+from mesa_llm_norms.errors import SpecError
 
 Names = dict[Hashable, str | None]
 few = settings(max_examples=40)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms import SpecError, run_ensemble
+from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.analysis.communities import metastable_states
+from mesa_llm_norms.errors import SpecError
 
 
 def rounds(*runs: list[float]) -> pd.DataFrame:

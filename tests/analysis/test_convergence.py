@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mesa_llm_norms import SpecError, run_ensemble
+from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.analysis.convergence import compare_convergence, convergence_time
 from mesa_llm_norms.analysis.intervals import Estimate, wilson_interval
+from mesa_llm_norms.errors import SpecError
 
 observed = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=30)
 FEW = 20

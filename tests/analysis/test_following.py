@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import graphs
 
-from mesa_llm_norms import SpecError, run_ensemble
+from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.analysis.agreement import Edges
 from mesa_llm_norms.analysis.following import (
     Following,
@@ -26,6 +26,7 @@ from mesa_llm_norms.analysis.following import (
     who_follows_whom,
 )
 from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.errors import SpecError
 
 FEW = 50
 COLUMNS = ["run", "interaction", "round", "node_a", "node_b", "name_a", "name_b", "payoff"]

@@ -16,16 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mind_conformance import recorded
 
-from mesa_llm_norms import (
-    FileFormatError,
-    Game,
-    NamingGame,
-    RecordedMind,
-    TableMind,
-    load_mind,
-)
+from mesa_llm_norms import Game, NamingGame, TableMind, load_mind
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import FileFormatError
+from mesa_llm_norms.minds import RecordedMind
 from mesa_llm_norms.minds.files import read_mind, write_recorded
 from mesa_llm_norms.minds.registry import recorded_names
 from mesa_llm_norms.testing import check_mind

@@ -10,19 +10,11 @@ import pytest
 from chances import copying
 from mind_conformance import TEN, MindConformance, situation
 
-from mesa_llm_norms import (
-    CommittedMind,
-    DecisionError,
-    Game,
-    Mind,
-    MindError,
-    ScriptedMind,
-    Situation,
-    TableMind,
-    UniformMind,
-)
+from mesa_llm_norms import Game, Mind, ScriptedMind, TableMind
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.game import read_memory
+from mesa_llm_norms.errors import DecisionError, MindError
+from mesa_llm_norms.minds import CommittedMind, Situation, UniformMind
 
 
 class TestUniformMind(MindConformance):

@@ -12,15 +12,10 @@ from mind_conformance import TEN, UNKNOWN, MindConformance, recorded
 from recordings import needs_study, study
 from strategies import memories, pools
 
-from mesa_llm_norms import (
-    Game,
-    Mind,
-    RecordedMind,
-    load_mind,
-    run_ensemble,
-)
+from mesa_llm_norms import Game, Mind, load_mind, run_ensemble
 from mesa_llm_norms.core.game import Remembered, read_memory
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.minds import RecordedMind
 from mesa_llm_norms.minds.recorded import DEPTH, pool_key, sharpen
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, recorded_names
 from mesa_llm_norms.simulation.spec import Spec

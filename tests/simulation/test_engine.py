@@ -16,20 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import specs
 
-from mesa_llm_norms import (
-    CommittedMind,
-    Decision,
-    DecisionError,
-    Mind,
-    MindError,
-    NamingGame,
-    Policy,
-    ScriptedMind,
-    Situation,
-    UniformMind,
-    run_ensemble,
-)
+from mesa_llm_norms import Decision, Mind, NamingGame, Policy, ScriptedMind, run_ensemble
 from mesa_llm_norms.core.game import Memory, remember
+from mesa_llm_norms.errors import DecisionError, MindError
+from mesa_llm_norms.minds import CommittedMind, Situation, UniformMind
 from mesa_llm_norms.simulation.engine import is_plain_policy
 
 

@@ -19,18 +19,12 @@ from hypothesis import given, settings
 from pandas.testing import assert_frame_equal
 from strategies import specs
 
-from mesa_llm_norms import (
-    Ensemble,
-    GraphError,
-    GraphWarning,
-    Interaction,
-    MindError,
-    SpecError,
-    run_ensemble,
-)
+from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.analysis.agreement import local_agreement, name_clusters
+from mesa_llm_norms.errors import GraphError, GraphWarning, MindError, SpecError
 from mesa_llm_norms.networks.adjacency import Graph
 from mesa_llm_norms.networks.reading import read_file
+from mesa_llm_norms.simulation import Ensemble, Interaction
 
 GAME: dict[str, Any] = {
     "graph": "watts_strogatz(n=8, k=4, p=0.3)",

@@ -20,23 +20,21 @@ from strategies import graphs, pools, specs
 from mesa_llm_norms import (
     Decision,
     Mind,
-    MindError,
     NamingAgent,
     NamingGame,
     Neighbors,
     Pairing,
     Policy,
     ScriptedMind,
-    Situation,
-    SpecError,
     TableMind,
-    UniformMind,
     load_mind,
     run_ensemble,
 )
 from mesa_llm_norms.core.game import Game, Memory, read_memory, remember
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.errors import MindError, SpecError
+from mesa_llm_norms.minds import Situation, UniformMind
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.simulation import can_run
 from mesa_llm_norms.simulation.engine import choice_weights

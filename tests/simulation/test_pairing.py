@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs
 
-from mesa_llm_norms import NamingGame, Neighbors, Pairing, PairingError
+from mesa_llm_norms import NamingGame, Neighbors, Pairing
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import PairingError
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.testing import check_pairing

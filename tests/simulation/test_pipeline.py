@@ -13,19 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import specs
 
-from mesa_llm_norms import (
-    Decision,
-    DecisionError,
-    Interaction,
-    Mind,
-    NamingAgent,
-    NamingGame,
-    PairingError,
-    Situation,
-    SkippedError,
-    run_ensemble,
-)
+from mesa_llm_norms import Decision, Mind, NamingAgent, NamingGame, run_ensemble
+from mesa_llm_norms.errors import DecisionError, PairingError, SkippedError
+from mesa_llm_norms.minds import Situation
 from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.simulation import Interaction
 from mesa_llm_norms.simulation.pairing import NodePairing
 from mesa_llm_norms.simulation.pipeline import WINDOW
 

@@ -10,9 +10,10 @@ import networkx as nx
 import pandas as pd
 import pytest
 
-from mesa_llm_norms import SpecError, run_ensemble
+from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.core.files import check_folder, new_file, new_folder
 from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.results import default_folder, write_ensemble, write_run
 from mesa_llm_norms.simulation.run import RunResult

@@ -17,17 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import graphs, specs
 
-from mesa_llm_norms import (
-    CommittedMind,
-    GraphError,
-    MindError,
-    NamingGame,
-    NormsError,
-    PoolError,
-    SpecError,
-    UniformMind,
-)
+from mesa_llm_norms import NamingGame, NormsError
 from mesa_llm_norms.core.randomness import MASK
+from mesa_llm_norms.errors import GraphError, MindError, PoolError, SpecError
+from mesa_llm_norms.minds import CommittedMind, UniformMind
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.simulation.spec import Spec
 

@@ -18,8 +18,8 @@ import networkx as nx
 import pytest
 from programs import Program
 
-from mesa_llm_norms import GraphWarning, run_ensemble
-from mesa_llm_norms.errors import SpecError, WorkerError
+from mesa_llm_norms import run_ensemble
+from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
 from mesa_llm_norms.simulation import workers
 from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.workers import TRIES, Shared, WorkerPool, answers, interrupts_held

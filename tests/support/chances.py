@@ -9,17 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mesa_llm_norms import (
-    Decision,
-    Interaction,
-    Mind,
-    NamingAgent,
-    NamingGame,
-    Policy,
-    Situation,
-    TableMind,
-)
+from mesa_llm_norms import Decision, Mind, NamingAgent, NamingGame, Policy, TableMind
 from mesa_llm_norms.core.game import Memory, read_memory
+from mesa_llm_norms.minds import Situation
+from mesa_llm_norms.simulation import Interaction
 
 FALSE_ALARM = 1e-6
 """How rarely a right program would fail one such check, were its seed not fixed."""

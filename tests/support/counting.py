@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mesa_llm_norms import Interaction
 from mesa_llm_norms.core.metrics import Round
+from mesa_llm_norms.simulation import Interaction
 
 
 def summarise(rows: Sequence[Interaction], pool: Sequence[str]) -> Round:

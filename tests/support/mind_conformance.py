@@ -10,17 +10,10 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms import (
-    Game,
-    Mind,
-    NamingGame,
-    Policy,
-    RecordedMind,
-    Situation,
-    load_mind,
-)
+from mesa_llm_norms import Game, Mind, NamingGame, Policy, load_mind
 from mesa_llm_norms.core.game import Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.minds import RecordedMind, Situation
 from mesa_llm_norms.testing import check_mind
 
 TEN = tuple("QMXYFJPRCD")

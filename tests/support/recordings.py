@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mesa_llm_norms import Remembered, TableMind
+from mesa_llm_norms import TableMind
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.simulation import Remembered
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.study.recordings import Condition, Recordings, read_recordings
