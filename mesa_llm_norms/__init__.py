@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         sweep,
         tip,
     )
+    from mesa_llm_norms.reproduction import reproduce
 
 __all__ = [
     "ClassicalGame",
@@ -64,6 +65,7 @@ __all__ = [
     "mind_names",
     "register_mind",
     "register_provider",
+    "reproduce",
     "run_classical",
     "run_ensemble",
     "sweep",
@@ -76,6 +78,7 @@ _ON_USE = {
     "Intervention": "experiments",
     "audit": "experiments",
     "compare_interventions": "experiments",
+    "reproduce": "reproduction",
     "run_classical": "classical",
     "sweep": "experiments",
     "tip": "experiments",

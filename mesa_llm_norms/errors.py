@@ -28,6 +28,25 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+__all__ = [
+    "BudgetError",
+    "CallError",
+    "DecisionError",
+    "FileFormatError",
+    "GraphError",
+    "GraphWarning",
+    "InterruptionError",
+    "JournalError",
+    "MindError",
+    "NormsError",
+    "PairingError",
+    "PoolError",
+    "SkippedError",
+    "SpecError",
+    "TopologyError",
+    "WorkerError",
+]
+
 
 class NormsError(Exception):
     """Base of every error this package raises on purpose."""

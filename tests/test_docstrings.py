@@ -21,6 +21,8 @@ PACKAGES = [
     "mesa_llm_norms",
     "mesa_llm_norms.analysis",
     "mesa_llm_norms.classical",
+    "mesa_llm_norms.errors",
+    "mesa_llm_norms.experiments",
     "mesa_llm_norms.experiments.audits",
     "mesa_llm_norms.experiments.cost_forecast",
     "mesa_llm_norms.experiments.sweeps",
@@ -30,7 +32,9 @@ PACKAGES = [
     "mesa_llm_norms.minds",
     "mesa_llm_norms.networks",
     "mesa_llm_norms.plots",
+    "mesa_llm_norms.reproduction",
     "mesa_llm_norms.simulation",
+    "mesa_llm_norms.study",
     "mesa_llm_norms.testing",
     "mesa_llm_norms.web",
 ]

@@ -10,7 +10,8 @@ import pytest
 from house import PACKAGE, ROOT, House, measure
 
 MOST_MODULES = 150
-MOST_LINES = 34_000
+MOST_LINES = 32_000
+"""Without docstrings, which say more the better they are."""
 MOST_IN_ROOT = 12
 LONGEST_MODULE = 600
 SAME_FILE_NAME = 2
@@ -23,7 +24,7 @@ def house() -> House:
 
 def test_the_package_stays_small_enough_to_be_known(house: House) -> None:
     assert len(house.lines) <= MOST_MODULES
-    assert sum(house.lines.values()) <= MOST_LINES
+    assert sum(house.lines.values()) - sum(house.documentation.values()) <= MOST_LINES
     assert len(house.root_modules) <= MOST_IN_ROOT
     assert house.largest[1] <= LONGEST_MODULE, house.largest
 

@@ -325,7 +325,7 @@ def test_the_share_comes_with_its_interval_and_is_held_against_a_coin() -> None:
         "b wins more often: 9 of 10 that were decided (p = 0.021 against 1/2)."
     )
     assert "could not be shown" in mixed.answer(found._replace(left_won=7))
-    (row,) = mixed.tell([found]).to_dict("records")
+    (row,) = mixed.table([found]).to_dict("records")
     assert (row["undecided"], row["left's share"]) == (3, "10% (2 to 40)")
 
 
@@ -337,7 +337,7 @@ def test_groups_that_cannot_be_joined_are_refused() -> None:
 
 def agreeable(question: Question, _: int) -> str:
     """Answer with the name its partner played last, or with Q."""
-    _, picked, last = question.prompt.user.rpartition("the other player picked ")
+    _before, picked, last = question.prompt.user.rpartition("the other player picked ")
     return last[0] if picked else "Q"
 
 

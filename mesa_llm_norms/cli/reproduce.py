@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,12 +22,9 @@ from mesa_llm_norms.minds.registry import is_live, load_mind, recorded_names
 if TYPE_CHECKING:
     from mesa_llm_norms.classical.published import Found
     from mesa_llm_norms.llm.settings import LLMSettings
-    from mesa_llm_norms.reports.reproduction import Reproduction
+    from mesa_llm_norms.reproduction import Reproduction
     from mesa_llm_norms.reproduction.protocol import Experiment
     from mesa_llm_norms.reproduction.recorded import Recorded
-
-_QUICK = 0.1
-"""The share of the runs that --quick plays."""
 
 
 @options.expanded
@@ -145,10 +141,10 @@ def _reproduce_live(
 ) -> Reproduction:
     """Play the live experiments within a budget, and write their report."""
     from mesa_llm_norms.experiments.cost_forecast.simulation import nearest
-    from mesa_llm_norms.reports.reproduction import Reproduction, write_report
+    from mesa_llm_norms.reports.reproduction import write_report
     from mesa_llm_norms.reproduction import people as with_people
     from mesa_llm_norms.reproduction import protocol, results
-    from mesa_llm_norms.reproduction.rows import judge
+    from mesa_llm_norms.reproduction.rows import command_line, judge
 
     require_budget(llm, "these experiments")
     if folder is None:
@@ -165,8 +161,9 @@ def _reproduce_live(
             rows = with_people.compare(played)
         else:
             rows = results.compare(played, {mind.label: mind for mind in minds}, recorded, against)
-    command = _command(people, [mind.label for mind in minds], f"--runs {runs}", seed)
-    found = Reproduction(command, judge(rows), played, recorded, against, people)
+    labels = [mind.label for mind in minds]
+    command = command_line(people, labels, f"--runs {runs}", seed)
+    found = results.Reproduction(command, judge(rows), played, recorded, against, people)
     with finished_folder(folder) as inside:
         write_report(found, inside)
     usage = output.usage_sentence(used)
@@ -185,40 +182,20 @@ def _reproduce_recorded(
     people: bool,
 ) -> Reproduction:
     """Play all experiments with recorded minds, and write their report where a folder is given."""
-    from mesa_llm_norms.reports.reproduction import Reproduction, write_report
-    from mesa_llm_norms.reproduction import people as with_people
-    from mesa_llm_norms.reproduction import protocol, results
+    from mesa_llm_norms.reports.reproduction import write_report
+    from mesa_llm_norms.reproduction import results
     from mesa_llm_norms.reproduction.recorded import write_recorded
-    from mesa_llm_norms.reproduction.rows import judge
 
     if folder is not None:
         check_folder(folder)
-    recorded, scale = _recordings(study), _QUICK if quick else 1.0
     with output.progress("playing") as report:
-        if people:
-            todo = with_people.tasks(labels, round(with_people.RUNS * scale))
-        else:
-            todo = protocol.tasks(recorded, labels, scale)
-        played = protocol.play_tasks(todo, seed, workers, report)
-        minds = {label: load_mind(label) for label in labels}
-        rows = with_people.compare(played) if people else results.compare(played, minds, recorded)
-    named = [] if tuple(labels) == recorded_names() else labels
-    command = _command(people, named, "--quick" if quick else "", seed)
-    against = {label: label for label in labels}
-    found = Reproduction(command, judge(rows), played, recorded, against, people)
+        found = results.reproduce(labels, people, quick, study, seed, workers, report)
     if folder is not None:
         with new_folder(folder) as inside:
             write_report(found, inside)
             if study is not None:
-                write_recorded(recorded, inside / "recorded.json")
+                write_recorded(found.recorded, inside / "recorded.json")
     return found
-
-
-def _command(people: bool, labels: Sequence[str], runs: str, seed: int) -> str:
-    """Return the command that plays the same again."""
-    minds = [f"--mind {shlex.quote(label)}" for label in labels]
-    parts = ["mesa-llm-norms reproduce", "--people" if people else "", *minds, runs]
-    return " ".join([*filter(None, parts), f"--seed {seed}"])
 
 
 def _print_reproduction(found: Reproduction) -> None:

@@ -350,9 +350,11 @@ async def find_capabilities(ask: Ask) -> Capabilities:
     """
     for constraint in _HOLDING:
         if answer := await _held(constraint, ask):
-            return Capabilities(constraint, await _told(constraint, answer, ask))
+            return Capabilities(
+                constraint, await _probabilities_constrained(constraint, answer, ask)
+            )
     held = await _held("schema", ask)
-    return Capabilities("schema" if held else "none", await _told_freely(ask))
+    return Capabilities("schema" if held else "none", await _probabilities_unconstrained(ask))
 
 
 async def _held(constraint: Constraint, ask: Ask, temperature: float = 1.0) -> Answer | None:
@@ -385,7 +387,9 @@ async def _taken(fields: Mapping[str, Any], ask: Ask) -> Answer | None:
     return None
 
 
-async def _told(constraint: Constraint, answer: Answer, ask: Ask) -> Probabilities:
+async def _probabilities_constrained(
+    constraint: Constraint, answer: Answer, ask: Ask
+) -> Probabilities:
     """Return whether the probabilities with a constrained answer are those after sampling.
 
     Some servers list them after the constraint and before the temperature, so that alone which of
@@ -407,7 +411,7 @@ async def _told(constraint: Constraint, answer: Answer, ask: Ask) -> Probabiliti
     return _shown(*odds)
 
 
-async def _told_freely(ask: Ask) -> Probabilities:
+async def _probabilities_unconstrained(ask: Ask) -> Probabilities:
     """Return the same where nothing holds a reply: after sampling, the temperature shows.
 
     Halving it doubles the difference of two log-probabilities. Where it does neither that nor

@@ -97,7 +97,7 @@ class RequestQueue:
         self._prepared: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
-        """Have the provider find out what it can do, once; whoever asks meanwhile waits.
+        """Have the provider find out what it can do, once; callers meanwhile wait.
 
         After a failure, the next caller tries again.
         """

@@ -265,7 +265,7 @@ def _examples() -> list[str]:
     _import_providers()
     written = {prefix: it.example for prefix, it in _providers.items()}
     installed = {entry.name: f"{entry.name}:MODEL" for entry in _entry_points(PROVIDERS)}
-    return list({**installed, **written}.values())
+    return [example for _, example in sorted({**installed, **written}.items())]
 
 
 @cache

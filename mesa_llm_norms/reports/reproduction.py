@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
@@ -20,11 +20,11 @@ from mesa_llm_norms.reports import environment
 from mesa_llm_norms.reproduction import recorded as sources
 from mesa_llm_norms.reproduction.people import AGREE, agreement, tipping
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, CLASSICAL_RUNS, SIZE, Played
-from mesa_llm_norms.reproduction.recorded import Recorded
 from mesa_llm_norms.reproduction.results import (
     CRITICAL,
     EMERGENCE,
     WHO_WINS,
+    Reproduction,
     sizes,
     summary_of_masses,
 )
@@ -50,52 +50,6 @@ FIGURES = {
 """The figure of a part: the end of its file name, and what it shows."""
 
 Cells = tuple[str, ...]
-
-
-class Reproduction(NamedTuple):
-    """What was played, and how it compares.
-
-    Attributes
-    ----------
-    command
-        The command that plays it again.
-    judged
-        A row for each result.
-    played
-        The outcomes of the experiments.
-    recorded
-        What the study's recordings show.
-    against
-        The recorded model that each mind is compared with, by label.
-    people
-        Whether these are the experiments with people.
-    """
-
-    command: str
-    judged: list[Judged]
-    played: list[Played]
-    recorded: Recorded
-    against: dict[str, str]
-    people: bool
-
-    def as_object(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        found: dict[str, Any] = {
-            "command": self.command,
-            "level": LEVEL,
-            "correction": "Holm, within each part",
-            "rows": [one.as_object() for one in self.judged],
-        }
-        summaries = {
-            "critical_mass": summary_of_masses(self.played),
-            "large": sizes(self.played),
-            "agreement": agreement(self.played),
-            "tipping": tipping(self.played),
-        }
-        for name, table in summaries.items():
-            if len(table):
-                found[name] = json.loads(table.to_json(orient="records"))
-        return found
 
 
 def write_report(found: Reproduction, folder: Path) -> None:

@@ -4,3 +4,7 @@
 ``results`` compares the two, a ``rows.Row`` for each result; ``people`` does all of that for two
 experiments with people. ``reports.reproduction`` writes the report.
 """
+
+from mesa_llm_norms.reproduction.results import Reproduction, reproduce
+
+__all__ = ["Reproduction", "reproduce"]

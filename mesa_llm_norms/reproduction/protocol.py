@@ -57,6 +57,9 @@ the level of .05 for six rows that is missed in 2 of 100 cases; with 3,000 runs 
 JOURNALS = "journals"
 """The folder of the journals in that of a reproduction, with one folder for each experiment."""
 
+QUICK = 0.1
+"""The share of the runs that a quick reproduction plays."""
+
 Report = Callable[[str, int, int], None]
 """Called with what was played last, the experiments done, and the experiments in total."""
 

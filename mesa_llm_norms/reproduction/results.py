@@ -2,14 +2,16 @@
 
 Three kinds of results: whole populations (how conventions emerge, who wins, how stable they are),
 single decisions, and the critical mass, how many committed agents overturn a convention in most
-runs. ``compare`` gives the rows of all of them.
+runs. ``compare`` gives the rows of all of them, and ``reproduce`` plays and compares in one call.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,11 @@ from scipy import stats
 
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.formatting import p_value
+from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.minds.mind import Mind, Policy
+from mesa_llm_norms.minds.registry import load_mind, recorded_names
+from mesa_llm_norms.reproduction import people as with_people
+from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction import rows as test
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Played
 from mesa_llm_norms.reproduction.recorded import (
@@ -33,9 +39,20 @@ from mesa_llm_norms.reproduction.recorded import (
     Published,
     Recorded,
     Stability,
+    shipped,
+    summarise,
 )
-from mesa_llm_norms.reproduction.rows import Row, number, pool_text
+from mesa_llm_norms.reproduction.rows import (
+    LEVEL,
+    Judged,
+    Row,
+    command_line,
+    judge,
+    number,
+    pool_text,
+)
 from mesa_llm_norms.study.validate import winners_test
+from mesa_llm_norms.validation import read_seed
 
 EMERGENCE = "Conventions emerge"
 WHO_WINS = "Who wins: collective bias"
@@ -55,6 +72,118 @@ SURE = 0.01
 """Below this p-value two recordings of the same decisions are said to disagree."""
 
 Floats = NDArray[np.float64]
+
+
+class Reproduction(NamedTuple):
+    """What was played, and how it compares.
+
+    Attributes
+    ----------
+    command
+        The command that plays it again.
+    judged
+        A row for each result.
+    played
+        The outcomes of the experiments.
+    recorded
+        What the study's recordings show.
+    against
+        The recorded model that each mind is compared with, by label.
+    people
+        Whether these are the experiments with people.
+    """
+
+    command: str
+    judged: list[Judged]
+    played: list[Played]
+    recorded: Recorded
+    against: dict[str, str]
+    people: bool
+
+    def as_object(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found: dict[str, Any] = {
+            "command": self.command,
+            "level": LEVEL,
+            "correction": "Holm, within each part",
+            "rows": [one.as_object() for one in self.judged],
+        }
+        summaries = {
+            "critical_mass": summary_of_masses(self.played),
+            "large": sizes(self.played),
+            "agreement": with_people.agreement(self.played),
+            "tipping": with_people.tipping(self.played),
+        }
+        for name, table in summaries.items():
+            if len(table):
+                found[name] = json.loads(table.to_json(orient="records"))
+        return found
+
+
+def reproduce(
+    minds: Sequence[str] | None = None,
+    people: bool = False,
+    quick: bool = False,
+    study: str | Path | None = None,
+    rng: Any = None,
+    workers: int = 1,
+    progress: protocol.Report | None = None,
+) -> Reproduction:
+    """Play the study's main results again with recorded minds, and test which of them hold.
+
+    Parameters
+    ----------
+    minds : sequence of str, optional
+        Names of recorded minds. Default: all that ship.
+    people : bool, default False
+        Reproduce Centola and Baronchelli (2015) and Centola and others (2018) instead.
+    quick : bool, default False
+        Play a tenth of the runs, for a first look.
+    study : str or Path, optional
+        The folder of the study's recordings. Default: the numbers that ship with the package.
+    rng : int or generator, optional
+        The seed.
+    workers : int, default 1
+        Processes to play in; their number does not change the results.
+    progress : callable, optional
+        Called with what was played last, the experiments done, and the experiments in total.
+
+    Returns
+    -------
+    Reproduction
+        What was played, with a judged row for each result; ``as_object`` gives it as plain data.
+
+    Raises
+    ------
+    MindError
+        For a mind that was never recorded, so that there is nothing to compare it with.
+    SpecError
+        For a seed that is not valid.
+    """
+    labels = tuple(dict.fromkeys(recorded_names() if minds is None else minds))
+    unknown = [label for label in labels if label not in recorded_names()]
+    if unknown or not labels:
+        raise MindError(
+            "minds",
+            minds,
+            f"{unknown[0]!r} was never recorded" if unknown else "no mind is given",
+            f"Use some of {', '.join(recorded_names())}.",
+        )
+    seed, scale = read_seed(rng), protocol.QUICK if quick else 1.0
+    recorded = shipped() if study is None else summarise(Path(study))
+    if people:
+        tasks = with_people.tasks(labels, round(with_people.RUNS * scale))
+    else:
+        tasks = protocol.tasks(recorded, labels, scale)
+    played = protocol.play_tasks(tasks, seed, workers, progress or (lambda *_: None))
+    if people:
+        rows = with_people.compare(played)
+    else:
+        rows = compare(played, {label: load_mind(label) for label in labels}, recorded)
+    named = () if labels == recorded_names() else labels
+    command = command_line(people, named, "--quick" if quick else "", seed)
+    against = {label: label for label in labels}
+    return Reproduction(command, judge(rows), played, recorded, against, people)
 
 
 def compare(

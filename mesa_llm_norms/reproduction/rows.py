@@ -8,7 +8,8 @@ row of a part different where none is stays below ``LEVEL``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -258,6 +259,13 @@ def mismatches(judged: Sequence[Judged]) -> list[str]:
         )
         lines += ["", *(f"- {_sentence(one)}" for one in near)]
     return lines
+
+
+def command_line(people: bool, labels: Iterable[str], runs: str, seed: int) -> str:
+    """Return the command that plays the same again."""
+    minds = [f"--mind {shlex.quote(label)}" for label in labels]
+    parts = ["mesa-llm-norms reproduce", "--people" if people else "", *minds, runs]
+    return " ".join([*filter(None, parts), f"--seed {seed}"])
 
 
 def escape_cell(text: str) -> str:

@@ -105,8 +105,8 @@ def test_a_spec_can_be_looked_at_without_the_minds_it_was_played_with(
 
 @pytest.mark.parametrize("suffix", [".graphml", ".gml", ".csv", ".json"])
 def test_a_graph_file_is_kept_whole_and_by_its_name(tmp_path: Path, suffix: str) -> None:
-    graph = nx.relabel_nodes(nx.path_graph(4), dict(enumerate("abcd")))
-    nx.set_edge_attributes(graph, 2.5, "weight")
+    graph: nx.Graph[str] = nx.Graph()
+    graph.add_weighted_edges_from([("a", "b", 2.5), ("b", "c", 2.5), ("c", "d", 2.5)])
     path = tmp_path / f"friends{suffix}"
     path.write_bytes(graph_files(graph)[suffix])
     spec = Spec(graph=str(path), names="QM", mind="uniform", seed=2)

@@ -25,12 +25,13 @@ PACKAGE = ROOT / "mesa_llm_norms"
 class House(NamedTuple):
     """The layout of a package.
 
-    ``lines`` are those of each module, by dotted name without the package's; ``imports`` has an
-    edge from every module to those of the package that it imports, at the top or in a function,
+    ``lines`` are those of each module, by dotted name without the package's, and ``documentation``
+    those of them that belong to docstrings; ``imports`` has an edge from every module to those of the package that it imports, at the top or in a function,
     but not those that only a type checker reads.
     """
 
     lines: dict[str, int]
+    documentation: dict[str, int]
     imports: nx.DiGraph[str]
 
     @property
@@ -81,7 +82,8 @@ def measure(package: Path) -> House:
             found = known.get(inner) or known[module]
             if found != name:
                 imports.add_edge(name, found)
-    return House({name: text.count("\n") for name, text in trees.items()}, imports)
+    lines = {name: text.count("\n") for name, text in trees.items()}
+    return House(lines, {name: _documented(text) for name, text in trees.items()}, imports)
 
 
 def at(revision: str) -> House:
@@ -101,11 +103,24 @@ def describe(house: House) -> Iterator[str]:
     often = [f"{name} ({count})" for name, count in house.file_names.most_common() if count > 2]
     yield f"modules                      {modules}"
     yield f"lines                        {lines:,}, {lines / modules:.0f} a module"
+    yield f"lines without docstrings     {lines - sum(house.documentation.values()):,}"
     yield f"modules in the root          {len(house.root_modules)}"
     yield f"longest module               {name}, {longest} lines"
     yield f"modules imported by one      {len(house.imported_once)}"
     yield f"import circles               {len(house.circles)}"
     yield f"file names used over twice   {', '.join(often) or 'none'}"
+
+
+def _documented(text: str) -> int:
+    """Return how many lines belong to docstrings."""
+    texts = (
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+    return sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in texts)
 
 
 def _dotted(path: Path, package: Path) -> str:

@@ -309,7 +309,7 @@ class Written(Future[T], Generic[T]):
 
     A loop is woken once for everything that became known together. ``asyncio.wrap_future`` would
     wake it for each, handing the interpreter from thread to thread as often: seconds, if it is
-    busy. Whoever stops waiting changes nothing: what was handed in is written.
+    busy. Giving up waiting changes nothing: what was handed in is written.
     """
 
     def __init__(self) -> None:
@@ -328,7 +328,7 @@ class Written(Future[T], Generic[T]):
 class Begun(Written[int]):
     """Done when the call is on disk and may be made; the result is the attempt's number.
 
-    ``attempt`` is that number, known at once: whoever stops waiting must still ``end`` it.
+    ``attempt`` is that number, known at once: a caller that stops waiting must still ``end`` it.
     """
 
     def __init__(self, attempt: int) -> None:

@@ -48,7 +48,7 @@ from mesa_llm_norms.llm.journal.rows import (
 )
 
 T = TypeVar("T")
-Seat: TypeAlias = tuple[int, int, int]
+DecisionKey: TypeAlias = tuple[int, int, int]
 """A decision to be made: run, interaction, seat."""
 Stored: TypeAlias = tuple[int, str, str, str | None, str | None, float | None, str | None]
 """An interaction as it is written: round, nodes, names, payoff, reason."""
@@ -227,7 +227,7 @@ class Journal:
 
     def begin(self, call: Call) -> Begun:
         """Record that a call is about to be made; done once that is on disk and it may be made."""
-        seat = _seat(call.run, call.interaction, call.seat)
+        seat = _decision_key(call.run, call.interaction, call.seat)
         texts = storable(call.system), storable(call.user)
         parameters = self._parameters_of(call)
         system, user = map(text_digest, texts)
@@ -294,7 +294,7 @@ class Journal:
         interaction is committed, a different decision is a ``JournalError``.
         """
         done: Written[None] = Written()
-        key = _seat(run, interaction, seat)
+        key = _decision_key(run, interaction, seat)
         with self._lock:
             rows = self._decision(key, recorded)
             self._check(adds=bool(rows))
@@ -375,7 +375,7 @@ class Journal:
         if adds and not self._writable:
             raise self._error("it was opened for reading", "Resume it with Journal.open.")
 
-    def _decision(self, seat: Seat, recorded: Recorded) -> list[Row]:
+    def _decision(self, seat: DecisionKey, recorded: Recorded) -> list[Row]:
         """Return the row of a decision, none if it is there already."""
         known = self._ledger.decisions.get(seat)
         run, interaction, number = seat
@@ -405,7 +405,7 @@ class Journal:
 class _Asked(NamedTuple):
     """A call in flight: for which decision, on which prompt."""
 
-    seat: Seat
+    seat: DecisionKey
     prompt: str
 
 
@@ -417,12 +417,12 @@ class _Ledger:
 
     def __init__(self) -> None:
         self.last = 0
-        self.made: Counter[Seat] = Counter()
+        self.made: Counter[DecisionKey] = Counter()
         self.under_way: dict[int, _Asked] = {}
-        self.decisions: dict[Seat, Recorded] = {}
+        self.decisions: dict[DecisionKey, Recorded] = {}
         self.distributions: dict[str, tuple[float, ...]] = {}
         self.interactions: dict[tuple[int, int], Stored] = {}
-        self.unusable: Counter[tuple[Seat, str]] = Counter()
+        self.unusable: Counter[tuple[DecisionKey, str]] = Counter()
         self.total = Totals()
         self.totals: defaultdict[int, Totals] = defaultdict(Totals)
 
@@ -544,7 +544,7 @@ def _attempts(connection: sqlite3.Connection, condition: str, *values: int) -> t
     return tuple(Attempt(*row)._replace(parameters=json.loads(row[7])) for row in rows)
 
 
-def _seat(run: int, interaction: int, seat: int) -> Seat:
+def _decision_key(run: int, interaction: int, seat: int) -> DecisionKey:
     if seat not in (0, 1):
         raise SpecError("seat", seat, f"there is no seat {seat!r}", "Give 0 or 1.")
     return int(run), int(interaction), int(seat)
