@@ -101,7 +101,13 @@ class Reproduction(NamedTuple):
     people: bool
 
     def as_object(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return it as JSON can hold it.
+
+        Returns
+        -------
+        dict
+            The command, a row for each result, and the tables.
+        """
         found: dict[str, Any] = {
             "command": self.command,
             "level": LEVEL,
@@ -157,8 +163,6 @@ def reproduce(
     ------
     MindError
         For a mind that was never recorded, so that there is nothing to compare it with.
-    SpecError
-        For a seed that is not valid.
     """
     labels = tuple(dict.fromkeys(recorded_names() if minds is None else minds))
     unknown = [label for label in labels if label not in recorded_names()]
@@ -176,14 +180,11 @@ def reproduce(
     else:
         tasks = protocol.tasks(recorded, labels, scale)
     played = protocol.play_tasks(tasks, seed, workers, progress or (lambda *_: None))
-    if people:
-        rows = with_people.compare(played)
-    else:
-        rows = compare(played, {label: load_mind(label) for label in labels}, recorded)
+    playing = {label: load_mind(label) for label in labels}
+    rows = with_people.compare(played) if people else compare(played, playing, recorded)
     named = () if labels == recorded_names() else labels
     command = command_line(people, named, "--quick" if quick else "", seed)
-    against = {label: label for label in labels}
-    return Reproduction(command, judge(rows), played, recorded, against, people)
+    return Reproduction(command, judge(rows), played, recorded, {it: it for it in labels}, people)
 
 
 def compare(

@@ -74,7 +74,13 @@ class Observed(NamedTuple):
 
 
 class Recordings:
-    """Recorded interactions by condition; rows are in the order in which they happened."""
+    """Recorded interactions by condition; rows are in the order in which they happened.
+
+    Parameters
+    ----------
+    conditions : mapping of Condition to pandas.DataFrame
+        The interactions of each condition, a row for each.
+    """
 
     def __init__(self, conditions: Mapping[Condition, pd.DataFrame]) -> None:
         self.conditions = conditions
@@ -85,7 +91,19 @@ class Recordings:
         return tuple(sorted({condition.model for condition in self.conditions}))
 
     def of(self, model: str, kind: str | None = None) -> Iterator[tuple[Condition, pd.DataFrame]]:
-        """Yield the conditions of one model, sorted, with their rows."""
+        """Yield the conditions of one model, sorted, with their rows.
+
+        Parameters
+        ----------
+        model : str
+            The recorded model.
+        kind : str, optional
+            Only conditions of this kind. Default: of every kind.
+
+        Yields
+        ------
+        tuple of Condition and pandas.DataFrame
+        """
         for condition, rows in self.conditions.items():
             if condition.model == model and kind in (None, condition.kind):
                 yield condition, rows

@@ -26,8 +26,9 @@ class House(NamedTuple):
     """The layout of a package.
 
     ``lines`` are those of each module, by dotted name without the package's, and ``documentation``
-    those of them that belong to docstrings; ``imports`` has an edge from every module to those of the package that it imports, at the top or in a function,
-    but not those that only a type checker reads.
+    those of them that belong to docstrings. ``imports`` has an edge from every module to those of
+    the package that it imports, at the top or in a function, but not to those that only a type
+    checker reads.
     """
 
     lines: dict[str, int]
