@@ -278,7 +278,7 @@ def test_tokens_are_counted(real: LlamaProgram) -> None:
 
 
 def test_an_unknown_model_is_refused(real: LlamaProgram) -> None:
-    with pytest.raises(MindError, match=f"Those there are: {NAME}"):
+    with pytest.raises(MindError, match=f"It has: {NAME}"):
         ask(real, Question(PROMPT, POOL, 0), model="another")
 
 
