@@ -25,7 +25,7 @@ from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.workers import TRIES, Shared, WorkerPool, answers, interrupts_held
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
-ROOT = Path(workers.__file__).parents[1]
+ROOT = Path(workers.__file__).parents[2]
 
 
 def double(number: int) -> int:

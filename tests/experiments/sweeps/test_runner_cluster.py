@@ -19,7 +19,7 @@ from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.experiments.sweeps import sweep
 from mesa_llm_norms.simulation import workers
 
-ROOT = Path(workers.__file__).parents[1]
+ROOT = Path(workers.__file__).parents[2]
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None,
     reason='Dask is not installed: pip install "mesa-llm-norms[dask]"',
