@@ -1,7 +1,7 @@
 """Draw ``docs/pictures/architecture.png``: the layers, and four walks through them.
 
 ``python docs/make_architecture_picture.py`` reads the layers from ``pyproject.toml``, where the
-checks hold the imports to them. A walk names the modules that it passes, which must exist.
+checks hold the imports to them. A walk names the main modules that it passes, which must exist.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ WALKS: Mapping[str, tuple[str, Sequence[str]]] = {
         "#2E8B57",
         [
             "simulation/ensemble",
+            "simulation/backends",
             "simulation/run",
             "simulation/kernel",
             "core/compiled/interactions",
@@ -68,6 +69,7 @@ WALKS: Mapping[str, tuple[str, Sequence[str]]] = {
         "#B5651D",
         [
             "model",
+            "simulation/run",
             "simulation/engine",
             "simulation/pipeline",
             "llm/provider",
@@ -76,7 +78,10 @@ WALKS: Mapping[str, tuple[str, Sequence[str]]] = {
             "llm/anthropic",
         ],
     ),
-    "a click": ("#8E44AD", ["web/page", "web/session", "web/player", "model"]),
+    "a click": (
+        "#8E44AD",
+        ["web/page", "web/session", "web/player", "web/model_source", "model"],
+    ),
 }
 
 INK = "#222222"
