@@ -1,4 +1,4 @@
-""""""
+"""``python -m mesa_llm_norms``: the command ``mesa-llm-norms``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names side by side: the conventions of communities, and metastable states of runs.
+"""Names that coexist: the conventions of communities, and metastable states of runs.
 
 A community of a network may have its own convention. A metastable state is a stretch of a run in
 which several names coexist and none gains.

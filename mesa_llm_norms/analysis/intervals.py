@@ -1,4 +1,4 @@
-"""Intervals and tests: how far off an estimate may be, and what counts by name show.
+"""Confidence intervals of estimates, and tests of how often each name was chosen or won.
 
 Tests are exact where that can be worked out, and by simulation elsewhere. A simulated p-value
 counts the data in (Davison and Hinkley, Bootstrap Methods, 1997, 4.2.1), so that it is never below

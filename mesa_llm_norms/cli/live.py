@@ -1,4 +1,4 @@
-"""Live minds before the first call: their prompts, what they will cost, and whether it may."""
+"""Live minds before the first call: their prompts, the forecast of their cost, and the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mesa-llm-norms reproduce``: the study's main results again, with recorded or live minds.
+"""``mesa-llm-norms reproduce``: the study's main results, with recorded or live minds.
 
 ``mesa-llm-norms classical``: the classical naming game beside what is published about it.
 """

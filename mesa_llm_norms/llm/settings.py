@@ -1,4 +1,4 @@
-"""How calls to live minds are made: how many at once, how often again, for how much money."""
+"""Settings for the calls of live minds: concurrency, retries, unusable replies and budgets."""
 
 from __future__ import annotations
 

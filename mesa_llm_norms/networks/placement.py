@@ -1,4 +1,4 @@
-"""Which nodes are committed: any, hubs, the periphery, or a cluster of near ones."""
+"""Which nodes are committed: random ones, hubs, the periphery, or a cluster of nearby ones."""
 
 from __future__ import annotations
 

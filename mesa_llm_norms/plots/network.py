@@ -1,4 +1,4 @@
-"""A network, bare or with the names its nodes hold."""
+"""Figures of a network: bare, or with the names its nodes hold."""
 
 from __future__ import annotations
 

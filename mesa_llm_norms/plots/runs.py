@@ -1,8 +1,7 @@
-"""One run over its population rounds: the success rate, and the share of each name.
+"""Figures of runs: one round by round, many at once, and several sizes beside their limit.
 
-Many runs at once: their success rate, interactions to convergence, and winners.
-
-Populations of several sizes beside the limit that they tend to.
+One run: the success rate, and the share of each name. Many runs: their success rate, interactions
+to convergence, and winners. Sizes: populations beside the mean field that they tend to.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The study's main results again: what is played, what it is compared with, and the tests.
+"""Reproduces the study's main results: what is played, what it is compared with, and the tests.
 
-``protocol`` defines and plays the experiments; ``recorded`` holds what is known already;
+``protocol`` defines and plays the experiments; ``recorded`` holds what is compared with;
 ``results`` compares the two, a ``rows.Row`` for each result; ``people`` does all of that for two
 experiments with people. ``reports.reproduction`` writes the report.
 """

@@ -1,4 +1,4 @@
-"""What is known already: what the study's recordings show, and what is published elsewhere.
+"""What results are compared with: the study's recordings, and what is published elsewhere.
 
 ``recorded.json`` ships, computed from the recordings by ``summarise``: for each condition how long
 its runs took, who won and the mean success rate of every round, what names were chosen on the

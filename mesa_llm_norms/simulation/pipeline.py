@@ -1,4 +1,4 @@
-"""Interactions decided before it is their turn, and handed over in order all the same.
+"""Interactions decided concurrently, before it is their turn, and handed over in order.
 
 Pairs are planned without looking at choices, so an interaction depends on nothing but the previous
 one of each of its two agents. It starts as soon as those are decided, in whatever round it is, and
