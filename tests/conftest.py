@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -38,3 +39,13 @@ def no_key_and_no_network() -> Iterator[None]:
         for variable in [name for name in os.environ if name.endswith("_API_KEY")]:
             patch.delenv(variable)
         yield
+
+
+@pytest.fixture
+def thread_with_loop() -> Iterator[None]:
+    """Give the thread an event loop, as a server of pages does; ``asyncio.run`` takes it away."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -552,7 +552,7 @@ def test_hubs_undo_what_the_periphery_leaves_alone() -> None:
 
 # Their pages. Solara asks for the event loop of a thread that has none, as a page's own always has.
 
-on_a_page = pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+on_a_page = pytest.mark.usefixtures("thread_with_loop")
 
 
 def page_of(folder: str) -> Any:

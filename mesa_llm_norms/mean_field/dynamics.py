@@ -33,7 +33,12 @@ from mesa_llm_norms.mean_field.population import (
     read_population,
 )
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.simulation.pairing import PAIRINGS, MatchingPairing, read_pairing
+from mesa_llm_norms.simulation.pairing import (
+    EdgePairing,
+    MatchingPairing,
+    NodePairing,
+    read_pairing,
+)
 from mesa_llm_norms.validation import read_whole
 
 MAX_ROUNDS = 100_000
@@ -139,7 +144,7 @@ def mean_field(
     remembered = _read_start(incumbent, start)
     rounds = read_whole("rounds", rounds, 1, MAX_ROUNDS)
     rule = read_pairing(pairing)
-    if type(rule) not in PAIRINGS.values():
+    if type(rule) not in (NodePairing, EdgePairing, MatchingPairing):
         raise PairingError(
             "pairing",
             pairing,

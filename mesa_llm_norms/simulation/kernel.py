@@ -31,7 +31,12 @@ from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import Engine, choice_weights, is_plain_policy
-from mesa_llm_norms.simulation.pairing import PAIRINGS, EdgePairing, MatchingPairing, Pairing
+from mesa_llm_norms.simulation.pairing import (
+    EdgePairing,
+    MatchingPairing,
+    NodePairing,
+    Pairing,
+)
 from mesa_llm_norms.simulation.spec import InitialState
 
 if TYPE_CHECKING:
@@ -58,6 +63,9 @@ MAX_DENSE_NAMES = 10
 
 BUDGET = 1 << 28
 """Bytes of tables after which states that no agent is in are forgotten."""
+
+PLAYED_PAIRINGS = (NodePairing, EdgePairing, MatchingPairing)
+"""The pairing rules that the compiled loops draw by themselves."""
 
 MAX_AUTOMATA = 4
 """Automata that a thread keeps for later runs."""
@@ -86,7 +94,7 @@ class Verdict:
 def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
     """Return whether the kernel can play these minds under this rule.
 
-    It plays minds that are policies, under the pairing rules that ship.
+    It plays minds that are policies, under the pairing rules that it has loops for.
 
     Parameters
     ----------
@@ -102,7 +110,7 @@ def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
     """
     different = {type(mind): mind for mind in minds}.values()
     reasons = [f"{_called(type(mind))}.decide" for mind in different if not is_plain_policy(mind)]
-    if type(pairing) not in PAIRINGS.values():
+    if type(pairing) not in PLAYED_PAIRINGS:
         reasons.append(f"{_called(type(pairing))}.pairs")
     return Verdict(tuple(reasons))
 

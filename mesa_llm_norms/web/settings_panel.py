@@ -13,6 +13,7 @@ from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import Topology, find_topology, parse, topologies
+from mesa_llm_norms.simulation.pairing import PAIRINGS
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.player import Player
@@ -26,7 +27,7 @@ _POOLS = {
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ": "26 names: A to Z",
 }
 _OTHER_NAMES = "other names …"
-_PAIRINGS = ["node", "edge", "matching"]
+_PAIRINGS = list(PAIRINGS)
 _PARAMETERS = {
     "n": "agents (n)",
     "k": "neighbors (k)",

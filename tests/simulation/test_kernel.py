@@ -36,11 +36,11 @@ from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.minds import Situation, UniformMind
 from mesa_llm_norms.networks.adjacency import Pair
-from mesa_llm_norms.simulation import can_run
+from mesa_llm_norms.simulation import can_play, can_run
 from mesa_llm_norms.simulation.engine import choice_weights
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.kernel import MAX_AUTOMATA, Automaton, automaton_for
-from mesa_llm_norms.simulation.pairing import NodePairing
+from mesa_llm_norms.simulation.pairing import PAIRINGS, NodePairing
 from mesa_llm_norms.simulation.spec import Spec
 
 RECORDED = ("claude-3.5-sonnet", "llama-2-70b-chat", "llama-3-70b-instruct")
@@ -473,3 +473,14 @@ def test_a_mind_put_in_during_a_run_is_played_in_python_from_then_on() -> None:
         game.run(rounds=10, until=None, engine=engine)
         logs.append(game.log)
     assert logs[0] == logs[1]
+
+
+def test_a_rule_that_ships_later_is_not_taken_for_one_the_kernel_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Reversed(NodePairing):
+        label = "reversed"
+
+    monkeypatch.setitem(PAIRINGS, "reversed", Reversed)
+    assert not can_play([UniformMind()], Reversed())
+    assert can_play([UniformMind()], NodePairing())

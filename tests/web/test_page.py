@@ -14,8 +14,7 @@ from mesa_llm_norms.web.page import page_of
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.session import ViewerSession
 
-# Solara asks for the event loop of a thread that has none, as a page's own thread always has.
-pytestmark = pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+pytestmark = pytest.mark.usefixtures("thread_with_loop")
 
 
 def until(condition: Callable[[], object]) -> None:
