@@ -354,7 +354,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     @property
     def converged(self) -> bool:
-        """Whether the last 3 N interactions all matched (or as ``run`` was last told to judge)."""
+        """Whether the last 3 N interactions all matched, or as the last ``run`` defined it."""
         return self._current().converged
 
     @property

@@ -134,7 +134,7 @@ def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: 
 
 
 Answer: TypeAlias = str | Sequence[float] | Reply | Exception | None
-"""What a ``FakeProvider`` may be told to answer."""
+"""What a ``FakeProvider`` can be given to answer with."""
 
 _USAGE = Usage(input_tokens=40, output_tokens=5)
 _ROUND = re.compile(r"You picked (\S+), the other player picked (\S+):")
@@ -224,7 +224,7 @@ class FakeProvider(Provider):
         return self._sent
 
     def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
-        """Return whether replies are distributions, as it was told."""
+        """Return whether replies are distributions."""
         return self.distributions
 
     async def prepare(self) -> None:
@@ -232,7 +232,7 @@ class FakeProvider(Provider):
         self.prepared += 1
 
     async def ask(self, question: Question) -> Reply:
-        """Answer as it was told, after its delay."""
+        """Give the next answer, after the delay."""
         before = self.seen[question.prompt]
         self.seen[question.prompt] += 1
         self.asked.append(question)

@@ -40,11 +40,7 @@ def read_seed(rng: Any) -> int:
         return int(rng.integers(0, _MAX_SEED, dtype=np.uint64, endpoint=True))
     if isinstance(rng, random.Random):
         return rng.getrandbits(64)
-    if (
-        isinstance(rng, (int, np.integer))
-        and not isinstance(rng, bool)
-        and 0 <= int(rng) <= _MAX_SEED
-    ):
+    if _is_seed(rng):
         return int(rng)
     raise SpecError(
         "rng",
@@ -52,6 +48,17 @@ def read_seed(rng: Any) -> int:
         f"{rng!r} is not a seed",
         "Give a whole number from 0 to 2**64 - 1, or a numpy or random generator.",
     )
+
+
+def check_seed(seed: Any) -> None:
+    """Raise ``SpecError`` for anything but a whole number from 0 to 2**64 - 1."""
+    if not _is_seed(seed):
+        raise SpecError("seed", seed, f"{seed!r} is not a seed", "Use 0 to 2**64 - 1.")
+
+
+def _is_seed(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and 0 <= int(value) <= _MAX_SEED
 
 
 def read_whole(argument: str, value: Any, low: int, high: int) -> int:

@@ -24,7 +24,7 @@ from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
-from mesa_llm_norms.simulation.spec import check_seed
+from mesa_llm_norms.validation import check_seed
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""

@@ -63,7 +63,8 @@ from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, check_seed, mind_key
+from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
+from mesa_llm_norms.validation import check_seed
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""

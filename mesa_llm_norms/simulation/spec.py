@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.game import Game, Memory, filled
-from mesa_llm_norms.core.randomness import MASK, RandomStream
+from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
@@ -32,7 +32,7 @@ from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
-from mesa_llm_norms.validation import read_whole
+from mesa_llm_norms.validation import check_seed, read_whole
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 
@@ -313,13 +313,6 @@ class Spec:
             )
         place = {key: place for place, key in enumerate(keys)}
         return minds, np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
-
-
-def check_seed(seed: Any) -> None:
-    """Raise ``SpecError`` for anything but a whole number from 0 to 2**64 - 1."""
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed <= MASK:
-        raise SpecError("seed", seed, f"{seed!r} is not a seed", "Use 0 to 2**64 - 1.")
 
 
 def by_share(mind: Mapping[Any, Any]) -> bool:

@@ -330,7 +330,7 @@ class _Todo:
 
 
 def _attempt(function: Callable[..., Any], call: Call) -> tuple[Any, Exception | None]:
-    """Return what a call returns or raises, so that its errors are told from a lost worker."""
+    """Return what a call returns or raises, to tell its errors from the loss of a worker."""
     try:
         return function(*call), None
     except Exception as error:
