@@ -198,9 +198,11 @@ class CallError(NormsError):
         The HTTP status, if there was one.
     retry_after : float or None
         How many seconds the provider asks to wait.
+    remedy : str
+        What to do; by default what helps against most errors of this kind.
     """
 
-    _arguments = ("provider", "kind", "problem", "status", "retry_after")
+    _arguments = ("provider", "kind", "problem", "status", "retry_after", "remedy")
 
     def __init__(
         self,
@@ -209,15 +211,17 @@ class CallError(NormsError):
         problem: str,
         status: int | None = None,
         retry_after: float | None = None,
+        remedy: str | None = None,
     ) -> None:
         title = f"{kind} ({status})" if status is not None else kind
-        remedy = _REMEDIES.get(kind, "Try again later.")
+        remedy = remedy or _REMEDIES.get(kind, "Try again later.")
         super().__init__(f"{provider}: {title}: {problem.rstrip('.')}. {remedy}")
         self.provider = provider
         self.kind = kind
         self.problem = problem
         self.status = status
         self.retry_after = retry_after
+        self.remedy = remedy
 
 
 class BudgetError(NormsError):

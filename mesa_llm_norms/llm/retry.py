@@ -89,8 +89,9 @@ class _Series(NamedTuple):
 
 
 def _final(error: CallError, why: str) -> CallError:
+    problem = f"{error.problem} ({why})"
     return CallError(
-        error.provider, error.kind, f"{error.problem} ({why})", error.status, error.retry_after
+        error.provider, error.kind, problem, error.status, error.retry_after, error.remedy
     )
 
 
