@@ -38,8 +38,7 @@ HOLDS: Mapping[str, str] = {
     "minds": "policies, recorded minds, registry",
     "analysis": "convergence, clusters, intervals",
     "networks": "topologies, files, neighbors",
-    "core": "game, randomness, stopping, compiled loops",
-    "validation": "checks of arguments",
+    "core": "game, randomness, limits, compiled loops",
     "compat": "private APIs of others",
     "errors": "every error",
 }

@@ -282,6 +282,15 @@ class GraphWarning(UserWarning):
 
 def some(items: Sequence[Any], limit: int = 5) -> str:
     """Return the first ``limit`` items for a message, and how many more there are."""
-    named = ", ".join(repr(item) for item in items[:limit])
+    named = ", ".join(shown(item, 100) for item in items[:limit])
     more = len(items) - limit
     return f"{named} and {more} more" if more > 0 else named
+
+
+def shown(value: Any, most: int = 200) -> str:
+    """Return ``value`` as it would be written, for a message: at most so many characters of it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no whole number of more than 4,300 digits
+        text = "a number of too many digits"
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"

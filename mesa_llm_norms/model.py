@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import mesa
 
 from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.limits import read_seed, read_whole
 from mesa_llm_norms.core.metrics import Round
-from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, Outcome, read_rounds
+from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, read_rounds
 from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
@@ -32,7 +34,6 @@ from mesa_llm_norms.simulation.kernel import (
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
-from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -294,7 +295,7 @@ class NamingGame(NetworkModel[NamingAgent]):
             If ``interactions`` is not a whole number.
         """
         if interactions is not None:
-            read_whole("interactions", interactions, 0, MOST)
+            read_whole("interactions", interactions, limits.INTERACTIONS)
         return self._play_on(interactions)
 
     def interrupt(self) -> None:
@@ -307,7 +308,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     def _play_on(self, most: int | None) -> Generator[Interaction, None, None]:
         played = 0
-        with self._engine.speculating(MOST), suppress(InterruptionError):
+        with self._engine.speculating(limits.INTERACTIONS.high), suppress(InterruptionError):
             while played != most:
                 game_run = self._current()
                 for row in game_run.follow(self._engine.round()):

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from mesa_llm_norms.analysis.agreement import Edges, plain_graph
 from mesa_llm_norms.analysis.convergence import read_table
 from mesa_llm_norms.analysis.intervals import Floats
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_seed, read_whole
 from mesa_llm_norms.errors import SpecError, some
-from mesa_llm_norms.validation import read_seed, read_whole
 
 LEAST = 20
 SHARE = 0.1
@@ -259,8 +260,8 @@ def metastable_states(
         raise SpecError(
             "rounds", list(table.columns), "no shares of names", "Give the rounds of an ensemble."
         )
-    least = read_whole("least", least, 1, 10**9)
-    smooth = read_whole("smooth", smooth, 1, 10**9)
+    least = read_whole("least", least, limits.STRETCH)
+    smooth = read_whole("smooth", smooth, limits.STRETCH)
     _check_share("share", share, 0.5)
     _check_share("tolerance", tolerance, 1)
     runs, numbers = table["run"].to_numpy(), table["round"].to_numpy()

@@ -30,8 +30,8 @@ from mesa_llm_norms.analysis.intervals import (
     tally,
     wilson_interval,
 )
+from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.errors import SpecError, some
-from mesa_llm_norms.validation import read_seed
 
 UNITS = ("interactions", "rounds")
 EVENTS = ("converged", "flipped")

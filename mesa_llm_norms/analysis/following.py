@@ -31,8 +31,9 @@ from mesa_llm_norms.analysis.intervals import (
     read_level,
     wilson_interval,
 )
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_seed, read_whole
 from mesa_llm_norms.errors import SpecError, some
-from mesa_llm_norms.validation import read_seed, read_whole
 
 COLUMNS = ("run", "interaction", "node_a", "node_b", "name_a", "name_b")
 
@@ -190,7 +191,7 @@ def who_follows_whom(
     seen = _read(interactions)
     edges = Edges.read(graph)
     read_level(level)
-    samples = read_whole("samples", samples, 0, 10**9)
+    samples = read_whole("samples", samples, limits.SAMPLES)
     at = _locate(seen, edges)
     size = len(edges.nodes)
     degree = np.bincount(np.concatenate([edges.first, edges.second]), minlength=size)

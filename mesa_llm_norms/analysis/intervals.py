@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_seed, read_whole
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.validation import read_seed, read_whole
 
 Floats: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 2_000
-MOST_RESAMPLES = 1_000_000
 
 DRAWS = 9_999
 """How many data sets are simulated for a p-value that cannot be worked out."""
@@ -170,7 +170,7 @@ class Resampling:
 
     def __init__(self, size: int, resamples: Any, rng: Any) -> None:
         self.size = size
-        self.resamples = read_whole("resamples", resamples, 1, MOST_RESAMPLES)
+        self.resamples = read_whole("resamples", resamples, limits.RESAMPLES)
         self._seed = read_seed(rng)
 
     def draws(self, width: int = 0) -> Iterator[NDArray[np.int64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import closing
@@ -20,11 +19,12 @@ from mesa_llm_norms.classical.game import (
     ClassicalSpec,
     check_until,
 )
-from mesa_llm_norms.core.stopping import MOST, read_rounds
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers
+from mesa_llm_norms.core.stopping import read_rounds
 from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress, load_graph
 from mesa_llm_norms.simulation.workers import Shared
-from mesa_llm_norms.validation import read_seed, read_whole
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def run_classical(
     )
     check_until(until)
     most = read_rounds(rounds, until)
-    runs = read_whole("runs", runs, 1, MOST)
-    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
+    runs = read_whole("runs", runs, limits.RUNS)
+    processes = read_workers(workers)
     shared = Shared(replace(spec, graph=load_graph(spec.graph)))
     backend = choose_backend(workers=processes, executor=executor)
     size = backend.batch_size(runs, agents=1)

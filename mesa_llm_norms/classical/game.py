@@ -33,7 +33,9 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.game import MAX_NAME_LENGTH, is_name, read_pool
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.game import NAME_RULE, is_name, read_pool
+from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
@@ -42,11 +44,9 @@ from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.registry import find_topology, parse
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import EdgePairing, NodePairing
-from mesa_llm_norms.validation import read_whole
 
 DEFAULT_GRAPH = "complete(n=24)"
 PAIRINGS = ("direct", "reverse", "neutral")
-MAX_RUN = 2**53
 
 _INVENTED = re.compile(r"w\d+")
 
@@ -221,7 +221,7 @@ class Rules:
                 argument,
                 word,
                 f"{word!r} is not usable as a name",
-                f"A name is 1 to {MAX_NAME_LENGTH} printable characters without spaces around it.",
+                NAME_RULE,
             )
         elif _INVENTED.fullmatch(word):
             raise PoolError(
@@ -294,7 +294,7 @@ class ClassicalSpec:
 
     def stream(self, run: int) -> RandomStream:
         """Return the random stream of run number ``run``."""
-        return RandomStream(self.seed, read_whole("run", run, 0, MAX_RUN))
+        return RandomStream(self.seed, read_whole("run", run, limits.RUN_NUMBER))
 
     def read_graph(self, stream: RandomStream) -> Any:
         """Return this run's graph, checked: a networkx graph or a scipy sparse array."""

@@ -29,12 +29,12 @@ from mesa_llm_norms.classical.game import (
     invention,
 )
 from mesa_llm_norms.core.compiled import is_loaded
+from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.core.stopping import read_rounds
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.network_model import NetworkModel, NodeAgent
 from mesa_llm_norms.networks.adjacency import Neighbors, to_networkx
 from mesa_llm_norms.simulation.kernel import check_engine
-from mesa_llm_norms.validation import read_seed
 
 COMPILE_FROM = 200
 """Population size from which ``engine="auto"`` loads the kernel if it is not loaded yet."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.analysis.intervals import wilson_interval
 from mesa_llm_norms.classical.ensemble import run_classical
+from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.core.randomness import mix
-from mesa_llm_norms.validation import read_seed
 
 Floats = NDArray[np.float64]
 Report = Callable[[str, int, int], None]

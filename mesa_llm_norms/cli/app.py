@@ -14,12 +14,12 @@ from urllib.parse import urlencode
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.options import option
 from mesa_llm_norms.core.files import RUNS
+from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, mind_names
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
-from mesa_llm_norms.validation import choose
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server
 from mesa_llm_norms.web.serve import LOOPBACK, PORT, Listening, listen, new_token, serve
 

@@ -18,13 +18,13 @@ import typer
 
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
+from mesa_llm_norms.core.limits import check_seed
 from mesa_llm_norms.core.stopping import MAX_ROUNDS
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
-from mesa_llm_norms.validation import check_seed
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""

@@ -14,13 +14,13 @@ from mesa_llm_norms.cli.listings import pool_text
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
 from mesa_llm_norms.core.files import check_folder, new_file, new_folder
 from mesa_llm_norms.core.formatting import count, p_number
+from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.minds.files import write_recorded
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.simulation.results import versions
-from mesa_llm_norms.validation import choose
 
 Data = Annotated[
     Path, typer.Argument(help="The study's interactions.csv.gz, or the folder that holds it.")

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import FileFormatError, SpecError
-
-MAX_BYTES = 20_000_000
 
 RUNS = Path("runs")
 
@@ -32,8 +31,10 @@ def read_text(path: Path, remedy: str) -> str:
     try:
         if path.exists() and not path.is_file():
             raise FileFormatError(path, "it is not a regular file", remedy)
-        if path.stat().st_size > MAX_BYTES:
-            raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", remedy)
+        if path.stat().st_size not in limits.TEXT_FILE:
+            raise FileFormatError(
+                path, f"it is larger than {limits.TEXT_FILE.high:,} bytes", remedy
+            )
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         problem = error.strerror or "it cannot be read"

@@ -15,13 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from mesa_llm_norms.errors import PoolError, SpecError, some
-from mesa_llm_norms.validation import read_whole
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_number, read_whole
+from mesa_llm_norms.errors import PoolError, some
 
-MAX_NAME_LENGTH = 32
-MAX_POOL = 1_000
-MAX_MEMORY = 1_000
-MAX_POINTS = 1e9
+NAME_RULE = f"A name is {limits.NAME_LENGTH.range} printable characters without spaces around it."
 
 
 class Interaction(NamedTuple):
@@ -87,15 +85,8 @@ class Game:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pool", read_pool(self.pool))
         for argument in ("reward", "penalty"):
-            value: Any = getattr(self, argument)
-            number = isinstance(value, (int, float, np.integer, np.floating))
-            if not number or isinstance(value, bool):
-                raise SpecError(argument, value, f"{value!r} is not a number", "Give points.")
-            if not -MAX_POINTS <= value <= MAX_POINTS:
-                raise SpecError(
-                    argument, value, "out of range", f"Use at most {MAX_POINTS:,.0f} points."
-                )
-        object.__setattr__(self, "memory", read_whole("memory", self.memory, 1, MAX_MEMORY))
+            read_number(argument, getattr(self, argument), limits.POINTS)
+        object.__setattr__(self, "memory", read_whole("memory", self.memory, limits.MEMORY))
 
     def payoff(self, own: str, partner: str) -> float:
         """Return what each of two agents gets.
@@ -152,14 +143,18 @@ def read_pool(names: Any) -> tuple[str, ...]:
             "names",
             names,
             f"not usable as a name: {some(bad)}",
-            f"A name is 1 to {MAX_NAME_LENGTH} printable characters without spaces around it.",
+            NAME_RULE,
         )
-    twice = sorted({name for name in pool if pool.count(name) > 1}) if len(pool) <= MAX_POOL else []
+    twice = (
+        sorted({name for name in pool if pool.count(name) > 1})
+        if len(pool) <= limits.POOL.high
+        else []
+    )
     if twice:
         raise PoolError("names", names, f"named twice: {some(twice)}", "List every name once.")
-    if not 2 <= len(pool) <= MAX_POOL:
+    if len(pool) not in limits.POOL:
         raise PoolError(
-            "names", names, f"a pool of {len(pool)}", f"Give 2 to {MAX_POOL} different names."
+            "names", names, f"a pool of {len(pool)}", f"Give {limits.POOL.range} different names."
         )
     return pool
 
@@ -168,7 +163,7 @@ def is_name(name: Any) -> bool:
     """Whether ``name`` may stand in a pool."""
     return (
         isinstance(name, str)
-        and 1 <= len(name) <= MAX_NAME_LENGTH
+        and len(name) in limits.NAME_LENGTH
         and name == name.strip()
         and not any(
             unicodedata.category(character)[0] in "CZ" for character in name if character != " "

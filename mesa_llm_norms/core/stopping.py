@@ -13,13 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.validation import read_whole
 
 WINDOW = 3
-
-MOST = 10**9
-"""The largest number of rounds, or runs, that may be asked for."""
 
 MAX_ROUNDS = 1_000
 """How many rounds a run may take when only ``until`` says when to stop."""
@@ -210,11 +208,8 @@ def check_stopping(until: str | None, window: float, threshold: float) -> None:
             f"{until!r} is not a valid stopping rule",
             'Use "converged", "flipped" or None.',
         )
-    for argument, value, high in (("window", window, 1_000), ("threshold", threshold, 1)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= high:
-            raise SpecError(
-                argument, value, f"{value!r} is out of range", f"Use 0 to {high}, not 0."
-            )
+    read_number("window", window, limits.WINDOW_ROUNDS)
+    read_number("threshold", threshold, limits.THRESHOLD)
 
 
 def read_rounds(rounds: int | None, until: str | None) -> int:
@@ -225,4 +220,4 @@ def read_rounds(rounds: int | None, until: str | None) -> int:
                 "rounds", rounds, "nothing says when to stop", "Give rounds= or until=."
             )
         return MAX_ROUNDS
-    return read_whole("rounds", rounds, 0, MOST)
+    return read_whole("rounds", rounds, limits.ROUNDS)

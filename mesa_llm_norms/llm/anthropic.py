@@ -16,6 +16,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
@@ -30,7 +32,6 @@ from mesa_llm_norms.llm.provider import (
 )
 from mesa_llm_norms.llm.retry import kind_of, read_address, redacted, secrets_in
 from mesa_llm_norms.minds.registry import register_provider
-from mesa_llm_norms.validation import read_whole
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
@@ -111,14 +112,14 @@ class AnthropicProvider(SDKProvider):
     ) -> None:
         if not isinstance(model, str) or not model or len(model.split()) != 1:
             raise MindError("model", model, f"{model!r} is not a model id", "Give one as a word.")
-        if temperature is not None and not 0 <= temperature <= 1:
-            raise MindError("temperature", temperature, "out of range", "Use 0 to 1.")
+        if temperature is not None:
+            read_number("temperature", temperature, limits.CLAUDE_TEMPERATURE, MindError)
         super().__init__(f"claude:{model}", timeout)
         self.model = model
         self.temperature = temperature
         self.capabilities = ASSUMED
         if max_tokens is not None:
-            max_tokens = read_whole("max_tokens", max_tokens, 1, 1_000_000)
+            max_tokens = read_whole("max_tokens", max_tokens, limits.MAX_TOKENS, MindError)
         self._max_tokens = max_tokens
         self._base_url = None if base_url is None else read_address(base_url, "base_url", KEY)
         self._place = self._base_url

@@ -19,8 +19,10 @@ from operator import add, sub
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_text
-from mesa_llm_norms.errors import BudgetError, FileFormatError, SpecError
+from mesa_llm_norms.core.limits import read_number
+from mesa_llm_norms.errors import BudgetError, FileFormatError, SpecError, shown
 from mesa_llm_norms.llm.provider import Usage
 
 _REMEDY = (
@@ -93,18 +95,18 @@ def _parse(text: str, path: str) -> Prices:
     for model, entry in content.items():
         if not isinstance(entry, Mapping):
             continue
-        if set(entry) != {"input", "output"} or not all(map(_is_amount, entry.values())):
-            raise FileFormatError(path, f"[{model}] is not a price", _REMEDY)
-        by_model[model] = Price(float(entry["input"]), float(entry["output"]))
+        try:
+            if set(entry) != {"input", "output"}:
+                raise SpecError(model, entry, "it must have input and output", _REMEDY)
+            prices = {name: read_number(name, value, limits.PRICE) for name, value in entry.items()}
+        except SpecError as error:
+            problem = f"[{shown(model)}] is not a price: {error.problem}"
+            raise FileFormatError(path, problem, _REMEDY) from error
+        by_model[model] = Price(**prices)
     as_of = content.get("as_of")
     if as_of is None or not by_model:
         raise FileFormatError(path, "it has no date or no price", _REMEDY)
     return Prices(str(as_of), by_model)
-
-
-def _is_amount(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 <= value < math.inf
 
 
 class Amount(NamedTuple):
@@ -204,9 +206,9 @@ def read_limit(
 ) -> Amount:
     """Return the limit that these budgets make; None is no limit. ``SpecError`` for nonsense."""
     given = {"budget_calls": calls, "budget_tokens": tokens, "budget_usd": usd}
-    for argument, value in given.items():
-        if value is not None and not _is_amount(value):
-            raise SpecError(
-                argument, value, f"{value!r} is not an amount", "Give a number from 0 up."
-            )
-    return Amount(*(math.inf if value is None else float(value) for value in given.values()))
+    return Amount(
+        *(
+            math.inf if value is None else float(read_number(argument, value, limits.BUDGET))
+            for argument, value in given.items()
+        )
+    )

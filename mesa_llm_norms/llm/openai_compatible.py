@@ -26,6 +26,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import add
 from typing import Any
 
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.chat_completions import (
     Answer,
@@ -42,7 +44,6 @@ from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import MAX_TOKENS, Content, Question, Reply, SDKProvider, Usage
 from mesa_llm_norms.llm.retry import read_address, secrets_in
 from mesa_llm_norms.minds.registry import not_live, register_provider
-from mesa_llm_norms.validation import read_whole
 
 KEYS = ("LLAMA_API_KEY", "OPENAI_API_KEY")
 """The environment variables that may hold a key, the first before the second."""
@@ -95,14 +96,16 @@ class OpenAICompatibleProvider(SDKProvider):
             raise MindError(
                 "model", model, f"{model!r} is not the name of a model", "Give the server's."
             )
-        if temperature is not None and not 0 <= temperature <= 10:
-            raise MindError("temperature", temperature, "out of range", "Use 0 to 10.")
+        if temperature is not None:
+            read_number("temperature", temperature, limits.TEMPERATURE, MindError)
         self.place = read_address(url, "url", KEYS[0])
         super().__init__(f"llama:{self.place}#{model}", timeout)
         self.model = model
         self.temperature = TEMPERATURE if temperature is None else float(temperature)
         self.max_tokens = (
-            MAX_TOKENS if max_tokens is None else read_whole("max_tokens", max_tokens, 1, 1_000_000)
+            MAX_TOKENS
+            if max_tokens is None
+            else read_whole("max_tokens", max_tokens, limits.MAX_TOKENS, MindError)
         )
         self.capabilities: Capabilities | None = None
         self._tested: dict[tuple[str, ...], bool] = {}

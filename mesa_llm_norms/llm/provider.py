@@ -11,14 +11,15 @@ and call ``mesa_llm_norms.register_provider`` with the prefix of its minds' name
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game
+from mesa_llm_norms.core.limits import read_number
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.prompt import Prompt, Template, check_names, default_template
 from mesa_llm_norms.llm.retry import kind_of, redacted, retry_after
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 128
 """Room for the longest name, letter by letter, and the JSON around it."""
-MAX_CONNECTIONS = 1_000
 
 Content = TypeVar("Content")
 
@@ -224,10 +224,7 @@ class SDKProvider(Provider):
     """The name of the class of all its errors."""
 
     def __init__(self, label: str, timeout: float) -> None:
-        if not 0 < timeout < math.inf:
-            raise MindError(
-                "timeout", timeout, f"{timeout!r} is not a time to wait", "Give seconds above 0."
-            )
+        read_number("timeout", timeout, limits.TIMEOUT, MindError)
         self.label = label
         self.timeout = timeout
         self._client: Any = None
@@ -323,9 +320,10 @@ class SDKProvider(Provider):
         sdk = self._sdk()
         from httpx2 import Limits
 
-        limits = Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        most = limits.CONNECTIONS.high
+        allowed = Limits(max_connections=most, max_keepalive_connections=most)
         http_client = sdk.DefaultAsyncHttpxClient(
-            limits=limits, timeout=self.timeout, follow_redirects=False
+            limits=allowed, timeout=self.timeout, follow_redirects=False
         )
         return self._open(sdk, http_client)
 

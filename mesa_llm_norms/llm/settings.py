@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.budget import read_limit
-from mesa_llm_norms.validation import read_whole
 
 JOURNAL = "journal.sqlite"
 """The journal's name in a run's folder."""
@@ -77,9 +77,9 @@ class LLMSettings:
         return any(budget is not None for budget in budgets)
 
     def __post_init__(self) -> None:
-        read_whole("max_concurrency", self.max_concurrency, 1, 10_000)
-        read_whole("ask_again", self.ask_again, 0, 100)
-        read_whole("retries", self.retries, 0, 1_000)
+        read_whole("max_concurrency", self.max_concurrency, limits.CONCURRENCY)
+        read_whole("ask_again", self.ask_again, limits.ASK_AGAIN)
+        read_whole("retries", self.retries, limits.RETRIES)
         read_limit(self.budget_calls, self.budget_tokens, self.budget_usd)
         if self.on_unusable not in ON_UNUSABLE:
             raise SpecError(
@@ -89,9 +89,4 @@ class LLMSettings:
                 'Use "stop" or "skip".',
             )
         for argument in ("wait", "longest_wait"):
-            value: Any = getattr(self, argument)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not 0 <= value <= 86_400:
-                raise SpecError(
-                    argument, value, f"{value!r} is not a time", "Use 0 to 86,400 seconds."
-                )
+            read_number(argument, getattr(self, argument), limits.WAIT)

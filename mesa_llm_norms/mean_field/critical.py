@@ -41,9 +41,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import read_pool
+from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.mean_field.dynamics import MAX_ROUNDS
 from mesa_llm_norms.mean_field.equilibria import (
     Equilibrium,
     KnownEquilibria,
@@ -53,7 +54,6 @@ from mesa_llm_norms.mean_field.equilibria import (
 )
 from mesa_llm_norms.mean_field.population import Floats, check_name, is_number, read_population
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.validation import read_whole
 
 STEPS = 60
 
@@ -313,7 +313,7 @@ def classical_mean_field(
             f"{incumbents!r} is not a share of those who are not committed",
             f"Use 0.0 to {others}.",
         )
-    rounds = read_whole("rounds", rounds, 1, MAX_ROUNDS)
+    rounds = read_whole("rounds", rounds, limits.MEAN_FIELD_ROUNDS)
     solved = solve_ivp(
         lambda _, shares: classical_change(shares, committed),
         (0, rounds),

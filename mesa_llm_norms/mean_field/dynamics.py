@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Memory
+from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.metrics import entropy
 from mesa_llm_norms.errors import PairingError, SpecError
 from mesa_llm_norms.mean_field.population import (
@@ -39,9 +41,6 @@ from mesa_llm_norms.simulation.pairing import (
     NodePairing,
     read_pairing,
 )
-from mesa_llm_norms.validation import read_whole
-
-MAX_ROUNDS = 100_000
 
 TERMS = 18
 """How many terms of a series are used."""
@@ -142,7 +141,7 @@ def mean_field(
         probabilities, a pairing rule of your own, or more than 100,000 different memories.
     """
     remembered = _read_start(incumbent, start)
-    rounds = read_whole("rounds", rounds, 1, MAX_ROUNDS)
+    rounds = read_whole("rounds", rounds, limits.MEAN_FIELD_ROUNDS)
     rule = read_pairing(pairing)
     if type(rule) not in (NodePairing, EdgePairing, MatchingPairing):
         raise PairingError(

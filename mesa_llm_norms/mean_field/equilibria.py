@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import filled
+from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.mean_field.dynamics import play_continuous
 from mesa_llm_norms.mean_field.population import (
@@ -31,7 +33,6 @@ from mesa_llm_norms.mean_field.population import (
     read_population,
 )
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.validation import read_whole
 
 SAME = 1e-11
 """Response and what is played are equal if they differ by less."""
@@ -194,7 +195,7 @@ def basins(
     population = read_population(mind, names, memory, committed)
     pool = population.pool
     first, second = between = _read_between(between, pool)
-    shares = np.linspace(0, 1, read_whole("points", points, 2, 1_000)).tolist()
+    shares = np.linspace(0, 1, read_whole("points", points, limits.MEAN_FIELD_POINTS)).tolist()
     known = known_equilibria(population)
 
     def outcome(start: Mapping[str, float]) -> Floats:

@@ -27,6 +27,7 @@ from collections.abc import ItemsView, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_json, read_text
 from mesa_llm_norms.core.game import Memory, Remembered, read_pool
 from mesa_llm_norms.errors import FileFormatError, NormsError, PoolError, some
@@ -36,7 +37,6 @@ from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights,
 
 FORMAT = "mesa_llm_norms recorded mind"
 VERSION = 1
-MAX_WEIGHT = 1e6
 _REMEDY = "The page docs/minds.md shows what a mind file looks like."
 
 
@@ -93,19 +93,19 @@ def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
     for family in FAMILIES:
         features = weights.get(family, {})
         if not isinstance(features, dict) or not all(
-            _is_finite(weight) and abs(weight) <= MAX_WEIGHT for weight in features.values()
+            _is_finite(weight) and weight in limits.WEIGHT for weight in features.values()
         ):
             raise FileFormatError(
                 path,
-                f"the weights {family!r} are not numbers by feature, {MAX_WEIGHT:,.0f} at most",
+                f"the weights {family!r} are not numbers by feature, {limits.WEIGHT.range}",
                 _REMEDY,
             )
         read[family] = {feature: float(weight) for feature, weight in features.items()}
     prior_strength = content.get("caution", 10.0)
-    if not _is_finite(prior_strength) or not 1 / MAX_WEIGHT <= prior_strength <= MAX_WEIGHT:
+    if not _is_finite(prior_strength) or prior_strength not in limits.PRIOR_STRENGTH:
         raise FileFormatError(
             path,
-            f'its "caution" (the prior strength) is not from {1 / MAX_WEIGHT} to {MAX_WEIGHT:,.0f}',
+            f'its "caution" (the prior strength) is not from {limits.PRIOR_STRENGTH.range}',
             _REMEDY,
         )
     drift = content.get("drift", {})
@@ -125,7 +125,10 @@ def _counts(path: Path, content: Any) -> Seen:
         counts[pool_key(pool)] = {}
         for written, counted in _items(path, rows):
             if not all(
-                name in pool and isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53
+                name in pool
+                and isinstance(n, int)
+                and not isinstance(n, bool)
+                and n in limits.COUNT
                 for name, n in _items(path, counted)
             ):
                 raise FileFormatError(

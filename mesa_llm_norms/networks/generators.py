@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.errors import GraphError, SpecError
 from mesa_llm_norms.networks.adjacency import Adjacency, Graph, to_networkx
@@ -27,9 +28,6 @@ from mesa_llm_norms.networks.registry import MAX_NODES, MAX_SPARSE_NODES, check_
 
 LARGE = 10_000
 """Above so many nodes, graphs are sparse arrays."""
-
-MOST_NEIGHBORS = 1_000
-"""The highest degree of large random graphs in which all degrees start equal."""
 
 _HOPELESS = 30
 """With so many isolated nodes expected, one draw in e**30 has none."""
@@ -314,9 +312,9 @@ def _check_even(n: int, k: int) -> None:
 
 
 def _check_degree(name: str, degree: int) -> None:
-    if degree > MOST_NEIGHBORS:
+    if degree not in limits.NEIGHBORS:
         raise ValueError(
-            f"{name}={degree} is above {MOST_NEIGHBORS:,}, the most above {LARGE:,} nodes"
+            f"{name}={degree} is above {limits.NEIGHBORS.high:,}, the most above {LARGE:,} nodes"
         )
 
 

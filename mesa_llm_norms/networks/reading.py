@@ -27,12 +27,13 @@ from xml.etree import ElementTree
 import networkx as nx
 from scipy import sparse
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import FileFormatError, TopologyError, some
 from mesa_llm_norms.networks.adjacency import Adjacency, Graph, is_sparse, read_adjacency
 from mesa_llm_norms.networks.registry import check_size, find_topology, read_topology
 
-MAX_BYTES = 100_000_000
-MAX_SPARSE_BYTES = 1_000_000_000
+MAX_BYTES = limits.GRAPH_FILE.high
+MAX_SPARSE_BYTES = limits.SPARSE_FILE.high
 
 _HEADERS = {("source", "target"), ("from", "to")}
 

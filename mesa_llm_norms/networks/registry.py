@@ -20,6 +20,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import networkx as nx
 
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.errors import SpecError, TopologyError
 from mesa_llm_norms.networks.adjacency import (
     Graph,
@@ -28,15 +30,13 @@ from mesa_llm_norms.networks.adjacency import (
     is_sparse,
     read_adjacency,
 )
-from mesa_llm_norms.validation import read_whole
 
-MAX_NODES, MAX_EDGES = 100_000, 5_000_000
+MAX_NODES, MAX_EDGES = limits.NODES.high, limits.EDGES.high
 """The largest networkx graph that a topology may make."""
 
-MAX_SPARSE_NODES, MAX_SPARSE_EDGES = 10_000_000, 100_000_000
+MAX_SPARSE_NODES, MAX_SPARSE_EDGES = limits.SPARSE_NODES.high, limits.SPARSE_EDGES.high
 """The largest sparse array that a topology may make."""
 
-MAX_LIST = 100
 MAX_DRAWS = 100
 _MAX_DRAWN, _MAX_SPARSE_DRAWN = 5_000_000, 200_000_000
 """How many nodes and edges may be drawn in search of a connected graph."""
@@ -47,7 +47,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _KINDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
-    tuple: f"a list of at most {MAX_LIST} whole numbers",
+    tuple: f"a list of at most {limits.TOPOLOGY_LIST.high} whole numbers",
 }
 
 
@@ -87,7 +87,7 @@ class Parameter:
         if isinstance(self.default, tuple):
             items = tuple(value) if isinstance(value, (list, tuple)) else ()
         whole = not isinstance(self.default, float)
-        if not 1 <= len(items) <= MAX_LIST or not all(
+        if len(items) not in limits.TOPOLOGY_LIST or not all(
             _is_number(item, whole) and self.low <= item <= self.high for item in items
         ):
             raise ValueError(f"{self.name}={_shown(value)} is not {self.allowed}")
@@ -373,8 +373,6 @@ def _listed(names: list[str]) -> str:
 
 # Topology strings
 
-MAX_TEXT = 500
-
 _ARGUMENT = re.compile(
     r"\s*(?:([^\W\d]\w*)\s*=\s*)?(\[[^][()=]*\]|\([^][()=]*\)|[^\s,=()[\]]+)\s*(?:,|$)"
 )
@@ -394,7 +392,7 @@ def parse(text: str) -> Call:
     Values are whole numbers, decimal numbers, and lists of whole numbers in brackets or
     parentheses; ``TopologyError`` for anything else.
     """
-    if len(text) > MAX_TEXT:
+    if len(text) not in limits.TOPOLOGY_TEXT:
         raise _unreadable(text, f"a text of {len(text)} characters is not a topology")
     name, opened, rest = (part.strip() for part in text.partition("("))
     if opened and not rest.endswith(")"):
@@ -475,7 +473,7 @@ def fill(graph: Any, size: Any) -> str:
         )
     if size is None:
         raise SpecError("size", size, f"{graph!r} needs one", "Give size, or write a number.")
-    number = read_whole("size", size, 2, MAX_SPARSE_NODES)
+    number = read_whole("size", size, limits.SPARSE_NODES)
     return _PLACE.sub(lambda found: str(_value(found[1], number)), graph)
 
 

@@ -20,6 +20,7 @@ from scipy import stats
 
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.formatting import p_value
+from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.registry import load_mind, recorded_names
@@ -52,7 +53,6 @@ from mesa_llm_norms.reproduction.rows import (
     pool_text,
 )
 from mesa_llm_norms.study.validate import winners_test
-from mesa_llm_norms.validation import read_seed
 
 EMERGENCE = "Conventions emerge"
 WHO_WINS = "Who wins: collective bias"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 
 from mesa_llm_norms.analysis.agreement import Edges, local_agreement, name_clusters
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Memory, remember
-from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers
+from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
@@ -26,7 +27,6 @@ from mesa_llm_norms.simulation.kernel import Kernel, can_play, check_engine, ref
 from mesa_llm_norms.simulation.run import Run, RunResult, interaction_table, run_table, tally_table
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared
-from mesa_llm_norms.validation import read_seed, read_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -228,8 +228,8 @@ def play_ensemble(
     ``content`` goes into the journal of live minds beside the spec.
     """
     most = read_rounds(rounds, goal.until)
-    runs = read_whole("runs", runs, 1, MOST)
-    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
+    runs = read_whole("runs", runs, limits.RUNS)
+    processes = read_workers(workers)
     check_goal(goal, spec.committed_names)
     check_engine(engine)
     written = {"runs": runs, **(content or {})}

@@ -38,6 +38,7 @@ import networkx as nx
 import numpy as np
 
 from mesa_llm_norms.core.files import read_json
+from mesa_llm_norms.core.limits import check_seed
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import (
     DecisionError,
@@ -64,7 +65,6 @@ from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
-from mesa_llm_norms.validation import check_seed
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""

@@ -20,7 +20,9 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Memory, filled
+from mesa_llm_norms.core.limits import check_seed, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import MindError, SpecError, some
 from mesa_llm_norms.llm.provider import LiveMind
@@ -32,7 +34,6 @@ from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
-from mesa_llm_norms.validation import check_seed, read_whole
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 
@@ -43,9 +44,6 @@ DEFAULT_NAMES = "QMXYFJPRCD"
 
 SOURCE_FILE = "source_file"
 """The graph attribute of a networkx graph that holds the name of the file it was read from."""
-
-MAX_SHARE = 1e9
-MAX_RUN = 2**53
 
 
 class InitialState(NamedTuple):
@@ -211,7 +209,7 @@ class Spec:
             If the graph cannot be read or played on (``TopologyError``, ``GraphError``), or nodes
             of ``mind`` or ``committed`` do not fit it.
         """
-        stream = RandomStream(self.seed, read_whole("run", run, 0, MAX_RUN))
+        stream = RandomStream(self.seed, read_whole("run", run, limits.RUN_NUMBER))
         graph, neighbors = (
             self._read_graph(stream.generator("graph"))
             if is_random(self.graph)
@@ -327,7 +325,7 @@ def by_share(mind: Mapping[Any, Any]) -> bool:
     numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in shares]
     if not any(numbers):
         return False
-    if not all(numbers) or not all(0 <= it <= MAX_SHARE for it in shares) or not sum(shares):
+    if not all(numbers) or not all(it in limits.MIND_SHARE for it in shares) or not sum(shares):
         raise MindError(
             "mind", mind, "the shares are not numbers from 0 up", "Give each mind its share."
         )

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Memory, filled, remember
 from mesa_llm_norms.errors import FileFormatError
 
@@ -31,7 +32,6 @@ SOURCE = (
 )
 LICENCE = "MIT"
 
-MAX_BYTES = 200_000_000
 
 _PLAIN = (
     "PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT"
@@ -247,8 +247,10 @@ class _NoGlobals(pickle.Unpickler):
 
 def _load_plain(path: Path) -> dict[Any, Any]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileFormatError(path, f"it is larger than {MAX_BYTES:,} bytes", _REMEDY)
+        if path.stat().st_size not in limits.RECORDINGS:
+            raise FileFormatError(
+                path, f"it is larger than {limits.RECORDINGS.high:,} bytes", _REMEDY
+            )
         data = path.read_bytes()
     except OSError as error:
         raise FileFormatError(

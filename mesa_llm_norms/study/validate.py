@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.simulation.ensemble import Progress, play_ensemble
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.study.fit import Counts, Drift, measure_drift, size, total_loss
 from mesa_llm_norms.study.recordings import Condition, Recordings, count, decisions
-from mesa_llm_norms.validation import read_seed
 
 STREAK = 3
 """A recorded population has converged after this many population rounds of successes in a row."""

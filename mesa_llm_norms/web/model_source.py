@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.randomness import RandomStream
@@ -30,9 +31,6 @@ from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
 from mesa_llm_norms.web.setting import Commitment, Edit, Setting
-
-MOST_AGENTS = 1_000
-"""Larger populations are not shown: agents could not be told apart."""
 
 LIVE_ROUNDS = 50
 """Rounds after which play with live minds stops, unless the setting says otherwise."""
@@ -82,14 +80,14 @@ def check_setting(setting: Setting) -> tuple[Spec, int]:
     check_permission(setting)
     spec = setting.spec()
     agents = _least_agents(setting.topology)
-    if agents <= MOST_AGENTS:
+    if agents <= limits.SHOWN_AGENTS.high:
         agents = len(spec.initial_state().neighbors)
-    if agents > MOST_AGENTS:
+    if agents > limits.SHOWN_AGENTS.high:
         raise SpecError(
             "topology",
             setting.topology,
             f"{agents:,} agents are too many for the page",
-            f"Show at most {MOST_AGENTS:,}; run_ensemble plays larger populations.",
+            f"Show at most {limits.SHOWN_AGENTS.high:,}; run_ensemble plays larger populations.",
         )
     return spec, agents
 

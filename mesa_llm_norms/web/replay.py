@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import networkx as nx
 import pyarrow as pa
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import SPEC, read_json
 from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
-from mesa_llm_norms.core.stopping import MOST, Goal, Recent, check_stopping, converging
+from mesa_llm_norms.core.stopping import Goal, Recent, check_stopping, converging
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Attempt, node_text, read_node
@@ -31,8 +32,8 @@ from mesa_llm_norms.networks.drawing import layout
 from mesa_llm_norms.simulation.results import node_name
 from mesa_llm_norms.simulation.serialization import from_json
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
-from mesa_llm_norms.web.model_source import MOST_AGENTS, exchange
-from mesa_llm_norms.web.setting import MOST_AT, Edit
+from mesa_llm_norms.web.model_source import exchange
+from mesa_llm_norms.web.setting import Edit
 
 TABLE = "interactions.parquet"
 
@@ -129,8 +130,8 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
     with _refusing(path):
         state = spec.initial_state(run)
     agents = len(state.neighbors)
-    if agents > MOST_AGENTS:
-        problem = f"more than {MOST_AGENTS:,} agents are too many to look at"
+    if agents > limits.SHOWN_AGENTS.high:
+        problem = f"more than {limits.SHOWN_AGENTS.high:,} agents are too many to look at"
         raise FileFormatError(folder, problem, "Read it with pandas, or open a smaller run.")
     rows = _matched(rows, state.neighbors.nodes, spec.game.pool, rows_in)
     graph = to_networkx(state.graph).copy()
@@ -163,7 +164,7 @@ class FolderSource(Source):
     """
 
     def __init__(self, recorded: RecordedRun) -> None:
-        super().__init__(recorded.graph, recorded.game, recorded.agents, MOST)
+        super().__init__(recorded.graph, recorded.game, recorded.agents, limits.INTERACTIONS.high)
         self.recorded = recorded
         self.length = len(recorded.rows)
         self._name = {name: place for place, name in enumerate(recorded.game.pool)}
@@ -372,8 +373,8 @@ def _plus(total: Usage, call: Attempt) -> Usage:
 
 
 def _check_length(path: Path, interactions: int) -> None:
-    if interactions > MOST_AT:
-        problem = f"over {MOST_AT:,} interactions are too many to look at one by one"
+    if interactions not in limits.LINKED_INTERACTIONS:
+        problem = f"over {limits.LINKED_INTERACTIONS.high:,} interactions are too many to show"
         raise FileFormatError(path, problem, "Read it with pandas.")
 
 

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import SpecError
 
 LOOPBACK = "127.0.0.1"
@@ -62,9 +63,6 @@ _SWITCH_INTERVAL = 0.001
 """Seconds after which a playing thread lets others have a turn, a fifth of Python's default."""
 _SHUTDOWN_SECONDS = 1
 """Time that requests under way have when the server stops."""
-_MAX_MESSAGE = 1 << 20
-"""Bytes of a message from a page; the page's own are below 10,000."""
-
 
 # The address
 
@@ -313,6 +311,6 @@ def serve(
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        ws_max_size=_MAX_MESSAGE,
+        ws_max_size=limits.MESSAGE.high,
     )
     AnnouncingServer(config).run(sockets=[listening.socket])

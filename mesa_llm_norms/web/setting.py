@@ -19,15 +19,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import parse_qs, urlencode
 
-from mesa_llm_norms.core.randomness import MASK
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import Limit
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.simulation.serialization import parse_spec
 from mesa_llm_norms.simulation.spec import Spec
-
-MOST_EDITS = 1_000
-
-MOST_AT = 2_000_000
-"""How many interactions a link may ask to be played before anything is shown."""
 
 GAME = tuple("topology" if field.name == "graph" else field.name for field in fields(Spec))
 """The fields of a setting that are arguments of the game."""
@@ -40,11 +36,13 @@ _KEYS = {"edits": "edit"}
 """The keys of fields in a link, where they are not the names of the fields."""
 
 _DECIMAL = ("reward", "penalty")
-_RANGES: Mapping[str, tuple[int, int]] = {
-    "reward": (-(10**9), 10**9),
-    "penalty": (-(10**9), 10**9),
-    "seed": (0, MASK),
-    "at": (0, MOST_AT),
+_LIMITS: Mapping[str, Limit[Any]] = {
+    "reward": limits.POINTS,
+    "penalty": limits.POINTS,
+    "memory": limits.MEMORY,
+    "rounds": limits.ROUNDS,
+    "seed": limits.SEED,
+    "at": limits.LINKED_INTERACTIONS,
 }
 _ALWAYS = ("graph", "names", "mind", "rng")
 """Arguments that a program states even if they have their defaults."""
@@ -99,12 +97,12 @@ def read_edit(text: str) -> Edit:
 def in_order(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """Return changes sorted by when they happen; ``SpecError`` if there are too many."""
     found = tuple(sorted(edits, key=lambda edit: edit.at))
-    if len(found) > MOST_EDITS:
+    if len(found) not in limits.EDITS:
         raise SpecError(
             "edit",
             len(found),
             f"{len(found):,} changes are too many",
-            f"Make up to {MOST_EDITS:,}.",
+            f"Make up to {limits.EDITS.high:,}.",
         )
     return found
 
@@ -223,14 +221,14 @@ def _read(name: str, texts: Sequence[str]) -> Any:
     text = texts[-1]
     if isinstance(usual, str):
         return text
-    least, most = _RANGES.get(name, (0, 10**9))
     try:
         whole = name not in _DECIMAL or text.lstrip("-").isdecimal()
         number = int(text) if whole else float(text)
     except ValueError:
         number = math.nan
-    if not least <= number <= most:
-        raise SpecError(name, text, f"{text!r} is out of range", f"Use {least} to {most}.")
+    if number not in _LIMITS[name]:
+        problem = f"{shown(text)} is out of range"
+        raise SpecError(name, text, problem, f"Use {_LIMITS[name].range}.")
     return number
 
 

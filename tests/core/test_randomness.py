@@ -24,8 +24,6 @@ from mesa_llm_norms.core.randomness import (
     mix,
     mix_array,
 )
-from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.validation import read_seed
 
 seeds = st.integers(0, MASK)
 runs = st.integers(0, 10**6)
@@ -177,31 +175,6 @@ def test_indices_are_uniform() -> None:
     """Chi-square on 65,536 draws; false alarms one in a million."""
     picked = [index_of(draw, 24) for draw in columns(6, 0)[0].tolist()]
     assert_frequencies(np.bincount(picked, minlength=24).tolist(), [1.0] * 24)
-
-
-@given(seeds)
-def test_a_whole_number_is_its_own_seed(seed: int) -> None:
-    assert read_seed(seed) == seed
-
-
-def test_a_generator_gives_one_seed_of_64_bits() -> None:
-    assert read_seed(np.random.default_rng(1)) == read_seed(np.random.default_rng(1))
-    assert read_seed(random.Random(1)) == read_seed(random.Random(1))
-    generator = np.random.default_rng(1)
-    assert read_seed(generator) != read_seed(generator)
-    assert read_seed(np.int64(5)) == 5
-    assert max(read_seed(random.Random(seed)) for seed in range(20)) > 2**60
-
-
-def test_no_seed_at_all_is_a_fresh_one() -> None:
-    assert read_seed(None) != read_seed(None)
-
-
-@pytest.mark.parametrize("rng", [-1, 2**64, 1.5, "7", True, b"1", [1], np.float64(2)])
-def test_what_is_no_seed_is_refused(rng: Any) -> None:
-    with pytest.raises(SpecError) as caught:
-        read_seed(rng)
-    assert caught.value.argument == "rng"
 
 
 GOLDEN_DRAWS = [

@@ -130,7 +130,7 @@ def test_weights_that_are_not_positive_finite_numbers_are_refused(weight: object
     graph = weighted(weight)
     error = refusal(graph)
     assert error.nodes == (1, 2)
-    assert f"1 to 2: {weight!r}" in str(error)
+    assert f"1 to 2: {weight!r}"[:50] in str(error)
     carry_out(error.remedy, graph)
     check_graph(graph)
 

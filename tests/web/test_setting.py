@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import NormsError
+from mesa_llm_norms.core.limits import LINKED_INTERACTIONS
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.web.model_source import (
     ModelSource,
@@ -20,7 +21,7 @@ from mesa_llm_norms.web.model_source import (
     server_settings,
 )
 from mesa_llm_norms.web.player import Player
-from mesa_llm_norms.web.setting import MOST_AT, Commitment, EdgeChange, Setting, program, read_edit
+from mesa_llm_norms.web.setting import Commitment, EdgeChange, Setting, program, read_edit
 
 texts = st.text(max_size=20)
 places = st.integers(0, 999)
@@ -43,7 +44,7 @@ def settings_(draw: Any) -> Setting:
         names=draw(texts),
         mind=draw(listed),
         pairing=draw(texts),
-        memory=draw(st.integers(0, 100)),
+        memory=draw(st.integers(1, 100)),
         reward=draw(st.floats(-1e6, 1e6)),
         penalty=draw(st.integers(-1000, 1000)),
         incumbent=draw(texts),
@@ -51,7 +52,7 @@ def settings_(draw: Any) -> Setting:
         seed=draw(st.integers(0, 2**64 - 1)),
         rounds=draw(st.integers(0, 1000)),
         edits=tuple(sorted(draw(st.lists(edits, max_size=6)), key=lambda edit: edit.at)),
-        at=draw(st.integers(0, MOST_AT)),
+        at=draw(st.integers(0, LINKED_INTERACTIONS.high)),
     )
 
 

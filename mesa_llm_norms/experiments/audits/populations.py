@@ -43,6 +43,8 @@ from mesa_llm_norms.analysis.intervals import (
 )
 from mesa_llm_norms.classical.engine import ClassicalKernel, PackedPlayers, WordTally
 from mesa_llm_norms.classical.game import ClassicalSpec
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal, read_rounds
 from mesa_llm_norms.errors import SpecError
@@ -59,7 +61,6 @@ from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.ensemble import play_ensemble
 from mesa_llm_norms.simulation.spec import Spec
-from mesa_llm_norms.validation import read_whole
 
 MAJORITY = 0.5
 """What share of the last plays a name has more than, to win a population that converged."""
@@ -151,7 +152,6 @@ SIZES = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 COMPLETE = "complete(n={size})"
 
-LARGEST = 100_000
 
 EFFECTS = {
     "none": "no name is shown to win more often than others",
@@ -210,7 +210,7 @@ def read_sizes(sizes: Any) -> tuple[int, ...]:
     """Return sizes in order, each once, or raise ``SpecError``."""
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
         raise SpecError("sizes", sizes, f"{sizes!r} is not a list of sizes", "Give [2, 10, 100].")
-    return tuple(sorted({read_whole("sizes", size, 2, LARGEST) for size in sizes}))
+    return tuple(sorted({read_whole("sizes", size, limits.POPULATION) for size in sizes}))
 
 
 def open_topology(graph: Any) -> str:

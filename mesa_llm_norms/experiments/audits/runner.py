@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -10,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import spread
+from mesa_llm_norms.core.limits import read_number, read_seed, read_whole, read_workers
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
-from mesa_llm_norms.errors import MindError, SpecError
+from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.audits.individual import (
     FixedPromptMind,
     IndividualBias,
@@ -71,7 +72,6 @@ from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
 from mesa_llm_norms.simulation.workers import WorkerPool
-from mesa_llm_norms.validation import read_seed, read_whole
 
 RUNS, ASKED_RUNS = 1_000, 20
 """Populations by default: of a mind whose probabilities are known, and of others."""
@@ -234,11 +234,14 @@ def plan_audit(
     goal = Goal("converged", window, threshold)
     check_goal(goal, ())
     read_rounds(rounds, goal.until)
-    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level <= 0.5:
-        raise SpecError("level", level, f"{level!r} is not a rate of false alarms", "Use 0.05.")
-    number = (RUNS if known else ASKED_RUNS) if runs is None else read_whole("runs", runs, 0, MOST)
+    read_number("level", level, limits.FALSE_ALARMS)
+    number = (
+        (RUNS if known else ASKED_RUNS)
+        if runs is None
+        else read_whole("runs", runs, limits.AUDIT_RUNS)
+    )
     wanted = read_sizes((SIZES if known else ()) if sizes is None else sizes)
-    each = number if size_runs is None else read_whole("size_runs", size_runs, 1, MOST)
+    each = number if size_runs is None else read_whole("size_runs", size_runs, limits.RUNS)
     plan = AuditPlan(
         spec,
         number,
@@ -248,8 +251,8 @@ def plan_audit(
         wanted if each else (),
         each,
         float(level),
-        read_whole("times", times, 1, 100_000),
-        read_whole("times_after", times_after, 1, 100_000),
+        read_whole("times", times, limits.ASKS),
+        read_whole("times_after", times_after, limits.ASKS),
         probes,
     )
     for one in plan.sizes:
@@ -265,7 +268,7 @@ def run_audit(
     llm: LLMSettings | None = None,
 ) -> Audit:
     """Run an audit that was planned already; see ``audit``."""
-    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
+    processes = read_workers(workers)
     budget = SharedBudget(llm)
     with ExitStack() as held:
         executor = None

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import about, dollars, spread
 from mesa_llm_norms.core.game import Game
-from mesa_llm_norms.core.stopping import MOST, Goal, check_goal, read_rounds
+from mesa_llm_norms.core.limits import read_whole
+from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.cost_forecast.result import (
     NOTHING,
@@ -40,7 +42,6 @@ from mesa_llm_norms.llm.provider import LiveMind, Provider, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.backends import LIVE_RUNS_AT_ONCE
 from mesa_llm_norms.simulation.spec import Spec
-from mesa_llm_norms.validation import read_whole
 
 Values = NDArray[np.float64]
 
@@ -121,7 +122,7 @@ def forecast(
     """
     llm = llm or LLMSettings()
     most = read_rounds(rounds, goal.until)
-    number = 1 if runs is None else read_whole("runs", runs, 1, MOST)
+    number = 1 if runs is None else read_whole("runs", runs, limits.RUNS)
     check_goal(goal, spec.committed_names)
     prices = read_prices(llm.prices)
     minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]

@@ -12,8 +12,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_text
-from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.core.limits import read_seed, read_whole
+from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.networks.adjacency import graph_size
@@ -21,7 +23,6 @@ from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
-from mesa_llm_norms.validation import read_seed, read_whole
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name != "seed")
 """Arguments of ``run_ensemble`` that a spec is made of."""
@@ -158,8 +159,6 @@ def _one_amount(committed: Mapping[str, Any]) -> tuple[str, str, bool, float] | 
     return name, where, isinstance(amount, float), float(amount)
 
 
-MOST_CELLS = 100_000
-
 ALIASES = {"topology": "graph", "pool": "names", "rng": "seed"}
 
 RUN = ("runs", "seed", "keep_rounds")
@@ -179,7 +178,7 @@ class SweepPlan:
     keep_rounds: bool = False
 
     def __post_init__(self) -> None:
-        read_whole("runs", self.runs, 1, MOST)
+        read_whole("runs", self.runs, limits.RUNS)
         if not isinstance(self.keep_rounds, bool):
             raise SpecError(
                 "keep_rounds",
@@ -188,9 +187,12 @@ class SweepPlan:
                 "Use True or False (true or false in a file).",
             )
         count = len(self)
-        if count > MOST_CELLS:
+        if count not in limits.CELLS:
             raise SpecError(
-                "grid", count, f"{count:,} cells are too many", f"Use {MOST_CELLS:,} at most."
+                "grid",
+                count,
+                f"{count:,} cells are too many",
+                f"Use {limits.CELLS.high:,} at most.",
             )
 
     def __len__(self) -> int:

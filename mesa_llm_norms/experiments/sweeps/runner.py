@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
@@ -15,6 +14,7 @@ import pandas as pd
 
 from mesa_llm_norms.analysis.convergence import convergence_time
 from mesa_llm_norms.analysis.intervals import wilson_interval
+from mesa_llm_norms.core.limits import read_workers
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.sweeps.cells import (
     Cell,
@@ -28,7 +28,6 @@ from mesa_llm_norms.experiments.sweeps.grid import SweepPlan, column_of, plan_sw
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress
 from mesa_llm_norms.simulation.workers import Shared, connected, interrupts_held
-from mesa_llm_norms.validation import read_whole
 
 ASSUMED_WORKERS = 16
 """How many workers a given executor is assumed to have."""
@@ -134,7 +133,7 @@ def play_sweep(
     SpecError
         For a cell that is not valid, before anything is played.
     """
-    processes = read_whole("workers", os.cpu_count() or 1 if workers is None else workers, 1, 1_000)
+    processes = read_workers(workers)
     if executor is not None and scheduler is not None:
         raise SpecError("scheduler", scheduler, "an executor is given too", "Give one of them.")
     store = MemoryStore() if folder is None else Folder(folder)

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mesa_llm_norms.analysis.intervals import LEVEL, read_level
-from mesa_llm_norms.core.stopping import MOST, WINDOW, Goal, read_rounds
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.limits import choose, read_seed, read_whole
+from mesa_llm_norms.core.stopping import WINDOW, Goal, read_rounds
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.cost_forecast import Forecast, forecast
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
@@ -30,7 +32,6 @@ from mesa_llm_norms.simulation.kernel import check_engine
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, InitialState, Spec
-from mesa_llm_norms.validation import choose, read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -76,7 +77,7 @@ def read_phases(name: str, rounds: int, after: int | None, engine: str) -> Phase
     """Return the phases that arguments describe; ``after`` defaults to ``rounds``."""
     rounds = read_rounds(rounds, "flipped")
     check_engine(engine)
-    after = rounds if after is None else read_whole("after", after, 0, MOST)
+    after = rounds if after is None else read_whole("after", after, limits.ROUNDS)
     return Phases(name, rounds, after, engine)
 
 
@@ -251,7 +252,7 @@ def plan_tipping(
         raise SpecError("topologies", topologies, "there is no condition", "Name at least one.")
     if runs is None:
         runs = LIVE_RUNS * len(questions) if base.live else RUNS
-    budget = read_whole("runs", runs, 1, MOST) // len(questions)
+    budget = read_whole("runs", runs, limits.RUNS) // len(questions)
     if budget < FEWEST_RUNS:
         raise SpecError(
             "runs",

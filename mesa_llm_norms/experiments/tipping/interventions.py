@@ -22,9 +22,9 @@ from mesa_llm_norms.analysis.intervals import (
     read_level,
     share_difference,
 )
-from mesa_llm_norms.core import formatting
+from mesa_llm_norms.core import formatting, limits
+from mesa_llm_norms.core.limits import choose, read_seed, read_whole, read_workers
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.core.stopping import MOST
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import Part
 from mesa_llm_norms.experiments.tipping.conditions import (
@@ -59,7 +59,6 @@ from mesa_llm_norms.simulation.backends import check_here, choose_backend
 from mesa_llm_norms.simulation.ensemble import load_graph
 from mesa_llm_norms.simulation.serialization import summary
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
-from mesa_llm_norms.validation import choose, read_seed, read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -114,7 +113,7 @@ class Intervention:
     other_share: float = 0.0
 
     def __post_init__(self) -> None:
-        read_whole("committed", self.committed, 0, 10**9)
+        read_whole("committed", self.committed, limits.COMMITTED)
         choose("placement", (self.placement,), PLACEMENTS)
         read_share("rewired", self.rewired)
         read_share("other_share", self.other_share)
@@ -396,7 +395,7 @@ def plan_interventions(
         every,
         specs,
         phases,
-        read_whole("runs", runs, 1, MOST),
+        read_whole("runs", runs, limits.RUNS),
         enough,
         (agent_price, edge_price),
         read_level(level),
@@ -413,7 +412,7 @@ def play_interventions(
 ) -> Comparison:
     """Play and compare what was read already; see ``compare_interventions``."""
     budget = SharedBudget(llm)
-    workers = read_whole("workers", workers, 1, 1_000)
+    workers = read_workers(workers)
     played = _play(plan, budget, workers, executor, progress)
     tables = [_run_table(one, runs, plan) for one, runs in played]
     rows = [

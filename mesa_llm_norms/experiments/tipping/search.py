@@ -21,6 +21,7 @@ import pandas as pd
 from mesa_llm_norms.analysis.convergence import ConvergenceTime, convergence_time
 from mesa_llm_norms.analysis.intervals import Estimate, exact_interval
 from mesa_llm_norms.core import formatting
+from mesa_llm_norms.core.limits import read_workers
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.cost_forecast.result import Part
 from mesa_llm_norms.experiments.cost_forecast.simulation import without_calls
@@ -49,7 +50,6 @@ from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.simulation.backends import Backend, check_here, choose_backend
 from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH, Spec
-from mesa_llm_norms.validation import read_whole
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.journal.rows import Totals
@@ -392,7 +392,7 @@ def play_tipping(
 ) -> Tipping:
     """Find the tipping points of a plan that was read already; see ``tip``."""
     report = add_up(plan.runs, progress)
-    workers = read_whole("workers", workers, 1, 1_000)
+    workers = read_workers(workers)
     client = None
     if plan.base.live:
         check_here(executor, plan.questions[0].phases.engine)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_text
 from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError
 from mesa_llm_norms.minds.policies import CommittedMind
@@ -32,8 +33,6 @@ from mesa_llm_norms.web.scenes.answers import (
 )
 from mesa_llm_norms.web.setting import Setting
 
-MOST_ROUNDS = 10_000
-MOST_ANSWERS = 8
 FASTEST = 100.0
 
 _SHIPPED = Path(__file__).parent
@@ -296,12 +295,12 @@ def sentences(text: str) -> int:
 
 def _read_settings(given: Mapping[str, Any]) -> tuple[Setting, ...]:
     first = _read_setting("setting", given["setting"], _IN_SETTING)
-    if not 1 <= first.get("rounds", 0) <= MOST_ROUNDS:
+    if first.get("rounds", 0) not in limits.SCENE_ROUNDS:
         raise SpecError(
             "setting",
             first.get("rounds"),
             "it does not say when the scene ends",
-            f"Write rounds = 30, or another number up to {MOST_ROUNDS:,}.",
+            f"Write rounds = 30, or another number up to {limits.SCENE_ROUNDS.high:,}.",
         )
     setting = Setting(**first)
     if "compare" not in given:
@@ -364,8 +363,8 @@ def _foresee(setting: Setting) -> tuple[Possible, bool]:
 
 def _read_answers(given: Any, settings: Sequence[Setting]) -> tuple[Answer, ...]:
     tables = isinstance(given, list) and all(isinstance(one, Mapping) for one in given)
-    if not tables or not 2 <= len(given) <= MOST_ANSWERS:
-        problem = f"there must be 2 to {MOST_ANSWERS}"
+    if not tables or len(given) not in limits.SCENE_ANSWERS:
+        problem = f"there must be {limits.SCENE_ANSWERS.range}"
         raise SpecError("answers", given, problem, f"Write [[answers]]. {_SEE}")
     possible, with_communities = zip(*map(_foresee, settings), strict=True)
     pool = tuple(dict.fromkeys(name for one in possible for name in one.pool))

@@ -1,0 +1,256 @@
+"""Every limit of the package, with its unit and its reason, and the checks that hold to it.
+
+A number, text, list, reply or file that comes from outside is checked against its ``Limit`` before
+any work is done with it. The table of ``docs/limits.md`` lists them all. How much an algorithm does
+at a time is not a limit in this sense, and stands where the algorithm is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from mesa_llm_norms.errors import SpecError, shown, some
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Generic[Number]):
+    """The range of one number, or of the size of one thing.
+
+    Attributes
+    ----------
+    what : str
+        What is limited.
+    low, high : int or float
+        The smallest and the largest value; whole numbers where only whole numbers are allowed.
+    unit : str
+        The unit of both.
+    reason : str
+        Why there is a limit, and why this one.
+    above : bool
+        Whether ``low`` itself is too small (default False).
+    """
+
+    what: str
+    low: Number
+    high: Number
+    unit: str
+    reason: str
+    above: bool = False
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(self.low < value <= self.high if self.above else self.low <= value <= self.high)
+
+    @property
+    def range(self) -> str:
+        """The range in words: ``1 to 1,000``."""
+        low, high = (
+            f"{bound:,}" if isinstance(bound, int) else f"{bound:,.15g}"
+            for bound in (self.low, self.high)
+        )
+        return f"{'above ' if self.above else ''}{low} to {high}"
+
+
+# The game
+
+SEED = Limit("seed", 0, (1 << 64) - 1, "", "Random draws are made from 64 bits.")
+NAME_LENGTH = Limit("name", 1, 32, "characters", "Names stand in tables, figures and prompts.")
+POOL = Limit("names in a pool", 2, 1_000, "names", "The kernel writes a name in 16 bits.")
+MEMORY = Limit("memory", 1, 1_000, "interactions", "Every agent holds so many.")
+POINTS = Limit("reward and penalty", -1e9, 1e9, "points", "A score stays exact in 64 bits.")
+MIND_SHARE = Limit("share of a mind", 0.0, 1e9, "", "Shares are divided by their sum.")
+RUN_NUMBER = Limit("number of a run", 0, 2**53, "", "It stays exact as JSON.")
+ROUNDS = Limit("rounds", 0, 10**9, "population rounds", "More could not be played in years.")
+INTERACTIONS = Limit("interactions at once", 0, 10**9, "interactions", "As for rounds.")
+WINDOW_ROUNDS = Limit(
+    "window", 0.0, 1_000.0, "population rounds", "All its interactions are held.", above=True
+)
+THRESHOLD = Limit("threshold", 0.0, 1.0, "share of interactions", "It is a share.", above=True)
+
+# Experiments
+
+AUDIT_RUNS = Limit("runs of an audit", 0, 10**9, "runs", "With 0 only the mind is asked.")
+RUNS = Limit("runs", 1, 10**9, "runs", "More could not be played in years.")
+WORKERS = Limit("workers", 1, 1_000, "processes", "No computer has more cores.")
+CELLS = Limit("cells of a sweep", 0, 100_000, "cells", "All are checked before the first plays.")
+POPULATION = Limit("size in an audit", 2, 100_000, "agents", "All may meet all.")
+ASKS = Limit("questions of an audit", 1, 100_000, "times", "Each is a call.")
+FALSE_ALARMS = Limit(
+    "level", 0.0, 0.5, "rate of false alarms", "Half would be a coin toss.", above=True
+)
+COMMITTED = Limit("committed agents", 0, 10**9, "agents", "No graph has more nodes.")
+PRICE_OF_CHANGE = Limit(
+    "price of an agent or edge", 0.0, 1e12, "", "Costs are added up without overflow."
+)
+SAMPLES = Limit("samples", 0, 10**9, "samples", "As for runs.")
+STRETCH = Limit("stretch of rounds", 1, 10**9, "population rounds", "As for rounds.")
+RESAMPLES = Limit("resamples", 1, 1_000_000, "resamples", "More change no interval.")
+MEAN_FIELD_ROUNDS = Limit(
+    "rounds of the mean field", 1, 100_000, "population rounds", "Each takes a solver step or more."
+)
+MEAN_FIELD_POINTS = Limit("points of the mean field", 2, 1_000, "shares", "A curve has no more.")
+
+# Networks
+
+NODES = Limit("nodes of a topology", 0, 100_000, "nodes", "As networkx, 1 KB each.")
+EDGES = Limit("edges of a topology", 0, 5_000_000, "edges", "As networkx, 0.5 KB each.")
+SPARSE_NODES = Limit("nodes of a sparse topology", 2, 10_000_000, "nodes", "As an array, 1 GB.")
+SPARSE_EDGES = Limit("edges of a sparse topology", 0, 100_000_000, "edges", "As an array, 1 GB.")
+NEIGHBORS = Limit("neighbors in a large topology", 0, 1_000, "nodes", "See sparse edges.")
+TOPOLOGY_TEXT = Limit("topology string", 0, 500, "characters", "No valid one is longer.")
+TOPOLOGY_LIST = Limit("list in a topology", 1, 100, "numbers", "Each is a part of the graph.")
+
+# Files
+
+TEXT_FILE = Limit(
+    "file of a mind, prices, prompt, sweep or scene",
+    0,
+    20_000_000,
+    "bytes",
+    "It is read whole.",
+)
+GRAPH_FILE = Limit("graph file of text", 0, 100_000_000, "bytes", "It is parsed in memory.")
+SPARSE_FILE = Limit("sparse graph file", 0, 1_000_000_000, "bytes", "It is read whole, unpacked.")
+RECORDINGS = Limit("file of recordings", 0, 200_000_000, "bytes", "Twice the largest published.")
+WEIGHT = Limit("weight in a mind file", -1e6, 1e6, "", "Exponentials of sums stay finite.")
+PRIOR_STRENGTH = Limit("caution in a mind file", 1e-6, 1e6, "decisions", "It is divided by.")
+COUNT = Limit("count in a mind file", 0, 2**53 - 1, "decisions", "It stays exact as a float.")
+
+# Live minds
+
+CONCURRENCY = Limit("max_concurrency", 1, 10_000, "calls", "Each holds a connection.")
+CONNECTIONS = Limit("connections", 1, 1_000, "connections", "A process may open 1,024 files.")
+ASK_AGAIN = Limit("ask_again", 0, 100, "times", "Each is a call.")
+RETRIES = Limit("retries", 0, 1_000, "times", "Each may take a timeout.")
+WAIT = Limit("wait", 0.0, 86_400.0, "seconds", "A day.")
+BUDGET = Limit("budget", 0.0, 1e15, "calls, tokens or US dollars", "Counts stay exact.")
+PRICE = Limit("price", 0.0, 1e9, "US dollars per million tokens", "Costs stay finite.")
+TEMPERATURE = Limit("temperature", 0.0, 10.0, "", "Above it all tokens are about as likely.")
+CLAUDE_TEMPERATURE = Limit("temperature of claude: minds", 0.0, 1.0, "", "That of the API.")
+MAX_TOKENS = Limit("max_tokens", 1, 1_000_000, "tokens", "No model writes more.")
+TIMEOUT = Limit("timeout", 0.0, 86_400.0, "seconds", "A day.", above=True)
+
+# The page
+
+SHOWN_AGENTS = Limit("agents on the page", 2, 1_000, "agents", "More cannot be told apart.")
+EDITS = Limit("changes in a link", 0, 1_000, "changes", "All are made again at each step back.")
+LINKED_INTERACTIONS = Limit(
+    "moment in a link", 0, 2_000_000, "interactions", "They are played before anything is shown."
+)
+SCENE_ROUNDS = Limit("rounds of a scene", 1, 10_000, "population rounds", "A class sees the end.")
+SCENE_ANSWERS = Limit("answers of a scene", 2, 8, "answers", "They fit on a screen.")
+MESSAGE = Limit("message to the page", 0, 1 << 20, "bytes", "Clicks and typed text are shorter.")
+PORT = Limit("port", 0, 65_535, "", "That of TCP.")
+
+LIMITS: tuple[Limit[Any], ...] = tuple(
+    limit for limit in globals().values() if isinstance(limit, Limit)
+)
+"""All of them, in order."""
+
+
+def read_whole(
+    argument: str, value: Any, limit: Limit[int], error: type[SpecError] = SpecError
+) -> int:
+    """Return ``value``, any kind of integer within a limit, as an int.
+
+    Raises ``error`` naming the argument for anything else, truth values included.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value not in limit:
+        problem = f"{shown(value)} is not a whole number in range"
+        raise error(argument, value, problem, f"Use {limit.range}.")
+    return int(value)
+
+
+def read_number(
+    argument: str, value: Any, limit: Limit[float], error: type[SpecError] = SpecError
+) -> float:
+    """Return ``value``, any kind of real number within a limit, as it is.
+
+    Raises ``error`` naming the argument for anything else, truth values and nan included.
+    """
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or value not in limit:
+        problem = f"{shown(value)} is not a number in range"
+        unit = f" {limit.unit}" if limit.unit else ""
+        raise error(argument, value, problem, f"Use {limit.range}{unit}.")
+    return value  # type: ignore[no-any-return]
+
+
+def read_workers(workers: Any) -> int:
+    """Return a number of worker processes; None stands for one per core of this computer."""
+    return (os.cpu_count() or 1) if workers is None else read_whole("workers", workers, WORKERS)
+
+
+def read_seed(rng: Any) -> int:
+    """Return the seed that an ``rng=`` argument stands for.
+
+    Parameters
+    ----------
+    rng : int, numpy Generator, RandomState or SeedSequence, random.Random, or None
+        An integer from 0 to 2**64 - 1 stands for itself, a generator for one draw of it, a sequence
+        for the first 64 bits of its state, and None for fresh entropy.
+
+    Returns
+    -------
+    int
+        A seed from 0 to 2**64 - 1.
+
+    Raises
+    ------
+    SpecError
+        For anything else.
+    """
+    if rng is None:
+        return secrets.randbits(63)
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(0, SEED.high, dtype=np.uint64, endpoint=True))
+    if isinstance(rng, np.random.RandomState):
+        return int.from_bytes(rng.bytes(8), "little")
+    if isinstance(rng, np.random.SeedSequence):
+        return int(rng.generate_state(1, np.uint64)[0])
+    if isinstance(rng, random.Random):
+        return rng.getrandbits(64)
+    if _is_seed(rng):
+        return int(rng)
+    remedy = "Give a whole number from 0 to 2**64 - 1, or a numpy or random generator."
+    if isinstance(rng, str) and rng.strip().isdecimal():
+        remedy = f"Write it without quotes: rng={shown(rng.strip())[1:-1]}."
+    raise SpecError("rng", rng, f"{shown(rng)} is not a seed", remedy)
+
+
+def check_seed(seed: Any) -> None:
+    """Raise ``SpecError`` for anything but a whole number from 0 to 2**64 - 1."""
+    if not _is_seed(seed):
+        raise SpecError("seed", seed, f"{shown(seed)} is not a seed", "Use 0 to 2**64 - 1.")
+
+
+def _is_seed(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and int(value) in SEED
+
+
+def choose(argument: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return those of ``known`` that are wanted, each once; all of them if none is named.
+
+    Raises ``SpecError``, suggesting a similar name, for one that is not known.
+    """
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            raise SpecError(
+                argument,
+                name,
+                f"there is no {shown(name)}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+                f"Known are {some(known, 20)}.",
+            )
+    return tuple(dict.fromkeys(wanted)) or tuple(known)
