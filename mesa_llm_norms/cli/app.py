@@ -13,11 +13,13 @@ from urllib.parse import urlencode
 
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.options import option
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, mind_names
 from mesa_llm_norms.networks.reading import names_file
+from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server
@@ -50,10 +52,11 @@ def app(
     scenes: Annotated[Path | None, option(_SERVER, "Folder of additional scenes.")] = None,
     folder: Annotated[Path, option(_SERVER, "Where runs with live minds are saved.")] = RUNS,
     budget_calls: Annotated[
-        int, option(_SERVER, "Maximum calls of a run with live minds.", min=1)
+        int, option(_SERVER, "Maximum calls to live minds, for all viewers together.", min=1)
     ] = ServerSettings.budget_calls,
     budget_usd: Annotated[
-        float | None, option(_SERVER, "Maximum cost of a run with live minds, in US dollars.")
+        float | None,
+        option(_SERVER, "Maximum cost of live minds, in US dollars, for all viewers together."),
     ] = None,
     port: Annotated[
         int | None,
@@ -167,7 +170,8 @@ def _read(
         read_recorded_run(replay)
         return [("replay", "")]
     for basis in bases:
-        Setting.from_query(urlencode(pairs), basis).spec().initial_state()
+        with size_limit(limits.SHOWN_AGENTS.high, limits.SHOWN_EDGES.high):
+            Setting.from_query(urlencode(pairs), basis).spec().initial_state()
     return pairs if scene is None else [("scene", scene), *pairs]
 
 

@@ -142,6 +142,19 @@ TIMEOUT = Limit("timeout", 0.0, 86_400.0, "seconds", "A day.", above=True)
 # The page
 
 SHOWN_AGENTS = Limit("agents on the page", 2, 1_000, "agents", "More cannot be told apart.")
+SHOWN_EDGES = Limit(
+    "edges on the page", 1, 125_000, "edges", "complete(n=500): 70 MB, a minute in a slow browser."
+)
+SHOWN_EDGES_TOGETHER = Limit(
+    "edges on the pages of all viewers", 1, 1_000_000, "edges", "They take some 600 MB."
+)
+SHOWN_NAMES = Limit("names on the page", 2, 100, "names", "Charts have a line for each.")
+SHOWN_ROUNDS = Limit(
+    "rounds after which the page stops", 0, 1_000_000, "population rounds", "As far as charts tell."
+)
+VIEWERS = Limit("viewers of a page", 1, 1_000, "people", "Each takes threads and a core's time.")
+LINK = Limit("link to the page", 0, 60_000, "characters", "Servers take lines of 64 KB.")
+SETTING_TEXT = Limit("text in a setting", 0, 5_000, "characters", "100 names fit.")
 EDITS = Limit("changes in a link", 0, 1_000, "changes", "All are made again at each step back.")
 LINKED_INTERACTIONS = Limit(
     "moment in a link", 0, 2_000_000, "interactions", "They are played before anything is shown."

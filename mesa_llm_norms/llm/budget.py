@@ -153,6 +153,11 @@ class Budget:
         self._calls = 0
         self._shut: Exception | None = None
         self._settled: asyncio.Event | None = None
+        self._joined: Budget | None = None
+
+    def join(self, other: Budget) -> None:
+        """Count everything that is used from now on in ``other`` too, and stay within its limit."""
+        self._joined = other
 
     @asynccontextmanager
     async def reserve(self, most: Amount) -> AsyncIterator[Spending]:
@@ -161,29 +166,42 @@ class Budget:
         What the block reports is then counted as used. Raises ``BudgetError`` if the call could
         exceed the limit even if those in flight use nothing.
         """
+        budgets = (self,) if self._joined is None else (self, self._joined)
         while True:
             if self._shut is not None:
                 raise self._shut
-            self._check(most)
-            if not self._calls or self._within(self.used.plus(self._reserved).plus(most)):
+            for budget in budgets:
+                budget._check(most)
+            full = next((budget for budget in budgets if not budget._has_room(most)), None)
+            if full is None:
                 break
-            if self._settled is None:
-                self._settled = asyncio.Event()
-            await self._settled.wait()
-        self._calls += 1
-        self._reserved = self._reserved.plus(most)
+            if full._settled is None:
+                full._settled = asyncio.Event()
+            await full._settled.wait()
+        for budget in budgets:
+            budget._calls += 1
+            budget._reserved = budget._reserved.plus(most)
         spending = Spending()
         try:
             yield spending
         finally:
-            self._calls -= 1
-            self._reserved = self._reserved.minus(most) if self._calls else Amount()
-            self.used = self.used.plus(spending.amount)
-            self._wake()
+            for budget in budgets:
+                budget._settle(most, spending.amount)
 
     def shut(self, reason: Exception) -> None:
         """Reserve nothing more: everything that waits, or comes to, gets ``reason`` instead."""
         self._shut = reason
+        self._wake()
+        if self._joined is not None:
+            self._joined._wake()
+
+    def _has_room(self, most: Amount) -> bool:
+        return not self._calls or self._within(self.used.plus(self._reserved).plus(most))
+
+    def _settle(self, most: Amount, used: Amount) -> None:
+        self._calls -= 1
+        self._reserved = self._reserved.minus(most) if self._calls else Amount()
+        self.used = self.used.plus(used)
         self._wake()
 
     def _wake(self) -> None:

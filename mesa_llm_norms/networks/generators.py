@@ -84,12 +84,14 @@ def torus(rows: int = 4, columns: int = 6) -> Graph:
 @topology("star(n=12)", n=_SMALL[2])
 def star(n: int = 24) -> nx.Graph[Any]:
     """One hub (node 0) that everyone else meets, and nobody else to meet."""
+    check_size(n, n - 1)
     return _numbered(nx.star_graph(n - 1))
 
 
 @topology("wheel(n=12)", n=_SMALL[4])
 def wheel(n: int = 24) -> nx.Graph[Any]:
     """A ring around one hub (node 0) that everyone meets."""
+    check_size(n, 2 * (n - 1))
     return _numbered(nx.wheel_graph(n))
 
 

@@ -12,7 +12,9 @@ import inspect
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -40,6 +42,9 @@ MAX_SPARSE_NODES, MAX_SPARSE_EDGES = limits.SPARSE_NODES.high, limits.SPARSE_EDG
 MAX_DRAWS = 100
 _MAX_DRAWN, _MAX_SPARSE_DRAWN = 5_000_000, 200_000_000
 """How many nodes and edges may be drawn in search of a connected graph."""
+
+_DRAWN_IN_LIMIT = 10
+"""Within ``size_limit``, as many times the limit may be drawn in that search."""
 
 Value: TypeAlias = int | float | tuple[int, ...]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -167,6 +172,7 @@ class Topology:
 
     def _draw(self, call: Callable[[], Any]) -> Graph:
         draws = drawn = 0
+        limit = _size_limit.get()
         most = _MAX_DRAWN
         while draws < MAX_DRAWS and drawn < most:
             made = call()
@@ -176,6 +182,9 @@ class Topology:
                 )
             graph: Graph = made if isinstance(made, nx.Graph) else read_adjacency(made)
             most = _MAX_DRAWN if isinstance(graph, nx.Graph) else _MAX_SPARSE_DRAWN
+            if limit is not None:
+                check_size(*graph_size(graph))  # functions of your own may not have called it
+                most = min(most, _DRAWN_IN_LIMIT * sum(limit))
             if not self.connect_by or is_connected(graph):
                 return graph
             draws += 1
@@ -260,14 +269,35 @@ def check_size(nodes: float, edges: float = 0, *, sparse: bool = False) -> None:
     Raises
     ------
     ValueError
-        If it has more; ``topology`` turns this into a ``TopologyError``.
+        If it has more, or more than ``size_limit`` allows; ``topology`` turns this into a
+        ``TopologyError``.
     """
     most = (MAX_SPARSE_NODES, MAX_SPARSE_EDGES) if sparse else (MAX_NODES, MAX_EDGES)
+    most = _size_limit.get() or most
     if nodes > most[0] or edges > most[1]:
         raise ValueError(
             f"{nodes:,.0f} nodes and about {edges:,.0f} edges are too many; the most are "
             f"{most[0]:,} and {most[1]:,}"
         )
+
+
+_size_limit: ContextVar[tuple[int, int] | None] = ContextVar("size_limit", default=None)
+
+
+@contextmanager
+def size_limit(nodes: int, edges: int) -> Iterator[None]:
+    """Within the block, refuse larger graphs by their parameters, before they are made.
+
+    Parameters
+    ----------
+    nodes, edges : int
+        The most nodes and edges, instead of the usual limits of ``check_size``.
+    """
+    token = _size_limit.set((nodes, edges))
+    try:
+        yield
+    finally:
+        _size_limit.reset(token)
 
 
 def find_topology(text: str) -> Topology | None:

@@ -7,6 +7,7 @@ starts calls that cost money.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Hashable
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
+from mesa_llm_norms.llm.budget import Budget, read_limit
 from mesa_llm_norms.llm.journal.rows import Attempt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
@@ -25,7 +27,7 @@ from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.reading import names_file
-from mesa_llm_norms.networks.registry import parse
+from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import Spec
@@ -37,6 +39,9 @@ LIVE_ROUNDS = 50
 
 FREE_ROUNDS = 100_000
 
+VIEWERS = 40
+"""How many may see the page at the same time, unless the server is told otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -44,8 +49,9 @@ class ServerSettings:
 
     ``replay`` is the folder of a recorded run to show, ``scenes`` one of additional scenes;
     ``minds`` are the live minds and mind files, ``topologies`` the graph files that may be chosen.
-    Runs with live minds are saved in ``folder``; each makes at most ``budget_calls`` calls and
-    costs at most ``budget_usd`` US dollars, unlimited by default.
+    Runs with live minds are saved in ``folder``. All viewers together make at most ``budget_calls``
+    calls, which cost at most ``budget_usd`` US dollars, unlimited by default.
+    At most ``viewers`` people see the page at the same time.
     """
 
     replay: Path | None = None
@@ -55,9 +61,16 @@ class ServerSettings:
     folder: Path = RUNS
     budget_calls: int = 2_000
     budget_usd: float | None = None
+    viewers: int = VIEWERS
 
 
 _settings = ServerSettings()
+_budget = Budget()
+"""What live minds may use on this page, over all populations."""
+_folders = threading.Lock()
+"""Held while a folder is chosen and made: two viewers may start the same setting at once."""
+_claims = threading.Lock()
+_edges_shown = 0
 
 
 def server_settings() -> ServerSettings:
@@ -66,30 +79,39 @@ def server_settings() -> ServerSettings:
 
 
 def configure_server(settings: ServerSettings) -> None:
-    """Replace the settings of this process."""
-    global _settings
+    """Replace the settings of this process; nothing of the budget is used then."""
+    global _settings, _budget
     _settings = settings
+    _budget = Budget(read_limit(calls=settings.budget_calls, usd=settings.budget_usd))
 
 
-def check_setting(setting: Setting) -> tuple[Spec, int]:
-    """Return the spec of a setting and its number of agents.
+def check_setting(setting: Setting) -> tuple[Spec, int, int]:
+    """Return the spec of a setting, and the number of agents and edges of its network.
 
     Raises an error of this package if the setting is invalid, too large to show, or names a file or
-    live mind that the server was not started with; that is checked before anything is read.
+    live mind that the server was not started with; that is checked before anything is read or made.
     """
     check_permission(setting)
     spec = setting.spec()
-    agents = _least_agents(setting.topology)
-    if agents <= limits.SHOWN_AGENTS.high:
-        agents = len(spec.initial_state().neighbors)
-    if agents > limits.SHOWN_AGENTS.high:
+    if len(spec.game.pool) not in limits.SHOWN_NAMES:
+        raise SpecError(
+            "names",
+            setting.names,
+            f"{len(spec.game.pool):,} names are too many for the page",
+            f"Use {limits.SHOWN_NAMES.range}; run_ensemble plays larger pools.",
+        )
+    most_agents, most_edges = limits.SHOWN_AGENTS.high, limits.SHOWN_EDGES.high
+    with size_limit(most_agents, most_edges):
+        neighbors = spec.initial_state().neighbors
+    agents, edges = len(neighbors), len(neighbors.indices) // (2 - neighbors.directed)
+    if agents > most_agents or edges > most_edges:  # of a file
         raise SpecError(
             "topology",
             setting.topology,
-            f"{agents:,} agents are too many for the page",
-            f"Show at most {limits.SHOWN_AGENTS.high:,}; run_ensemble plays larger populations.",
+            f"{agents:,} agents and {edges:,} edges are too many for the page",
+            f"Show at most {most_agents:,} and {most_edges:,}; run_ensemble plays larger networks.",
         )
-    return spec, agents
+    return spec, agents, edges
 
 
 def check_permission(setting: Setting) -> None:
@@ -108,20 +130,9 @@ def check_permission(setting: Setting) -> None:
             raise SpecError(
                 "mind",
                 name,
-                f"{name!r} is not available on this page",
-                f"Start the page with it: mesa-llm-norms app --mind {name}.",
+                f"{shown(name)} is not available on this page",
+                f"Start the page with it: mesa-llm-norms app --mind {name[:60]}.",
             )
-
-
-def _least_agents(topology: str) -> int:
-    """Return the largest whole number among the arguments of a topology, a lower bound on N.
-
-    Thanks to it no huge graph is built only to be refused.
-    """
-    if names_file(topology):
-        return 0
-    call = parse(topology)
-    return max((n for n in (*call.args, *call.kwargs.values()) if isinstance(n, int)), default=0)
 
 
 class ModelSource(Source):
@@ -131,16 +142,18 @@ class ModelSource(Source):
     """
 
     def __init__(self, setting: Setting, model_type: type[NamingGame] = NamingGame) -> None:
-        spec, agents = check_setting(setting)
-        llm = None
-        if spec.live:
-            allowed = server_settings()
-            llm = LLMSettings(
-                folder=default_folder(spec, agents, within=allowed.folder),
-                budget_calls=allowed.budget_calls,
-                budget_usd=allowed.budget_usd,
+        spec, agents, edges = check_setting(setting)
+        self._edges = 0
+        self._claim(setting, edges)
+        try:
+            self.model = (
+                _live_model(model_type, spec, agents)
+                if spec.live
+                else model_type(**spec.arguments())
             )
-        self.model = model_type(llm=llm, **spec.arguments())
+        except BaseException:
+            self._release()
+            raise
         rounds = setting.rounds or (LIVE_ROUNDS if spec.live else FREE_ROUNDS)
         super().__init__(self.model.network.G, self.model.game, len(self.model.players), rounds)
         self.free = not spec.live
@@ -229,7 +242,26 @@ class ModelSource(Source):
 
     def close(self) -> None:
         """Release the journal and connections of live minds once calls under way have ended."""
+        self._release()
         self.model.close()
+
+    def _claim(self, setting: Setting, edges: int) -> None:
+        global _edges_shown
+        with _claims:
+            if _edges_shown + edges not in limits.SHOWN_EDGES_TOGETHER:
+                raise SpecError(
+                    "topology",
+                    setting.topology,
+                    "the viewers of this page see as many large networks as it can show",
+                    "Use a smaller network, or wait until others have left.",
+                )
+            _edges_shown += edges
+            self._edges = edges
+
+    def _release(self) -> None:
+        global _edges_shown
+        with _claims:
+            _edges_shown, self._edges = _edges_shown - self._edges, 0
 
     def _next_prompt(self, agent: NamingAgent) -> str | None:
         """Return what a live mind would be asked now; names are shuffled for each call."""
@@ -245,6 +277,21 @@ class ModelSource(Source):
             return None
         calls = [call for call in client.journal.attempts_of(0, last[0]) if call.seat == last[1]]
         return exchange(calls[-1]) if calls else None
+
+
+def _live_model(model_type: type[NamingGame], spec: Spec, agents: int) -> NamingGame:
+    """Return a model with a folder of its own, whose calls count in the budget of the page."""
+    allowed = server_settings()
+    with _folders:
+        llm = LLMSettings(
+            folder=default_folder(spec, agents, within=allowed.folder),
+            budget_calls=allowed.budget_calls,
+            budget_usd=allowed.budget_usd,
+        )
+        model = model_type(llm=llm, **spec.arguments())
+    if model.client is not None:
+        model.client.budget.join(_budget)
+    return model
 
 
 def exchange(call: Attempt) -> Exchange:

@@ -89,7 +89,7 @@ class Player:
         self._changed = threading.Condition()
         self._news = threading.Event()
         self._order, self._orders = Order.PAUSE, 0
-        self._ready, self._busy, self._closed = False, True, False
+        self._ready, self._busy, self._closed, self._over = False, True, False, False
         self._note = self._error = ""
 
     # For the page
@@ -116,6 +116,8 @@ class Player:
     def give(self, order: Order) -> None:
         """Do something else from now on."""
         with self._changed:
+            if self._over:
+                return
             self._order = order
             self._orders += 1
             self._note = self._error = ""
@@ -195,7 +197,8 @@ class Player:
         except Exception as error:
             self._fail(error)
         finally:
-            self._busy = False
+            with self._changed:
+                self._over, self._order, self._busy = True, Order.PAUSE, False
             self._news.set()
 
     def _obey(self, source: Source, renderer: Renderer) -> None:
@@ -209,7 +212,11 @@ class Player:
         except InterruptionError:
             pass
         except BudgetError as error:
-            self._note = str(error)
+            self._note = (
+                f"The budget of this page is used up ({error.used:,.6g} of {error.limit:,.6g} "
+                f"{error.budget}, for all viewers together). Everything so far is kept, and minds "
+                "that make no calls play on; for more calls, start the page again."
+            )
         except Exception as error:
             self._fail(error)
         finally:

@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
-from mesa_llm_norms.errors import NormsError, SpecError
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.web.frames import AgentDetails, Source
 from mesa_llm_norms.web.model_source import ModelSource, check_setting, server_settings
@@ -22,7 +23,7 @@ from mesa_llm_norms.web.player import DEFAULT_SPEED, Order, Player
 from mesa_llm_norms.web.replay import FolderSource, RecordedRun, read_recorded_run
 from mesa_llm_norms.web.scenes.answers import result_of
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
-from mesa_llm_norms.web.setting import GAME, Setting
+from mesa_llm_norms.web.setting import GAME, Setting, read_query
 
 # Keys of a link, besides those of a setting
 SCENE = "scene"
@@ -105,6 +106,8 @@ class ViewerSession:
                 "this page was started without a recorded run",
                 "Start it with mesa-llm-norms app --replay FOLDER.",
             )
+        if run is not None:
+            limits.read_whole(REPLAY, run, limits.RUN_NUMBER)
         self.scene, self.replaying, self._run = None, True, run
         self._start(lambda _: FolderSource(_read(folder, run)), Setting())
 
@@ -215,10 +218,10 @@ class ViewerSession:
     # Private
 
     def _open(self, query: str) -> None:
-        given = parse_qs(query, keep_blank_values=True)
+        given = read_query(query)
         if REPLAY in given or (server_settings().replay is not None and not given):
             number = given.get(REPLAY, [""])[-1]
-            self.open_replay(int(number) if number.isdecimal() else None)
+            self.open_replay(_read_run(number) if number.isdecimal() else None)
             at = Setting.from_query(query).at
             if at:
                 self.seek(0, at)
@@ -260,7 +263,10 @@ def _find_scene(key: str) -> Scene:
     scenes = read_scenes(server_settings().scenes)
     if key not in scenes:
         raise SpecError(
-            "scene", key, f"there is no scene {key!r}", f"Choose one of {', '.join(scenes)}."
+            "scene",
+            key,
+            f"there is no scene {shown(key)}",
+            f"Choose one of {', '.join(scenes)}.",
         )
     return scenes[key]
 
@@ -271,6 +277,12 @@ def _read(folder: Path, run: int | None) -> RecordedRun:
     return read_recorded_run(folder, run)
 
 
+def _read_run(text: str) -> int:
+    if len(text) > 16:
+        raise SpecError(REPLAY, text, f"there is no run {shown(text)}", "Give its number.")
+    return int(text)
+
+
 def _read_speed(text: str) -> float:
     try:
         speed = float(text)
@@ -278,6 +290,9 @@ def _read_speed(text: str) -> float:
         speed = 0.0
     if math.isnan(speed) or speed < 0.01:
         raise SpecError(
-            SPEED, text, f"{text!r} is not a valid speed", "Give population rounds per second."
+            SPEED,
+            text,
+            f"{shown(text)} is not a valid speed",
+            "Give population rounds per second.",
         )
     return speed

@@ -29,7 +29,7 @@ GAME = tuple("topology" if field.name == "graph" else field.name for field in fi
 """The fields of a setting that are arguments of the game."""
 
 _EDIT = re.compile(
-    r"(?P<at>\d{1,12}):(?P<agent>\d{1,9})(?:=(?P<name>.*)|(?P<sign>[+-])(?P<other>\d{1,9}))",
+    r"(?P<at>\d{1,12}):(?P<agent>\d{1,9})(?:=(?P<name>.{0,40})|(?P<sign>[+-])(?P<other>\d{1,9}))",
     re.DOTALL,
 )
 _KEYS = {"edits": "edit"}
@@ -40,7 +40,7 @@ _LIMITS: Mapping[str, Limit[Any]] = {
     "reward": limits.POINTS,
     "penalty": limits.POINTS,
     "memory": limits.MEMORY,
-    "rounds": limits.ROUNDS,
+    "rounds": limits.SHOWN_ROUNDS,
     "seed": limits.SEED,
     "at": limits.LINKED_INTERACTIONS,
 }
@@ -85,7 +85,7 @@ def read_edit(text: str) -> Edit:
         raise SpecError(
             "edit",
             text,
-            f"{text!r} is not a change of agents or edges",
+            f"{shown(text)} is not a change of agents or edges",
             "Write 120:5=M, 120:5=, 300:3+4 or 300:3-4.",
         )
     at, place = int(found["at"]), int(found["agent"])
@@ -107,6 +107,21 @@ def in_order(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     return found
 
 
+def read_query(query: str) -> dict[str, list[str]]:
+    """Return the values of a link's query by key; ``SpecError`` if there is too much in it."""
+    try:
+        if len(query) not in limits.LINK:
+            raise ValueError
+        return parse_qs(query, keep_blank_values=True, max_num_fields=5_000)
+    except ValueError:
+        raise SpecError(
+            "link",
+            shown(query),
+            f"a link of {len(query):,} characters is too long",
+            f"Use one of up to {limits.LINK.high:,} characters and 5,000 values.",
+        ) from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """The arguments of a run as they are typed, and the moment at which it is looked at.
@@ -123,6 +138,11 @@ class Setting:
         The changes made by hand, in order.
     at : int
         The interactions played so far. Default 0.
+
+    Raises
+    ------
+    SpecError
+        If ``rounds`` is out of range or a text is too long. Everything else is checked by ``spec``.
     """
 
     topology: str = Spec.graph
@@ -138,6 +158,15 @@ class Setting:
     rounds: int = 0
     edits: tuple[Edit, ...] = ()
     at: int = 0
+
+    def __post_init__(self) -> None:
+        limits.read_whole("rounds", self.rounds, limits.SHOWN_ROUNDS)
+        for name, value in self._items():
+            texts = (value,) if isinstance(value, str) else value
+            length = sum(map(len, texts)) if isinstance(texts, tuple) and name != "edits" else 0
+            if length not in limits.SETTING_TEXT:
+                problem = f"a text of {length:,} characters is too long"
+                raise SpecError(name, shown(value), problem, f"Use {limits.SETTING_TEXT.range}.")
 
     def spec(self) -> Spec:
         """Return the spec this stands for; raise a ``NormsError`` if it is not one."""
@@ -167,7 +196,7 @@ class Setting:
 
         Unknown keys are ignored. Raises ``SpecError`` for values out of range.
         """
-        given = parse_qs(query, keep_blank_values=True, max_num_fields=5_000)
+        given = read_query(query)
         known = {_KEYS.get(field.name, field.name): field.name for field in fields(cls)}
         values = {
             known[key]: _read(known[key], texts) for key, texts in given.items() if key in known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -294,6 +295,8 @@ def _Number(label: str, value: float, on_value: Callable[[Any], None]) -> None: 
         try:
             number = float(text)
         except ValueError:
+            return
+        if not math.isfinite(number):
             return
         on_value(int(number) if number.is_integer() else number)
 

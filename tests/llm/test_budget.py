@@ -40,6 +40,46 @@ def test_no_order_of_calls_passes_a_budget(limit: int, calls: list[tuple[int, fl
     asyncio.run(main())
 
 
+@settings(max_examples=60)
+@given(
+    st.integers(0, 60),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(1, 20), st.floats(0, 1), st.integers(0, 4)),
+        max_size=20,
+    ),
+)
+def test_budgets_that_join_another_stay_within_it_together(
+    limit: int, calls: list[tuple[int, int, float, int]]
+) -> None:
+    """Each call is of one of four budgets; any of them may be shut while its calls wait."""
+
+    async def main() -> None:
+        shared = Budget(Amount(float("inf"), limit, float("inf")))
+        parts = [Budget(Amount(float("inf"), 30, float("inf"))) for _ in range(4)]
+        for part in parts:
+            part.join(shared)
+
+        async def call(part: int, most: int, share: float, turns: int) -> None:
+            async with parts[part].reserve(Amount(1, most, 0)) as spent:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                spent.settle(Usage(int(most * share), 0), Price(0, 0))
+
+        async def shut() -> None:
+            await asyncio.sleep(0)
+            parts[0].shut(KeyError("shut"))
+
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(
+                *(call(*one) for one in calls), shut(), return_exceptions=True
+            )
+        assert shared.used.tokens == sum(part.used.tokens for part in parts) <= limit
+        assert all(part.used.tokens <= 30 for part in parts)
+        assert all(one is None or isinstance(one, (BudgetError, KeyError)) for one in found)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("made", [True, False])
 def test_a_call_without_a_reply_counts_as_a_call_once_it_is_made(made: bool) -> None:
     budget = Budget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 import re
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +20,15 @@ from strategies import graphs
 import mesa_llm_norms.networks
 from mesa_llm_norms.errors import FileFormatError, TopologyError
 from mesa_llm_norms.networks import registry
-from mesa_llm_norms.networks.adjacency import is_directed
+from mesa_llm_norms.networks.adjacency import graph_size, is_directed
 from mesa_llm_norms.networks.reading import read_graph
-from mesa_llm_norms.networks.registry import check_size, read_topology, topologies, topology
+from mesa_llm_norms.networks.registry import (
+    check_size,
+    read_topology,
+    size_limit,
+    topologies,
+    topology,
+)
 
 
 @pytest.fixture
@@ -368,3 +375,65 @@ def test_what_is_no_graph_or_too_large_is_refused_and_a_bug_shows_as_itself() ->
     assert isinstance(raised.value.__cause__, nx.NetworkXError)
     with pytest.raises(KeyError):
         read_graph("broken", rng())
+
+
+# A limit on the size
+
+
+@st.composite
+def topology_strings(draw: Any) -> str:
+    """Any topology that ships, with numbers of any size."""
+    one = draw(st.sampled_from([it for it in topologies() if "mesa_llm" in it.function.__module__]))
+    shares = st.floats(0, 1) | st.floats(0, 0.01)
+    counts = st.integers(0, 60) | st.integers(0, 2_000) | st.integers(0, 100_000)
+    values = {
+        name: draw(
+            st.lists(counts, min_size=1, max_size=60)
+            if isinstance(it.default, tuple)
+            else shares
+            if isinstance(it.default, float)
+            else counts
+        )
+        for name, it in one.parameters.items()
+    }
+    return f"{one.name}({', '.join(f'{name}={value}' for name, value in values.items())})"
+
+
+@given(topology_strings())
+@settings(deadline=None)
+def test_within_a_limit_a_larger_graph_is_refused_before_it_is_made(text: str) -> None:
+    tracemalloc.start()
+    try:
+        with size_limit(500, 2_000), suppress(TopologyError):
+            assert graph_size(read_topology(text, rng())) <= (500, 2_100)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connected_caveman(cliques=1000, size=100)",
+        f"stochastic_block(sizes={[999] * 60}, p_in=1e-9, p_out=0.0001)",
+        "complete(n=1000)",
+        "star(n=1001)",
+        "wheel(n=1001)",
+        "random_regular(n=1000, d=100)",
+        "barbell(clique=500, path=0)",
+    ],
+)
+def test_the_size_that_is_refused_is_named_and_so_is_the_limit(text: str) -> None:
+    with size_limit(1_000, 40_000), pytest.raises(TopologyError, match=r"nodes.*1,000 and 40,000"):
+        read_topology(text, rng())
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_topology_of_ones_own_that_checks_nothing_is_refused_too() -> None:
+    @topology("grown(n=3)")
+    def grown(n: int = 3) -> nx.Graph[Any]:
+        return nx.path_graph(n * n)
+
+    assert len(read_topology("grown(n=10)", rng())) == 100
+    with size_limit(50, 1_000), pytest.raises(TopologyError, match="too many"):
+        read_topology("grown(n=10)", rng())

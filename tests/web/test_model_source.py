@@ -99,6 +99,32 @@ def test_a_budget_ends_play_with_a_message(
         assert usage.calls <= 20
 
 
+def test_one_budget_is_for_all_viewers_and_populations_together(
+    started: Callable[..., tuple[ViewerSession, Player]],
+) -> None:
+    with MessagesServer() as server:
+        session, player = started(server, budget_calls=40)
+        session.give(Order.ROUND)
+        until(lambda: not player.playing and player.frame.interactions == 6)
+        session.restart()
+        session.give(Order.PLAY)
+        until(lambda: session.players[0].frame.interactions >= 6)
+        others = [ViewerSession(QUERY) for _ in range(3)]
+        for other in others:
+            other.give(Order.PLAY)
+        until(lambda: all(not it.playing for it in [session, *others]))
+        for other in others:
+            assert other.problem == ""
+            until(lambda it=other: "for all viewers" in it.players[0].frame.note)
+            assert "40" in other.players[0].frame.note
+            other.compare(mind=("uniform",))
+            until(lambda it=other: it.players[1].frame.state == "paused")
+            other.players[1].give(Order.ROUND)
+            until(lambda it=other: it.players[1].frame.interactions == 6)
+            other.close()
+        assert 30 <= len(server.requests) <= 40
+
+
 def test_an_error_of_the_server_is_a_message_and_play_can_be_tried_again(
     started: Callable[..., tuple[ViewerSession, Player]],
 ) -> None:

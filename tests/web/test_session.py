@@ -111,6 +111,12 @@ def test_what_cannot_be_shown_changes_nothing(session: Callable[..., ViewerSessi
         {"mind": ("nobody",)},
         {"names": "Q"},
         {"committed": ("Z=2",)},
+        {"topology": "connected_caveman(cliques=1000, size=100)"},
+        {"topology": "complete(n=1000)"},
+        {"topology": f"stochastic_block(sizes={[999] * 60}, p_in=1e-9, p_out=0.0001)"},
+        {"names": ",".join(f"name{i}" for i in range(101))},
+        {"rounds": 10**9},
+        {"committed": ("M=1",) * 2_000},
     ):
         with pytest.raises(SpecError):
             one.change(**values)
@@ -121,7 +127,26 @@ def test_what_cannot_be_shown_changes_nothing(session: Callable[..., ViewerSessi
 
 
 @pytest.mark.parametrize(
-    "query", ["topology=rong", "mind=claude:x", "scene=nowhere", "replay=", "seed=-4", "edit=x"]
+    "query",
+    [
+        "topology=rong",
+        "mind=claude:x",
+        "scene=nowhere",
+        "replay=",
+        "seed=-4",
+        "edit=x",
+        "topology=connected_caveman(cliques=1000,size=100)",
+        "rounds=1000000000",
+        "a&" * 6_000,
+        "edit=" + "1" * 59_000,
+        *(
+            f"{key}={digits}"
+            for key in ("replay", "topology", "seed", "at", "memory", "rounds", "edit", "mind")
+            for digits in ("9" * 5_000, "9" * 70_000)
+        ),
+        *(f"{key}={'x' * 6_000}" for key in ("scene", "speed", "incumbent", "committed")),
+    ],
+    ids=lambda query: query[:12],
 )
 def test_a_bad_link_is_a_message_and_something_is_shown(
     session: Callable[..., ViewerSession], query: str
@@ -129,6 +154,7 @@ def test_a_bad_link_is_a_message_and_something_is_shown(
     one = session(query)
     assert one.problem
     assert "\n" not in one.problem
+    assert len(one.problem) < 1_000
     assert one.settings == (Setting(),)
     assert len(ready(one).players[0].frame.codes) == 24
 
