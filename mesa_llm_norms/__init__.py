@@ -13,28 +13,11 @@ a Mesa model. Recorded minds, fitted to published decisions of real models, play
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.core.game import Game
-from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.llm import LLMSettings
-from mesa_llm_norms.minds import (
-    Decision,
-    Mind,
-    Policy,
-    ScriptedMind,
-    TableMind,
-    load_mind,
-    mind_names,
-    register_mind,
-    register_provider,
-)
-from mesa_llm_norms.model import NamingGame
-from mesa_llm_norms.networks import Neighbors, topologies
-from mesa_llm_norms.simulation.ensemble import run_ensemble
-from mesa_llm_norms.simulation.pairing import Pairing
-
 if TYPE_CHECKING:
+    from mesa_llm_norms.agents import NamingAgent
     from mesa_llm_norms.classical import ClassicalGame, run_classical
+    from mesa_llm_norms.core.game import Game
+    from mesa_llm_norms.errors import NormsError
     from mesa_llm_norms.experiments import (
         Intervention,
         audit,
@@ -42,7 +25,23 @@ if TYPE_CHECKING:
         sweep,
         tip,
     )
+    from mesa_llm_norms.llm import LLMSettings
+    from mesa_llm_norms.minds import (
+        Decision,
+        Mind,
+        Policy,
+        ScriptedMind,
+        TableMind,
+        load_mind,
+        mind_names,
+        register_mind,
+        register_provider,
+    )
+    from mesa_llm_norms.model import NamingGame
+    from mesa_llm_norms.networks import Neighbors, topologies
     from mesa_llm_norms.reproduction import reproduce
+    from mesa_llm_norms.simulation.ensemble import run_ensemble
+    from mesa_llm_norms.simulation.pairing import Pairing
 
 __all__ = [
     "ClassicalGame",
@@ -73,22 +72,47 @@ __all__ = [
     "topologies",
 ]
 
-_ON_USE = {
+_HOME = {
     "ClassicalGame": "classical",
+    "Decision": "minds",
+    "Game": "core.game",
     "Intervention": "experiments",
+    "LLMSettings": "llm",
+    "Mind": "minds",
+    "NamingAgent": "agents",
+    "NamingGame": "model",
+    "Neighbors": "networks",
+    "NormsError": "errors",
+    "Pairing": "simulation.pairing",
+    "Policy": "minds",
+    "ScriptedMind": "minds",
+    "TableMind": "minds",
     "audit": "experiments",
     "compare_interventions": "experiments",
+    "load_mind": "minds",
+    "mind_names": "minds",
+    "register_mind": "minds",
+    "register_provider": "minds",
     "reproduce": "reproduction",
     "run_classical": "classical",
+    "run_ensemble": "simulation.ensemble",
     "sweep": "experiments",
     "tip": "experiments",
+    "topologies": "networks",
 }
-"""What is imported from where when it is first used: models and ensembles do without it."""
+"""Where everything is imported from when it is first used.
+
+Importing all of it takes a second, in which a command could not be ended, nor a worker start.
+"""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_USE:
-        return getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    from importlib.util import find_spec
+
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 

@@ -5,6 +5,7 @@ Each has a test in ``tests/test_compat.py`` that fails when a new version change
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -81,8 +82,19 @@ def close_writing_end(queue: Any) -> None:
 
 
 def start_resource_tracker() -> None:
-    """Start the process that tracks shared resources, which spawning would do otherwise."""
-    resource_tracker.ensure_running()
+    """Start the process that tracks shared resources, which spawning would do otherwise.
+
+    By itself it ignores Ctrl-C and SIGTERM, but a closed terminal would end it, with nobody left to
+    remove the semaphores of processes that were killed.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # ipyvue, ipywidgets

@@ -237,7 +237,7 @@ def test_the_wheel_holds_the_recorded_minds_the_types_and_nothing_else(tmp_path:
 
 
 def test_the_command_and_the_module_are_the_same_program() -> None:
-    assert pyproject()["scripts"] == {"mesa-llm-norms": "mesa_llm_norms.cli:main"}
+    assert pyproject()["scripts"] == {"mesa-llm-norms": "mesa_llm_norms.__main__:main"}
     shown = subprocess.run(
         [sys.executable, "-m", "mesa_llm_norms", "--help"],
         cwd=ROOT,

@@ -18,8 +18,9 @@ from mesa_llm_norms.cli.listings import minds, topologies
 from mesa_llm_norms.cli.reproduce import classical, reproduce
 from mesa_llm_norms.cli.run import resume, run
 from mesa_llm_norms.cli.study import fit, validate
-from mesa_llm_norms.cli.sweep import INTERRUPTED, sweep
+from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.tipping import intervene, tip
+from mesa_llm_norms.core.interrupts import SENTENCE, exit_status, install, working
 from mesa_llm_norms.errors import NormsError
 
 BAD_INPUT = 2
@@ -32,14 +33,14 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with warnings as notes and errors as an exit status."""
         try:
-            with output.warnings_as_notes():
+            with working(), output.warnings_as_notes():
                 return super().invoke(ctx)
         except NormsError as error:
             output.complain("error", str(error))
             raise typer.Exit(BAD_INPUT) from error
         except KeyboardInterrupt as error:
-            output.complain("interrupted", "nothing more was written.")
-            raise typer.Exit(INTERRUPTED) from error
+            output.complain("interrupted", SENTENCE)
+            raise typer.Exit(exit_status()) from error
 
 
 app = typer.Typer(
@@ -94,13 +95,12 @@ app.callback(help=_unwrapped(inspect.getdoc(about)))(about)
 
 def main() -> None:
     """Run the command line and exit."""
+    install()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
         app(prog_name="mesa-llm-norms")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     finally:
         # After an interrupt during code that was given as text (dataclasses, compiled modules)
         # Python exits as if by a signal, unless other such code ran since.

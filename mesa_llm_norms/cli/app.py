@@ -128,10 +128,7 @@ def app(
             link = f"{listening.origin}/?{query}"
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
-    try:
-        serve(listening, token, started, offline=offline)
-    except KeyboardInterrupt:
-        output.stderr().print("stopped")
+    serve(listening, token, started, offline=offline)
 
 
 def _read(

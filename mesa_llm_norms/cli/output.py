@@ -11,7 +11,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,7 +78,8 @@ def complain(kind: str, text: str) -> None:
     """Print one line to standard error, ``kind: text``."""
     style = "yellow" if kind == "note" else "bold red"
     line = Text.assemble((f"{kind}:", style), " ", one_line(text))
-    stderr().print(line, soft_wrap=True)
+    with suppress(OSError):  # a terminal that was closed takes nothing more
+        stderr().print(line, soft_wrap=True)
 
 
 def one_line(text: str) -> str:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from mesa_llm_norms.experiments.sweeps import Sweep
     from mesa_llm_norms.experiments.sweeps.grid import SweepPlan
 
-INTERRUPTED = 130
-"""The exit status of a command that was interrupted."""
-
 SHOWN = 60
 """Most cells that are listed; the summary has all of them."""
 
@@ -83,10 +80,11 @@ def sweep(
                 progress=partial(report, "runs"),
             )
         _draw(found, folder)
-    except KeyboardInterrupt as error:
-        kept = f"finished cells are in {folder}; run the same command again to resume."
-        output.complain("interrupted", kept if folder.exists() else "nothing was written.")
-        raise typer.Exit(INTERRUPTED) from error
+    except KeyboardInterrupt:
+        if folder.exists():
+            kept = f"finished cells are in {folder}; run the same command again to resume"
+            output.complain("note", kept)
+        raise
     if as_json:
         content = {"out": str(folder), "runs": found.record["runs"], "seed": found.seed}
         output.print_json({**content, "cells": found.cells.to_dict(orient="records")})

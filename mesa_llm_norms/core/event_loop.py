@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,8 +24,11 @@ POLL_INTERVAL = 0.2
 A signal that the system delivers to another thread does not wake the one in which it takes effect.
 """
 
-GRACE_PERIOD = 5.0
-"""Seconds that calls under way are given to finish once no more are wanted."""
+GRACE_PERIOD = 1.5
+"""Seconds that calls under way are given to finish once no more are wanted.
+
+Less than ``interrupts.ENDING_SECONDS``, so that their replies are on record by then.
+"""
 
 
 class CancelScope:
@@ -58,12 +61,17 @@ def start(work: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(work, loop())
 
 
-def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop and return its result; an interrupt cancels it."""
+def wait_for(work: Coroutine[Any, Any, T], grace: float = 0.0) -> T:
+    """Run a coroutine on the loop and return its result; an interrupt cancels it.
+
+    It may end within ``grace`` seconds first.
+    """
     future = start(work)
     try:
         return result_of(future)
     except KeyboardInterrupt:
+        with suppress(Exception):
+            future.result(timeout=grace)
         future.cancel()
         raise
 

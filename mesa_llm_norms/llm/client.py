@@ -19,6 +19,7 @@ from typing import Any
 
 from mesa_llm_norms.core.event_loop import CancelScope, loop, wait_for
 from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.randomness import UNIT, cumulative_weights
 from mesa_llm_norms.errors import (
     CallError,
@@ -79,7 +80,8 @@ class LLMClient:
         self.llm = llm or LLMSettings()
         limit = read_limit(self.llm.budget_calls, self.llm.budget_tokens, self.llm.budget_usd)
         self._prices = read_prices(self.llm.prices)
-        self.journal, self._folders_made = _open_journal(self.llm, spec or {})
+        with interrupts_held():  # or a folder without a journal could stay
+            self.journal, self._folders_made = _open_journal(self.llm, spec or {})
         used = self.journal.usage()
         self.budget = Budget(limit, Amount(used.calls, used.tokens, used.cost))
         self._queues: dict[int, RequestQueue] = {}
@@ -124,7 +126,8 @@ class LLMClient:
     def close(self) -> None:
         """Write what is still to be written, and close the journal and all connections.
 
-        A folder in which no call was made is removed again.
+        Calls under way may finish within ``GRACE_PERIOD``. A folder in which no call was made is
+        removed again.
         """
         if self._closed:
             return
@@ -288,6 +291,8 @@ class LLMClient:
             queue.stop(CLOSED)
 
     async def _close_providers(self) -> None:
+        for queue in self._queues.values():
+            await queue.finish_calls()
         for queue in self._queues.values():
             await queue.provider.close()
 

@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope
+from mesa_llm_norms.core.event_loop import GRACE_PERIOD, POLL_INTERVAL, CancelScope
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
 from mesa_llm_norms.llm.journal.journal import Journal
@@ -123,6 +123,11 @@ class RequestQueue:
         self.limiter.shut(reason)
         self.turn_away(reason)
         asyncio.get_running_loop().call_later(GRACE_PERIOD, self._give_up)
+
+    async def finish_calls(self) -> None:
+        """Wait for the calls under way, once ``stop`` was called; they end by then."""
+        while self._calling:
+            await asyncio.wait(tuple(self._calling), timeout=POLL_INTERVAL / 10)
 
     def turn_away(self, reason: Exception) -> None:
         """Raise ``reason`` in everything that now waits to make a call, first or repeated."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.event_loop import CancelScope, wait_for
+from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope, wait_for
 from mesa_llm_norms.core.game import Game, Interaction, Memory
 from mesa_llm_norms.core.metrics import Tally, count
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
@@ -292,7 +292,7 @@ class Engine:
             return self._commit(planned, Names(name_a, name_b))
         seats = ((first.mind, first.memory), (second.mind, second.memory))
         try:
-            names = wait_for(self._choices(self.interactions, *seats))
+            names = wait_for(self._choices(self.interactions, *seats), GRACE_PERIOD)
         except SkippedError as reason:
             return self._commit(planned, None, reason)
         return self._commit(planned, names)

@@ -1,7 +1,8 @@
 """Processes to play in, and calls spread over them or over any executor.
 
-The processes are spawned afresh. They leave Ctrl-C to the process that started them, which ends
-them, and they end by themselves when that process is gone, even if it was killed.
+The processes are spawned afresh. They leave Ctrl-C and SIGHUP, which a terminal sends to all of
+them, to the process that started them, which ends them, and they end by themselves when that
+process is gone, even if it was killed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from mesa_llm_norms.compat import close_writing_end, manager_thread, start_resource_tracker
 from mesa_llm_norms.core.event_loop import POLL_INTERVAL
+from mesa_llm_norms.core.interrupts import SIGNALS, interrupts_held
 from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
 
 MAX_SUBMITTED = 2_000
@@ -42,6 +44,9 @@ MAX_SHARED = 8
 CONNECT_SECONDS = 10
 """Seconds in which a scheduler has to answer."""
 
+LEFT_TO_PARENT = {number for number in SIGNALS if number != signal.SIGTERM}
+"""Signals that worker processes ignore."""
+
 T = TypeVar("T")
 Call = tuple[Any, ...]
 
@@ -54,6 +59,7 @@ class WorkerPool(ProcessPoolExecutor):
     """
 
     def __init__(self, workers: int) -> None:
+        start_resource_tracker()  # or the queues of the pool would
         self._context = _Context()
         super().__init__(workers, mp_context=self._context, initializer=prepare_worker)
 
@@ -108,7 +114,7 @@ class _Context(SpawnContext):
 
 
 class _Worker(SpawnProcess):
-    """A process that never sees Ctrl-C, not even while it is starting."""
+    """A process that never sees ``LEFT_TO_PARENT``, not even while it is starting."""
 
     def start(self) -> None:
         if not hasattr(signal, "pthread_sigmask"):
@@ -117,7 +123,7 @@ class _Worker(SpawnProcess):
         # A new process inherits what is blocked. The tracker of shared resources has to be there
         # already, because starting it would end the blocking.
         start_resource_tracker()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)
         try:
             super().start()
         finally:
@@ -133,26 +139,10 @@ def prepare_worker() -> None:
             parent.join()
             os._exit(1)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in LEFT_TO_PARENT:
+        signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore", GraphWarning)
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Delay an interrupt until after the block, which it would leave half done."""
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
-        yield
-        return
-    held: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *given: held.append(given))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-        if held:
-            usual(*held[0])
 
 
 class Shared(Generic[T]):

@@ -13,10 +13,12 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.interrupts import SIGNALS
 from mesa_llm_norms.errors import SpecError
 
 LOOPBACK = "127.0.0.1"
@@ -302,6 +305,24 @@ def serve(
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             started()
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Stop at SIGHUP, too, where it ends the process."""
+            with super().capture_signals():
+                usual = {
+                    number: handler
+                    for number in SIGNALS
+                    if number not in uvicorn.server.HANDLED_SIGNALS
+                    and callable(handler := signal.getsignal(number))
+                }
+                for number in usual:
+                    signal.signal(number, self.handle_exit)
+                try:
+                    yield
+                finally:
+                    for number, handler in usual.items():
+                        signal.signal(number, handler)
 
     config = uvicorn.Config(
         guard,

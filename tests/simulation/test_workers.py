@@ -22,7 +22,7 @@ from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
 from mesa_llm_norms.simulation import workers
 from mesa_llm_norms.simulation.backends import choose_backend
-from mesa_llm_norms.simulation.workers import TRIES, Shared, WorkerPool, answers, interrupts_held
+from mesa_llm_norms.simulation.workers import TRIES, Shared, WorkerPool, answers
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
 ROOT = Path(workers.__file__).parents[2]
@@ -149,23 +149,6 @@ def test_parts_that_never_meet_are_warned_of_once_however_many_processes() -> No
         warnings.simplefilter("default")
         run_ensemble(nx.Graph([(0, 1), (2, 3)]), mind="uniform", runs=6, rounds=1, workers=2, rng=1)
     assert [one.category for one in caught] == [GraphWarning]
-
-
-@posix
-def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
-    done = False
-
-    def interrupted() -> None:
-        nonlocal done
-        with interrupts_held():
-            signal.raise_signal(signal.SIGINT)
-            done = True
-
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert done
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_pool_whose_block_fails_is_gone_at_once() -> None:

@@ -44,8 +44,8 @@ def refused(*arguments: str) -> str:
     return line
 
 
-def start(*arguments: str) -> Program:
-    """Start a command as a program."""
+def start(*arguments: str, **options: Any) -> Program:
+    """Start a command as a program, with further options of ``subprocess.Popen``."""
     return Program(
         [sys.executable, "-m", "mesa_llm_norms", *arguments],
         stdout=subprocess.PIPE,
@@ -53,4 +53,5 @@ def start(*arguments: str) -> Program:
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+        **options,
     )

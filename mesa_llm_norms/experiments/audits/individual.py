@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mesa_llm_norms.analysis.intervals import holm, same_test, total_variation
-from mesa_llm_norms.core.event_loop import wait_for
+from mesa_llm_norms.core.event_loop import GRACE_PERIOD, wait_for
 from mesa_llm_norms.core.game import Game, Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import DecisionError
@@ -161,12 +161,18 @@ class Interviewer:
 
         tasks = [asyncio.ensure_future(one(*each)) for each in numbered]
         try:
-            return await asyncio.gather(*tasks)
-        except BaseException:
+            if tasks:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()  # which raises what it raised
+            return [task.result() for task in tasks]
+        finally:
+            if self._client is not None and not all(task.done() for task in tasks):
+                self._client.stop()  # but calls under way may finish, as they are paid for
+                await asyncio.wait(tasks, timeout=GRACE_PERIOD)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            raise
 
     async def _one(self, number: int, question: Query) -> str | None:
         mind, game, memory = question

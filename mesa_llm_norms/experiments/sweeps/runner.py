@@ -14,6 +14,7 @@ import pandas as pd
 
 from mesa_llm_norms.analysis.convergence import convergence_time
 from mesa_llm_norms.analysis.intervals import wilson_interval
+from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_workers
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.sweeps.cells import (
@@ -27,7 +28,7 @@ from mesa_llm_norms.experiments.sweeps.cells import (
 from mesa_llm_norms.experiments.sweeps.grid import SweepPlan, column_of, plan_sweep
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress
-from mesa_llm_norms.simulation.workers import Shared, connected, interrupts_held
+from mesa_llm_norms.simulation.workers import Shared, connected
 
 ASSUMED_WORKERS = 16
 """How many workers a given executor is assumed to have."""

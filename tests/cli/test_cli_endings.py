@@ -1,0 +1,269 @@
+"""Every command ends the same way on Ctrl-C, SIGTERM and SIGHUP, at any moment, and leaves nothing.
+
+For live runs one process has everything imported and forks a new one for each trial.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from commands import start
+from messages_server import MessagesServer
+from programs import Program
+
+from mesa_llm_norms import cli
+from mesa_llm_norms.core.interrupts import SIGNALS
+from mesa_llm_norms.llm.journal.journal import Journal
+from mesa_llm_norms.llm.journal.rows import Totals
+from mesa_llm_norms.llm.settings import JOURNAL
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
+
+ROOT = Path(cli.__file__).parents[2]
+SENTENCE = "interrupted: nothing more was written."
+MIND = "claude:claude-test-1"
+LIVE = ("--mind", MIND, "--names", "QM", "--budget-calls", "5000")
+SMALL = ("--names", "QM", "--topology", "ring(n=6)", "--seed", "1")
+LIVE_RUN = ("run", "--topology", "ring(n=8)", *LIVE, "--seed", "5", "--quiet")
+ROUNDS = 4
+CALLS = 2 * 8 * ROUNDS
+
+OFFLINE: dict[str, tuple[str, ...]] = {
+    "one run": ("run", *SMALL, "--rounds", "100000000", "--until", "none", "--mind", "uniform"),
+    "many runs": ("run", *SMALL, "--runs", "1000000", "--mind", "uniform", "--workers", "2"),
+    "sweep": ("sweep", "grid.toml", "--workers", "2"),
+    "tip": ("tip", "--runs", "1000000", "--workers", "2"),
+    "intervene": ("intervene", "M", "Q", "--try", "committed=4", "--runs", "1000000"),
+    "audit": ("audit", "--runs", "1000000"),
+    "reproduce": ("reproduce",),
+    "classical": ("classical",),
+    "topologies": ("topologies", "complete(n=1500)"),
+    "minds": ("minds",),
+    "app": ("app", "--port", "0", "--no-browser"),
+}
+GRID = 'runs = 1000000\nmind = "uniform"\nrounds = 60\nuntil = "none"\n[grid]\nmemory = [1, 2]\n'
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "no-key-at-all")
+
+
+def status_of(number: int) -> int:
+    return 128 + number
+
+
+def semaphores() -> set[str]:
+    there = Path("/dev/shm")
+    return {path.name for path in there.iterdir()} if there.is_dir() else set()
+
+
+def processes_of(session: int) -> list[int]:
+    """Return the processes of a session that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, its = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(its) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def end(arguments: Sequence[str], number: int, after: float, everyone: bool) -> None:
+    """End a command after some seconds; check all that this may and must do."""
+    before = semaphores()
+    with start(*arguments, start_new_session=True) as process:
+        time.sleep(after)
+        begun = time.monotonic()
+        done = process.poll() is not None
+        if not done:
+            (os.killpg if everyone else os.kill)(process.pid, number)
+        _, err = process.communicate(timeout=60)
+        took = time.monotonic() - begun
+        said = f"{arguments} {signal.Signals(number).name} after {after:.3f} s, {took:.2f} s: {err}"
+        lines = [line for line in err.splitlines() if not line.startswith(("note:", "mesa_llm_"))]
+        if done or process.returncode == 0:
+            assert (process.returncode, lines) == (0, []), said
+        else:
+            assert process.returncode == status_of(number), said
+            assert lines == [SENTENCE], said
+            for _ in range(200):
+                if not processes_of(process.pid):
+                    break
+                time.sleep(0.05)
+            assert processes_of(process.pid) == [], said
+            assert semaphores() <= before, said
+            assert list(Path().rglob(".unfinished*")) == [], said
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("many runs", "SIGHUP"), ("app", "SIGHUP"), ("app", "SIGTERM")]
+)
+def test_a_command_at_work_is_ended(name: str, number: str) -> None:
+    end(OFFLINE[name], getattr(signal, number), 4.0, everyone=name == "many runs")
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OFFLINE)
+def test_every_command_is_ended_at_random_moments(name: str) -> None:
+    Path("grid.toml").write_text(GRID + 'graph = ["ring(n=4)"]\n', encoding="utf-8")
+    chance = random.Random(name)
+    for trial in range(12):
+        arguments = OFFLINE[name]
+        if name not in ("topologies", "minds", "app"):
+            arguments = (*arguments, "--out", f"out{trial}")
+        after = chance.choice([0.3, 2.0, 7.0]) * chance.uniform(0.3, 1)
+        end(arguments, SIGNALS[trial % len(SIGNALS)], after, everyone=trial % 2 == 0)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_takes_its_workers_with_it() -> None:
+    chance = random.Random(3)
+    for _ in range(6):
+        before = semaphores()
+        with start(*OFFLINE["many runs"], start_new_session=True) as process:
+            time.sleep(chance.uniform(1.0, 5.0))
+            process.kill()
+            process.wait()
+            for _ in range(200):
+                if not processes_of(process.pid):
+                    break
+                time.sleep(0.05)
+            assert processes_of(process.pid) == []
+        assert semaphores() <= before
+
+
+# Live
+
+NURSERY = """
+import json, os, sys, traceback
+import anthropic, matplotlib.pyplot
+from mesa_llm_norms import cli
+from mesa_llm_norms.llm.client import LLMClient
+
+for line in sys.stdin:
+    arguments, errors = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 99
+        try:
+            sys.argv[1:] = arguments
+            cli.main()
+        except SystemExit as error:
+            status = error.code or 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+class Nursery:
+    """Has commands run, each in a process of its own."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.said = ""
+
+    def run(self, *arguments: str, number: int = 0, after: float | None = None) -> int:
+        """Return the status of a command, which gets a signal after so many seconds."""
+        assert self.program.stdin is not None
+        assert self.program.stdout is not None
+        errors = Path("stderr.txt")
+        errors.unlink(missing_ok=True)
+        self.program.stdin.write(json.dumps([arguments, str(errors)]) + "\n")
+        self.program.stdin.flush()
+        child = int(self.program.stdout.readline())
+        if after is not None:
+            time.sleep(after)
+            with suppress(ProcessLookupError):  # it may have come to its end
+                os.kill(child, number)
+        status = int(self.program.stdout.readline())
+        self.said = errors.read_text(encoding="utf-8")
+        return status
+
+
+@contextmanager
+def nursery(server: MessagesServer) -> Iterator[Nursery]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ANTHROPIC_BASE_URL": server.url}
+    with Program(
+        [sys.executable, "-c", NURSERY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as program:
+        yield Nursery(program)
+
+
+def usage_of(folder: str) -> Totals:
+    with Journal.read(Path(folder) / JOURNAL) as journal:
+        return journal.usage()
+
+
+def rows_of(folder: str) -> list[Any]:
+    return pd.read_parquet(Path(folder) / "interactions.parquet").to_dict("records")
+
+
+def end_live_runs(trials: int, numbers: Sequence[int], seed: int) -> None:
+    """End so many live runs at random moments: no answered call is lost, the rows are the same."""
+    run = [*LIVE_RUN, "--rounds", str(ROUNDS), "--until", "none", "--out"]
+    chance = random.Random(seed)
+    cut_short = 0
+    with MessagesServer(latency=0.02) as server, nursery(server) as commands:
+        assert commands.run(*run, "first") == 0
+        assert commands.run(*run, "whole") == 0
+        begun = time.monotonic()
+        assert commands.run(*run, "timed") == 0
+        seconds = time.monotonic() - begun
+        expected = rows_of("whole")
+        for trial in range(trials):
+            folder, before = f"ended{trial}", len(server.answered)
+            number = numbers[trial % len(numbers)]
+            status = commands.run(*run, folder, number=number, after=chance.uniform(0, seconds))
+            assert status in (0, status_of(number)), commands.said
+            if status:
+                cut_short += 1
+                assert commands.said.splitlines()[-1] == SENTENCE, commands.said
+                assert list(Path().rglob(".unfinished*")) == []
+                if (Path(folder) / JOURNAL).exists():
+                    usage = usage_of(folder)
+                    assert usage.answered == len(server.answered) - before
+                    assert usage.calls == usage.answered
+                    assert commands.run("resume", folder) == 0, commands.said
+                else:
+                    assert not Path(folder).exists()
+                    assert commands.run(*run, folder) == 0, commands.said
+            assert rows_of(folder) == expected
+            assert len(server.answered) - before == CALLS
+    assert cut_short >= trials // 2
+
+
+def test_no_answered_call_is_lost_with_a_live_run_that_is_ended() -> None:
+    end_live_runs(3, SIGNALS, seed=1)
+
+
+@pytest.mark.slow
+def test_nor_is_one_with_fifty_that_are_ended_at_random_moments() -> None:
+    end_live_runs(50, [signal.SIGTERM], seed=2)
