@@ -171,6 +171,11 @@ class SkippedError(DecisionError):
 
 
 _REMEDIES = {
+    401: "Check the key.",
+    402: "See to the account's credit or limits.",
+    403: "Check what the key and the account may use.",
+    404: "Check the address and the model's name.",
+    405: "Check the address.",
     "rate limit": "Send fewer calls at once (max_concurrency), or try later.",
     "refused": "See what the provider objects to in the call.",
     "denied": "Check the key, the model's name and the account.",
@@ -178,6 +183,7 @@ _REMEDIES = {
     "timeout": "Allow more time per call (timeout), or send fewer at once.",
     "garbled": "Check that the address is that of such a server.",
 }
+"""What to do after an error of a status, or else of a kind."""
 
 
 class CallError(NormsError):
@@ -200,9 +206,11 @@ class CallError(NormsError):
         How many seconds the provider asks to wait.
     remedy : str
         What to do; by default what helps against most errors of this kind.
+    said : str or None
+        What came back, where the problem quotes only its beginning.
     """
 
-    _arguments = ("provider", "kind", "problem", "status", "retry_after", "remedy")
+    _arguments = ("provider", "kind", "problem", "status", "retry_after", "remedy", "said")
 
     def __init__(
         self,
@@ -212,9 +220,11 @@ class CallError(NormsError):
         status: int | None = None,
         retry_after: float | None = None,
         remedy: str | None = None,
+        said: str | None = None,
     ) -> None:
         title = f"{kind} ({status})" if status is not None else kind
-        remedy = remedy or _REMEDIES.get(kind, "Try again later.")
+        default = _REMEDIES.get(status) or _REMEDIES.get(kind, "Try again later.")
+        remedy = remedy or default
         super().__init__(f"{provider}: {title}: {problem.rstrip('.')}. {remedy}")
         self.provider = provider
         self.kind = kind
@@ -222,6 +232,7 @@ class CallError(NormsError):
         self.status = status
         self.retry_after = retry_after
         self.remedy = remedy
+        self.said = said
 
 
 class BudgetError(NormsError):

@@ -164,6 +164,14 @@ class LiveOptions(CallOptions):
     timeout: Annotated[
         float | None, option(LIVE_MINDS, "Seconds that one call may take. Default 60.")
     ] = None
+    max_tokens: Annotated[
+        int | None,
+        option(
+            LIVE_MINDS,
+            "Most tokens one call may write, thoughts included. Default 128, or 2048 for models "
+            "that think.",
+        ),
+    ] = None
 
     def mind_reader(self) -> Callable[[str], Any]:
         """Return a function that makes live minds of their names, and keeps other names.
@@ -171,7 +179,11 @@ class LiveOptions(CallOptions):
         The same name always gives the same mind.
         """
         template = read_template(self.template) if self.template is not None else None
-        options = {"temperature": self.temperature, "timeout": self.timeout}
+        options = {
+            "temperature": self.temperature,
+            "timeout": self.timeout,
+            "max_tokens": self.max_tokens,
+        }
         typed = {name: value for name, value in options.items() if value is not None}
 
         @cache

@@ -22,14 +22,13 @@ from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
     MAX_TOKENS,
+    MAX_TOKENS_THINKING,
     Question,
     Reply,
     SDKProvider,
     Usage,
-    read_count,
-    read_name,
-    read_word,
 )
+from mesa_llm_norms.llm.replies import read_count, read_name, read_word
 from mesa_llm_norms.llm.retry import kind_of, read_address, redacted, secrets_in
 from mesa_llm_norms.minds.registry import register_provider
 
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
     from anthropic.types import ModelInfo
 
-MAX_TOKENS_THINKING = 2_048
-"""Room for a name and some thinking before it."""
 SAMPLING_VERSION = "2023-06-01"
 """The last version of the API that takes a temperature."""
 SPENT = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
@@ -277,7 +274,10 @@ class AnthropicProvider(SDKProvider):
             return "overloaded"
         return "denied" if error.error_code in SPENT else kind_of(error.status_code)
 
-    async def _content(self, response: Any) -> object:
+    def _http(self, response: Any) -> Any:
+        return response.http_response
+
+    async def _content(self, response: Any, content: object) -> object:  # noqa: ARG002
         return await response.parse()
 
 
@@ -311,16 +311,19 @@ def _read_info(content: object) -> ModelInfo:
 
 
 def _read_message(content: object, read: Callable[[str], str | None]) -> Reply:
-    """Return the reply in a message. Only text counts; thinking and other blocks are ignored."""
+    """Return the reply in a message. Text counts; thinking is kept, other blocks are ignored."""
     from anthropic.types import Message
 
     if not isinstance(content, Message) or not isinstance(content.content, list):
         raise ValueError("not a message")
     text = "".join(block.text for block in content.content if block.type == "text")
+    thinking = [block.thinking for block in content.content if block.type == "thinking"]
     stop = read_word(content.stop_reason, "stop_reason")
-    name, problem = read_name(text, stop, read)
+    usage = _read_usage(content.usage)
+    beside = "\n".join(thought for thought in thinking if isinstance(thought, str))
+    name, problem, thoughts = read_name(text, stop, read, beside, usage.thinking_tokens)
     model = read_word(content.model, "model")
-    return Reply(text, _read_usage(content.usage), name, None, problem, model, stop)
+    return Reply(text, usage, name, None, problem, model, stop, thoughts=thoughts)
 
 
 def _read_usage(usage: object) -> Usage:

@@ -12,7 +12,9 @@ Where a server samples, it does so by temperature alone: top-p, top-k and their 
 change nothing, since their defaults differ.
 
 **Capabilities** are found by asking, for several servers accept every field of a request and
-silently ignore those they do not know. Each question is one that no model would answer with one of
+silently ignore those they do not know. The first question is as plain as a call of a game can be:
+what is refused in it is left out from then on, and whether the model thinks shows in the answer.
+Each further question is one that no model would answer with one of
 two made-up names, so if a reply is one of them, the server held it to them. Whether the
 probabilities that come with it are those that were sampled from, or the model's own, shows when it
 is asked again at a lower temperature.
@@ -40,7 +42,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from mesa_llm_norms.errors import CallError
 from mesa_llm_norms.llm.prompt import Prompt, name_schema, read_json, read_plain
-from mesa_llm_norms.llm.provider import Usage, read_count, read_name, read_word
+from mesa_llm_norms.llm.provider import Usage
+from mesa_llm_norms.llm.replies import CUT_OFF, Name, read_count, read_name, read_word
 
 Constraint: TypeAlias = Literal["grammar", "choice", "schema", "none"]
 Probabilities: TypeAlias = Literal["none", "before", "after"]
@@ -69,7 +72,13 @@ _ALL = 0.99
 """The share of all probability that two names have if no others are possible."""
 _HOLDING: tuple[Constraint, ...] = ("grammar", "choice")
 """The constraints under which a single token may decide."""
-_REJECTIONS = ("refused", "failed")
+_BESIDE = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+"""Where servers put thoughts beside the text, the first before the others."""
+_TEXTS = ("text", "thinking", "summary", "content", "reasoning")
+"""Where the text is in a part of a message."""
+_IDS = ("id", "name", "model", "key")
+"""Where the name is in the description of a model."""
+REJECTIONS = ("refused", "failed")
 """How servers answer to a field they do not accept; some with a status of their own failure."""
 
 
@@ -128,7 +137,10 @@ def read_constrained(constraint: Constraint, text: str, pool: Sequence[str]) -> 
 
 
 class Answer(NamedTuple):
-    """A chat completion: ``position`` is what the server says of the first token, where it does."""
+    """A chat completion: ``position`` is what the server says of the first token, where it does.
+
+    ``beside`` are thoughts that came apart from the text.
+    """
 
     text: str
     stop: str | None
@@ -136,12 +148,22 @@ class Answer(NamedTuple):
     position: Position | None
     usage: Usage
     model: str | None
+    beside: str
 
-    def name(self, read: Callable[[str], str | None]) -> tuple[str | None, str | None]:
-        """Return the name that ``read`` finds, or why there is none; one of them is None."""
+    def name(self, read: Callable[[str], str | None]) -> Name:
+        """Return the name that ``read`` finds, or why there is none, and what was thought."""
+        thinking = self.usage.thinking_tokens
+        found = read_name(self.text, self.stop, read, self.beside, thinking)
         if self.refusal:
-            return None, "the model refused to answer"
-        return read_name(self.text, self.stop, read)
+            return found._replace(name=None, problem="the model refused to answer")
+        return found
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model thought before it answered, or had no room for more than thoughts."""
+        cut_off = self.stop in CUT_OFF and not self.text.strip()
+        thoughts = self.name(lambda _: None).thoughts
+        return bool(thoughts or self.usage.thinking_tokens or cut_off)
 
 
 def read_answer(content: object, asked: int) -> Answer:
@@ -152,14 +174,38 @@ def read_answer(content: object, asked: int) -> Answer:
         raise ValueError("no choices")
     choice = _mapping(choices[0])
     message = _mapping(choice.get("message"))
+    content_text, thoughts = _read_content(message.get("content"))
+    beside = [thoughts, *(_texts(message.get(key)) for key in _BESIDE)]
     return Answer(
-        text=read_word(message.get("content"), "content") or "",
+        text=content_text,
         stop=read_word(choice.get("finish_reason"), "finish_reason"),
         refusal=read_word(message.get("refusal"), "refusal"),
         position=read_position(choice, asked) if asked else None,
         usage=_read_usage(content.get("usage")),
         model=read_word(content.get("model"), "model"),
+        beside=next(filter(None, beside), ""),
     )
+
+
+def _read_content(content: object) -> tuple[str, str]:
+    """Return the text and the thoughts of a message, which may come in parts."""
+    if not isinstance(content, list):
+        return read_word(content, "content") or "", ""
+    parts = [_mapping(part) for part in content]
+    thinking = [part for part in parts if part.get("type") in ("thinking", "reasoning")]
+    texts = [part for part in parts if part.get("type") in ("text", "output_text")]
+    return "".join(map(_texts, texts)), _texts(thinking)
+
+
+def _texts(thing: object) -> str:
+    """Return the texts in a part of a message, wherever they are: thoughts have many forms."""
+    if isinstance(thing, str):
+        return thing
+    if isinstance(thing, list):
+        return "".join(map(_texts, thing))
+    if isinstance(thing, Mapping):
+        return next(filter(None, (_texts(thing.get(key)) for key in _TEXTS)), "")
+    return ""
 
 
 def _read_usage(usage: object) -> Usage:
@@ -167,22 +213,37 @@ def _read_usage(usage: object) -> Usage:
     if usage is None:
         return Usage()
     counts = _mapping(usage)
-    written = _mapping(counts.get("completion_tokens_details") or {})
+    details = _mapping(counts.get("completion_tokens_details") or counts)
     read = _mapping(counts.get("prompt_tokens_details") or {})
+    written = read_count(counts.get("completion_tokens"), "completion_tokens")
+    thinking = read_count(details.get("reasoning_tokens"), "reasoning_tokens")
     return Usage(
         input_tokens=read_count(counts.get("prompt_tokens"), "prompt_tokens"),
-        output_tokens=read_count(counts.get("completion_tokens"), "completion_tokens"),
-        thinking_tokens=read_count(written.get("reasoning_tokens"), "reasoning_tokens"),
+        # Some servers count what was thought apart from what was written.
+        output_tokens=written if thinking <= written else written + thinking,
+        thinking_tokens=thinking,
         cached_tokens=read_count(read.get("cached_tokens"), "cached_tokens"),
     )
 
 
-def read_models(content: object) -> list[str]:
-    """Return the ids of the models a server lists."""
-    listed = _mapping(content).get("data") or []
-    if not isinstance(listed, list):
-        raise ValueError("no list of models")
-    return [str(_mapping(model)["id"]) for model in listed if "id" in _mapping(model)]
+def read_models(content: object) -> list[str] | None:
+    """Return the ids of the models a server lists, None where the list cannot be relied on."""
+    if isinstance(content, Mapping):
+        if content.get("has_more"):
+            return None
+        content = next((content[key] for key in ("data", "models", "result") if key in content), {})
+    if content is None:
+        return []
+    if not isinstance(content, list):
+        return None
+    found: list[str] = []
+    for model in content:
+        named = model if isinstance(model, Mapping) else {"id": model}
+        aliases = named.get("aliases")
+        ids = [named[key] for key in _IDS if named.get(key)][:1]
+        ids += aliases if isinstance(aliases, list) else []
+        found += [one for one in ids if isinstance(one, str)]
+    return found if found or not content else None
 
 
 def _mapping(thing: object) -> Mapping[str, Any]:
@@ -312,6 +373,9 @@ def _probability(row: Mapping[str, Any]) -> float:
     return probability
 
 
+_SCHEMA: Constraint = "schema"
+PLAIN: Mapping[str, Any] = {**constrained("none", MADE_UP), "seed": 0}
+"""The fields of a question that nothing holds, besides those that every call has."""
 Ask: TypeAlias = Callable[[Prompt, Mapping[str, Any]], Awaitable["Answer"]]
 """Makes one call with a prompt and these fields of the request."""
 
@@ -322,11 +386,14 @@ class Capabilities:
 
     ``probabilities`` tells whether it says how likely each token was: not at all, as they were
     before sampling, or after it. With the constraints ``grammar`` and ``choice`` they come with a
-    constrained reply, otherwise with one that nothing holds.
+    constrained reply, otherwise with one that nothing holds. ``thinks`` tells whether the model
+    thinks before it answers; then the constraint is one that leaves it its thoughts, and the first
+    token says nothing about the answer.
     """
 
     constraint: Constraint
     probabilities: Probabilities
+    thinks: bool = False
 
     @property
     def distributions(self) -> bool:
@@ -338,28 +405,38 @@ class Capabilities:
         """The constraint of the calls that give probabilities."""
         return self.constraint if self.constraint in _HOLDING else "none"
 
-    def as_json(self) -> dict[str, str]:
-        """Return both, by name."""
-        return asdict(self)
+    def as_json(self) -> dict[str, Any]:
+        """Return what was found, by name; that a model does not think goes without saying."""
+        return {name: value for name, value in asdict(self).items() if value is not False}
 
 
-async def find_capabilities(ask: Ask) -> Capabilities:
-    """Return what the server behind ``ask`` can do, in one call to ten.
+async def find_capabilities(ask: Ask, room: int) -> Capabilities:
+    """Return what the server behind ``ask`` can do, in two calls to ten.
 
-    Raises ``CallError`` where it cannot be asked at all.
+    A model that thinks is given ``room`` tokens for that. Raises ``CallError`` where the server
+    cannot be asked at all.
     """
+    plain = await ask(QUESTION, PLAIN)
+    if plain.stop in CUT_OFF:  # maybe in thoughts, which may show only where they end
+        plain = await ask(QUESTION, {**PLAIN, "max_tokens": room})
+    if plain.thinks:
+        for constraint in (*_HOLDING, _SCHEMA):
+            held = await _held(constraint, ask, max_tokens=room)
+            if held is not None and held.thinks:
+                return Capabilities(constraint, "none", thinks=True)
+        return Capabilities("none", "none", thinks=True)
     for constraint in _HOLDING:
         if answer := await _held(constraint, ask):
             return Capabilities(
                 constraint, await _probabilities_constrained(constraint, answer, ask)
             )
-    held = await _held("schema", ask)
-    return Capabilities("schema" if held else "none", await _probabilities_unconstrained(ask))
+    kept = _SCHEMA if await _held(_SCHEMA, ask) else "none"
+    return Capabilities(kept, await _probabilities_unconstrained(ask))
 
 
-async def _held(constraint: Constraint, ask: Ask, temperature: float = 1.0) -> Answer | None:
+async def _held(constraint: Constraint, ask: Ask, **more: Any) -> Answer | None:
     """Return the answer to a question under a constraint, if the server kept to it."""
-    fields = {**constrained(constraint, MADE_UP), "temperature": temperature}
+    fields = {**constrained(constraint, MADE_UP), "temperature": 1.0, **more}
     if constraint != "schema":
         fields |= listed(constraint, MADE_UP)
     answer = await _taken(fields, ask)
@@ -376,15 +453,31 @@ async def _taken(fields: Mapping[str, Any], ask: Ask) -> Answer | None:
 
     A failure of the server's own counts only when it comes again: it may have had another reason.
     """
-    for last in (False, True):
-        try:
-            return await ask(QUESTION, fields)
-        except CallError as error:
-            if error.kind not in _REJECTIONS:
-                raise
-            if error.kind == "refused" or last:
-                break
-    return None
+    answer = await _tried(fields, ask)
+    return answer if isinstance(answer, Answer) else None
+
+
+async def objection(ask: Ask) -> CallError | None:
+    """Return how the server rejects a question that nothing holds, None if it answers."""
+    answer = await _tried(PLAIN, ask)
+    return answer if isinstance(answer, CallError) else None
+
+
+async def _tried(fields: Mapping[str, Any], ask: Ask) -> Answer | CallError:
+    """Return the answer to a request with these fields, or how the server rejects it."""
+    try:
+        return await ask(QUESTION, fields)
+    except CallError as error:
+        if error.kind == "refused":
+            return error
+        if error.kind not in REJECTIONS:
+            raise
+    try:
+        return await ask(QUESTION, fields)
+    except CallError as error:
+        if error.kind not in REJECTIONS:
+            raise
+        return error
 
 
 async def _probabilities_constrained(
@@ -399,7 +492,7 @@ async def _probabilities_constrained(
         return "none"
     if answer.position.share(MADE_UP) <= _ALL:
         return "before"
-    colder = await _held(constraint, ask, COLDER)
+    colder = await _held(constraint, ask, temperature=COLDER)
     if colder is None or colder.position is None:
         return "none"
     odds = []
@@ -419,13 +512,9 @@ async def _probabilities_unconstrained(ask: Ask) -> Probabilities:
     """
     lists = []
     for temperature in (1.0, COLDER):
-        fields = {**constrained("none", MADE_UP), **listed("none", MADE_UP)}
-        answer = await _taken({**fields, "temperature": temperature}, ask)
-        if answer is None:
-            # Without what it would not take, so that an error of any other cause is raised.
-            await ask(QUESTION, {**constrained("none", MADE_UP), "temperature": temperature})
-            return "none"
-        if answer.position is None:
+        fields = {**PLAIN, **listed("none", MADE_UP), "temperature": temperature}
+        answer = await _taken(fields, ask)
+        if answer is None or answer.position is None:
             return "none"
         lists.append(
             sorted((probability for _, probability in answer.position.tokens), reverse=True)

@@ -41,7 +41,8 @@ from mesa_llm_norms.llm.journal.rows import (
     prompt_digest,
 )
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.llm.provider import LiveMind, Question, Reply
+from mesa_llm_norms.llm.provider import LiveMind, Question, Reply, Usage
+from mesa_llm_norms.llm.replies import NOT_A_NAME, quoted_reply
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 
@@ -262,17 +263,29 @@ class LLMClient:
             return _drawn(situation, digest, reply.distribution, attempt), given
 
         unusable = self.journal.tries(*where, digest)
-        problem = "its replies on record give no name"
+        last: Reply | None = None
         while unusable <= self.llm.ask_again:
             seed = situation.stream.of("reply", *where[1:], unusable) % UNIT
             question = Question(prompt, situation.game.pool, seed)
             answer = await queue.ask(Request(*where, mind.label, question, conclude, scope))
             if isinstance(answer, Recorded):
                 return answer
-            problem = answer
+            last = answer
             unusable += 1
-        error = SkippedError if self.llm.on_unusable == "skip" else DecisionError
-        raise error(mind.label, f"{problem} (asked {unusable} times)")
+        why = self._why_unusable(last or self._last_reply(where), unusable)
+        raise (SkippedError if self.llm.on_unusable == "skip" else DecisionError)(mind.label, why)
+
+    def _last_reply(self, where: tuple[int, int, int]) -> Reply:
+        """Return the last reply on record for a decision that has some, none of them usable."""
+        attempts = self.journal.attempts_of(*where[:2])
+        last = [it for it in attempts if it.seat == where[2] and it.outcome == "unusable"][-1]
+        return Reply(last.reply or "", Usage(), problem=last.problem, thoughts=last.thoughts)
+
+    def _why_unusable(self, reply: Reply, times: int) -> str:
+        path = self.journal.path
+        kept = f"; every reply is in {path}" if path and self.llm.on_unusable == "stop" else ""
+        quote = quoted_reply(reply.text, reply.thoughts)
+        return f"{reply.problem or NOT_A_NAME} (asked {times} times){quote}{kept}"
 
     def _queue(self, mind: LiveMind) -> RequestQueue:
         """Return the queue of a mind's provider; those of one label share their slots."""

@@ -28,6 +28,7 @@ from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Call, Distribution, Ended, Recorded
 from mesa_llm_norms.llm.provider import Provider, Question, Reply
+from mesa_llm_norms.llm.replies import clean_error, located, recordable
 from mesa_llm_norms.llm.retry import RetryPolicy
 from mesa_llm_norms.llm.settings import LLMSettings
 
@@ -91,6 +92,7 @@ class RequestQueue:
         self._llm = llm
         self._retry = RetryPolicy(llm)
         self._tokens_per_byte = 0.0
+        self._said: str | None = None
         self._stopped: Exception | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._calling: set[asyncio.Task[Any]] = set()
@@ -106,8 +108,10 @@ class RequestQueue:
             self._prepared.add_done_callback(self._forget_failure)
         await asyncio.shield(self._prepared)
 
-    async def ask(self, request: Request) -> Recorded | str:
-        """Make calls until one brings a reply; return the decision, on disk, or why there is none.
+    async def ask(self, request: Request) -> Recorded | Reply:
+        """Make calls until one brings a reply; return the decision, or a reply that gives none.
+
+        Either is on disk.
 
         Raises ``CallError`` if no call brings a reply, ``BudgetError`` before one that could exceed
         the budget.
@@ -142,7 +146,7 @@ class RequestQueue:
 
     async def _prepare(self) -> None:
         retry = RetryPolicy(replace(self._llm, retries=min(self._llm.retries, AT_THE_START)))
-        await self._retrying(retry, self.provider.prepare)
+        await self._retrying(retry, lambda: self._answered(self.provider.prepare()))
         self.parameters = dict(self.provider.parameters)
 
     def _forget_failure(self, prepared: asyncio.Task[None]) -> None:
@@ -175,7 +179,7 @@ class RequestQueue:
         finally:
             self._waiting.discard(waiting)
 
-    async def _call(self, request: Request) -> Recorded | str:
+    async def _call(self, request: Request) -> Recorded | Reply:
         """Make one call within budget and slot, and record what came of it."""
         prompt = request.question.prompt
         size = sum(len(text.encode()) for text in prompt)
@@ -193,9 +197,7 @@ class RequestQueue:
             self._retry.succeeded()
             result = request.conclude(reply, attempt) if reply.usable else None
             await self._journal.end(attempt, self._ended(reply, latency), *(result or ()))
-        if result is None:
-            return reply.problem or "its reply gives no name of the pool"
-        return result[0]
+        return result[0] if result is not None else reply
 
     async def _make(self, request: Request, halved: int) -> tuple[Reply, int, float]:
         """Make one call, on record before it is made; return its reply, number and latency."""
@@ -208,16 +210,17 @@ class RequestQueue:
         try:
             await recorded
             begun = time.monotonic()
-            reply = await self.provider.ask(request.question)
+            reply = await self._answered(self.provider.ask(request.question))
         except CallError as error:
             if error.kind == "rate limit":
                 # A pause longer than allowed ends the run, and need keep nobody waiting.
                 pause = error.retry_after or 0.0
                 self.limiter.too_many(halved, pause if pause <= self._llm.longest_wait else 0.0)
             problem = f"{error.kind}: {error.problem}"
-            ended = Ended("failed", time.monotonic() - begun, problem, error.status)
+            latency = time.monotonic() - begun
+            ended = Ended("failed", latency, problem, error.status, self._once(error.said))
             await self._journal.end(recorded.attempt, ended)
-            raise
+            raise located(error, self._journal.path) from None
         except BaseException as error:
             ended = Ended("abandoned", time.monotonic() - begun, type(error).__name__)
             self._journal.end(recorded.attempt, ended)
@@ -225,6 +228,24 @@ class RequestQueue:
         finally:
             self._calling.discard(this)
         return reply, recorded.attempt, time.monotonic() - begun
+
+    async def _answered(self, answering: Awaitable[T]) -> T:
+        """Return what a provider answers, fit to be recorded and shown, as are its errors."""
+        provider = self.provider
+        try:
+            answer = await answering
+        except CallError as error:
+            raise clean_error(error, provider.secrets) from None
+        if isinstance(answer, Reply):
+            return recordable(provider.label, answer, provider.secrets)  # type: ignore[return-value]
+        return answer
+
+    def _once(self, said: str | None) -> str | None:
+        """Return what came with an error, unless it is what came with the one before."""
+        if said == self._said:
+            return None
+        self._said = said
+        return said
 
     def _ended(self, reply: Reply, latency: float) -> Ended:
         return Ended(
@@ -237,6 +258,7 @@ class RequestQueue:
             reply.stop,
             *reply.usage,
             self._price.cost(reply.usage) if self._price is not None else None,
+            reply.thoughts,
         )
 
     def _most(self, size: int) -> Amount:

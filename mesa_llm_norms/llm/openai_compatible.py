@@ -30,19 +30,29 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.chat_completions import (
+    REJECTIONS,
     Answer,
     Capabilities,
     constrained,
     find_capabilities,
     listed,
     name_probabilities,
+    objection,
     read_answer,
     read_constrained,
     read_models,
 )
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.llm.provider import MAX_TOKENS, Content, Question, Reply, SDKProvider, Usage
-from mesa_llm_norms.llm.retry import read_address, secrets_in
+from mesa_llm_norms.llm.provider import (
+    MAX_TOKENS,
+    MAX_TOKENS_THINKING,
+    Content,
+    Question,
+    Reply,
+    SDKProvider,
+    Usage,
+)
+from mesa_llm_norms.llm.retry import read_address, redacted, secrets_in
 from mesa_llm_norms.minds.registry import not_live, register_provider
 
 KEYS = ("LLAMA_API_KEY", "OPENAI_API_KEY")
@@ -51,6 +61,10 @@ NO_KEY = "none"
 """Sent if there is no key: the SDK insists on one."""
 TEMPERATURE = 0.5
 """The default, with which the recorded study sampled its Llamas."""
+LEAVABLE = ("system", "seed", "top_p", "temperature", "max_tokens")
+"""What a server may refuse and can be played without, in the order in which that is tried: the role
+of the rules, which then precede the situation in the user's message, and fields of the request.
+Instead of ``max_tokens``, ``max_completion_tokens`` is sent."""
 TEST = "Reply with one of these names, and with nothing else."
 EXAMPLE = "llama:http://127.0.0.1:8080/v1#llama-3.1-8b"
 
@@ -68,8 +82,9 @@ class OpenAICompatibleProvider(SDKProvider):
         From 0 to 10: that of the probabilities a name is drawn from, by the server or here.
     timeout : float, default 60
         Seconds that a whole call may take.
-    max_tokens : int, default 128
-        The most tokens a call may write.
+    max_tokens : int, optional
+        The most tokens a call may write, thoughts included. If omitted, there is room for a name
+        (128), and for some thoughts where the model thinks (2,048).
 
     Raises
     ------
@@ -101,33 +116,45 @@ class OpenAICompatibleProvider(SDKProvider):
         self.place = read_address(url, "url", KEYS[0])
         super().__init__(f"llama:{self.place}#{model}", timeout)
         self.model = model
-        self.temperature = TEMPERATURE if temperature is None else float(temperature)
-        self.max_tokens = (
-            MAX_TOKENS
-            if max_tokens is None
-            else read_whole("max_tokens", max_tokens, limits.MAX_TOKENS, MindError)
-        )
+        self._temperature = None if temperature is None else float(temperature)
+        if max_tokens is not None:
+            max_tokens = read_whole("max_tokens", max_tokens, limits.MAX_TOKENS, MindError)
+        self._max_tokens = max_tokens
+        self.left_out: tuple[str, ...] = ()
         self.capabilities: Capabilities | None = None
         self._tested: dict[tuple[str, ...], bool] = {}
         self._testing = asyncio.Lock()
 
     @property
+    def temperature(self) -> float:
+        """The temperature given, or that of the study."""
+        return TEMPERATURE if self._temperature is None else self._temperature
+
+    @property
+    def max_tokens(self) -> int:  # type: ignore[override]  # depends on the capabilities
+        """The most tokens one call may write, thoughts included."""
+        thinks = self.capabilities is not None and self.capabilities.thinks
+        return self._max_tokens or (MAX_TOKENS_THINKING if thinks else MAX_TOKENS)
+
+    @property
     def options(self) -> Mapping[str, Any]:
         """The options that make an equal provider."""
         return {
-            "temperature": self.temperature,
+            "temperature": self._temperature,
             "timeout": self.timeout,
-            "max_tokens": self.max_tokens,
+            "max_tokens": self._max_tokens,
         }
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Everything sent besides the prompt, and what was found out about the server."""
+        sent = {"temperature": self.temperature, "top_p": 1.0, "max_tokens": self.max_tokens}
+        fields = tuple(field for field in self.left_out if field != "system")
         return {
             "model": self.model,
-            "temperature": self.temperature,
-            "top_p": 1.0,
-            "max_tokens": self.max_tokens,
+            **self._taken(sent),
+            **({"system": "in the user's message"} if "system" in self.left_out else {}),
+            **({"left_out": list(fields)} if fields else {}),
             **(self.capabilities.as_json() if self.capabilities else {}),
         }
 
@@ -154,11 +181,59 @@ class OpenAICompatibleProvider(SDKProvider):
             if error.status not in (404, 405, 501):
                 raise
         else:
-            # Ollama gives a model without a tag the tag "latest".
-            if self.model not in models and f"{self.model}:latest" not in models:
-                there = ", ".join(models) or "none"
+            # Ollama gives a model without a tag the tag "latest", Google lists them in a folder.
+            known = self.model, f"{self.model}:latest", f"models/{self.model}"
+            if models is not None and not set(known) & set(models):
+                there = redacted(", ".join(models), self.secrets) or "none"
                 self._refuse(f"{self.place} has no such model", f"It has: {there}.")
-        self.capabilities = await find_capabilities(self._complete)
+        room = self._max_tokens or MAX_TOKENS_THINKING
+        try:
+            self.capabilities = await find_capabilities(self._complete, room)
+        except CallError as error:
+            if error.kind not in REJECTIONS:
+                raise
+            self.left_out = await self._refused(error)
+            self.capabilities = await find_capabilities(self._complete, room)
+
+    async def _refused(self, error: CallError) -> tuple[str, ...]:
+        """Return what the server has to be asked without, which refused a plain question.
+
+        What the error names is left out before anything else. Raises it if nothing helps.
+        """
+        left_out: tuple[str, ...] = ()
+        latest: CallError | None = error
+        while latest is not None:
+            rest = [field for field in LEAVABLE if field not in left_out]
+            named = [field for field in rest if field in latest.problem.lower()]
+            if not named and (latest.kind == "failed" or not rest):
+                named = [field for field in rest if field == "system"]
+                if not named:
+                    raise error
+            left_out += ((named or rest)[0],)
+            latest = await self._objection(left_out)
+        for field in left_out:  # it may have been another one that mattered
+            fewer = tuple(other for other in left_out if other != field)
+            if await self._objection(fewer) is None:
+                left_out = fewer
+        if "temperature" in left_out and self._temperature is not None:
+            raise MindError(
+                "temperature",
+                self.temperature,
+                f"{self.label} takes none",
+                "Leave it out, so that the model samples in its own way.",
+            )
+        return left_out
+
+    async def _objection(self, left_out: tuple[str, ...]) -> CallError | None:
+        """Return how the server refuses a plain question without these fields, None if it answers.
+
+        A failure of its own counts only when it comes again.
+        """
+        before, self.left_out = self.left_out, left_out
+        try:
+            return await objection(self._complete)
+        finally:
+            self.left_out = before
 
     async def ask(self, question: Question) -> Reply:
         """Return a reply from one call; two for a pool's first question, or for one in doubt."""
@@ -174,9 +249,10 @@ class OpenAICompatibleProvider(SDKProvider):
                 return Reply(answer.text, used, None, probabilities, None, *ended)
         constraint = self.capabilities.constraint
         answer = await self._complete(prompt, {**constrained(constraint, pool), "seed": seed})
-        name, problem = answer.name(lambda text: read_constrained(constraint, text, pool))
+        found = answer.name(lambda text: read_constrained(constraint, text, pool))
         ended = answer.model, answer.stop, calls + 1
-        return Reply(answer.text, _sum(used, answer.usage), name, None, problem, *ended)
+        used, thoughts = _sum(used, answer.usage), found.thoughts
+        return Reply(answer.text, used, found.name, None, found.problem, *ended, thoughts=thoughts)
 
     async def _can_draw(
         self, pool: tuple[str, ...], capabilities: Capabilities
@@ -214,20 +290,24 @@ class OpenAICompatibleProvider(SDKProvider):
 
     async def _complete(self, prompt: Prompt, fields: Mapping[str, Any]) -> Answer:
         """Make one call with these fields of the request, besides those that all have."""
+        if "system" in self.left_out:
+            prompt = Prompt("", "\n\n".join(filter(None, prompt)))
         messages = [{"role": "user", "content": prompt.user}]
         if prompt.system:
             messages.insert(0, {"role": "system", "content": prompt.system})
-        body = {
-            "model": self.model,
-            "messages": messages,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            **fields,
-        }
+        common = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        body = {"model": self.model, "messages": messages, **self._taken({**common, **fields})}
         asked = fields.get("top_logprobs", 0)
         return await self._request(
             "/chat/completions", body, lambda content: read_answer(content, asked)
         )
+
+    def _taken(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a request that the server does not refuse."""
+        taken = {field: value for field, value in fields.items() if field not in self.left_out}
+        if "max_tokens" in fields and "max_tokens" in self.left_out:
+            taken["max_completion_tokens"] = fields["max_tokens"]
+        return taken
 
     async def _request(
         self, path: str, body: Mapping[str, Any] | None, read: Callable[[object], Content]

@@ -14,6 +14,7 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
@@ -22,6 +23,13 @@ from mesa_llm_norms.core.game import Game
 from mesa_llm_norms.core.limits import read_number
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.prompt import Prompt, Template, check_names, default_template
+from mesa_llm_norms.llm.replies import (
+    ENCODINGS,
+    error_in,
+    kept,
+    quoted,
+    read_response,
+)
 from mesa_llm_norms.llm.retry import kind_of, redacted, retry_after
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.registry import load_provider
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 128
 """Room for the longest name, letter by letter, and the JSON around it."""
+MAX_TOKENS_THINKING = 2_048
+"""Room for a name and some thinking before it."""
 
 Content = TypeVar("Content")
 
@@ -98,6 +108,8 @@ class Reply(NamedTuple):
         Why the reply ended, in the API's own word.
     calls : int, default 1
         How many calls the reply took, where one was not enough.
+    thoughts : str, optional
+        What the model thought before it answered, where the API shows it.
     """
 
     text: str
@@ -108,6 +120,7 @@ class Reply(NamedTuple):
     model: str | None = None
     stop: str | None = None
     calls: int = 1
+    thoughts: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -135,6 +148,15 @@ class Provider(ABC):
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:
         """Everything sent besides the prompt, as plain JSON values: recorded with every call."""
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Every text to be removed from what is recorded and shown, besides the environment's keys.
+
+        These are the values of all variables whose names end in ``KEY``, ``TOKEN``, ``SECRET`` or
+        ``PASSWORD``.
+        """
+        return ()
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -228,10 +250,19 @@ class SDKProvider(Provider):
         self.label = label
         self.timeout = timeout
         self._client: Any = None
+        self._secrets_of: tuple[Any, Sequence[str]] = None, ()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label}>"
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """What the client sends to be let in."""
+        client = self._client
+        if client is not self._secrets_of[0]:
+            self._secrets_of = client, self._secrets(client) if client is not None else ()
+        return self._secrets_of[1]
 
     async def close(self) -> None:
         """Close all connections; the next call opens new ones."""
@@ -258,16 +289,21 @@ class SDKProvider(Provider):
         """Return the kind of ``CallError`` that an error with an HTTP status is."""
         return kind_of(error.status_code)
 
-    async def _content(self, response: Any) -> object:
-        """Return the content of a response."""
-        return response.json()
+    def _http(self, response: Any) -> Any:
+        """Return the HTTP response in what a call returns."""
+        return response
+
+    async def _content(self, response: Any, content: object) -> object:  # noqa: ARG002
+        """Return what ``read`` is to be given of a response with this JSON."""
+        return content
 
     async def _fetch(
         self, call: Callable[[Any], Awaitable[Any]], read: Callable[[Any], Content]
     ) -> Content:
         """Make a call with the SDK's client and return what ``read`` makes of the content.
 
-        Every failure is a ``CallError``, including any error of ``read``.
+        Every failure is a ``CallError``, including any error of ``read``, and one that the server
+        puts where a reply should be.
         """
         client = self._connected()
         sdk = self._sdk()
@@ -281,23 +317,35 @@ class SDKProvider(Provider):
         except getattr(sdk, self.base_error) as error:
             # Without the cause, whose text is not cleared of secrets.
             raise self._call_error(sdk, error, self._secrets(client)) from None
+        http = self._http(response)
         try:
-            return read(await self._content(response))
+            content = http.json()
+            if (found := error_in(content)) is None:
+                return read(await self._content(response, content))
         except Exception as error:  # SDKs check nothing, and trip over what they did not expect
-            problem = redacted(
-                f"the response is not one of this API: {error}", self._secrets(client)
-            )
-            raise CallError(self.label, "garbled", problem, response.status_code) from None
+            secrets = self._secrets(client)
+            problem = f"the response is not one of this API ({redacted(str(error), secrets)})"
+            if http.text.strip():
+                problem += f"; it says {quoted(http.text, secrets)}"
+            kind, status, text = "garbled", http.status_code, http.text
+        else:
+            secrets, text = self._secrets(client), http.text
+            problem, status = redacted(found[0], secrets), found[1]
+            kind = "failed" if status is None else kind_of(status)
+        raise CallError(self.label, kind, problem, status, said=kept(text, secrets)) from None
 
     def _call_error(self, sdk: Any, error: Any, secrets: Sequence[str]) -> CallError:
         """Return the ``CallError`` for an error of the SDK."""
+        if isinstance(error.__cause__, CallError):  # of our own, while the response was read
+            return error.__cause__
         if isinstance(error, sdk.APIStatusError):
             said = self._message(error)
             if not isinstance(said, str) or not said.strip():
                 said = error.response.reason_phrase or "no reason given"
             after = retry_after(error.response.headers)
             problem, status = redacted(said, secrets), error.status_code
-            return CallError(self.label, self._kind(error), problem, status, after)
+            text = kept(error.response.text, secrets)
+            return CallError(self.label, self._kind(error), problem, status, after, said=text)
         if isinstance(error, sdk.APITimeoutError):
             return CallError(self.label, "timeout", "the network timed out")
         if isinstance(error, sdk.APIConnectionError):
@@ -323,7 +371,11 @@ class SDKProvider(Provider):
         most = limits.CONNECTIONS.high
         allowed = Limits(max_connections=most, max_keepalive_connections=most)
         http_client = sdk.DefaultAsyncHttpxClient(
-            limits=allowed, timeout=self.timeout, follow_redirects=False
+            limits=allowed,
+            timeout=self.timeout,
+            follow_redirects=False,
+            headers={"accept-encoding": ENCODINGS},
+            event_hooks={"response": [partial(read_response, self.label)]},
         )
         return self._open(sdk, http_client)
 
@@ -342,52 +394,6 @@ class SDKProvider(Provider):
 
     def _refuse(self, problem: str, remedy: str) -> NoReturn:
         raise MindError("mind", self.label, problem, remedy) from None
-
-
-COMPLETE = ("end_turn", "stop_sequence", "stop")
-"""Why a reply ended that is complete, in the words of the APIs."""
-CUT_SHORT = {
-    "refusal": "the model refused to answer",
-    "content_filter": "the API's filter stopped it",
-    "max_tokens": "it was cut off at max_tokens",
-    "length": "it was cut off at max_tokens",
-    "model_context_window_exceeded": "it was cut off at the end of the model's context window",
-    "tool_use": "it called a tool, and there is none",
-    "tool_calls": "it called a tool, and there is none",
-    "function_call": "it called a function, and there is none",
-    "pause_turn": "it paused instead of ending",
-}
-"""Likewise of replies that are unusable, with the reason in ours."""
-
-
-def read_name(
-    text: str, stop: str | None, read: Callable[[str], str | None]
-) -> tuple[str | None, str | None]:
-    """Return the name that ``read`` finds in a complete reply, or None and why it is unusable."""
-    if stop in COMPLETE:
-        name = read(text)
-        if name is not None:
-            return name, None
-        return None, "it is not a name of the pool" if text.strip() else "it is empty"
-    if stop is None:
-        return None, "it does not say why it ended"
-    return None, CUT_SHORT.get(stop, f"it ended for an unknown reason: {stop}")
-
-
-def read_count(value: object, name: str) -> int:
-    """Return a number of tokens as an API sent it, 0 for None; ``ValueError`` for anything else."""
-    if value is None:
-        return 0
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} is {value!r}, not a number of tokens")
-    return value
-
-
-def read_word(value: object, name: str) -> str | None:
-    """Return a text as an API sent it, or None; ``ValueError`` for anything else."""
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}, not a text")
-    return value
 
 
 class LiveMind(Mind):

@@ -6,14 +6,16 @@ policy serves them all. No secret gets into a message.
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import random
 import re
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.minds.registry import HIDDEN
@@ -23,12 +25,31 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 300
 """How many characters of an API's own message are quoted."""
+_MOST_CLEANED = 50 * MAX_MESSAGE
+"""How many characters of one are looked at."""
+LONGEST_SECRET = 1_024
+"""The most characters that a key is taken to have."""
 MIN_SECRET = 8
 """Anything shorter is not a key, and could be any word."""
 IDENTICAL = 5
 """This many times the same error in a row, without a reply in between, ends a run."""
 LONGEST_BACKOFF = 30.0
 """Seconds that the growing wait never exceeds."""
+_KEY_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+"""What environment variables that hold a key are called."""
+_KEY_LIKE = re.compile(
+    r"\bsk-[\w-]{8,}"
+    r"|\b(?:gsk|hf|xai|pplx|nvapi|csk|r8|fw|ghp|gho|glpat|sk|pk|rk|xox[abp])[_-][\w-]{16,}"
+    r"|\bAIza[\w-]{30,}|\bAKIA[A-Z0-9]{16}\b|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|(?<=\bBearer )[\w.~+/=-]{16,}"
+)
+"""What keys of well-known makers look like."""
+_ESCAPE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colors, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-Z\\^-~]"
+)
+"""What a terminal would obey."""
 TRANSIENT = ("failed", "refused", "garbled")
 """Errors that should pass; if they do not, the API cannot answer this call."""
 
@@ -139,17 +160,42 @@ def secrets_in(headers: Mapping[str, object]) -> list[str]:
     """Return every text in the headers of a request that may be a secret, longest first."""
     telling = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
     sent = [str(value) for header, value in headers.items() if telling.search(header)]
-    words = {word for value in sent for word in (value, *value.split())}
-    return sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)
+    return _texts_of(sent)
 
 
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Return a text as one short printable line without any of ``secrets``."""
-    for secret in secrets:
+def keys_in_environment() -> list[str]:
+    """Return the values of all environment variables that are named like a key, longest first.
+
+    Those include the keys of every provider, also of plugins.
+    """
+    return _texts_of([value for name, value in os.environ.items() if _KEY_NAME.search(name)])
+
+
+def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text with each of ``secrets``, each key of the environment and what looks like one
+    replaced, and nothing else changed.
+    """
+    if len(text) < MIN_SECRET:
+        return text
+    for secret in (*secrets, *keys_in_environment()):
         text = text.replace(secret, "[secret]")
-    text = re.sub(r"\bsk-[\w-]{8,}", "[secret]", text)
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(text.split())[:MAX_MESSAGE]
+    return _KEY_LIKE.sub("[secret]", text)
+
+
+def redacted(text: str, secrets: Iterable[str] = (), most: int = MAX_MESSAGE) -> str:
+    """Return a text as one short printable line ``without_secrets``, terminal escapes removed."""
+    some = without_secrets(_ESCAPE.sub("", text[:_MOST_CLEANED]), secrets)
+    if len(text) > _MOST_CLEANED:  # its end may be the beginning of a key
+        some = some[:-LONGEST_SECRET]
+    text = "".join(character if character.isprintable() else " " for character in some)
+    return " ".join(text.split())[:most]
+
+
+def _texts_of(values: Iterable[str]) -> list[str]:
+    """Return every form in which a server may repeat one of ``values``, longest first."""
+    words = {word for value in values for word in (value, *value.split())}
+    forms = {form for word in words for form in (word, quote(word, ""), json.dumps(word)[1:-1])}
+    return sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
 
 
 def read_address(url: str, argument: str, key: str) -> str:

@@ -60,15 +60,15 @@ class TestCapabilities:
     @pytest.mark.parametrize(
         ("program", "expected", "calls"),
         [
-            pytest.param(VLLM, Capabilities("choice", "before"), 3, id="vLLM"),
-            pytest.param(VLLM_UNMASKED, Capabilities("choice", "before"), 2, id="vLLM, unmasked"),
-            pytest.param(VLLM_PROCESSED, Capabilities("choice", "after"), 3, id="vLLM, processed"),
-            pytest.param(OLLAMA, Capabilities("schema", "none"), 4, id="Ollama"),
-            pytest.param(OLLAMA_LISTING, Capabilities("schema", "before"), 5, id="Ollama, listing"),
-            pytest.param(DEAF, Capabilities("none", "none"), 4, id="ignores everything"),
-            pytest.param(DEAF_LISTING, Capabilities("none", "before"), 5, id="ignores constraints"),
+            pytest.param(VLLM, Capabilities("choice", "before"), 4, id="vLLM"),
+            pytest.param(VLLM_UNMASKED, Capabilities("choice", "before"), 3, id="vLLM, unmasked"),
+            pytest.param(VLLM_PROCESSED, Capabilities("choice", "after"), 4, id="vLLM, processed"),
+            pytest.param(OLLAMA, Capabilities("schema", "none"), 5, id="Ollama"),
+            pytest.param(OLLAMA_LISTING, Capabilities("schema", "before"), 6, id="Ollama, listing"),
+            pytest.param(DEAF, Capabilities("none", "none"), 5, id="ignores everything"),
+            pytest.param(DEAF_LISTING, Capabilities("none", "before"), 6, id="ignores constraints"),
             pytest.param(
-                DEAF_LISTING_AFTER, Capabilities("none", "after"), 5, id="lists as sampled"
+                DEAF_LISTING_AFTER, Capabilities("none", "after"), 6, id="lists as sampled"
             ),
             pytest.param(STRICT, Capabilities("schema", "none"), 5, id="answers 400"),
             pytest.param(LLAMA_CPP_PYTHON, Capabilities("none", "none"), 9, id="answers 500"),
@@ -105,7 +105,7 @@ class TestCapabilities:
     def test_they_are_found_out_once(self) -> None:
         with ChatServer(OLLAMA) as server:
             with_llama(server.url, lambda llama: llama.prepare())
-            assert len(server.bodies) == 4
+            assert len(server.bodies) == 5
 
     def test_one_failure_of_the_server_is_not_taken_for_its_manners(self) -> None:
         failing = iter([Fault("status", 500)])

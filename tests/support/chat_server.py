@@ -18,6 +18,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -39,7 +40,9 @@ class Program:
 
     ``honours`` are the constraints it keeps to, ``listing`` the probabilities it gives: those
     before the constraint and the temperature, between the two, or after both; ``most_listed`` of
-    them at most. Any other field is passed over, or answered by the status ``unknown``.
+    them at most. Any other field is passed over, or answered by the status ``unknown``, as are
+    those it ``lacks`` of the common ones; one that lacks ``max_tokens`` has another name for it.
+    ``no_system`` is the error by which it refuses a system message.
     """
 
     honours: frozenset[str] = frozenset()
@@ -47,10 +50,13 @@ class Program:
     most_listed: int = 20
     unknown: int | None = None
     with_bytes: bool = True
+    lacks: frozenset[str] = frozenset()
+    no_system: tuple[int, str] | None = None
 
     def knows(self) -> set[str]:
         listing = set() if self.listing == "none" else {"logprobs", "top_logprobs"}
-        return COMMON | self.honours | listing
+        renamed = {"max_completion_tokens"} if "max_tokens" in self.lacks else set()
+        return (COMMON | self.honours | listing | renamed) - self.lacks
 
 
 VLLM = Program(frozenset({"structured_outputs", "response_format"}), "masked")
@@ -69,7 +75,7 @@ DEAF_LISTING_AFTER = Program(listing="after")
 class Fault:
     """What goes wrong with a call, instead of an answer or to it."""
 
-    kind: Literal["status", "raw", "reset", "hang", "drip"]
+    kind: Literal["status", "raw", "reset", "hang", "drip", "endless"]
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     content: Any = ""
@@ -79,7 +85,8 @@ class ChatServer:
     """Serves from ``with`` to the end of its block.
 
     ``alter`` may change a choice of an answer before it is sent; ``usage`` is sent as it is.
-    ``fault`` is asked with the body of every chat completion.
+    ``fault`` is asked with the body of every chat completion. A ``listing`` is sent as the list of
+    ``models``, whatever it is.
     """
 
     def __init__(
@@ -98,6 +105,7 @@ class ChatServer:
         self.alter = alter
         self.usage = usage or {"prompt_tokens": 10, "completion_tokens": 2}
         self.fault = fault
+        self.listing: Any = None
         self.bodies: list[Body] = []
         self.headers: list[Mapping[str, str]] = []
         self._stop = threading.Event()
@@ -131,6 +139,8 @@ class ChatServer:
         unknown = sorted(set(body) - self.program.knows())
         if unknown and self.program.unknown:
             return self.program.unknown, error(f"{unknown[0]}: no such field")
+        if self.program.no_system and body["messages"][0]["role"] == "system":
+            return self.program.no_system[0], error(self.program.no_system[1])
         if (
             body.get("top_logprobs", 0) > self.program.most_listed
             and self.program.listing != "none"
@@ -146,10 +156,10 @@ class ChatServer:
             for token, chance in raw.items()
             if names is None or any(name.startswith(token) for name in names)
         }
-        heated = _heated(kept, body["temperature"])
+        heated = _heated(kept, body.get("temperature", 1.0))
         token = random.Random(body.get("seed", 0)).choices(list(heated), list(heated.values()))[0]
         text = next((name for name in names or () if name.startswith(token)), token)
-        whole = body["max_tokens"] > 1
+        whole = most_tokens(body) > 1
         choice: Body = {
             "index": 0,
             "message": {"role": "assistant", "content": form(text) if whole else token},
@@ -202,7 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/models" or models is None:
             self._send(404, error("Not Found"))
         else:
-            self._send(200, {"object": "list", "data": [{"id": model} for model in models]})
+            listing = {"object": "list", "data": [{"id": model} for model in models]}
+            self._send(200, listing if self.server_of.listing is None else self.server_of.listing)
 
     def do_POST(self) -> None:
         server = self.server_of
@@ -229,15 +240,28 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case Fault("drip"):
                 self._drip(json.dumps(server.answer(body)[1]).encode())
+            case Fault("endless", status):
+                self._go_on(status)
 
     def _send(self, status: int, content: Any, headers: Mapping[str, str] | None = None) -> None:
-        data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+        text = content if isinstance(content, (str, bytes)) else json.dumps(content)
+        data = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         lines = {"content-type": "application/json", "content-length": str(len(data))}
         for key, value in {**lines, **(headers or {})}.items():
             self.send_header(key, value)
         self.end_headers()
-        self.wfile.write(data)
+        with suppress(ConnectionError):  # a client may have read enough
+            self.wfile.write(data)
+
+    def _go_on(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.close_connection = True
+        with suppress(ConnectionError):
+            while not self.server_of._stop.is_set():
+                self.wfile.write(b'{"and so on": ' * 1_000)
 
     def _drip(self, data: bytes) -> None:
         self.send_response(200)
@@ -252,6 +276,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(data[at : at + 1])
             except ConnectionError:
                 return
+
+
+def most_tokens(body: Body) -> int:
+    """Return the most that a call may write, under either name."""
+    return int(body.get("max_completion_tokens", body.get("max_tokens", 1_000)))
 
 
 def error(message: str) -> Body:

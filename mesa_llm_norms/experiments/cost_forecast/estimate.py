@@ -269,7 +269,7 @@ def _thinking(provider: Provider) -> Range:
     parameters, proxy = _parameters(provider), nearest(provider.model)
     if parameters.get("thinking") in OFF or (proxy.alike and proxy.name in LLAMAS.values()):
         return NOTHING
-    if "effort" in parameters:
+    if "effort" in parameters or "thinks" in parameters:
         return THINKING
     # Not known; a call that leaves no room for thinking expects none.
     middle = THINKING.expected if provider.max_tokens >= THINKING.high else 0.0

@@ -521,7 +521,7 @@ def _load(connection: sqlite3.Connection) -> _Ledger:
 _ATTEMPTS = """
 SELECT a.id, a.run, a.interaction, a.seat, a.try, a.mind, a.place, p.text, s.text, u.text, a.begun,
     a.latency, a.outcome, a.problem, a.status, a.reply, a.model, a.stop, a.input_tokens,
-    a.output_tokens, a.thinking_tokens, a.cached_tokens, a.cost
+    a.output_tokens, a.thinking_tokens, a.cached_tokens, a.cost, a.thoughts
 FROM attempts a
 LEFT JOIN parameters p ON p.digest = a.parameters
 LEFT JOIN prompts s ON s.digest = a.system

@@ -39,7 +39,8 @@ class Ended(NamedTuple):
     """What came of a call; the reply and its tokens as in ``Reply`` and ``Usage``.
 
     ``latency`` is in seconds, ``cost`` in US dollars, or None if no price is known; ``status`` is
-    the HTTP status of a failure. A call without a reply counts for no tokens.
+    the HTTP status of a failure, whose ``reply`` is what came back. A call without a reply counts
+    for no tokens.
     """
 
     outcome: Ending
@@ -54,6 +55,7 @@ class Ended(NamedTuple):
     thinking_tokens: int = 0
     cached_tokens: int = 0
     cost: float | None = None
+    thoughts: str | None = None
 
 
 class Distribution(NamedTuple):
@@ -117,6 +119,7 @@ class Attempt(NamedTuple):
     thinking_tokens: int | None
     cached_tokens: int | None
     cost: float | None
+    thoughts: str | None
 
 
 class Totals(NamedTuple):
@@ -272,7 +275,7 @@ def _frozen(value: Any) -> Any:
 
 APPLICATION = 0x4E4F524D
 """What marks an SQLite file as a journal of this package: ``NORM`` in ASCII."""
-VERSION = 2
+VERSION = 3
 """The version of the tables; no other was ever released."""
 TABLES = """
 CREATE TABLE spec (
@@ -309,6 +312,7 @@ CREATE TABLE attempts (
     reply TEXT,
     thinking_tokens INTEGER,
     cached_tokens INTEGER,
+    thoughts TEXT,
     UNIQUE (run, interaction, seat, try)
 );
 CREATE TABLE distributions (
@@ -344,7 +348,7 @@ CREATE TABLE interactions (
 """
 ENDED_COLUMNS = (
     "outcome, latency, problem, status, reply, model, stop, input_tokens, output_tokens,"
-    " thinking_tokens, cached_tokens, cost"
+    " thinking_tokens, cached_tokens, cost, thoughts"
 )
 """What is known of an attempt after the call, in the order of ``Ended``."""
 PROMPT, PARAMETERS, BEGUN, ENDED, DISTRIBUTION, DECISION, INTERACTION = range(7)

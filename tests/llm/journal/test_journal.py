@@ -38,7 +38,7 @@ from mesa_llm_norms.llm.journal.rows import (
 
 def test_a_call_is_kept_with_its_texts_in_full_and_what_came_of_it(journal: Journal) -> None:
     begun = journal.begin(call(2, 5, 1, parameters={"top_p": 0.5, "max_tokens": 9}))
-    ended = Ended("name", 0.5, "slow", 200, "Q", "haiku", "end_turn", 30, 20, 10, 5, 0.001)
+    ended = Ended("name", 0.5, "slow", 200, "Q", "haiku", "end_turn", 30, 20, 10, 5, 0.001, "Hm.")
     recorded = Recorded(PROMPT, "Q", 0.75, begun.attempt)
     journal.end(begun.result(), ended, recorded).result()
     (kept,) = journal.attempts_of(2, 5)
@@ -66,6 +66,7 @@ def test_a_call_is_kept_with_its_texts_in_full_and_what_came_of_it(journal: Jour
         thinking_tokens=10,
         cached_tokens=5,
         cost=0.001,
+        thoughts="Hm.",
     )
     assert kept.begun.endswith("+00:00")
     assert journal.decision(2, 5, 1) == recorded
