@@ -14,7 +14,7 @@ import mesa
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Interaction
-from mesa_llm_norms.core.limits import read_seed, read_whole
+from mesa_llm_norms.core.limits import read_seed, read_whole, seeded_by_rng
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, read_rounds
 from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
@@ -97,6 +97,7 @@ class NamingGame(NetworkModel[NamingAgent]):
 
     player_type: ClassVar[type[NamingAgent]] = NamingAgent
 
+    @seeded_by_rng
     def __init__(
         self,
         graph: Any = DEFAULT_GRAPH,

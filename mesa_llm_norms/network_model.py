@@ -91,7 +91,8 @@ class NetworkModel(mesa.Model, Generic[Player]):
     @property
     def names_held(self) -> dict[Hashable, str | None]:
         """The name each node's agent played last, None where it has not played."""
-        return {player.node: player.name for player in self.players}
+        there = self.network.G
+        return {player.node: player.name for player in self.players if player.node in there}
 
     @property
     def players(self) -> list[Player]:

@@ -23,7 +23,9 @@ from mesa.discrete_space import Cell
 from strategies import graphs, specs
 
 from mesa_llm_norms import NamingAgent, NamingGame, run_ensemble
+from mesa_llm_norms.classical import ClassicalGame
 from mesa_llm_norms.errors import GraphError, SpecError
+from mesa_llm_norms.experiments import audit, sweep, tip
 from mesa_llm_norms.minds import CommittedMind, UniformMind
 
 
@@ -270,6 +272,19 @@ def test_the_network_is_rewired_through_mesa_or_on_its_graph() -> None:
         frozenset((0, 2)),
         frozenset((0, 1)),
     }
+
+
+def test_a_node_that_is_removed_holds_no_name() -> None:
+    game = NamingGame("ring(n=6)", rng=1)
+    game.step()
+    game.network.G.remove_node(2)
+    assert list(game.names_held) == [0, 1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("call", [NamingGame, run_ensemble, ClassicalGame, tip, audit, sweep])
+def test_seed_is_answered_with_rng(call: Any) -> None:
+    with pytest.raises(SpecError, match="rng=7"):
+        call(seed=7)
 
 
 def test_nodes_are_added_and_removed() -> None:

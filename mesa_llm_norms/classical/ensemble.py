@@ -20,7 +20,7 @@ from mesa_llm_norms.classical.game import (
     check_until,
 )
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers
+from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
 from mesa_llm_norms.core.stopping import read_rounds
 from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress, load_graph
@@ -57,6 +57,7 @@ class _Played(NamedTuple):
     rounds: NDArray[np.int64]
 
 
+@seeded_by_rng
 def run_classical(
     graph: Any = DEFAULT_GRAPH,
     names: Any = None,

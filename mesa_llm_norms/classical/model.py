@@ -29,7 +29,7 @@ from mesa_llm_norms.classical.game import (
     invention,
 )
 from mesa_llm_norms.core.compiled import is_loaded
-from mesa_llm_norms.core.limits import read_seed
+from mesa_llm_norms.core.limits import read_seed, seeded_by_rng
 from mesa_llm_norms.core.stopping import read_rounds
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.network_model import NetworkModel, NodeAgent
@@ -145,6 +145,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
     player_type: ClassVar[type[ClassicalAgent]] = ClassicalAgent
 
+    @seeded_by_rng
     def __init__(
         self,
         graph: Any = DEFAULT_GRAPH,

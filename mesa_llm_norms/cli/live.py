@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import typer
 from rich.text import Text
 
 from mesa_llm_norms.cli import output
@@ -53,9 +52,9 @@ def print_prompts(spec: Spec) -> None:
             prompt = mind.prompt(situation)
             when = "at the start" if not seat else "after some interactions"
             _heading(f"{mind.label}, template {mind.template.version}, {when}: system")
-            typer.echo(prompt.system)
+            output.echo(prompt.system)
             _heading("user")
-            typer.echo(prompt.user)
+            output.echo(prompt.user)
 
 
 def print_forecast(plan: Plan) -> None:

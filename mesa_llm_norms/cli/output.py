@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -34,21 +36,52 @@ from mesa_llm_norms.simulation.spec import InitialState, Spec
 DELAY = 2.0
 """Seconds before a progress bar appears."""
 
+_OBEYED = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Kinds of characters that steer a terminal, or cannot be encoded."""
+
 NARROWEST = 24
 """Columns below which prose in a table is not squeezed."""
+
+LIBRARIES = frozenset({"matplotlib", "networkx", "numpy", "pandas", "scipy"})
+"""What these warn of is for who calls them, and nothing that users of the commands could mend."""
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
+class CleanConsole(Console):
+    """A console that prints only text: no escape of an input reaches the terminal."""
+
+    def render(self, *arguments: Any, **options: Any) -> Iterable[Segment]:
+        """Return what is printed, cleaned; the console's own control codes stay."""
+        for segment in super().render(*arguments, **options):
+            yield segment if segment.control else segment._replace(text=clean(segment.text))
+
+
 def stdout() -> Console:
     """Return the console for results."""
-    return Console(highlight=False)
+    return CleanConsole(highlight=False)
 
 
 def stderr() -> Console:
     """Return the console for notes, errors and progress."""
-    return Console(stderr=True, highlight=False)
+    return CleanConsole(stderr=True, highlight=False)
+
+
+def clean(text: str) -> str:
+    """Return a text in which everything that a terminal could obey is replaced.
+
+    That is every control and format character but ends of lines and tabs.
+    """
+    if text.isprintable():
+        return text
+    obeyed = {it for it in text if unicodedata.category(it) in _OBEYED} - {"\n", "\t"}
+    return text.translate({ord(it): "\N{REPLACEMENT CHARACTER}" for it in obeyed})
+
+
+def echo(text: str) -> None:
+    """Print a text to standard output as it is but clean, however long its lines."""
+    typer.echo(clean(text))
 
 
 def say(text: str | Text, style: str = "", indent: int = 0) -> None:
@@ -62,7 +95,8 @@ def say(text: str | Text, style: str = "", indent: int = 0) -> None:
 
 def print_json(content: Any) -> None:
     """Print a value as JSON on one line; numbers that are infinite or missing become null."""
-    typer.echo(json.dumps(_plain(content), ensure_ascii=False, allow_nan=False))
+    written = json.dumps(_plain(content), ensure_ascii=False, allow_nan=False)
+    typer.echo("".join(it if it.isprintable() else json.dumps(it)[1:-1] for it in written))
 
 
 def _plain(value: Any) -> Any:
@@ -84,10 +118,7 @@ def complain(kind: str, text: str) -> None:
 
 def one_line(text: str) -> str:
     """Return ``text`` on one line, control characters replaced."""
-    words = " ".join(text.split())
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
-    )
+    return clean(" ".join(text.split()))
 
 
 @contextmanager
@@ -142,9 +173,11 @@ def warnings_as_notes() -> Iterator[None]:
     """Print warnings as notes, each text once."""
     said: set[str] = set()
 
-    def note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        text = str(message)
-        if issubclass(category, UserWarning) and text not in said:
+    def note(
+        message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object
+    ) -> None:
+        text, theirs = str(message), not LIBRARIES.isdisjoint(Path(filename).parts)
+        if issubclass(category, UserWarning) and not theirs and text not in said:
             said.add(text)
             complain("note", text)
 

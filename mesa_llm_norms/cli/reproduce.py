@@ -14,7 +14,7 @@ from rich.text import Text
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING, print_parts, require_budget
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
-from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
+from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.minds.registry import is_live, load_mind, recorded_names
@@ -258,7 +258,7 @@ def classical(
         from mesa_llm_norms.plots.style import save_figure
 
         with new_folder(out) as inside:
-            table.to_csv(inside / "classical.csv", index=False, float_format="%.6g")
+            write_csv(table, inside / "classical.csv")
             runs.to_parquet(inside / "runs.parquet", index=False)
             figure = plot_classical(published.points(runs), published.shares(runs))
             save_figure(figure, inside / "classical")

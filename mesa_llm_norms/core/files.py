@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import FileFormatError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUNS = Path("runs")
 
@@ -56,6 +59,32 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FileFormatError(path, "it does not hold a JSON object", remedy)
     return content
+
+
+def write_csv(
+    table: pd.DataFrame, file: Path | TextIO, *, index: bool = False, form: str | None = "%.6g"
+) -> None:
+    """Write a table as CSV of which a spreadsheet takes no text for a formula.
+
+    Text that begins like one gets an apostrophe in front; numbers are written by ``form``.
+    """
+    safe = table.rename(columns=_not_a_formula, index=_not_a_formula)
+    for place, kind in enumerate(table.dtypes):
+        if kind.kind not in "biufcmM":
+            values = table.iloc[:, place].astype(object)
+            values[:] = [_not_a_formula(value) for value in values]
+            safe.isetitem(place, values.array)
+    safe.to_csv(file, index=index, float_format=form)
+
+
+def _not_a_formula(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def check_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ names are equal, and both get ``penalty`` when they differ. Each agent remembers
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
-from mesa_llm_norms.errors import PoolError, some
+from mesa_llm_norms.errors import PoolError, shown, some
 
 NAME_RULE = f"A name is {limits.NAME_LENGTH.range} printable characters without spaces around it."
 
@@ -112,8 +113,9 @@ def read_pool(names: Any) -> tuple[str, ...]:
     Parameters
     ----------
     names : str or sequence of str
-        Letters in a string, or a sequence of names. A name is 1 to 32 printable characters without
-        surrounding spaces; a pool is 2 to 1,000 different names in a fixed order, so not a set.
+        Letters in a string, without commas or spaces, or a sequence of names. A name is 1 to 32
+        printable characters without surrounding spaces; a pool is 2 to 1,000 different names in a
+        fixed order, so not a set.
 
     Returns
     -------
@@ -129,14 +131,17 @@ def read_pool(names: Any) -> tuple[str, ...]:
         names = names.tolist()
     if isinstance(names, (bytes, Mapping, Set)) or not isinstance(names, Iterable):
         raise PoolError(
-            "names", names, f"{names!r} is not a pool", 'Try names="QM" or ["yes", "no"].'
+            "names", names, f"{shown(names)} is not a pool", 'Try names="QM" or ["yes", "no"].'
         )
-    pool = (
-        tuple(character for character in names if character != " ")
-        if isinstance(names, str)
-        else ()
-    )
-    pool = pool or tuple(names)
+    if isinstance(names, str) and re.search(r"[,\s]", names):
+        listed = [name for name in re.split(r"[,\s]+", names) if name]
+        raise PoolError(
+            "names",
+            names,
+            f"{shown(names)} is neither letters nor a list",
+            f"Write names={shown(listed)}, or letters without commas and spaces.",
+        )
+    pool = tuple(names)
     bad = [name for name in pool if not is_name(name)]
     if bad:
         raise PoolError(

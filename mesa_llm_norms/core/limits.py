@@ -11,15 +11,18 @@ import difflib
 import os
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import wraps
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
 from mesa_llm_norms.errors import SpecError, shown, some
 
 Number = TypeVar("Number", int, float)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Limit(Generic[Number]):
             f"{bound:,}" if isinstance(bound, int) else f"{bound:,.15g}"
             for bound in (self.low, self.high)
         )
-        return f"{'above ' if self.above else ''}{low} to {high}"
+        return f"more than {low}, up to {high}" if self.above else f"{low} to {high}"
 
 
 # The game
@@ -194,10 +197,11 @@ def read_number(
 
     Raises ``error`` naming the argument for anything else, truth values and nan included.
     """
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or value not in limit:
-        problem = f"{shown(value)} is not a number in range"
-        unit = f" {limit.unit}" if limit.unit else ""
+    kinds = (int, float, np.integer, np.floating)
+    number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not number or value not in limit:
+        problem = f"{shown(value)} is {'out of range' if number else 'not a number'}"
+        unit = f" ({limit.unit})" if limit.unit else ""
         raise error(argument, value, problem, f"Use {limit.range}{unit}.")
     return value  # type: ignore[no-any-return]
 
@@ -242,6 +246,20 @@ def read_seed(rng: Any) -> int:
     if isinstance(rng, str) and rng.strip().isdecimal():
         remedy = f"Write it without quotes: rng={shown(rng.strip())[1:-1]}."
     raise SpecError("rng", rng, f"{shown(rng)} is not a seed", remedy)
+
+
+def seeded_by_rng(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Return a function that answers ``seed=`` by saying that the argument is ``rng=``."""
+
+    @wraps(function)
+    def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        if "seed" in named:
+            seed = named["seed"]
+            remedy = f"Write rng={shown(seed)} instead."
+            raise SpecError("seed", seed, "the argument is called rng here, as in Mesa", remedy)
+        return function(*arguments, **named)
+
+    return call
 
 
 def check_seed(seed: Any) -> None:

@@ -23,14 +23,15 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import ItemsView, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_json, read_text
 from mesa_llm_norms.core.game import Memory, Remembered, read_pool
-from mesa_llm_norms.errors import FileFormatError, NormsError, PoolError, some
+from mesa_llm_norms.errors import FileFormatError, MindError, PoolError, shown, some
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.policies import TableMind, write_memory
 from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
@@ -191,24 +192,44 @@ def _table(path: Path, names: Sequence[Any], rows: Mapping[str, Any]) -> TableMi
         table[memory] = [float(p) for p in row]
     try:
         return TableMind(path.stem, pool, table)
-    except NormsError as error:
-        raise FileFormatError(path, str(error), _REMEDY) from error
+    except MindError as error:
+        raise FileFormatError(path, error.problem, error.remedy) from error
 
 
-def _parse_memory(path: Path, written: str, pool: Sequence[str]) -> Memory:
-    pairs = []
-    for pair in written.split():
-        own, slash, partner = pair.partition("/")
-        if not slash and len(pair) == 2:
-            own, partner = pair[0], pair[1]
-        if own not in pool or partner not in pool:
-            raise FileFormatError(
-                path,
-                f"the memory {written!r} does not read as pairs of the names {some(pool)}",
-                'Write it oldest first as own/partner, such as "Q/M M/M".',
-            )
-        pairs.append(Remembered(own, partner))
-    return tuple(pairs)
+def _parse_memory(path: Path, written: str, pool: tuple[str, ...]) -> Memory:
+    """Return a memory written as pairs of names, which may have spaces and slashes in them."""
+    words, (known, longest) = written.split(), _words_of(pool)
+    ways: list[list[Memory]] = [[()], *([] for _ in words)]
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + longest, len(words)) + 1) if ways[start] else ():
+            for pair in _pairs(" ".join(words[start:end]), known):
+                ways[end] = [*ways[end], *((*memory, pair) for memory in ways[start])][:2]
+    if len(ways[-1]) != 1:
+        how = "can be read in two ways" if ways[-1] else "does not read"
+        raise FileFormatError(
+            path,
+            f"the memory {shown(written)} {how} as pairs of the names {some(pool)}",
+            'Write it oldest first as own/partner, such as "Q/M M/M".',
+        )
+    return ways[-1][0]
+
+
+@lru_cache(8)
+def _words_of(pool: tuple[str, ...]) -> tuple[Mapping[str, str], int]:
+    """Return the names by what they read as, and the most words in a pair of them."""
+    known = {" ".join(name.split()): name for name in pool}
+    return known, 1 + 2 * max(name.count(" ") for name in known)
+
+
+def _pairs(text: str, known: Mapping[str, str]) -> Iterator[Remembered]:
+    """Yield the pairs of names that a text may stand for."""
+    place = text.find("/")
+    while place >= 0:
+        if text[:place] in known and text[place + 1 :] in known:
+            yield Remembered(known[text[:place]], known[text[place + 1 :]])
+        place = text.find("/", place + 1)
+    if len(text) == 2 and text[0] in known and text[1] in known:
+        yield Remembered(*text)
 
 
 def _is_drift(value: Any) -> bool:

@@ -6,16 +6,22 @@ The colors are those of ``networks.drawing``.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 
+from mesa_llm_norms.errors import some
 from mesa_llm_norms.networks.drawing import name_colors, shade_step
 
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
@@ -121,9 +127,55 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     bytes
         The file.
     """
+    written, lacking = _drawn(figure, kind)
+    if lacking:
+        families, boxes = _fonts_with("".join(sorted(lacking)))
+        if families:
+            for text in figure.findobj(Text):
+                if not lacking.isdisjoint(text.get_text()):
+                    text.set_fontfamily([*text.get_fontfamily(), *families])
+            written, _ = _drawn(figure, kind)
+        if boxes:
+            warnings.warn(
+                f"figures show boxes instead of {some(boxes)}: no font on this computer has them. "
+                "Install one that does, such as Noto Sans CJK.",
+                stacklevel=3,
+            )
+    return written
+
+
+def _drawn(figure: Figure, kind: str) -> tuple[bytes, set[str]]:
+    """Return a figure as the contents of a file, and the characters that its fonts lack."""
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-    file = io.BytesIO()
+    file, lacking = io.BytesIO(), set[str]()
+
+    show = warnings.showwarning
+
+    def note(message: Warning | str, *rest: Any, **named: Any) -> None:
+        found = re.match(r"Glyph (\d+) .* missing from", str(message))
+        if found:
+            lacking.add(chr(int(found[1])))
+        else:
+            show(message, *rest, **named)
+
     with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "mesa_llm_norms"}):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("always", message="Glyph .* missing from")
+        warnings.showwarning = note
         figure.savefig(file, format=kind, dpi=150, metadata=metadata, facecolor="white")
-    return file.getvalue()
+    return file.getvalue(), lacking
+
+
+@cache
+def _fonts_with(characters: str) -> tuple[list[str], list[str]]:
+    """Return installed fonts that have these characters between them, and what none of them has."""
+    families, wanted = list[str](), set(characters)
+    for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: entry.name):
+        if not wanted:
+            break
+        with suppress(OSError, RuntimeError):
+            font = font_manager.get_font(entry.fname)
+            there = {it for it in wanted if font.get_char_index(ord(it))}
+            if there:
+                families.append(entry.name)
+                wanted -= there
+    return families, sorted(wanted)

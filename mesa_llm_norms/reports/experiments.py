@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from mesa_llm_norms.core.files import write_csv
 from mesa_llm_norms.experiments.audits import Audit
 from mesa_llm_norms.experiments.audits.individual import Lean
 from mesa_llm_norms.experiments.audits.populations import EFFECTS
@@ -86,7 +87,7 @@ def write_audit(found: Audit, folder: Path) -> None:
 def write_tipping(found: Tipping, folder: Path) -> None:
     """Write ``report.html``, ``tipping.json``, ``doses.csv``, ``runs.parquet`` and the figure."""
     write_json(folder / "tipping.json", tipping_object(found))
-    found.doses.to_csv(folder / "doses.csv", index=False, float_format="%.6g")
+    write_csv(found.doses, folder / "doses.csv")
     found.runs.to_parquet(folder / "runs.parquet", index=False)
     _, svg = save_figure(plot_tipping(found), folder / "tipping")
     page = render(
@@ -106,7 +107,7 @@ def write_tipping(found: Tipping, folder: Path) -> None:
 def write_comparison(found: Comparison, folder: Path) -> None:
     """Write ``report.html``, ``interventions.json``, ``.csv``, ``runs.parquet`` and the figure."""
     write_json(folder / "interventions.json", comparison_object(found))
-    found.table.to_csv(folder / "interventions.csv", index=False, float_format="%.6g")
+    write_csv(found.table, folder / "interventions.csv")
     found.runs.to_parquet(folder / "runs.parquet", index=False)
     _, svg = save_figure(plot_interventions(found), folder / "interventions")
     more = (

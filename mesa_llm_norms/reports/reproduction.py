@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
+from mesa_llm_norms.core.files import write_csv
 from mesa_llm_norms.core.formatting import count, estimate, p_number, percent
 from mesa_llm_norms.reports import environment
 from mesa_llm_norms.reproduction import recorded as sources
@@ -95,13 +96,14 @@ def write_validation(found: Sequence[Validated], folder: Path, *, runs: int, see
         "drift": [_drift_cells(one) for one in found],
     }
     _write_page(folder / "validation.md", context)
-    summary(found).to_csv(folder / "conditions.csv", index=False, float_format="%.6g")
-    pd.concat({str(one.condition): one.calibration for one in found}, names=["condition"]).to_csv(
-        folder / "calibration.csv", float_format="%.6g"
-    )
-    pd.concat([one.drift.inverse_temperatures for one in found]).to_csv(
-        folder / "inverse_temperatures.csv", float_format="%.4g"
-    )
+    write_csv(summary(found), folder / "conditions.csv")
+    calibration = {str(one.condition): one.calibration for one in found}
+    drifts = [one.drift.inverse_temperatures for one in found]
+    for table, name, form in (
+        (pd.concat(calibration, names=["condition"]), "calibration.csv", "%.6g"),
+        (pd.DataFrame(pd.concat(drifts)), "inverse_temperatures.csv", "%.4g"),
+    ):
+        write_csv(table, folder / name, index=True, form=form)
     save_figure(validation_figure(found), folder / "validation")
 
 

@@ -15,7 +15,7 @@ from mesa_llm_norms.analysis.agreement import Edges, local_agreement, name_clust
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Memory, remember
-from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers
+from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
@@ -87,6 +87,7 @@ class Ensemble:
     skipped: int = 0
 
 
+@seeded_by_rng
 def run_ensemble(
     graph: Any = DEFAULT_GRAPH,
     names: Any = DEFAULT_NAMES,

@@ -46,7 +46,9 @@ from mesa_llm_norms.errors import (
     MindError,
     NormsError,
     PairingError,
+    PoolError,
     SpecError,
+    shown,
 )
 from mesa_llm_norms.llm.prompt import Template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
@@ -451,8 +453,20 @@ def parse_spec(
 
 
 def parse_names(text: str) -> str | list[str]:
-    """Return a pool from text: names between commas, or else the letters of ``text``."""
-    return [name.strip() for name in text.split(",")] if "," in text else text
+    """Return a pool from text: names between commas, or else the letters of ``text``.
+
+    Raises ``PoolError`` for spaces without a comma, which may mean either.
+    """
+    if "," in text:
+        return [name.strip() for name in text.split(",")]
+    words = text.split()
+    if len(words) > 1:
+        problem, remedy = (
+            f"{shown(text)} has spaces and no comma",
+            f"Write {shown(','.join(words))}",
+        )
+        raise PoolError("names", text, problem, f"{remedy}, or letters alone.")
+    return text.strip()
 
 
 def parse_mind(given: Sequence[str], load: Callable[[str], Any] = str) -> Any:
@@ -532,9 +546,13 @@ def _parse_by_node(path: Path, nodes: Nodes, load: Callable[[str], Any]) -> dict
 
 
 def _name_and_share(text: str) -> tuple[str, float | None]:
+    """Return a mind and its share, a number or a percentage; None for a mind alone."""
     name, equals, share = text.rpartition("=")
+    found = re.fullmatch(r"([+-]?[\d.]+(?:e[+-]?\d+)?|nan|inf)(%?)", share.strip(), re.ASCII | re.I)
+    if not equals or found is None:
+        return text, None
     try:
-        return (name, float(share)) if equals else (text, None)
+        return name, float(found[1]) / (100 if found[2] else 1)
     except ValueError:
         return text, None
 

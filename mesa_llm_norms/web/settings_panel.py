@@ -10,6 +10,7 @@ from typing import Any
 
 import solara
 
+from mesa_llm_norms.core.files import write_csv
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.networks.reading import names_file
@@ -342,7 +343,7 @@ def _rounds(player: Player) -> bytes:
     if player.history is None:
         return b""
     text = io.StringIO()
-    player.history.table().to_csv(text, index=False)
+    write_csv(player.history.table(), text, form=None)
     return text.getvalue().encode()
 
 

@@ -120,7 +120,7 @@ def test_an_audit_without_populations_and_sizes_still_leaves_a_report(tmp_path: 
     [
         (("--sizes", "two"), "not a list of sizes"),
         (("--sizes", "1"), "sizes: 1 is not"),
-        (("--level", "2"), "not a rate of false alarms"),
+        (("--level", "2"), "rate of false alarms"),
         (("--size", "9"), "nothing to fill in"),
         (("--names", "XY"), "measured for the names"),
         (("--resume",), "only a live experiment"),

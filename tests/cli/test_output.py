@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -108,6 +110,40 @@ def test_a_table_that_is_too_wide_becomes_a_paragraph_for_each_row() -> None:
         "a",
         "  p: known",
     ]
+
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[2Jb\x9b31m\u202ec\x7f\r"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        output.say,
+        output.echo,
+        output.print_json,
+        lambda text: output.say(Text(text, "bold")),
+        lambda text: output.complain("note", text),
+        lambda text: output.print_table(("it", text), [(text, Text(text))]),
+        lambda text: output.print_pairs([(text, text)]),
+        lambda text: output.list_folder(Path(text)),
+    ],
+)
+def test_no_escape_of_an_input_reaches_the_terminal(
+    show: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(HOSTILE).mkdir()
+    Path(HOSTILE, HOSTILE).touch()
+    show(HOSTILE)
+    printed = capsys.readouterr()
+    assert "owned" in printed.out + printed.err
+    assert (printed.out + printed.err).replace("\n", "").isprintable()
+
+
+def test_what_a_library_warns_of_is_no_note(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.warnings_as_notes():
+        warnings.warn_explicit("theirs", UserWarning, "/lib/networkx/readwrite/graphml.py", 1)
+        warnings.warn("ours", stacklevel=1)
+    assert capsys.readouterr().err == "note: ours\n"
 
 
 def test_every_claim_about_the_classical_game_fits(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ def test_numbers_beyond_a_limit_are_refused_with_the_range(limit: Limit[Any], da
 def test_a_lower_bound_may_be_excluded() -> None:
     limit = Limit("it", 0.0, 1.0, "", "", above=True)
     assert read_number("it", 1, limit) == 1
-    with pytest.raises(SpecError, match="above 0 to 1"):
+    with pytest.raises(SpecError, match="more than 0, up to 1"):
         read_number("it", 0, limit)
 
 

@@ -22,6 +22,7 @@ from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import FileFormatError
 from mesa_llm_norms.minds import RecordedMind
 from mesa_llm_norms.minds.files import read_mind, write_recorded
+from mesa_llm_norms.minds.policies import write_memory
 from mesa_llm_norms.minds.registry import recorded_names
 from mesa_llm_norms.testing import check_mind
 
@@ -132,6 +133,42 @@ MINIMAL: dict[str, Any] = {
     "drift": {"M Q": [1.0, 0.2]},
     "counts": {"M Q": {"": {"Q": 3}, "Q/M M/M": {"Q": 1, "M": 5}}},
 }
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_a_table_may_name_what_has_spaces_and_slashes(ending: str, tmp_path: Path) -> None:
+    pool = ["New York", "York", "New", "n/a"]
+    memories = [(), (("New York", "York"), ("New", "n/a")), (("n/a", "n/a"), ("York", "New York"))]
+    rows = {write_memory(read_memory(memory)): [0.25] * 4 for memory in memories}
+    path = tmp_path / f"cities.{ending}"
+    if ending == "csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(
+                [["memory", *pool], *([memory, *row] for memory, row in rows.items())]
+            )
+    else:
+        path.write_text(json.dumps({"names": pool, "table": rows}), encoding="utf-8")
+    mind = load_mind(path)
+    assert isinstance(mind, TableMind)
+    assert set(mind.table) == set(map(read_memory, memories))
+
+
+def test_a_memory_that_reads_in_two_ways_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    names = ["a", "a b", "b c", "c"]
+    table = {"": [0.25] * 4, "a/a b c/a": [0.25] * 4}
+    path.write_text(json.dumps({"names": names, "table": table}), encoding="utf-8")
+    with pytest.raises(FileFormatError, match="two ways"):
+        load_mind(path)
+
+
+def test_a_row_that_does_not_sum_to_one_is_refused_in_one_sentence_each(tmp_path: Path) -> None:
+    path = tmp_path / "sum.csv"
+    path.write_text(BAD_FILES["sum.csv"], encoding="utf-8")
+    with pytest.raises(FileFormatError) as caught:
+        load_mind(path)
+    assert ".." not in str(caught.value).removeprefix(str(path))
+
 
 BAD_FIELDS: list[tuple[str, Any]] = [
     ("format", "pickle"),

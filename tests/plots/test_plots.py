@@ -10,6 +10,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from mesa_llm_norms import plots, run_ensemble
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.plots import style
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -109,6 +111,34 @@ def test_any_names_can_be_drawn(tmp_path: Path) -> None:
         assert png.read_bytes().startswith(b"\x89PNG")
         assert "<svg" in svg.read_text(encoding="utf-8")
     assert "_hidden" in texts(figures["rounds"])
+
+
+JAPANESE = "\u6771\u4eac"
+
+
+def a_title(text: str) -> Figure:
+    figure = Figure()
+    figure.add_subplot().set_title(text)
+    return figure
+
+
+def test_what_no_font_has_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = font_manager.fontManager
+    dejavu = [entry for entry in manager.ttflist if entry.name.startswith("DejaVu")]
+    monkeypatch.setattr(manager, "ttflist", dejavu)
+    style._fonts_with.cache_clear()
+    with pytest.warns(UserWarning, match="boxes instead of '\u4eac', '\u6771'"):
+        plots.figure_bytes(a_title(JAPANESE), "png")
+    style._fonts_with.cache_clear()
+
+
+def test_another_script_is_drawn_with_an_installed_font() -> None:
+    families, boxes = style._fonts_with(JAPANESE)
+    if boxes:
+        pytest.skip("no font on this computer has Japanese")
+    figure = a_title(JAPANESE)
+    assert plots.figure_bytes(figure, "svg").startswith(b"<?xml")
+    assert figure.axes[0].title.get_fontfamily()[-len(families) :] == families
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from strategies import any_specs, graph_files, graphs, node_ids
 
 from mesa_llm_norms import NormsError
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.errors import MindError, PairingError, SpecError
+from mesa_llm_norms.errors import MindError, PairingError, PoolError, SpecError
 from mesa_llm_norms.llm.prompt import Template, default_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds import UniformMind
@@ -256,13 +257,10 @@ def test_a_path_in_the_place_of_a_topology_opens_no_file(path: str) -> None:
 
 @given(st.lists(st.text(max_size=12), max_size=3))
 def test_reading_what_is_typed_gives_a_value_or_an_error_of_this_package(typed: list[str]) -> None:
-    for read in (parse_mind, lambda given: parse_committed(given, dict)):
-        try:
-            read(typed)
-        except NormsError:
-            continue
-    for text in typed:
-        assert list(parse_names(text)) is not None
+    readers: list[Any] = [parse_mind, lambda given: parse_committed(given, dict)]
+    for read in (*readers, *(lambda _, text=text: parse_names(text) for text in typed)):
+        with suppress(NormsError):
+            assert read(typed) is not None
 
 
 def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
@@ -280,8 +278,16 @@ def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
     assert parse_mind(["x", "y"]) == {"x": 1.0, "y": 1.0}
     assert parse_mind(["a=b.json"]) == "a=b.json"
     assert parse_mind(["x=0.2", "y=0.8"]) == {"x": 0.2, "y": 0.8}
-    assert parse_names("QM") == "QM"
+    assert parse_mind(["x=20%", "y=0.5%"]) == {"x": 0.2, "y": 0.005}
+    assert parse_mind(["x=%", "y=5%%"]) == {"x=%": 1.0, "y=5%%": 1.0}
+    assert parse_names(" QM ") == "QM"
     assert parse_names("yes, no") == ["yes", "no"]
+
+
+@pytest.mark.parametrize("text", ["yes no", "Q M", "a\tb"])
+def test_typed_names_with_spaces_are_answered_with_commas(text: str) -> None:
+    with pytest.raises(PoolError, match=",".join(text.split())):
+        parse_names(text)
 
 
 def test_typed_arguments_make_the_spec_that_is_written_the_same() -> None:

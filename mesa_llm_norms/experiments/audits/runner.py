@@ -11,7 +11,13 @@ import numpy as np
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import spread
-from mesa_llm_norms.core.limits import read_number, read_seed, read_whole, read_workers
+from mesa_llm_norms.core.limits import (
+    read_number,
+    read_seed,
+    read_whole,
+    read_workers,
+    seeded_by_rng,
+)
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError
@@ -86,6 +92,7 @@ LEVEL = 0.05
 NOT_LIVE = "not applicable: this mind is a function of its memory and reads no prompt"
 
 
+@seeded_by_rng
 def audit(
     mind: Any,
     names: Any = "QM",

@@ -31,7 +31,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.files import new_file
+from mesa_llm_norms.core.files import new_file, write_csv
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
@@ -233,7 +233,7 @@ class Folder:
     def write_summary(self, cells: pd.DataFrame) -> None:
         """Write the table of cells, as CSV and as Parquet."""
         with new_file(self.path / "summary.csv") as hidden:
-            cells.to_csv(hidden, index=False, float_format="%.6g")
+            write_csv(cells, hidden)
         with new_file(self.path / "summary.parquet") as hidden:
             cells.to_parquet(hidden, index=False)
 

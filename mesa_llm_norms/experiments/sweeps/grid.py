@@ -19,7 +19,7 @@ from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.networks.adjacency import graph_size
-from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks.placement import PLACEMENTS, read_committed
 from mesa_llm_norms.networks.reading import names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
@@ -96,7 +96,8 @@ def read_axis(argument: str, given: Any) -> Axis:
 def label(argument: str, value: Any) -> Label:
     """Return the label of a value: the value itself if it is a number or a text."""
     if argument == "committed":
-        return ", ".join(f"{name}={_amount(it)}" for name, it in (value or {}).items()) or NOBODY
+        who = read_committed(value or None)
+        return ", ".join(f"{name}={_amount(it)}" for name, it in who.items()) or NOBODY
     if value is None:
         return NOBODY if argument == "incumbent" else "none"
     if isinstance(value, (bool, str)):

@@ -15,7 +15,7 @@ import pandas as pd
 from mesa_llm_norms.analysis.convergence import convergence_time
 from mesa_llm_norms.analysis.intervals import wilson_interval
 from mesa_llm_norms.core.interrupts import interrupts_held
-from mesa_llm_norms.core.limits import read_workers
+from mesa_llm_norms.core.limits import read_workers, seeded_by_rng
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.sweeps.cells import (
     Cell,
@@ -34,6 +34,7 @@ ASSUMED_WORKERS = 16
 """How many workers a given executor is assumed to have."""
 
 
+@seeded_by_rng
 def sweep(
     folder: str | Path | None = None,
     grid: Mapping[str, Any] | None = None,

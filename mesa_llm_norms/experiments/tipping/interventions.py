@@ -23,7 +23,7 @@ from mesa_llm_norms.analysis.intervals import (
     share_difference,
 )
 from mesa_llm_norms.core import formatting, limits
-from mesa_llm_norms.core.limits import choose, read_seed, read_whole, read_workers
+from mesa_llm_norms.core.limits import choose, read_seed, read_whole, read_workers, seeded_by_rng
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import Part
@@ -272,6 +272,7 @@ class Comparison:
         )
 
 
+@seeded_by_rng
 def compare_interventions(
     convention: str,
     alternative: str,

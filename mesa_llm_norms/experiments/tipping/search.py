@@ -21,7 +21,7 @@ import pandas as pd
 from mesa_llm_norms.analysis.convergence import ConvergenceTime, convergence_time
 from mesa_llm_norms.analysis.intervals import Estimate, exact_interval
 from mesa_llm_norms.core import formatting
-from mesa_llm_norms.core.limits import read_workers
+from mesa_llm_norms.core.limits import read_workers, seeded_by_rng
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.cost_forecast.result import Part
 from mesa_llm_norms.experiments.cost_forecast.simulation import without_calls
@@ -307,6 +307,7 @@ class Tipping:
         ]
 
 
+@seeded_by_rng
 def tip(
     graph: Any = STUDY_GRAPH,
     names: Any = "QM",

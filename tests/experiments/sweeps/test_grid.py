@@ -156,6 +156,20 @@ def test_the_last_axis_runs_fastest_and_the_seed_is_everybodys() -> None:
     assert {cell.description["seed"] for cell in cells} == {9}
 
 
+@pytest.mark.parametrize("committed", [["M=3"], [3], [["M", 3]]])
+def test_an_axis_of_committed_agents_takes_only_tables(committed: Any) -> None:
+    with pytest.raises(SpecError, match="does not say who is committed"):
+        read_axis("committed", committed)
+
+
+def test_names_with_commas_are_a_list(tmp_path: Path) -> None:
+    """As in Python; only the command line separates names by commas."""
+    path = tmp_path / "sweep.toml"
+    path.write_text('names = "yes,no"\n', encoding="utf-8")
+    with pytest.raises(SpecError, match="'yes', 'no'"):
+        list(read_plan(path).cells())
+
+
 # What a cell is filed under
 
 
