@@ -113,7 +113,7 @@ def read_pool(names: Any) -> tuple[str, ...]:
     Parameters
     ----------
     names : str or sequence of str
-        Letters in a string, without commas or spaces, or a sequence of names. A name is 1 to 32
+        Letters in a string (``"QM"`` or ``"Q M"``), or a sequence of names. A name is 1 to 32
         printable characters without surrounding spaces; a pool is 2 to 1,000 different names in a
         fixed order, so not a set.
 
@@ -133,14 +133,16 @@ def read_pool(names: Any) -> tuple[str, ...]:
         raise PoolError(
             "names", names, f"{shown(names)} is not a pool", 'Try names="QM" or ["yes", "no"].'
         )
-    if isinstance(names, str) and re.search(r"[,\s]", names):
-        listed = [name for name in re.split(r"[,\s]+", names) if name]
-        raise PoolError(
-            "names",
-            names,
-            f"{shown(names)} is neither letters nor a list",
-            f"Write names={shown(listed)}, or letters without commas and spaces.",
-        )
+    if isinstance(names, str):
+        words = re.findall(r"[^,\s]+", names)
+        if "," in names or (len(words) > 1 and max(map(len, words)) > 1):
+            raise PoolError(
+                "names",
+                names,
+                f"{shown(names)} is neither letters nor a list",
+                f"Write names={shown(words)}, or letters without commas and spaces.",
+            )
+        names = "".join(words)
     pool = tuple(names)
     bad = [name for name in pool if not is_name(name)]
     if bad:

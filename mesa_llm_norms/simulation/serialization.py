@@ -455,18 +455,18 @@ def parse_spec(
 def parse_names(text: str) -> str | list[str]:
     """Return a pool from text: names between commas, or else the letters of ``text``.
 
-    Raises ``PoolError`` for spaces without a comma, which may mean either.
+    Raises ``PoolError`` for words without a comma, which may mean either.
     """
     if "," in text:
         return [name.strip() for name in text.split(",")]
     words = text.split()
-    if len(words) > 1:
+    if len(words) > 1 and max(map(len, words)) > 1:
         problem, remedy = (
             f"{shown(text)} has spaces and no comma",
             f"Write {shown(','.join(words))}",
         )
         raise PoolError("names", text, problem, f"{remedy}, or letters alone.")
-    return text.strip()
+    return text
 
 
 def parse_mind(given: Sequence[str], load: Callable[[str], Any] = str) -> Any:
