@@ -27,14 +27,29 @@ BAD_INPUT = 2
 """The exit status after an error of this package."""
 
 
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for options that it cannot read; it exports only one kind of them."""
+
+
 class Commands(TyperGroup):
     """The commands; an error of this package is one line instead of a traceback."""
+
+    def make_context(self, info_name: Any, args: list[str], *rest: Any, **extra: Any) -> Any:
+        """Read the options before the command; without any word that is the help."""
+        try:
+            return super().make_context(info_name, args, *rest, **extra)
+        except UsageError as error:
+            if isinstance(error, typer.BadParameter) or error.message:
+                raise _refusal(error) from error
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with warnings as notes and errors as an exit status."""
         try:
             with working(), output.warnings_as_notes():
                 return super().invoke(ctx)
+        except UsageError as error:
+            raise _refusal(error) from error
         except NormsError as error:
             output.complain("error", str(error))
             raise typer.Exit(BAD_INPUT) from error
@@ -51,6 +66,14 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _refusal(error: Any) -> typer.Exit:
+    """Say on one line what is wrong with the options; return what ends the command."""
+    command = error.ctx.command_path if error.ctx is not None else "mesa-llm-norms"
+    said = error.format_message()
+    output.complain("error", f"{said}{'' if said[-1:] in '.?' else '.'} See {command} --help.")
+    return typer.Exit(BAD_INPUT)
 
 
 def _unwrapped(text: str | None) -> str:

@@ -44,7 +44,9 @@ def app(
             f"on offer only if they are named here. Default {DEFAULT_MIND}.",
         ),
     ] = None,
-    seed: Annotated[int | None, option(_SHOWN, "Random seed. Default 1.")] = None,
+    seed: Annotated[
+        int | None, option(_SHOWN, "Random seed. Default 1.", limit=limits.SEED)
+    ] = None,
     scene: Annotated[
         str | None, option(_SHOWN, "Start with a scene for a class; an unknown name lists all.")
     ] = None,
@@ -52,19 +54,27 @@ def app(
     scenes: Annotated[Path | None, option(_SERVER, "Folder of additional scenes.")] = None,
     folder: Annotated[Path, option(_SERVER, "Where runs with live minds are saved.")] = RUNS,
     budget_calls: Annotated[
-        int, option(_SERVER, "Maximum calls to live minds, for all viewers together.", min=1)
+        int,
+        option(
+            _SERVER,
+            "Maximum calls to live minds, for all viewers together.",
+            limit=limits.PAGE_CALLS,
+        ),
     ] = ServerSettings.budget_calls,
     budget_usd: Annotated[
         float | None,
-        option(_SERVER, "Maximum cost of live minds, in US dollars, for all viewers together."),
+        option(
+            _SERVER,
+            "Maximum cost of live minds, in US dollars, for all viewers together.",
+            limit=limits.BUDGET,
+        ),
     ] = None,
     port: Annotated[
         int | None,
         option(
             _SERVER,
             f"Port; 0 for any free one. Default {PORT}, or the next free one.",
-            min=0,
-            max=65_535,
+            limit=limits.PORT,
         ),
     ] = None,
     address: Annotated[

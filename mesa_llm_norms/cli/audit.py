@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, STOPPING, TOPOLOGY, option
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import bounds, percent
 from mesa_llm_norms.core.stopping import WINDOW
 from mesa_llm_norms.errors import SpecError
@@ -40,7 +41,10 @@ def audit(
             *TOPOLOGY,
         ),
     ] = STUDY_GRAPH,
-    size: Annotated[int | None, option(GAME, "Value of {size} in --topology. Default 24.")] = None,
+    size: Annotated[
+        int | None,
+        option(GAME, "Value of {size} in --topology. Default 24.", limit=limits.SPARSE_NODES),
+    ] = None,
     pairing: options.PairingRule = "node",
     memory: options.Memory = 5,
     reward: options.Reward = 100,
@@ -50,7 +54,7 @@ def audit(
         option(
             RUNS,
             "Populations, and as many for each null model. Default 1000 (20 for live minds).",
-            min=0,
+            limit=limits.AUDIT_RUNS,
         ),
     ] = None,
     sizes: Annotated[
@@ -62,21 +66,32 @@ def audit(
         ),
     ] = None,
     size_runs: Annotated[
-        int | None, option(RUNS, "Populations of each size. Default: as --runs.", min=1)
+        int | None, option(RUNS, "Populations of each size. Default: as --runs.", limit=limits.RUNS)
     ] = None,
     rounds: options.Rounds = None,
     window: options.Window = WINDOW,
     threshold: options.Threshold = 1.0,
     level: Annotated[
-        float, option(STOPPING, "Rate of false alarms for a mind without bias.")
+        float,
+        option(
+            STOPPING, "Rate of false alarms for a mind without bias.", limit=limits.FALSE_ALARMS
+        ),
     ] = 0.05,
     asks: Annotated[
         int,
-        option(LIVE_MINDS, "How often to ask for the first choice, and in each probe.", min=1),
+        option(
+            LIVE_MINDS,
+            "How often to ask for the first choice, and in each probe.",
+            limit=limits.ASKS,
+        ),
     ] = 60,
     asks_after: Annotated[
         int,
-        option(LIVE_MINDS, "How often to ask for each memory of one or two interactions.", min=1),
+        option(
+            LIVE_MINDS,
+            "How often to ask for each memory of one or two interactions.",
+            limit=limits.ASKS,
+        ),
     ] = 12,
     no_probes: Annotated[
         bool,

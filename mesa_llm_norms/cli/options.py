@@ -17,8 +17,9 @@ from typing import Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import output
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
-from mesa_llm_norms.core.limits import check_seed
+from mesa_llm_norms.core.limits import Limit, check_seed, read_number, read_whole
 from mesa_llm_norms.core.stopping import MAX_ROUNDS
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.prompt import read_template
@@ -39,9 +40,26 @@ TOPOLOGY_TEXT = "Topology (see mesa-llm-norms topologies) or graph file."
 NAMES_TEXT = "Pool of names: letters (QM), or names separated by commas (yes,no,maybe)."
 
 
-def option(panel: str, help: str, *names: str, **rules: Any) -> Any:
-    """Return a typer option of a panel; a default of None is not shown."""
+def option(
+    panel: str, help: str, *names: str, limit: Limit[Any] | None = None, **rules: Any
+) -> Any:
+    """Return a typer option of a panel, whose numbers are within a limit."""
+    if limit is not None:
+        rules["callback"] = _within(limit)
     return typer.Option(*names, help=help, rich_help_panel=panel, **rules)
+
+
+def _within(limit: Limit[Any]) -> Callable[[typer.CallbackParam, Any], Any]:
+    """Return what checks the numbers of an option when they are read."""
+    read: Callable[..., Any] = read_whole if isinstance(limit.low, int) else read_number
+
+    def check(param: typer.CallbackParam, value: Any) -> Any:
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if one is not None:
+                read(max(param.opts, key=len), one, limit)
+        return value
+
+    return check
 
 
 Topology = Annotated[str, option(GAME, TOPOLOGY_TEXT, *TOPOLOGY)]
@@ -55,20 +73,41 @@ Minds = Annotated[
     ),
 ]
 PairingRule = Annotated[str, option(GAME, "Pairing rule: node, edge or matching.")]
-Memory = Annotated[int, option(GAME, "Interactions that an agent remembers.")]
-Reward = Annotated[float, option(GAME, "Points for both agents when the names match.")]
-Penalty = Annotated[float, option(GAME, "Points for both agents when the names differ.")]
-
-Rounds = Annotated[int | None, option(STOPPING, f"Most population rounds. Default {MAX_ROUNDS:,}.")]
-Window = Annotated[float, option(STOPPING, "Population rounds over which convergence is measured.")]
-Threshold = Annotated[
-    float, option(STOPPING, "Share of those interactions that must match to count as converged.")
+Memory = Annotated[int, option(GAME, "Interactions that an agent remembers.", limit=limits.MEMORY)]
+Reward = Annotated[
+    float, option(GAME, "Points for both agents when the names match.", limit=limits.POINTS)
+]
+Penalty = Annotated[
+    float, option(GAME, "Points for both agents when the names differ.", limit=limits.POINTS)
 ]
 
-Seed = Annotated[int | None, option(RUNS, "Random seed; random if omitted (and printed).")]
-FixedSeed = Annotated[int, option(RUNS, "Random seed.", min=0)]
+Rounds = Annotated[
+    int | None,
+    option(STOPPING, f"Most population rounds. Default {MAX_ROUNDS:,}.", limit=limits.ROUNDS),
+]
+Window = Annotated[
+    float,
+    option(
+        STOPPING,
+        "Population rounds over which convergence is measured.",
+        limit=limits.WINDOW_ROUNDS,
+    ),
+]
+Threshold = Annotated[
+    float,
+    option(
+        STOPPING,
+        "Share of those interactions that must match to count as converged.",
+        limit=limits.THRESHOLD,
+    ),
+]
+
+Seed = Annotated[
+    int | None, option(RUNS, "Random seed; random if omitted (and printed).", limit=limits.SEED)
+]
+FixedSeed = Annotated[int, option(RUNS, "Random seed.", limit=limits.SEED)]
 Workers = Annotated[
-    int, option(RUNS, "Worker processes; they do not change the results.", min=1, max=1_000)
+    int, option(RUNS, "Worker processes; they do not change the results.", limit=limits.WORKERS)
 ]
 
 Out = Annotated[Path | None, option(OUTPUT, "New folder for the report, tables and figures.")]
@@ -94,13 +133,21 @@ class CallOptions:
 
     budget_usd: Annotated[
         float | None,
-        option(LIVE_MINDS, "Stop before a call that could take the cost above this (US dollars)."),
+        option(
+            LIVE_MINDS,
+            "Stop before a call that could take the cost above this (US dollars).",
+            limit=limits.BUDGET,
+        ),
     ] = None
-    budget_calls: Annotated[int | None, option(LIVE_MINDS, "Stop after this many calls.")] = None
+    budget_calls: Annotated[
+        int | None, option(LIVE_MINDS, "Stop after this many calls.", limit=limits.BUDGET)
+    ] = None
     budget_tokens: Annotated[
         int | None,
         option(
-            LIVE_MINDS, "Stop before a call that could take input and output tokens above this."
+            LIVE_MINDS,
+            "Stop before a call that could take input and output tokens above this.",
+            limit=limits.BUDGET,
         ),
     ] = None
     max_concurrency: Annotated[
@@ -108,8 +155,7 @@ class CallOptions:
         option(
             LIVE_MINDS,
             f"Most calls to a provider at a time. Default {LLMSettings.max_concurrency}.",
-            min=1,
-            max=10_000,
+            limit=limits.CONCURRENCY,
         ),
     ] = None
     ask_again: Annotated[
@@ -118,8 +164,7 @@ class CallOptions:
             LIVE_MINDS,
             "How often to ask again after a reply that names nothing in the pool. "
             f"Default {LLMSettings.ask_again}.",
-            min=0,
-            max=100,
+            limit=limits.ASK_AGAIN,
         ),
     ] = None
     on_unusable: Annotated[
@@ -159,10 +204,16 @@ class LiveOptions(CallOptions):
     ] = False
     template: Annotated[Path | None, option(LIVE_MINDS, "File with your own prompt.")] = None
     temperature: Annotated[
-        float | None, option(LIVE_MINDS, "Sampling temperature, for models that accept one.")
+        float | None,
+        option(
+            LIVE_MINDS,
+            "Sampling temperature, for models that accept one.",
+            limit=limits.TEMPERATURE,
+        ),
     ] = None
     timeout: Annotated[
-        float | None, option(LIVE_MINDS, "Seconds that one call may take. Default 60.")
+        float | None,
+        option(LIVE_MINDS, "Seconds that one call may take. Default 60.", limit=limits.TIMEOUT),
     ] = None
     max_tokens: Annotated[
         int | None,

@@ -14,6 +14,7 @@ from rich.text import Text
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING, print_parts, require_budget
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
 from mesa_llm_norms.errors import MindError, SpecError
@@ -53,7 +54,10 @@ def reproduce(
     out: options.Out = None,
     as_json: options.AsJson = False,
     runs: Annotated[
-        int, option(LIVE_MINDS, "Runs of each experiment with a live mind.", min=2)
+        int,
+        option(
+            LIVE_MINDS, "Runs of each experiment with a live mind.", limit=limits.REPRODUCED_RUNS
+        ),
     ] = 5,
     *,
     live: options.LiveOptions,
@@ -228,7 +232,9 @@ def classical(
         bool, option(RUNS, "Play fewer and smaller runs: seconds instead of minutes.", "--quick")
     ] = False,
     seed: options.FixedSeed = 1,
-    workers: Annotated[int, option(RUNS, "Threads; they do not change the results.", min=1)] = 2,
+    workers: Annotated[
+        int, option(RUNS, "Threads; they do not change the results.", limit=limits.WORKERS)
+    ] = 2,
     out: options.Out = None,
     as_json: options.AsJson = False,
 ) -> None:

@@ -13,6 +13,7 @@ from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import print_forecast, print_prompts
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.cli.playing import Plan, play
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import SPEC
 from mesa_llm_norms.core.stopping import WINDOW, Goal
 from mesa_llm_norms.errors import JournalError
@@ -82,7 +83,11 @@ def run(
     threshold: options.Threshold = 1.0,
     runs: Annotated[
         int | None,
-        option(RUNS, "Number of runs, summed up at the end. Default: one run, shown.", min=1),
+        option(
+            RUNS,
+            "Number of runs, summed up at the end. Default: one run, shown.",
+            limit=limits.RUNS,
+        ),
     ] = None,
     seed: options.Seed = None,
     workers: options.Workers = 1,

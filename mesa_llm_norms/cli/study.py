@@ -12,6 +12,7 @@ import typer
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.listings import pool_text
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, new_file, new_folder
 from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.core.limits import choose
@@ -122,7 +123,9 @@ def validate(
             GAME, "Mind or mind file to compare with the recordings. Default: each model's own."
         ),
     ] = None,
-    runs: Annotated[int, option(RUNS, "Simulated populations per condition.", min=10)] = 1_000,
+    runs: Annotated[
+        int, option(RUNS, "Simulated populations per condition.", limit=limits.SIMULATED_RUNS)
+    ] = 1_000,
     seed: options.FixedSeed = 1,
     workers: options.Workers = 2,
     out: options.Out = None,

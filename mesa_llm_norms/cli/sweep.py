@@ -13,6 +13,7 @@ import typer
 
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.options import OUTPUT, RUNS, option
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS as RUNS_FOLDER
 from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.formatting import bounds, count, percent, plural
@@ -31,7 +32,8 @@ def sweep(
         Path, typer.Argument(help="TOML file: fixed arguments, and a table \\[grid] of lists.")
     ],
     runs: Annotated[
-        int | None, option(RUNS, "Runs in each cell. Default: those of the file.", min=1)
+        int | None,
+        option(RUNS, "Runs in each cell. Default: those of the file.", limit=limits.RUNS),
     ] = None,
     workers: options.Workers = 1,
     scheduler: Annotated[

@@ -11,6 +11,7 @@ import typer
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING, check_budget, print_parts
 from mesa_llm_norms.cli.options import GAME, RUNS, STOPPING, TOPOLOGY, option
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import estimate, number, p_number
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
@@ -55,27 +56,32 @@ def tip(
         ),
     ] = None,
     size: Annotated[
-        list[int] | None, option(GAME, "Value of {size} in --topology; may be repeated.")
+        list[int] | None,
+        option(GAME, "Value of {size} in --topology; may be repeated.", limit=limits.SPARSE_NODES),
     ] = None,
     pairing: options.PairingRule = "node",
     memory: options.Memory = 5,
-    rounds: Annotated[int, option(STOPPING, "Population rounds to flip within.", min=1)] = 30,
+    rounds: Annotated[
+        int, option(STOPPING, "Population rounds to flip within.", limit=limits.FLIPPING_ROUNDS)
+    ] = 30,
     after: Annotated[
         int | None,
         option(
             STOPPING,
             "Population rounds after the committed agents left. Default: as --rounds.",
-            min=0,
+            limit=limits.ROUNDS,
         ),
     ] = None,
-    most: Annotated[float, option(GAME, "Largest share of committed agents to try.")] = 1.0,
+    most: Annotated[
+        float, option(GAME, "Largest share of committed agents to try.", limit=limits.SHARE)
+    ] = 1.0,
     runs: Annotated[
         int | None,
         option(
             RUNS,
             "Runs in all, divided among the conditions. Default 2000 (40 per condition for live "
             "minds).",
-            min=1,
+            limit=limits.RUNS,
         ),
     ] = None,
     *,
@@ -172,18 +178,25 @@ def intervene(
     mind: options.Minds = None,
     pairing: options.PairingRule = "node",
     memory: options.Memory = 5,
-    rounds: Annotated[int, option(STOPPING, "Population rounds to work within.", min=1)] = 30,
+    rounds: Annotated[
+        int, option(STOPPING, "Population rounds to work within.", limit=limits.FLIPPING_ROUNDS)
+    ] = 30,
     runs: Annotated[
         int | None,
-        option(RUNS, "Runs of each intervention. Default 500 (20 for live minds).", min=1),
+        option(
+            RUNS, "Runs of each intervention. Default 500 (20 for live minds).", limit=limits.RUNS
+        ),
     ] = None,
     enough: Annotated[
-        float, option(STOPPING, "Share of runs in which an intervention must work.", min=0, max=1)
+        float,
+        option(STOPPING, "Share of runs in which an intervention must work.", limit=limits.SHARE),
     ] = 0.5,
     agent_price: Annotated[
-        float, option(STOPPING, "Cost of each agent that is changed.", min=0)
+        float, option(STOPPING, "Cost of each agent that is changed.", limit=limits.PRICE_OF_CHANGE)
     ] = 1.0,
-    edge_price: Annotated[float, option(STOPPING, "Cost of each edge moved.", min=0)] = 1.0,
+    edge_price: Annotated[
+        float, option(STOPPING, "Cost of each edge moved.", limit=limits.PRICE_OF_CHANGE)
+    ] = 1.0,
     *,
     how: options.ExperimentOptions,
     live: options.LiveOptions,

@@ -56,11 +56,15 @@ class Limit(Generic[Number]):
     @property
     def range(self) -> str:
         """The range in words: ``1 to 1,000``."""
-        low, high = (
-            f"{bound:,}" if isinstance(bound, int) else f"{bound:,.15g}"
-            for bound in (self.low, self.high)
-        )
+        low, high = _written(self.low), _written(self.high)
         return f"more than {low}, up to {high}" if self.above else f"{low} to {high}"
+
+
+def _written(bound: float) -> str:
+    if isinstance(bound, int) and bound > 10**15:
+        power = bound.bit_length() - (bound & (bound - 1) == 0)
+        return f"2**{power}" if bound == 1 << power else f"2**{power} - 1"
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:,.16g}"
 
 
 # The game
@@ -84,6 +88,10 @@ THRESHOLD = Limit("threshold", 0.0, 1.0, "share of interactions", "It is a share
 AUDIT_RUNS = Limit("runs of an audit", 0, 10**9, "runs", "With 0 only the mind is asked.")
 RUNS = Limit("runs", 1, 10**9, "runs", "More could not be played in years.")
 WORKERS = Limit("workers", 1, 1_000, "processes", "No computer has more cores.")
+FLIPPING_ROUNDS = Limit("rounds to flip within", 1, 10**9, "population rounds", "As for rounds.")
+REPRODUCED_RUNS = Limit("live runs of a reproduction", 2, 10**9, "runs", "One has no spread.")
+SIMULATED_RUNS = Limit("runs of a validation", 10, 10**9, "runs", "Fewer test nothing.")
+SHARE = Limit("share", 0.0, 1.0, "", "It is a share.")
 CELLS = Limit("cells of a sweep", 0, 100_000, "cells", "All are checked before the first plays.")
 POPULATION = Limit("size in an audit", 2, 100_000, "agents", "All may meet all.")
 ASKS = Limit("questions of an audit", 1, 100_000, "times", "Each is a call.")
@@ -168,6 +176,7 @@ LINKED_INTERACTIONS = Limit(
 SCENE_ROUNDS = Limit("rounds of a scene", 1, 10_000, "population rounds", "A class sees the end.")
 SCENE_ANSWERS = Limit("answers of a scene", 2, 8, "answers", "They fit on a screen.")
 MESSAGE = Limit("message to the page", 0, 1 << 20, "bytes", "Clicks and typed text are shorter.")
+PAGE_CALLS = Limit("calls of all viewers of the page", 1, 10**15, "calls", "As for a budget.")
 PORT = Limit("port", 0, 65_535, "", "That of TCP.")
 
 LIMITS: tuple[Limit[Any], ...] = tuple(

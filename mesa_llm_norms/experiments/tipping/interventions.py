@@ -23,7 +23,14 @@ from mesa_llm_norms.analysis.intervals import (
     share_difference,
 )
 from mesa_llm_norms.core import formatting, limits
-from mesa_llm_norms.core.limits import choose, read_seed, read_whole, read_workers, seeded_by_rng
+from mesa_llm_norms.core.limits import (
+    choose,
+    read_number,
+    read_seed,
+    read_whole,
+    read_workers,
+    seeded_by_rng,
+)
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import Part
@@ -397,8 +404,11 @@ def plan_interventions(
         specs,
         phases,
         read_whole("runs", runs, limits.RUNS),
-        enough,
-        (agent_price, edge_price),
+        read_number("enough", enough, limits.SHARE),
+        (
+            read_number("agent_price", agent_price, limits.PRICE_OF_CHANGE),
+            read_number("edge_price", edge_price, limits.PRICE_OF_CHANGE),
+        ),
         read_level(level),
     )
 
