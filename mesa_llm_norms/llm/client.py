@@ -262,7 +262,7 @@ class LLMClient:
             given = Distribution(key, reply.distribution) if key is not None else None
             return _drawn(situation, digest, reply.distribution, attempt), given
 
-        unusable = self.journal.tries(*where, digest)
+        unusable = self.journal.tries(*where, digest, queue.parameters)
         last: Reply | None = None
         while unusable <= self.llm.ask_again:
             seed = situation.stream.of("reply", *where[1:], unusable) % UNIT

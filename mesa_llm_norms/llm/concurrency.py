@@ -15,6 +15,7 @@ avoidance in computer networks. Computer Networks and ISDN Systems 17, 1-14.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -38,6 +39,8 @@ MARGIN = 1.25
 """How many times the most tokens per byte seen so far the next prompt may have."""
 AT_THE_START = 3
 """How often a provider that cannot be reached is retried before the first call, at most."""
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -93,6 +96,7 @@ class RequestQueue:
         self._retry = RetryPolicy(llm)
         self._tokens_per_byte = 0.0
         self._said: str | None = None
+        self._noted = False
         self._stopped: Exception | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._calling: set[asyncio.Task[Any]] = set()
@@ -195,6 +199,7 @@ class RequestQueue:
             self._tokens_per_byte = max(self._tokens_per_byte, used)
             self.limiter.succeeded()
             self._retry.succeeded()
+            self._note_model(request.mind, reply.model)
             result = request.conclude(reply, attempt) if reply.usable else None
             await self._journal.end(attempt, self._ended(reply, latency), *(result or ()))
         return result[0] if result is not None else reply
@@ -239,6 +244,13 @@ class RequestQueue:
         if isinstance(answer, Reply):
             return recordable(provider.label, answer, provider.secrets)  # type: ignore[return-value]
         return answer
+
+    def _note_model(self, mind: str, model: str | None) -> None:
+        """Say once if another model answers than in the beginning; which one is with every call."""
+        first = self._journal.model(mind)
+        if None not in (first, model) and first != model and not self._noted:
+            self._noted = True
+            _log.warning("%s: %s answers now, and %s did in the beginning", mind, model, first)
 
     def _once(self, said: str | None) -> str | None:
         """Return what came with an error, unless it is what came with the one before."""

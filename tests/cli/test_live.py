@@ -14,11 +14,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from chat_server import OLLAMA
 from commands import invoke
 from messages_server import Fault, MessagesServer
 from programs import Program
+from reasoning_server import IN_CONTENT, THOUGHTS, ReasoningServer
 
 from mesa_llm_norms import cli
+from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.prompt import default_template
 
 MIND = "claude:claude-test-1"
@@ -123,6 +126,25 @@ def test_an_interrupted_run_says_how_to_resume_and_loses_nothing_paid_for(
     assert result.exit_code == 0, result.stderr
     usage = json.loads(result.stdout)["usage"]
     assert usage["answered"] == usage["calls"] == len(server.answered) == 360
+
+
+def test_a_model_that_thinks_plays_and_says_when_it_needs_more_room() -> None:
+    with ReasoningServer(OLLAMA, IN_CONTENT[0]) as thinker:
+        mind = ("--mind", f"llama:{thinker.url}#m")
+        short = ("--topology", "ring(n=4)", "--names", "QM", "--rounds", "1", "--until", "none")
+        result = invoke("run", *short, *mind, "--out", "cut", "--max-tokens", "20")
+        assert result.exit_code == 2
+        assert "it thought and wrote nothing: raise --max-tokens (asked 3 times)" in result.stderr
+        assert THOUGHTS.splitlines()[0] in result.stderr
+        assert str(Path("cut") / "journal.sqlite") in result.stderr
+        assert {body["max_tokens"] for body in thinker.asked} == {20}
+        result = invoke("run", *short, *mind, "--out", "roomy", "--max-tokens", "3000")
+        assert result.exit_code == 0, result.stderr
+    with Journal.read(Path("roomy") / "journal.sqlite") as journal:
+        first, *_ = journal.attempts_of(0, 0)
+    assert first.thoughts == THOUGHTS
+    assert first.parameters["thinks"] is True
+    assert first.parameters["max_tokens"] == 3_000
 
 
 def test_a_model_that_is_not_there_leaves_nothing(server: MessagesServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from mesa_llm_norms.core.limits import RECORDED, RESPONSE
 from mesa_llm_norms.errors import CallError, DecisionError, MindError
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.prompt import read_plain
-from mesa_llm_norms.llm.provider import Provider, Reply, Usage, live_mind
+from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.replies import error_in, kept, read_name, split_thoughts
 from mesa_llm_norms.llm.retry import MAX_MESSAGE, redacted, without_secrets
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
@@ -412,6 +413,47 @@ def test_a_thought_is_quoted_where_there_is_nothing_else() -> None:
     provider = FakeProvider(lambda *_: Reply("", Usage(), problem="no", thoughts="Q, or M?"))
     with pytest.raises(DecisionError, match='it thought "Q, or M\\?"'):
         play(provider)
+
+
+# The model that answers
+
+
+def renamed_after(first: int) -> FakeProvider:
+    """Return a provider behind which another model answers after so many replies."""
+
+    def answer(question: Question, _: int) -> Reply:
+        model = "old" if len(provider.asked) <= first else f"new {len(provider.asked)}"
+        return Reply(question.pool[0], Usage(), name=question.pool[0], model=model)
+
+    provider = FakeProvider(answer)
+    return provider
+
+
+def test_another_model_than_in_the_beginning_is_noted_once_and_on_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    play(renamed_after(5), tmp_path / "run")
+    (record,) = caplog.records
+    assert re.fullmatch(
+        r"fake:model: new \d answers now, and old did in the beginning", record.getMessage()
+    )
+    with Journal.read(tmp_path / "run" / JOURNAL) as journal:
+        calls = [one for number in range(4) for one in journal.attempts_of(0, number)]
+    assert [call.model for call in calls].count("old") == 5
+
+
+def test_so_it_is_where_the_model_changed_before_the_run_was_resumed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    play(renamed_after(99), tmp_path / "run")
+    assert not caplog.records
+    model = resumed(renamed_after(0), tmp_path / "run")
+    try:
+        model.run(rounds=2, until=None)
+    finally:
+        model.close()
+    (record,) = caplog.records
+    assert "old did in the beginning" in record.getMessage()
 
 
 # Keys

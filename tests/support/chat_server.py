@@ -280,7 +280,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def most_tokens(body: Body) -> int:
     """Return the most that a call may write, under either name."""
-    return int(body.get("max_completion_tokens", body.get("max_tokens", 1_000)))
+    most: int = body.get("max_completion_tokens") or body.get("max_tokens") or 1_000
+    return most
 
 
 def error(message: str) -> Body:

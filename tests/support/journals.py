@@ -14,6 +14,7 @@ from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Call, Ended, Recorded, Totals, prompt_digest
 
 SPEC = {"graph": "ring(n=6)", "names": ["Q", "M"], "seed": 7}
+SENT = {"max_tokens": 16}
 PROMPT = prompt_digest("the rules", "your memory")
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and file modes of POSIX")
@@ -29,7 +30,7 @@ def call(
         **{
             "mind": "claude:claude-haiku-5-5",
             "place": "http://127.0.0.1:1",
-            "parameters": {"max_tokens": 16},
+            "parameters": SENT,
             "system": "the rules",
             "user": user,
             **other,
@@ -68,7 +69,8 @@ def everything(journal: Journal) -> list[Any]:
         [journal.interaction(*place) for place in places],
         [journal.attempts_of(*place) for place in places],
         [journal.decision(*place, seat) for place in places for seat in (0, 1)],
-        [journal.tries(*place, seat, PROMPT) for place in places for seat in (0, 1)],
+        [journal.tries(*place, seat, PROMPT, SENT) for place in places for seat in (0, 1)],
+        journal.model("claude:claude-haiku-5-5"),
         [journal.distribution(key) for key in "abc"],
     ]
 

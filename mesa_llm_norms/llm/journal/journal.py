@@ -178,9 +178,19 @@ class Journal:
         """Return the probabilities kept under a key, None if there are none."""
         return self._known().distributions.get(key)
 
-    def tries(self, run: int, interaction: int, seat: int, prompt: str) -> int:
-        """Return how many unusable replies a prompt, given by digest, had for a decision."""
-        return self._known().unusable.get(((run, interaction, seat), prompt), 0)
+    def tries(
+        self, run: int, interaction: int, seat: int, prompt: str, parameters: Mapping[str, Any]
+    ) -> int:
+        """Return how many unusable replies a prompt, given by digest, had for a decision.
+
+        Those count that were asked for with the same parameters: others may fare better.
+        """
+        digest = text_digest(self._text_of(parameters))
+        return self._known().unusable.get(((run, interaction, seat), prompt, digest), 0)
+
+    def model(self, mind: str) -> str | None:
+        """Return the model that gave the first reply to a mind, None if it was not said."""
+        return self._known().models.get(mind)
 
     def interaction(self, run: int, number: int) -> Interaction | Skipped | None:
         """Return a committed interaction, None if it is not committed.
@@ -229,13 +239,14 @@ class Journal:
         """Record that a call is about to be made; done once that is on disk and it may be made."""
         seat = _decision_key(call.run, call.interaction, call.seat)
         texts = storable(call.system), storable(call.user)
-        parameters = self._parameters_of(call)
+        parameters = self._text_of(call.parameters)
         system, user = map(text_digest, texts)
         named = storable(call.mind), storable(call.place), text_digest(parameters)
         with self._lock:
             self._check()
             number = self._ledger.made[seat]
-            begun = Begun(self._ledger.begin(_Asked(seat, join_digests(system, user))))
+            asked = _Asked(seat, join_digests(system, user), named[2], call.mind)
+            begun = Begun(self._ledger.begin(asked))
             rows = (
                 (PROMPT, (system, texts[0])),
                 (PROMPT, (user, texts[1])),
@@ -390,11 +401,11 @@ class Journal:
             )
         return [] if known == recorded else [(DECISION, (*seat, *recorded))]
 
-    def _parameters_of(self, call: Call) -> str:
-        """Return a call's parameters as text, the same as last time if they are the same object."""
+    def _text_of(self, parameters: Mapping[str, Any]) -> str:
+        """Return parameters as text, the same as last time if they are the same object."""
         given, text = self._parameters
-        if given is not call.parameters:
-            given, text = call.parameters, json_object("parameters", call.parameters)
+        if given is not parameters:
+            given, text = parameters, json_object("parameters", parameters)
             self._parameters = given, text
         return text
 
@@ -403,10 +414,12 @@ class Journal:
 
 
 class _Asked(NamedTuple):
-    """A call in flight: for which decision, on which prompt."""
+    """A call in flight: for which decision, on which prompt with which parameters, by digest."""
 
     seat: DecisionKey
     prompt: str
+    parameters: str
+    mind: str
 
 
 class _Ledger:
@@ -422,7 +435,8 @@ class _Ledger:
         self.decisions: dict[DecisionKey, Recorded] = {}
         self.distributions: dict[str, tuple[float, ...]] = {}
         self.interactions: dict[tuple[int, int], Stored] = {}
-        self.unusable: Counter[tuple[DecisionKey, str]] = Counter()
+        self.unusable: Counter[tuple[DecisionKey, str, str]] = Counter()
+        self.models: dict[str, str] = {}
         self.total = Totals()
         self.totals: defaultdict[int, Totals] = defaultdict(Totals)
 
@@ -438,7 +452,9 @@ class _Ledger:
         """Count what came of a call that was in flight."""
         asked = self.under_way.pop(attempt)
         if ended.outcome == "unusable":
-            self.unusable[asked.seat, asked.prompt] += 1
+            self.unusable[asked.seat, asked.prompt, asked.parameters] += 1
+        if ended.model is not None:
+            self.models.setdefault(asked.mind, ended.model)
         used = {name: getattr(ended, name) or 0 for name in _USED}
         self.count(asked.seat[0], Totals(**used, **{_COUNTED[ended.outcome]: 1}))
 
@@ -504,11 +520,15 @@ def _load(connection: sqlite3.Connection) -> _Ledger:
         "SELECT run, interaction, seat, max(try) + 1 FROM attempts GROUP BY run, interaction, seat"
     ):
         ledger.made[run, interaction, seat] = made
-    for run, interaction, seat, system, user, count in connection.execute(
-        "SELECT run, interaction, seat, system, user, count(*) FROM attempts"
-        " WHERE outcome = 'unusable' GROUP BY run, interaction, seat, system, user"
+    for run, interaction, seat, system, user, sent, count in connection.execute(
+        "SELECT run, interaction, seat, system, user, parameters, count(*) FROM attempts"
+        " WHERE outcome = 'unusable' GROUP BY run, interaction, seat, system, user, parameters"
     ):
-        ledger.unusable[(run, interaction, seat), join_digests(system, user)] = count
+        ledger.unusable[(run, interaction, seat), join_digests(system, user), sent] = count
+    for mind, model, _ in connection.execute(
+        "SELECT mind, model, min(id) FROM attempts WHERE model IS NOT NULL GROUP BY mind"
+    ):
+        ledger.models[mind] = model
     sums = ", ".join(f"coalesce(sum({column}), 0)" for column in _USED)
     for run, outcome, count, *used in connection.execute(
         f"SELECT run, outcome, count(*), {sums} FROM attempts GROUP BY run, outcome"

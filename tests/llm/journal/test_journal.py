@@ -210,8 +210,9 @@ def test_a_reply_and_its_decision_reach_the_disk_together_or_not_at_all(path: Pa
         assert journal.decision(0, 0, 0) == Recorded(PROMPT, "M")
 
 
-def test_only_unusable_replies_to_the_very_prompt_count_as_tries(path: Path) -> None:
-    other = prompt_digest("the rules", "another memory")
+def test_only_unusable_replies_to_the_very_question_count_as_tries(path: Path) -> None:
+    """More room for thoughts makes it another question, for instance."""
+    other, sent = prompt_digest("the rules", "another memory"), {"max_tokens": 16}
     with Journal.create(path, SPEC) as journal:
         for outcome in ("unusable", "failed", "unusable", "abandoned"):
             begun = journal.begin(call())
@@ -221,12 +222,24 @@ def test_only_unusable_replies_to_the_very_prompt_count_as_tries(path: Path) -> 
         journal.begin(call())
     for again in range(2):
         with Journal.open(path) as journal:
-            assert journal.tries(0, 0, 0, PROMPT) == 2
-            assert journal.tries(0, 0, 0, other) == 1
-            assert journal.tries(0, 0, 1, PROMPT) == 0
+            assert journal.tries(0, 0, 0, PROMPT, sent) == 2
+            assert journal.tries(0, 0, 0, other, sent) == 1
+            assert journal.tries(0, 0, 1, PROMPT, sent) == 0
+            assert journal.tries(0, 0, 0, PROMPT, {"max_tokens": 99}) == 0
             assert len(journal.in_flight()) == 1 - again
             numbers = [attempt.number for attempt in journal.attempts_of(0, 0)]
             assert numbers == list(range(6))
+
+
+def test_the_model_that_answered_first_is_known(path: Path) -> None:
+    with Journal.create(path, SPEC) as journal:
+        assert journal.model("claude:claude-haiku-5-5") is None
+        for model in (None, "first", "second"):
+            journal.end(journal.begin(call()).attempt, named(model=model))
+        assert journal.model("claude:claude-haiku-5-5") == "first"
+    with Journal.open(path) as journal:
+        assert journal.model("claude:claude-haiku-5-5") == "first"
+        assert journal.model("another") is None
 
 
 def test_of_two_distributions_under_one_key_the_first_stays(journal: Journal) -> None:
