@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -157,7 +157,13 @@ class NamingGame(NetworkModel[NamingAgent]):
         )
 
     @classmethod
-    def resume(cls, folder: str | Path, llm: LLMSettings | None = None, **given: Any) -> Self:
+    def resume(
+        cls,
+        folder: str | Path,
+        llm: LLMSettings | None = None,
+        addresses: Sequence[str] = (),
+        **given: Any,
+    ) -> Self:
         """Return the model whose journal is in a folder, at its start.
 
         Play it as you did: what is on record is played again without a single call, and from there
@@ -169,6 +175,9 @@ class NamingGame(NetworkModel[NamingAgent]):
             Where the journal is.
         llm : LLMSettings, optional
             How calls are made; its budgets include what was used before.
+        addresses : sequence of str, default ()
+            Addresses of live minds in the journal that may be called, besides the default, those in
+            the environment, and those on this computer that get no key.
         **given
             A mind or a pairing rule of your own, which no journal can hold.
 
@@ -193,7 +202,9 @@ class NamingGame(NetworkModel[NamingAgent]):
         if "run" not in content:
             raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
         spec = from_json(content["spec"], **given)
-        resumed = replace(llm or LLMSettings(), folder=folder, resume=True)
+        llm = llm or LLMSettings()
+        confirmed = addresses or llm.addresses
+        resumed = replace(llm, folder=folder, resume=True, addresses=confirmed)
         return cls(**spec.arguments(), run=content["run"], llm=resumed)
 
     def close(self) -> None:

@@ -12,12 +12,15 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.live import announce
 from mesa_llm_norms.cli.options import option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.minds.registry import DEFAULT_MIND, mind_names
+from mesa_llm_norms.llm.provider import live_mind
+from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live, mind_names
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.serialization import parse_mind
@@ -129,6 +132,7 @@ def app(
             budget_usd=budget_usd,
         )
     )
+    announce((live_mind(name) for name in _named(mind or ()) if is_live(name)), LLMSettings())
     listening, token = listen(address, port), new_token()
     query = urlencode([("token", token), *given])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.cli.live import SIMULATING
+from mesa_llm_norms.cli.live import SIMULATING, announce
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import bounds, percent
@@ -150,6 +150,7 @@ def audit(
         _print_forecast(plan, llm, how.as_json and live.forecast, alone=live.forecast)
     if live.forecast:
         return
+    announce([plan.mind], llm)
     with output.progress("auditing") as report:
         found = run_audit(plan, workers=how.workers, progress=report, llm=llm)
     how.finish(

@@ -14,6 +14,7 @@ from mesa_llm_norms.core.game import Memory, filled, remember
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import CallError, MindError, SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import Forecast, Part, cost, together
+from mesa_llm_norms.llm.addresses import check, confirm, destination
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind, Situation
@@ -40,6 +41,23 @@ def require_budget(llm: LLMSettings, what: str) -> None:
         )
 
 
+def announce(
+    minds: Iterable[Mind], llm: LLMSettings, command: str = "", *, quiet: bool = False
+) -> None:
+    """Print where the calls of live minds will go, and with which key, before the first is made.
+
+    Raises ``MindError`` if an address has to be confirmed; ``command`` is what does it, with
+    ``--address``. Nothing is printed if ``quiet``.
+    """
+    live = {id(mind.provider): mind.provider for mind in minds if isinstance(mind, LiveMind)}
+    providers = list(live.values())
+    for provider in providers:
+        confirm(provider, llm.addresses)
+    check(providers, command)
+    for line in () if quiet else dict.fromkeys(map(destination, providers)):
+        output.complain("note", line)
+
+
 def print_prompts(spec: Spec) -> None:
     """Print the prompts of every template: without a memory, and with a full one."""
     minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
@@ -64,7 +82,7 @@ def print_forecast(plan: Plan) -> None:
 
     if not plan.spec.live:
         raise _no_live_mind()
-    _ask_capabilities(plan.spec)
+    _ask_capabilities(plan.spec, plan.llm)
     with output.progress(SIMULATING):
         found = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, plan.llm)
     if plan.as_json:
@@ -100,11 +118,12 @@ def print_parts(parts: Sequence[Part], as_json: bool) -> None:
         output.say(f"- {sentence}")
 
 
-def _ask_capabilities(spec: Spec) -> None:
+def _ask_capabilities(spec: Spec, llm: LLMSettings) -> None:
     """Ask the providers what they can do, which is free, where there is a key and a connection."""
     for mind in spec.minds:
         if isinstance(mind, LiveMind):
             try:
+                announce([mind], llm)
                 wait_for(mind.provider.prepare())
                 wait_for(mind.provider.close())
             except (CallError, MindError) as error:

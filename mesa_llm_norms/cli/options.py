@@ -178,6 +178,15 @@ class CallOptions:
     prices: Annotated[
         Path | None, option(LIVE_MINDS, "Price file; takes precedence over the built-in prices.")
     ] = None
+    addresses: Annotated[
+        list[str] | None,
+        option(
+            LIVE_MINDS,
+            "Address that may be called although it is from a file, such as a run's folder; may be "
+            "repeated.",
+            "--address",
+        ),
+    ] = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -230,7 +239,7 @@ class LiveOptions(CallOptions):
         The same name always gives the same mind.
         """
         template = read_template(self.template) if self.template is not None else None
-        options = {
+        options: dict[str, Any] = {
             "temperature": self.temperature,
             "timeout": self.timeout,
             "max_tokens": self.max_tokens,

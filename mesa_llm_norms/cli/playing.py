@@ -6,7 +6,7 @@ import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,9 @@ from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.llm.addresses import is_known
+from mesa_llm_norms.llm.budget import own_prices
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
@@ -79,9 +82,11 @@ class Plan(NamedTuple):
     @property
     def journal_content(self) -> dict[str, Any]:
         """What a journal holds beside the spec, so that ``resume`` can play the same."""
-        settings = {k: v for k, v in asdict(self.llm).items() if k not in ("folder", "resume")}
+        settings = asdict(replace(self.llm, folder=None, addresses=()))
+        for name in ("folder", "resume", "addresses"):
+            del settings[name]
         if self.llm.prices is not None:
-            settings["prices"] = str(Path(self.llm.prices).absolute())
+            settings["prices"] = own_prices(self.llm.prices).as_json()
         how = {"goal": list(self.goal), "rounds": self.rounds, "keep": self.keep}
         return {**how, "llm": settings}
 
@@ -212,6 +217,9 @@ def _resume_hint(plan: Plan) -> Iterator[None]:
     except (NormsError, KeyboardInterrupt):
         if plan.llm.folder is not None and (Path(plan.llm.folder) / JOURNAL).exists():
             command = f"mesa-llm-norms resume {shlex.quote(str(plan.folder))}"
+            providers = [mind.provider for mind in plan.spec.minds if isinstance(mind, LiveMind)]
+            places = dict.fromkeys(one.place for one in providers if not is_known(one))
+            command += "".join(f" --address {shlex.quote(place)}" for place in places)
             output.complain("note", f"all replies so far are saved; resume with: {command}")
         raise
 

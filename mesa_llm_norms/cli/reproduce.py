@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.text import Text
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.cli.live import SIMULATING, print_parts, require_budget
+from mesa_llm_norms.cli.live import SIMULATING, announce, print_parts, require_budget
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder, write_csv
@@ -157,6 +157,7 @@ def _reproduce_live(
         check_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
     recorded = _recordings(study)
+    announce(minds, llm)
     with output.progress("playing") as report:
         experiments = _live_experiments(runs, people)
         played, used = protocol.play_live(minds, experiments, seed, llm, folder, report)

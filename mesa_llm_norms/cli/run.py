@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.cli.live import print_forecast, print_prompts
+from mesa_llm_norms.cli.live import announce, print_forecast, print_prompts
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.cli.playing import Plan, play
 from mesa_llm_norms.core import limits
@@ -153,6 +154,7 @@ def run(
     if live.forecast:
         print_forecast(plan)
     else:
+        announce(spec.minds, plan.llm, quiet=quiet)
         play(plan)
 
 
@@ -177,9 +179,30 @@ def resume(
     """
     plan = _plan_of(folder, live.given, as_json, talk=not as_json and not quiet)
     plan.check()
-    if plan.talk:
-        output.complain("note", f"resuming {folder}")
+    if not quiet:
+        prices = "" if plan.llm.prices is None or live.prices else ", at the prices kept in it"
+        output.complain("note", f"resuming {folder}, {_budget_left(plan.llm)}{prices}")
+    command = f"mesa-llm-norms resume {shlex.quote(str(folder))}"
+    announce(plan.spec.minds, plan.llm, command, quiet=quiet)
     play(plan)
+
+
+def _budget_left(llm: LLMSettings) -> str:
+    """Return in words what a run that is resumed may still use."""
+    assert llm.folder is not None
+    with Journal.read(Path(llm.folder) / JOURNAL) as journal:
+        used = journal.usage()
+    budgets = {
+        "calls": (llm.budget_calls, used.calls),
+        "tokens": (llm.budget_tokens, used.tokens),
+        "US dollars": (llm.budget_usd, used.cost),
+    }
+    left = [
+        f"{max(0, limit - spent):,.6g} of {limit:,.6g} {what}"
+        for what, (limit, spent) in budgets.items()
+        if limit is not None
+    ]
+    return f"with {' and '.join(left)} left" if left else "without a budget"
 
 
 def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -> Plan:
@@ -198,7 +221,8 @@ def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -
         raise JournalError(path, "its run is complete", "The results are in the same folder.")
     try:
         spec = from_json(content["spec"])
-        settings = {**content["llm"], **changed, "folder": folder, "resume": True}
+        # A folder cannot confirm the addresses in it.
+        settings = {**content["llm"], "addresses": (), **changed, "folder": folder, "resume": True}
         return Plan(
             spec,
             spec.initial_state(),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.cli.live import SIMULATING, check_budget, print_parts
+from mesa_llm_norms.cli.live import SIMULATING, announce, check_budget, print_parts
 from mesa_llm_norms.cli.options import GAME, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import estimate, number, p_number
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import NormsError, SpecError
 from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
 
@@ -130,6 +130,7 @@ def tip(
         print_parts(parts, how.as_json)
         return
     check_budget(llm, plan.base.minds)
+    announce(plan.base.minds, llm)
     with output.progress("playing") as report:
         found = play_tipping(plan, workers=how.workers, progress=partial(report, "runs"), llm=llm)
     how.finish(found, seed, write_tipping, tipping_object, _print_tipping, live=asked)
@@ -244,7 +245,9 @@ def intervene(
             parts = forecast_interventions(plan, llm)
         print_parts(parts, how.as_json)
         return
-    check_budget(llm, (mind for spec in plan.specs for mind in spec.minds))
+    minds = [mind for spec in plan.specs for mind in spec.minds]
+    check_budget(llm, minds)
+    announce(minds, llm)
     with output.progress("playing") as report:
         found = play_interventions(
             plan, workers=how.workers, progress=partial(report, "runs"), llm=llm
@@ -274,6 +277,8 @@ def _read_intervention(text: str, read: Callable[[str], Any]) -> Intervention:
                 given |= {"other": read(mind), "other_share": _share(share)}
             else:
                 raise ValueError(kind)
+        except NormsError:  # of the mind, which says what is wrong with it
+            raise
         except ValueError:
             raise SpecError(
                 "try", text, f"{part.strip()!r} is not an intervention", _REMEDY

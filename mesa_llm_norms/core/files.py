@@ -50,10 +50,13 @@ def read_text(path: Path, remedy: str) -> str:
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """Return the JSON object in a file; ``FileFormatError`` with ``remedy`` if there is none."""
+    return parse_json(path, read_text(path, remedy), remedy)
+
+
+def parse_json(path: Path, text: str, remedy: str) -> dict[str, Any]:
+    """Return the JSON object in the text of a file, as ``read_json`` does."""
     try:
-        content = json.loads(read_text(path, remedy))
-    except FileFormatError:
-        raise
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(path, f"it is not JSON: {error}", remedy) from error
     if not isinstance(content, dict):

@@ -5,6 +5,7 @@ calls of all live minds, as ``LLMSettings`` says, and records them in a journal.
 to APIs, and SQLite, are imported on first use.
 """
 
+from mesa_llm_norms.llm.addresses import Key
 from mesa_llm_norms.llm.journal import read_journal
 from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
@@ -14,6 +15,7 @@ from mesa_llm_norms.minds.registry import register_providers_of
 
 __all__ = [
     "JOURNAL",
+    "Key",
     "LLMSettings",
     "LiveMind",
     "Prompt",

@@ -4,8 +4,8 @@ What a model can do is asked of the API and never guessed from its name: whether
 to a JSON schema, and how thinking is avoided. Sampling is left to the model; only a ``temperature``
 is sent, for the models that still take one, under the last version of the API that has it.
 
-The key comes from the environment, by the package's own rules (``ANTHROPIC_API_KEY`` first), and
-stays in its client: no message, record or ``repr`` contains it.
+The key comes from the environment and from nowhere else, no file of the SDK's, and stays in its
+client: no message, record or ``repr`` contains it.
 
 The SDK validates nothing of what it reads, so everything used here is checked here.
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.llm.addresses import CLAUDE, key_for, read_address
 from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
     MAX_TOKENS,
@@ -29,7 +30,7 @@ from mesa_llm_norms.llm.provider import (
     Usage,
 )
 from mesa_llm_norms.llm.replies import read_count, read_name, read_word
-from mesa_llm_norms.llm.retry import kind_of, read_address, redacted, secrets_in
+from mesa_llm_norms.llm.retry import kind_of, secrets_in
 from mesa_llm_norms.minds.registry import register_provider
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ SAMPLING_VERSION = "2023-06-01"
 """The last version of the API that takes a temperature."""
 SPENT = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
 """The codes by which a 429 says that no money is left, against which waiting does not help."""
-KEY, TOKEN, ADDRESS = "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"
-"""The environment variables from which the SDK takes a key, a token, and another address."""
+KEY, TOKEN = "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"
+ADDRESS = CLAUDE[0].address_variable
 
 
 class Capabilities(NamedTuple):
@@ -81,7 +82,7 @@ class AnthropicProvider(SDKProvider):
     temperature : float, optional
         From 0 to 1, as in the API. If omitted, the model samples in its own way.
     base_url : str, optional
-        The gateway's address; that of the environment, or the SDK's own, if omitted.
+        The gateway's address; that of the environment, or Anthropic's own, if omitted.
     timeout : float, default 60
         Seconds that a whole call may take.
     max_tokens : int, optional
@@ -94,6 +95,7 @@ class AnthropicProvider(SDKProvider):
         If an argument is out of range, or the address could contain a secret.
     """
 
+    keys = CLAUDE
     package = "anthropic"
     install = "'anthropic>=2.10,<3'"
     base_error = "AnthropicError"
@@ -123,11 +125,10 @@ class AnthropicProvider(SDKProvider):
         self._version: str | None = None
 
     @property
-    def place(self) -> str:  # type: ignore[override]  # only the SDK knows, and it is slow to import
-        """The address calls go to: the one given, that of the environment, or the SDK's own."""
+    def place(self) -> str:  # type: ignore[override]  # read from the environment when it is needed
+        """The address calls go to: the one given, that of the environment, or Anthropic's own."""
         if self._place is None:
-            self._new_client()
-        assert self._place is not None
+            self._place = read_address(CLAUDE[0].home or "", ADDRESS, KEY)
         return self._place
 
     @property
@@ -238,27 +239,26 @@ class AnthropicProvider(SDKProvider):
         )
 
     def _open(self, sdk: Any, http_client: Any) -> Any:
-        if self._base_url is None and (given := os.environ.get(ADDRESS)) is not None:
-            read_address(given, ADDRESS, KEY)
-        try:
-            client = sdk.AsyncAnthropic(
-                base_url=self._base_url,
-                timeout=self.timeout,
-                max_retries=0,
-                open_telemetry=False,
-                http_client=http_client,
-            )
-        except sdk.AnthropicError as error:
-            problem = f"its credentials cannot be read: {redacted(str(error), ())}"
-            self._refuse(problem, f"Set {KEY} in the environment.")
-        self._place = read_address(str(client.base_url), ADDRESS, KEY)
+        key = key_for(self)
+        variable = key.variable if key is not None else None
+        client = sdk.AsyncAnthropic(
+            # Any text, even an empty one, keeps the SDK from looking for credentials in files.
+            api_key=None if variable == TOKEN else os.environ.get(KEY, ""),
+            auth_token=os.environ[TOKEN] if variable == TOKEN else None,
+            base_url=self.place,
+            timeout=self.timeout,
+            max_retries=0,
+            open_telemetry=False,
+            http_client=http_client,
+        )
+        client.api_key = client.api_key or None
         headers = {name.lower(): value for name, value in client.default_headers.items()}
         self._version = str(headers["anthropic-version"])
         return client
 
     def _check_keys(self, client: Any) -> None:
         signed = {"authorization", "x-api-key"} & {name.lower() for name in client.default_headers}
-        if not signed and client.credentials is None:
+        if not signed:
             self._refuse("there is no key", f"Set {KEY} in the environment.")
         self._check_key(KEY, client.api_key)
         self._check_key(TOKEN, client.auth_token)

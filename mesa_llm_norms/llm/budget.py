@@ -57,6 +57,13 @@ class Prices(NamedTuple):
         known = [name for name in self.by_model if model.startswith(name)]
         return self.by_model[max(known, key=len)] if known else None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return them as ``own_prices`` reads them, for a journal."""
+        return {
+            "as_of": self.as_of,
+            **{name: price._asdict() for name, price in self.by_model.items()},
+        }
+
 
 @cache
 def default_prices() -> Prices:
@@ -65,23 +72,31 @@ def default_prices() -> Prices:
     return _parse(file.read_text(encoding="utf-8"), "prices.toml")
 
 
-def read_prices(path: str | Path | None) -> Prices:
+def read_prices(prices: str | Path | Mapping[str, Any] | None) -> Prices:
     """Return all known prices.
 
     Parameters
     ----------
-    path : str, pathlib.Path or None
-        A TOML file of prices that take precedence over those that ship; None for those alone.
+    prices : str, pathlib.Path, mapping or None
+        A TOML file of prices that take precedence over those that ship, or what stands in one; None
+        for those that ship alone.
 
     Raises
     ------
     FileFormatError
         If the file has no date, or an entry that is not a price.
     """
-    if path is None:
+    if prices is None:
         return default_prices()
-    own = _parse(read_text(Path(path), _REMEDY), str(path))
+    own = own_prices(prices)
     return Prices(own.as_of, {**default_prices().by_model, **own.by_model})
+
+
+def own_prices(prices: str | Path | Mapping[str, Any]) -> Prices:
+    """Return the prices in a file, or of what stands in one; raises what ``read_prices`` does."""
+    if isinstance(prices, Mapping):
+        return _read(prices, "prices")
+    return _parse(read_text(Path(prices), _REMEDY), str(prices))
 
 
 def _parse(text: str, path: str) -> Prices:
@@ -91,6 +106,10 @@ def _parse(text: str, path: str) -> Prices:
         content: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FileFormatError(path, f"it is not TOML: {error}", _REMEDY) from error
+    return _read(content, path)
+
+
+def _read(content: Mapping[str, Any], path: str) -> Prices:
     by_model = {}
     for model, entry in content.items():
         if not isinstance(entry, Mapping):

@@ -29,6 +29,7 @@ from mesa_llm_norms.errors import (
     SkippedError,
     SpecError,
 )
+from mesa_llm_norms.llm.addresses import check, confirm
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
 from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue
 from mesa_llm_norms.llm.journal.journal import Journal
@@ -222,6 +223,7 @@ class LLMClient:
     ) -> Recorded:
         """Return a new decision; one distribution serves all equal questions, and is asked once."""
         queue = self._queue(mind)
+        check(one.provider for one in [*self._queues.values()])
         await queue.prepare()
         provider = mind.provider
         if not provider.gives_distributions(situation.game.pool):
@@ -291,6 +293,7 @@ class LLMClient:
         """Return the queue of a mind's provider; those of one label share their slots."""
         provider = mind.provider
         if id(provider) not in self._queues:
+            confirm(provider, self.llm.addresses)
             limiter = self._limiters.setdefault(provider.label, Limiter(self.llm.max_concurrency))
             price = self._prices.of(provider.model)
             self._queues[id(provider)] = RequestQueue(

@@ -13,9 +13,8 @@ probabilities leave too much in doubt is asked again for a sampled reply, and al
 The last digits of a probability can depend on what else a server computes at the same time; with
 llama.cpp as it usually runs, the fourth. A run's journal keeps the first that came.
 
-The server is called with the ``openai`` package. The key comes from the environment,
-``LLAMA_API_KEY`` or else ``OPENAI_API_KEY``, and stays in the SDK's client: no message, record or
-``repr`` contains it.
+The server is called with the ``openai`` package. The key comes from the environment, as
+``addresses.LLAMA`` says, and stays in the SDK's client: no message, record or ``repr`` contains it.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from typing import Any
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.llm.addresses import LLAMA, key_for, read_address, same
 from mesa_llm_norms.llm.chat_completions import (
     REJECTIONS,
     Answer,
@@ -52,11 +52,13 @@ from mesa_llm_norms.llm.provider import (
     SDKProvider,
     Usage,
 )
-from mesa_llm_norms.llm.retry import read_address, redacted, secrets_in
+from mesa_llm_norms.llm.retry import redacted, secrets_in
 from mesa_llm_norms.minds.registry import not_live, register_provider
 
-KEYS = ("LLAMA_API_KEY", "OPENAI_API_KEY")
-"""The environment variables that may hold a key, the first before the second."""
+OPENAI = LLAMA[1]
+"""The key that belongs to OpenAI's own address."""
+HEADERS = "OPENAI_CUSTOM_HEADERS"
+"""The environment variable from which the SDK takes headers for every call."""
 NO_KEY = "none"
 """Sent if there is no key: the SDK insists on one."""
 TEMPERATURE = 0.5
@@ -92,6 +94,7 @@ class OpenAICompatibleProvider(SDKProvider):
         If an argument is out of range, or the address could contain a secret.
     """
 
+    keys = LLAMA
     package = "openai"
     install = '"mesa-llm-norms[llama]"'
     base_error = "OpenAIError"
@@ -113,7 +116,7 @@ class OpenAICompatibleProvider(SDKProvider):
             )
         if temperature is not None:
             read_number("temperature", temperature, limits.TEMPERATURE, MindError)
-        self.place = read_address(url, "url", KEYS[0])
+        self.place = read_address(url, "url", LLAMA[0].variable)
         super().__init__(f"llama:{self.place}#{model}", timeout)
         self.model = model
         self._temperature = None if temperature is None else float(temperature)
@@ -325,16 +328,28 @@ class OpenAICompatibleProvider(SDKProvider):
         return await self._fetch(call, read)
 
     def _open(self, sdk: Any, http_client: Any) -> Any:
-        variable = next((name for name in KEYS if os.environ.get(name)), "")
-        key = os.environ.get(variable, NO_KEY)
-        self._check_key(variable, key)
+        key = key_for(self)
+        value = os.environ[key.variable] if key is not None else NO_KEY
+        if key is not None:
+            self._check_key(key.variable, value)
         return sdk.AsyncOpenAI(
-            api_key=key,
+            api_key=value,
             base_url=self.place,
             timeout=self.timeout,
             max_retries=0,
+            default_headers=self._headers(value, sdk.omit),
             http_client=http_client,
         )
+
+    def _headers(self, key: str, omit: Any) -> dict[str, Any]:
+        """Return headers that leave out what the SDK's own variables hold for OpenAI alone."""
+        if same(OPENAI.home, self.place):
+            return {}
+        lines = os.environ.get(HEADERS, "").split("\n")
+        names = {line.partition(":")[0].strip() for line in lines if ":" in line}
+        names |= {"OpenAI-Organization", "OpenAI-Project"}
+        omitted = {name: omit for name in names if name.lower() != "authorization"}
+        return {**omitted, "Authorization": f"Bearer {key}"}
 
     def _secrets(self, client: Any) -> Sequence[str]:
         return secrets_in({**client.default_headers, **client.auth_headers})

@@ -22,6 +22,14 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game
 from mesa_llm_norms.core.limits import read_number
 from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.llm.addresses import (
+    Key,
+    about_key,
+    check,
+    connection_failure,
+    proxy_for,
+    transport,
+)
 from mesa_llm_norms.llm.prompt import Prompt, Template, check_names, default_template
 from mesa_llm_norms.llm.replies import (
     ENCODINGS,
@@ -143,6 +151,19 @@ class Provider(ABC):
     """The most calls that ``ask`` ever makes for one reply."""
     free: bool = False
     """Whether calls cost nothing if no price is known, as on your own machine."""
+    keys: Sequence[Key] | None = None
+    """The environment variables whose keys it sends, and where to; None if that is not known."""
+    given: bool = True
+    """Whether its address was given in this session; False if it is from a file."""
+
+    @property
+    def home(self) -> str | None:
+        """The address that calls go to where none is given; None if one must be.
+
+        Of a class whose ``place`` is always the same, that.
+        """
+        place = getattr(type(self), "place", None)
+        return place if isinstance(place, str) else None
 
     @property
     @abstractmethod
@@ -235,7 +256,8 @@ class SDKProvider(Provider):
 
     The SDKs of Anthropic and OpenAI come from one generator, so that clients, responses and errors
     have the same shape. They do not retry here, and follow no redirects: a call goes to the place
-    that is on record. ``timeout`` is the seconds that a whole call may take.
+    that is on record, by the proxy that ``addresses`` finds for it. ``timeout`` is the seconds that
+    a whole call may take.
     """
 
     package: str
@@ -338,22 +360,36 @@ class SDKProvider(Provider):
         """Return the ``CallError`` for an error of the SDK."""
         if isinstance(error.__cause__, CallError):  # of our own, while the response was read
             return error.__cause__
+        proxy = proxy_for(self.place)
+        by = f", by way of {proxy}" if proxy is not None else ""
         if isinstance(error, sdk.APIStatusError):
             said = self._message(error)
             if not isinstance(said, str) or not said.strip():
                 said = error.response.reason_phrase or "no reason given"
             after = retry_after(error.response.headers)
-            problem, status = redacted(said, secrets), error.status_code
+            problem, status, kind = redacted(said, secrets), error.status_code, self._kind(error)
+            if status == 407:
+                kind = "denied"
+            remedy = self._remedy(status) if kind == "denied" else None
             text = kept(error.response.text, secrets)
-            return CallError(self.label, self._kind(error), problem, status, after, said=text)
+            return CallError(self.label, kind, problem + by, status, after, remedy, text)
         if isinstance(error, sdk.APITimeoutError):
-            return CallError(self.label, "timeout", "the network timed out")
+            return CallError(self.label, "timeout", f"the network timed out{by}")
         if isinstance(error, sdk.APIConnectionError):
-            # Only the class: the text may quote a header.
-            cause = type(error.__cause__ or error).__name__
-            return CallError(self.label, "connection", f"the connection failed ({cause})")
+            problem, remedy = connection_failure(error, proxy)
+            return CallError(self.label, "connection", problem, remedy=remedy)
         kind = "garbled" if isinstance(error, sdk.APIError) else "denied"
         return CallError(self.label, kind, redacted(str(error), secrets))
+
+    def _remedy(self, status: int) -> str | None:
+        """Return what to do about an error that every call will get, None for the usual."""
+        if status in (401, 403):
+            return about_key(self)
+        if status in (404, 405):
+            return "Check the address and the model's name."
+        if status == 407:
+            return "Put the name and the password that the proxy wants into its address."
+        return None
 
     def _connected(self) -> Any:
         """Return the SDK's client, whose connections belong to the event loop that opened them."""
@@ -365,13 +401,10 @@ class SDKProvider(Provider):
         return self._client
 
     def _new_client(self) -> Any:
+        check([self])
         sdk = self._sdk()
-        from httpx2 import Limits
-
-        most = limits.CONNECTIONS.high
-        allowed = Limits(max_connections=most, max_keepalive_connections=most)
         http_client = sdk.DefaultAsyncHttpxClient(
-            limits=allowed,
+            transport=transport(self),
             timeout=self.timeout,
             follow_redirects=False,
             headers={"accept-encoding": ENCODINGS},
@@ -499,7 +532,9 @@ class LiveMind(Mind):
         )
 
 
-def live_mind(name: str, template: Template | None = None, **options: Any) -> LiveMind:
+def live_mind(
+    name: str, template: Template | None = None, *, given: bool = True, **options: Any
+) -> LiveMind:
     """Return the live mind of a name.
 
     Parameters
@@ -510,6 +545,9 @@ def live_mind(name: str, template: Template | None = None, **options: Any) -> Li
         vLLM, Ollama). Further prefixes come from ``register_provider`` and from installed packages.
     template : Template, optional
         The wording of the prompt; the default one if omitted.
+    given : bool, default True
+        Whether the name was given in this session. If it is from a file, its address has to be
+        confirmed before anything is sent there (``LLMSettings(addresses=...)``).
     **options
         Passed to the provider: ``temperature``, ``timeout`` (seconds per call), ``max_tokens``.
 
@@ -523,4 +561,4 @@ def live_mind(name: str, template: Template | None = None, **options: Any) -> Li
     MindError
         If no provider of that prefix is registered, or the provider rejects the address or options.
     """
-    return load_provider(name, **options).mind(template)
+    return load_provider(name, given=given, **options).mind(template)

@@ -15,10 +15,9 @@ import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.minds.registry import HIDDEN
+from mesa_llm_norms.errors import CallError
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.settings import LLMSettings
@@ -196,29 +195,3 @@ def _texts_of(values: Iterable[str]) -> list[str]:
     words = {word for value in values for word in (value, *value.split())}
     forms = {form for word in words for form in (word, quote(word, ""), json.dumps(word)[1:-1])}
     return sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
-
-
-def read_address(url: str, argument: str, key: str) -> str:
-    """Return the address of an API without a trailing slash.
-
-    Raises ``MindError`` for anything else, and for an address with more than a host and a path:
-    that could be a secret, which belongs into the environment variable ``key``. ``argument`` is
-    where the address comes from.
-    """
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except (ValueError, TypeError, AttributeError):
-        right = False
-    if not right:
-        raise MindError(
-            argument, HIDDEN, "it is not an address", "Give one that begins with http or https."
-        )
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise MindError(
-            argument,
-            HIDDEN,
-            "it contains more than a host and a path",
-            f"Put a key into the environment variable {key}.",
-        )
-    return url.rstrip("/")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
@@ -36,8 +38,12 @@ class LLMSettings:
         Likewise, the most tokens read and written together.
     budget_usd : float, optional
         Likewise, the most US dollars; every model must then have a known price.
-    prices : str or pathlib.Path, optional
-        A file of prices, which take precedence over those that ship.
+    prices : str, pathlib.Path or mapping, optional
+        A file of prices, or what stands in one, which take precedence over those that ship.
+    addresses : sequence of str, default ()
+        Addresses that may be called although they come from a file: those of live minds in the
+        journal of somebody else's run, say. Nothing is sent to any other address of that kind,
+        unless it is the default or in the environment.
     on_unusable : {"stop", "skip"}, default "stop"
         What happens when replies keep giving no name of the pool: the run stops with an error, or
         the interaction is skipped and the run continues.
@@ -63,7 +69,8 @@ class LLMSettings:
     budget_calls: float | None = None
     budget_tokens: float | None = None
     budget_usd: float | None = None
-    prices: str | Path | None = None
+    prices: str | Path | Mapping[str, Any] | None = None
+    addresses: Sequence[str] = ()
     on_unusable: str = "stop"
     ask_again: int = 2
     retries: int = 8
@@ -87,6 +94,13 @@ class LLMSettings:
                 self.on_unusable,
                 f"{self.on_unusable!r} is not a choice",
                 'Use "stop" or "skip".',
+            )
+        if isinstance(self.addresses, str) or not all(isinstance(it, str) for it in self.addresses):
+            raise SpecError(
+                "addresses",
+                self.addresses,
+                "they are not a list of addresses",
+                'Write addresses=["http://127.0.0.1:8080/v1"].',
             )
         for argument in ("wait", "longest_wait"):
             read_number(argument, getattr(self, argument), limits.WAIT)

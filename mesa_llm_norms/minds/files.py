@@ -26,13 +26,14 @@ import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import read_json, read_text
+from mesa_llm_norms.core.files import parse_json, read_text
 from mesa_llm_norms.core.game import Memory, Remembered, read_pool
 from mesa_llm_norms.errors import FileFormatError, MindError, PoolError, shown, some
-from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import TableMind, write_memory
 from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
 
@@ -47,9 +48,36 @@ def read_mind(path: str | Path) -> Policy:
     Raises ``FileFormatError`` for anything that is not such a file.
     """
     path = Path(path)
+    return parse_mind_file(path, read_text(path, _REMEDY))
+
+
+def parse_mind_file(path: Path, text: str) -> Policy:
+    """Return the mind in the text of a file, as ``read_mind`` does; nothing is opened."""
+    mind = _parse(path, text)
+    _texts[mind] = MindFile(path.name, text)
+    return mind
+
+
+class MindFile(NamedTuple):
+    """The name and the text of the file that a mind was read from."""
+
+    name: str
+    text: str
+
+
+def file_of(mind: Mind) -> MindFile | None:
+    """Return the file that a mind was read from, as it was then; None if it is from none."""
+    return _texts.get(mind)
+
+
+# Not in the mind itself, which is what it plays: two files may hold the same one.
+_texts: WeakKeyDictionary[Mind, MindFile] = WeakKeyDictionary()
+
+
+def _parse(path: Path, text: str) -> Policy:
     if path.suffix.lower() == ".csv":
-        return _table_from_csv(path, read_text(path, _REMEDY))
-    content = read_json(path, _REMEDY)
+        return _table_from_csv(path, text)
+    content = parse_json(path, text, _REMEDY)
     if content.get("format") == FORMAT:
         return _recorded(path, content)
     if "table" in content:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module, resources
@@ -41,7 +42,14 @@ UNIFORM = ("uniform", "unbiased")
 MINDS = "mesa_llm_norms.minds"
 PROVIDERS = "mesa_llm_norms.providers"
 HIDDEN = "(not shown)"
-"""What an error shows instead of an address that could contain a password."""
+"""What an error shows instead of a name that could contain a password."""
+MOST_SHOWN = 100
+"""Characters of a name that an error shows."""
+_SECRET = re.compile(
+    r"\?|\bsk-|key=|token=|passw|secret|bearer|(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{20,}",
+    re.IGNORECASE,
+)
+"""What a name with a password, or a key, has in it."""
 
 
 def load_mind(mind: Any) -> Mind:
@@ -84,7 +92,7 @@ def load_mind(mind: Any) -> Mind:
         return _made(mind, _minds[mind])
     if is_live(mind):
         return load_provider(mind).mind()
-    if mind.lower().endswith((".json", ".csv")):
+    if mind.lower().endswith((".json", ".csv")) and "://" not in mind:
         return read_mind(mind)
     for entry in _entry_points(MINDS):
         if entry.name == mind:
@@ -92,8 +100,9 @@ def load_mind(mind: Any) -> Mind:
     close = difflib.get_close_matches(mind, mind_names(), n=1, cutoff=0.4)
     raise MindError(
         "mind",
-        mind,
-        f"there is no mind {mind!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+        safe_name(mind),
+        f"there is no mind {safe_name(mind)!r}"
+        + (f" (did you mean {close[0]!r}?)" if close else ""),
         f"Known are {some(mind_names(), 20)}, files that end in .json or .csv, and live minds: "
         f"{', '.join(_examples())}.",
     )
@@ -163,13 +172,15 @@ def register_provider(prefix: str, factory: Callable[..., Provider], *, example:
     _providers[prefix] = _Registered(factory, example or f"{prefix}:MODEL")
 
 
-def load_provider(name: str, **options: Any) -> Provider:
+def load_provider(name: str, *, given: bool = True, **options: Any) -> Provider:
     """Return the provider that a live mind's name stands for.
 
     Parameters
     ----------
     name : str
         ``prefix:address``.
+    given : bool, default True
+        Whether the name was given in this session; False if it is from a file.
     **options
         Passed to the provider's factory.
 
@@ -193,11 +204,13 @@ def load_provider(name: str, **options: Any) -> Provider:
     except TypeError as error:
         raise MindError(
             "mind",
-            _without_secrets(name),
+            safe_name(name),
             f"{prefix} minds cannot be made with these options: {error}",
             f"Leave that option out, or see what {prefix} minds take.",
         ) from None
-    return registered.factory(address, **options)
+    provider = registered.factory(address, **options)
+    provider.given = given
+    return provider
 
 
 def is_live(name: str) -> bool:
@@ -217,13 +230,19 @@ def register_providers_of(package: str) -> None:
     _unread_packages.append(package)
 
 
+def safe_name(name: str) -> str:
+    """Return the name of a mind for a message, shortened; not if it may hold a password."""
+    if "@" in name or _SECRET.search(name[: 5 * MOST_SHOWN]):
+        return HIDDEN
+    return name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..."
+
+
 def not_live(name: str, examples: Iterable[str]) -> MindError:
     """Return the error for a name that is not one of a live mind, with how such names look."""
-    shown = _without_secrets(name)
     return MindError(
         "mind",
-        shown,
-        f"{shown!r} is not the name of a live mind",
+        safe_name(name),
+        f"{safe_name(name)!r} is not the name of a live mind",
         f"Write it like {' or '.join(examples)}.",
     )
 
@@ -304,10 +323,6 @@ def _check_name(name: str, taken: Iterable[str]) -> None:
         raise MindError("name", name, f"{name!r} cannot be a name", "Use a word without a colon.")
     if name in taken:
         raise MindError("name", name, f"{name!r} is a mind that ships", "Choose another name.")
-
-
-def _without_secrets(name: str) -> str:
-    return HIDDEN if "@" in name or "?" in name else name
 
 
 @cache

@@ -13,8 +13,9 @@ of live minds hold, and what the cells of a sweep are hashed by::
   the positions of the nodes if they have any, and ``"file"``, the name of the file it was read
   from. Of a file over a megabyte there are only ``{"file": name, "path": ..., "sha256": ...}``.
 - A mind that ships is its name. Any other is an object with its ``"label"`` and what it takes to
-  make it again: ``"path"`` and ``"sha256"`` of a mind file, ``"options"`` and ``"template"`` of a
-  live mind, nothing for a mind of your own. Several are ``{"minds": [...], "shares": [...]}``, or
+  make it again: ``"file"`` and ``"text"``, the name and contents of a mind file, ``"options"`` and
+  ``"template"`` of a live mind, nothing for a mind of your own. Several are
+  ``{"minds": [...], "shares": [...]}``, or
   ``{"minds": [...], "nodes": [[node, index of its mind], ...]}``.
 - Tuples, as in node ids, are lists, and a frozenset is ``{"set": [...]}``.
 
@@ -52,6 +53,7 @@ from mesa_llm_norms.errors import (
 )
 from mesa_llm_norms.llm.prompt import Template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
+from mesa_llm_norms.minds.files import file_of, parse_mind_file
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import (
@@ -245,7 +247,7 @@ def _read_graph(written: Any, display_only: bool) -> Any:
                 f"the network is in a file of its own, {written['file']}, which is not opened",
                 "Read the folder's tables with pandas.",
             )
-        return _unchanged("graph", written)
+        return _unchanged(written)
     graph: nx.Graph[Any] = nx.DiGraph() if written["directed"] else nx.Graph()
     graph.add_nodes_from(map(_read_node, written["nodes"]))
     for u, v, *weight in written["edges"]:
@@ -273,9 +275,8 @@ def _write_mind(mind: Any) -> Any:
         named = load_mind(loaded.label)
         if loaded is named or type(loaded) is type(named) is UniformMind:
             return loaded.label
-    if isinstance(mind, (str, Path)):
-        path = Path(mind).absolute()
-        return {"label": loaded.label, "path": str(path), "sha256": _digest(path)}
+    if (file := file_of(loaded)) is not None:
+        return {"label": loaded.label, "file": file.name, "text": file.text}
     return {"label": loaded.label}
 
 
@@ -285,9 +286,9 @@ def _read_mind(written: Any) -> Any:
     label = written["label"]
     if "template" in written:
         template = Template(written["template"]["text"], written["template"]["name"])
-        return live_mind(label, template, **written["options"])
-    if "path" in written:
-        return _unchanged("mind", written)
+        return live_mind(label, template, given=False, **written["options"])
+    if "text" in written:
+        return parse_mind_file(Path(Path(written["file"]).name), written["text"])
     raise MindError("mind", label, *_give_again("mind", label))
 
 
@@ -367,8 +368,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unchanged(argument: str, written: Mapping[str, Any]) -> Path:
-    """Return the path of a file whose contents are those on record."""
+def _unchanged(written: Mapping[str, Any]) -> Path:
+    """Return the path of a graph file whose contents are those on record."""
     path, problem = Path(written["path"]), ""
     try:
         if _digest(path) != written["sha256"]:
@@ -376,7 +377,7 @@ def _unchanged(argument: str, written: Mapping[str, Any]) -> Path:
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
     if problem:
-        raise SpecError(argument, str(path), f"{path} {problem}", "Put the original file back.")
+        raise SpecError("graph", str(path), f"{path} {problem}", "Put the original file back.")
     return path
 
 
@@ -542,7 +543,17 @@ def _parse_by_node(path: Path, nodes: Nodes, load: Callable[[str], Any]) -> dict
     if not all(isinstance(mind, str) for mind in content.values()):
         raise FileFormatError(path, "it is not an object of minds by node", remedy)
     known = nodes()
-    return {known.get(node, node): load(mind) for node, mind in content.items()}
+    minds = {name: _from_file(load(name)) for name in content.values()}
+    return {known.get(node, node): minds[name] for node, name in content.items()}
+
+
+def _from_file(mind: Any) -> Any:
+    """Return a mind whose name is in a file; if it is live, its address was not given by a user."""
+    if isinstance(mind, str) and is_live(mind):
+        return live_mind(mind, given=False)
+    if isinstance(mind, LiveMind):
+        mind.provider.given = False
+    return mind
 
 
 def _name_and_share(text: str) -> tuple[str, float | None]:

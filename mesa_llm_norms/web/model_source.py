@@ -18,13 +18,13 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import SpecError, shown
+from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.budget import Budget, read_limit
 from mesa_llm_norms.llm.journal.rows import Attempt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Situation
-from mesa_llm_norms.minds.registry import mind_names
+from mesa_llm_norms.minds.registry import mind_names, safe_name
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import size_limit
@@ -129,9 +129,9 @@ def check_permission(setting: Setting) -> None:
         if name not in (*mind_names(), *allowed.minds):
             raise SpecError(
                 "mind",
-                name,
-                f"{shown(name)} is not available on this page",
-                f"Start the page with it: mesa-llm-norms app --mind {name[:60]}.",
+                safe_name(name),
+                f"{safe_name(name)!r} is not available on this page",
+                f"Start the page with it: mesa-llm-norms app --mind {safe_name(name)}.",
             )
 
 

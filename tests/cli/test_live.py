@@ -67,10 +67,13 @@ def test_a_run_out_of_budget_says_how_to_resume_and_does(server: MessagesServer)
     invoke("run", *SHORT, "--out", "whole")
     result = invoke("run", *SHORT, "--out", "mine", "--budget-calls", "11")
     assert result.exit_code == 2
-    note, error = result.stderr.splitlines()
+    where, note, error = result.stderr.splitlines()
+    assert where == f"note: {MIND}: calls go to {server.url} with ANTHROPIC_API_KEY"
     assert note.endswith("resume with: mesa-llm-norms resume mine")
     assert error.startswith("error: budget: 11 of 11 calls are used")
-    assert invoke("resume", "mine").exit_code == 2
+    result = invoke("resume", "mine")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[:2] == ["note: resuming mine, with 0 of 11 calls left", where]
     assert len(server.answered) == 36 + 11
     result = invoke("resume", "mine", "--budget-calls", "100", "--json")
     assert result.exit_code == 0, result.stderr

@@ -9,6 +9,7 @@ import logging
 import pickle
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,11 +93,26 @@ def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(
     assert not any(part in told(caught.value) for part in key.split())
 
 
-def test_a_profile_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_in_files_are_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")
-    monkeypatch.setenv("ANTHROPIC_PROFILE", "nobody")
-    with MessagesServer() as server, pytest.raises(MindError, match="credentials cannot be read"):
-        ask(server.url)
+    (tmp_path / "configs").mkdir()
+    with MessagesServer() as server:
+        profile = {
+            "version": "1.0",
+            "base_url": server.url,
+            "authentication": {"type": "user_oauth", "client_id": "x"},
+        }
+        for name in ("default", "mine"):
+            (tmp_path / "configs" / f"{name}.json").write_text(json.dumps(profile))
+        token = {"version": "1.0", "type": "oauth_token", "access_token": "from-a-file"}
+        (tmp_path / "credentials").mkdir()
+        (tmp_path / "credentials" / "mine.json").write_text(json.dumps(token))
+        monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path))
+        monkeypatch.setenv("ANTHROPIC_PROFILE", "mine")
+        assert AnthropicProvider(PLAIN).place == "https://api.anthropic.com"
+        with pytest.raises(MindError, match="Set ANTHROPIC_API_KEY"):
+            ask(server.url)
+        assert server.connections == 0
 
 
 def told(error: BaseException) -> str:

@@ -434,8 +434,8 @@ class TestSecrets:
         ("keys", "sent"),
         [
             ({"LLAMA_API_KEY": KEY, "OPENAI_API_KEY": "another"}, KEY),
-            ({"OPENAI_API_KEY": KEY}, KEY),
-            ({"LLAMA_API_KEY": "", "OPENAI_API_KEY": KEY}, KEY),
+            ({"OPENAI_API_KEY": KEY}, "none"),
+            ({"LLAMA_API_KEY": "", "OPENAI_API_KEY": KEY}, "none"),
             ({}, "none"),
         ],
     )

@@ -19,10 +19,10 @@ from strategies import any_specs, graph_files, graphs, node_ids
 
 from mesa_llm_norms import NormsError
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.errors import MindError, PairingError, PoolError, SpecError
+from mesa_llm_norms.errors import FileFormatError, MindError, PairingError, PoolError, SpecError
 from mesa_llm_norms.llm.prompt import Template, default_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
-from mesa_llm_norms.minds import UniformMind
+from mesa_llm_norms.minds import TableMind, UniformMind, load_mind
 from mesa_llm_norms.simulation import serialization
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.pairing import NodePairing
@@ -148,27 +148,44 @@ def test_a_sparse_array_is_written_edge_by_edge() -> None:
     assert rows(read) == rows(spec)
 
 
-def test_a_mind_file_is_known_by_its_path_and_contents(tmp_path: Path) -> None:
+def test_the_contents_of_a_mind_file_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(TABLE)
     spec = Spec(names="QM", mind={node: path if node % 3 else "uniform" for node in range(24)})
     written = to_json(spec)
     assert len(written["mind"]["minds"]) == 2
     assert rows(back(spec)) == rows(spec)
-    assert from_json(written, display_only=True).mind_label == "uniform, mine"
-    path.write_text(TABLE.replace("0.25,0.75", "0.75,0.25"))
-    with pytest.raises(SpecError, match=r"mine\.csv has changed since the run began"):
-        from_json(written)
+    assert str(tmp_path) not in json.dumps(written)
     path.unlink()
     assert from_json(written, display_only=True).mind_label == "uniform, mine"
-    with pytest.raises(SpecError, match=r"mine\.csv cannot be read"):
+    assert to_json(from_json(written)) == written
+    assert rows(from_json(written)) == rows(Spec(names="QM", mind=dict(from_json(written).mind)))
+
+
+def test_the_last_digits_of_a_measured_table_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("memory,Q,M,I\n,0.3331,0.3331,0.3331\n")
+    read = back(Spec(names="QMI", mind=path)).minds[0]
+    assert isinstance(read, TableMind)
+    expected = load_mind(path)
+    assert isinstance(expected, TableMind)
+    assert read.table == expected.table
+    assert read.label == expected.label
+
+
+def test_the_contents_of_a_mind_file_are_checked_again(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(TABLE)
+    written = to_json(Spec(names="QM", mind=path))
+    written["mind"]["text"] = "memory,Q,M\n,0.9,0.9\n"
+    with pytest.raises(FileFormatError, match=r"^mine\.csv: "):
         from_json(written)
 
 
 def test_a_file_that_has_the_label_of_a_shipped_mind_is_not_taken_for_it(tmp_path: Path) -> None:
     path = tmp_path / "uniform.csv"
     path.write_text(TABLE)
-    assert to_json(Spec(names="QM", mind=path))["mind"]["path"] == str(path)
+    assert to_json(Spec(names="QM", mind=path))["mind"]["text"] == TABLE
     assert to_json(Spec(names="QM", mind=UniformMind()))["mind"] == UniformMind.label
 
 
