@@ -11,7 +11,6 @@ from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
-from mesa_llm_norms.minds.registry import register_providers_of
 
 __all__ = [
     "JOURNAL",
@@ -30,5 +29,3 @@ __all__ = [
     "read_journal",
     "read_template",
 ]
-
-register_providers_of(__name__)

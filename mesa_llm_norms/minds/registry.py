@@ -219,17 +219,6 @@ def is_live(name: str) -> bool:
     return bool(colon) and _provider(prefix) is not None
 
 
-def register_providers_of(package: str) -> None:
-    """Have the modules of a package imported, which register their providers, once one is needed.
-
-    Parameters
-    ----------
-    package : str
-        Its dotted name.
-    """
-    _unread_packages.append(package)
-
-
 def safe_name(name: str) -> str:
     """Return the name of a mind for a message, shortened; not if it may hold a password."""
     if "@" in name or _SECRET.search(name[: 5 * MOST_SHOWN]):
@@ -256,7 +245,8 @@ class _Registered(NamedTuple):
 
 _minds: dict[str, Callable[[], Mind]] = {}
 _providers: dict[str, _Registered] = {}
-_unread_packages: list[str] = []
+_unread_packages = ["mesa_llm_norms.llm"]
+"""Packages whose modules register providers, and are imported once one is needed."""
 
 
 def _provider(prefix: str) -> _Registered | None:
