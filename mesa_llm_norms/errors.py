@@ -16,6 +16,7 @@
     ├── CallError            a call to a model provider that brought no reply
     ├── BudgetError          the next call would exceed a budget
     ├── WorkerError          worker processes that keep dying
+    ├── ReportError          figures or a report that could not be made of results
     └── InterruptionError    interrupt() was called while waiting for minds
     GraphWarning             a graph the game can be played on, with a caveat (a UserWarning)
 
@@ -41,6 +42,7 @@ __all__ = [
     "NormsError",
     "PairingError",
     "PoolError",
+    "ReportError",
     "SkippedError",
     "SpecError",
     "TopologyError",
@@ -274,6 +276,29 @@ class WorkerError(NormsError):
         super().__init__(
             f"workers: {problem}. Find out what ends them (too little memory?), and run it again."
         )
+        self.problem = problem
+
+
+class ReportError(NormsError):
+    """Figures or a report could not be made. The results are on disk.
+
+    Attributes
+    ----------
+    folder : str
+        Where the results are.
+    problem : str
+        What went wrong.
+    """
+
+    _arguments = ("folder", "problem")
+
+    def __init__(self, folder: str, problem: str) -> None:
+        super().__init__(
+            f"report: the figures and the report could not be made ({problem}). The tables are in "
+            f"{folder}; the same command makes the rest once the cause is gone, live minds with "
+            "resume, without a call."
+        )
+        self.folder = folder
         self.problem = problem
 
 

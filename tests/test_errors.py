@@ -20,6 +20,7 @@ from mesa_llm_norms.errors import (
     NormsError,
     PairingError,
     PoolError,
+    ReportError,
     SkippedError,
     SpecError,
     TopologyError,
@@ -40,6 +41,7 @@ ONE_OF_EACH: list[NormsError] = [
     CallError("claude:x", "rate limit", "too many", 429, 3.5),
     BudgetError("usd", 1.5, 1.4, 0.2),
     JournalError(Path("journal.sqlite"), "it is damaged", "Take a copy."),
+    ReportError("runs/first", "OSError: no space left"),
     WorkerError("the executor is broken"),
     InterruptionError(),
 ]

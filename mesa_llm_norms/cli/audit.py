@@ -120,7 +120,7 @@ def audit(
     mesa-llm-norms audit --mind claude:claude-haiku-5-5 --runs 0 --forecast
     """
     from mesa_llm_norms.experiments.audits.runner import plan_audit, run_audit
-    from mesa_llm_norms.reports.experiments import write_audit
+    from mesa_llm_norms.reports.experiments import draw_audit, write_audit
 
     read = live.mind_reader()
     plan = plan_audit(
@@ -154,7 +154,13 @@ def audit(
     with output.progress("auditing") as report:
         found = run_audit(plan, workers=how.workers, progress=report, llm=llm)
     how.finish(
-        found, plan.spec.seed, write_audit, lambda it: it.as_object(), _print_audit, live=asked
+        found,
+        plan.spec.seed,
+        write_audit,
+        draw_audit,
+        lambda it: it.as_object(),
+        _print_audit,
+        live=asked,
     )
 
 

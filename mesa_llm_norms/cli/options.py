@@ -10,7 +10,7 @@ import inspect
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ import typer
 
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
+from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.limits import Limit, check_seed, read_number, read_whole
 from mesa_llm_norms.core.stopping import MAX_ROUNDS
 from mesa_llm_norms.errors import SpecError
@@ -292,15 +292,28 @@ class ExperimentOptions:
         found: Any,
         seed: int,
         write: Callable[[Any, Path], None],
+        draw: Callable[[Any, Path], None],
         content: Callable[[Any], Any],
         show: Callable[[Any], None],
         *,
         live: bool,
     ) -> None:
-        """Write the report, and print what was found, as JSON or in words."""
-        if self.out is not None:
-            with finished_folder(self.out) if live else new_folder(self.out) as inside:
-                write(found, inside)
+        """Write the results and the report, and print what was found, as JSON or in words."""
+        output.finish(
+            self.out,
+            partial(write, found),
+            partial(draw, found),
+            partial(self._show, found, seed, content, show),
+            live=live,
+        )
+
+    def _show(
+        self,
+        found: Any,
+        seed: int,
+        content: Callable[[Any], Any],
+        show: Callable[[Any], None],
+    ) -> None:
         if self.as_json:
             output.print_json(content(found))
             return

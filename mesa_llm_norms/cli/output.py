@@ -5,8 +5,6 @@ How a run or an ensemble ended: one sentence for people, one object for programs
 
 from __future__ import annotations
 
-import json
-import math
 import time
 import unicodedata
 import warnings
@@ -25,10 +23,12 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from mesa_llm_norms.core.formatting import count, percent, plural
+from mesa_llm_norms.core.files import write_results
+from mesa_llm_norms.core.formatting import count, json_text, percent, plural
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
+from mesa_llm_norms.errors import ReportError
 from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.spec import InitialState, Spec
@@ -95,17 +95,33 @@ def say(text: str | Text, style: str = "", indent: int = 0) -> None:
 
 def print_json(content: Any) -> None:
     """Print a value as JSON on one line; numbers that are infinite or missing become null."""
-    written = json.dumps(_plain(content), ensure_ascii=False, allow_nan=False)
-    typer.echo("".join(it if it.isprintable() else json.dumps(it)[1:-1] for it in written))
+    written = json_text(content)
+    typer.echo(
+        "".join(
+            it if it.isprintable() else json_text(it, ensure_ascii=True)[1:-1] for it in written
+        )
+    )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def finish(
+    folder: Path | None,
+    write: Callable[[Path], None],
+    draw: Callable[[Path], None],
+    show: Callable[[], None],
+    *,
+    live: bool = False,
+) -> None:
+    """Write results into a folder, if there is one, and print them, also if they cannot be drawn.
+
+    ``write`` and ``draw`` are as for ``write_results``; ``show`` prints.
+    """
+    try:
+        if folder is not None:
+            write_results(folder, write, draw, live=live)
+    except ReportError:
+        show()
+        raise
+    show()
 
 
 def complain(kind: str, text: str) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mesa_llm_norms.cli import output
-from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder
+from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.formatting import percent
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
@@ -99,11 +99,13 @@ def play(plan: Plan) -> None:
         output.say(output.one_line(f"{many}{heading}"))
     with _resume_hint(plan):
         played = _play_one(plan) if plan.runs is None else _play_many(plan, plan.runs)
-        if plan.folder is not None:
-            new = finished_folder if plan.spec.live else new_folder
-            with new(plan.folder) as inside:
-                _write(plan, played, inside)
-    _report(plan, played)
+        output.finish(
+            plan.folder,
+            partial(_write, plan, played),
+            partial(_draw, plan, played),
+            partial(_report, plan, played),
+            live=plan.spec.live,
+        )
 
 
 def _play_one(plan: Plan) -> output.Run:
@@ -156,15 +158,9 @@ def _play_many(plan: Plan, runs: int) -> Ensemble:
 
 
 def _write(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
-    """Write the tables and figures of what was played."""
-    from mesa_llm_norms import plots
-
-    pool = plan.spec.game.pool
+    """Write the spec and the tables of what was played."""
     if isinstance(played, Ensemble):
         write_ensemble(folder, played, goal=plan.goal, most=plan.rounds)
-        if len(played.rounds):
-            figure = plots.plot_ensemble(played.runs, played.rounds, pool)
-            plots.save_figure(figure, folder / "ensemble")
         return
     write_run(
         folder,
@@ -175,6 +171,18 @@ def _write(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
         rows=played.rows,
         outcome=played.outcome,
     )
+
+
+def _draw(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
+    """Write the figures of what was played."""
+    from mesa_llm_norms import plots
+
+    pool = plan.spec.game.pool
+    if isinstance(played, Ensemble):
+        if len(played.rounds):
+            figure = plots.plot_ensemble(played.runs, played.rounds, pool)
+            plots.save_figure(figure, folder / "ensemble")
+        return
     if played.rounds:
         plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
     if played.agents > plots.MOST_NODES:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING, announce, print_parts, require_budget
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import check_folder, finished_folder, new_folder, write_csv
+from mesa_llm_norms.core.files import check_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.minds.registry import is_live, load_mind, recorded_names
@@ -75,6 +76,7 @@ def reproduce(
 
     mesa-llm-norms reproduce --mind claude:claude-haiku-5-5 --runs 2 --budget-usd 20 --out live/
     """
+    from mesa_llm_norms.reports.reproduction import draw_reproduction, write_reproduction
     from mesa_llm_norms.reproduction import protocol
 
     labels = list(dict.fromkeys(mind or recorded_names()))
@@ -87,16 +89,33 @@ def reproduce(
             print_parts(parts, as_json)
             return
         found = _reproduce_live(minds, runs, seed, llm, study, out, people)
+        write = partial(write_reproduction, found)
     else:
         if live.forecast:
             raise MindError("mind", labels, "no mind is live", "Recorded minds cost nothing.")
         found = _reproduce_recorded(labels, seed, workers, quick, study, out, people)
-    if as_json:
-        output.print_json(found.as_object())
-        return
-    _print_reproduction(found)
-    if out is not None:
-        output.list_folder(out)
+        write = partial(_write_reproduction, found, study)
+
+    def show() -> None:
+        if as_json:
+            output.print_json(found.as_object())
+            return
+        _print_reproduction(found)
+        if out is not None:
+            output.list_folder(out)
+
+    draw = partial(draw_reproduction, found)
+    output.finish(out, write, draw, show, live=_all_live(labels))
+
+
+def _write_reproduction(found: Reproduction, study: Path | None, folder: Path) -> None:
+    """Write the results, and the numbers of recordings that do not ship."""
+    from mesa_llm_norms.reports.reproduction import write_reproduction
+    from mesa_llm_norms.reproduction.recorded import write_recorded
+
+    write_reproduction(found, folder)
+    if study is not None:
+        write_recorded(found.recorded, folder / "recorded.json")
 
 
 def _all_live(labels: Sequence[str]) -> bool:
@@ -143,9 +162,8 @@ def _reproduce_live(
     folder: Path | None,
     people: bool,
 ) -> Reproduction:
-    """Play the live experiments within a budget, and write their report."""
+    """Play the live experiments within a budget."""
     from mesa_llm_norms.experiments.cost_forecast.simulation import nearest
-    from mesa_llm_norms.reports.reproduction import write_report
     from mesa_llm_norms.reproduction import people as with_people
     from mesa_llm_norms.reproduction import protocol, results
     from mesa_llm_norms.reproduction.rows import command_line, judge
@@ -169,8 +187,6 @@ def _reproduce_live(
     labels = [mind.label for mind in minds]
     command = command_line(people, labels, f"--runs {runs}", seed)
     found = results.Reproduction(command, judge(rows), played, recorded, against, people)
-    with finished_folder(folder) as inside:
-        write_report(found, inside)
     usage = output.usage_sentence(used)
     if usage is not None:
         output.complain("note", usage)
@@ -186,21 +202,13 @@ def _reproduce_recorded(
     folder: Path | None,
     people: bool,
 ) -> Reproduction:
-    """Play all experiments with recorded minds, and write their report where a folder is given."""
-    from mesa_llm_norms.reports.reproduction import write_report
+    """Play all experiments with recorded minds."""
     from mesa_llm_norms.reproduction import results
-    from mesa_llm_norms.reproduction.recorded import write_recorded
 
     if folder is not None:
         check_folder(folder)
     with output.progress("playing") as report:
-        found = results.reproduce(labels, people, quick, study, seed, workers, report)
-    if folder is not None:
-        with new_folder(folder) as inside:
-            write_report(found, inside)
-            if study is not None:
-                write_recorded(found.recorded, inside / "recorded.json")
-    return found
+        return results.reproduce(labels, people, quick, study, seed, workers, report)
 
 
 def _print_reproduction(found: Reproduction) -> None:
@@ -260,21 +268,27 @@ def classical(
         runs = published.play_experiments(seed, quick, workers, report)
         found = published.compare(runs)
     table = published.table(found)
-    if out is not None:
+
+    def write(folder: Path) -> None:
+        runs.to_parquet(folder / "runs.parquet", index=False)
+        write_csv(table, folder / "classical.csv")
+
+    def draw(folder: Path) -> None:
         from mesa_llm_norms.plots.comparisons import plot_classical
         from mesa_llm_norms.plots.style import save_figure
 
-        with new_folder(out) as inside:
-            write_csv(table, inside / "classical.csv")
-            runs.to_parquet(inside / "runs.parquet", index=False)
-            figure = plot_classical(published.points(runs), published.shares(runs))
-            save_figure(figure, inside / "classical")
-    if as_json:
-        output.print_json(table.to_dict(orient="records"))
-        return
-    _print_claims(found)
-    if out is not None:
-        output.list_folder(out)
+        figure = plot_classical(published.points(runs), published.shares(runs))
+        save_figure(figure, folder / "classical")
+
+    def show() -> None:
+        if as_json:
+            output.print_json(table.to_dict(orient="records"))
+            return
+        _print_claims(found)
+        if out is not None:
+            output.list_folder(out)
+
+    output.finish(out, write, draw, show)
 
 
 def _print_claims(found: Sequence[Found]) -> None:

@@ -15,7 +15,7 @@ from mesa_llm_norms.cli.live import announce, print_forecast, print_prompts
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.cli.playing import Plan, play
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import SPEC
+from mesa_llm_norms.core.files import SPEC, is_free
 from mesa_llm_norms.core.stopping import WINDOW, Goal
 from mesa_llm_norms.errors import JournalError
 from mesa_llm_norms.llm.journal.journal import Journal
@@ -208,6 +208,12 @@ def _budget_left(llm: LLMSettings) -> str:
 def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -> Plan:
     """Return the plan in the journal of a folder, with some LLM settings changed."""
     path = folder / JOURNAL
+    if is_free(folder):
+        raise JournalError(
+            path,
+            "its run was ended before it began",
+            f"Start it again, with --out {folder}.",
+        )
     with Journal.read(path) as journal:
         content = journal.spec
     if "goal" not in content:

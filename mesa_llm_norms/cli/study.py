@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.listings import pool_text
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import check_folder, new_file, new_folder
+from mesa_llm_norms.core.files import check_folder, new_file
 from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import MindError, SpecError, some
@@ -143,7 +144,7 @@ def validate(
 
     mesa-llm-norms validate study/ --model llama-3-70b-instruct --mind mine.json
     """
-    from mesa_llm_norms.reports.reproduction import write_validation
+    from mesa_llm_norms.reports.reproduction import draw_validation, write_validation
     from mesa_llm_norms.study import validate as validation
 
     if out is not None:
@@ -161,17 +162,18 @@ def validate(
             report=lambda condition: report(f"{condition}: scoring decisions", 0, runs),
             progress=lambda done, total: report("simulated runs", done, total),
         )
-    table = validation.summary(found)
-    if out is not None:
-        with new_folder(out) as hidden:
-            write_validation(found, hidden, runs=runs, seed=seed)
-    rows = table.to_dict(orient="records")
-    if as_json:
-        output.print_json(rows)
-        return
-    _print_validation(rows)
-    if out is not None:
-        output.list_folder(out)
+    rows = validation.summary(found).to_dict(orient="records")
+
+    def show() -> None:
+        if as_json:
+            output.print_json(rows)
+            return
+        _print_validation(rows)
+        if out is not None:
+            output.list_folder(out)
+
+    draw = partial(draw_validation, found, runs=runs, seed=seed)
+    output.finish(out, partial(write_validation, found), draw, show)
 
 
 def _read_policy(mind: str) -> Policy:

@@ -15,7 +15,6 @@ from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.options import OUTPUT, RUNS, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS as RUNS_FOLDER
-from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.formatting import bounds, count, percent, plural
 from mesa_llm_norms.errors import NormsError
 
@@ -81,12 +80,17 @@ def sweep(
                 scheduler=scheduler,
                 progress=partial(report, "runs"),
             )
-        _draw(found, folder)
+        # The cells and their summary are in the folder already.
+        draw, show = partial(_draw, found), partial(_show, found, folder, as_json, talk)
+        output.finish(folder, lambda _: None, draw, show, live=True)
     except KeyboardInterrupt:
         if folder.exists():
             kept = f"finished cells are in {folder}; run the same command again to resume"
             output.complain("note", kept)
         raise
+
+
+def _show(found: Sweep, folder: Path, as_json: bool, talk: bool) -> None:
     if as_json:
         content = {"out": str(folder), "runs": found.record["runs"], "seed": found.seed}
         output.print_json({**content, "cells": found.cells.to_dict(orient="records")})
@@ -134,9 +138,7 @@ def _draw(found: Sweep, folder: Path) -> None:
     except NormsError as error:
         output.complain("note", f"no figure: {error}")
         return
-    for kind in ("png", "svg"):
-        with new_file(folder / f"sweep.{kind}") as hidden:
-            plots.write_figure(figure, hidden)
+    plots.save_figure(figure, folder / "sweep")
 
 
 def _print_cells(found: Sweep) -> None:

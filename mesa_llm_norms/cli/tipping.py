@@ -103,7 +103,7 @@ def tip(
     """
     from mesa_llm_norms.experiments.tipping.conditions import plan_tipping
     from mesa_llm_norms.experiments.tipping.search import forecast_tipping, play_tipping
-    from mesa_llm_norms.reports.experiments import tipping_object, write_tipping
+    from mesa_llm_norms.reports.experiments import draw_tipping, tipping_object, write_tipping
 
     read = live.mind_reader()
     seed = how.read_seed()
@@ -133,7 +133,7 @@ def tip(
     announce(plan.base.minds, llm)
     with output.progress("playing") as report:
         found = play_tipping(plan, workers=how.workers, progress=partial(report, "runs"), llm=llm)
-    how.finish(found, seed, write_tipping, tipping_object, _print_tipping, live=asked)
+    how.finish(found, seed, write_tipping, draw_tipping, tipping_object, _print_tipping, live=asked)
 
 
 def _direction(text: str) -> tuple[str, str]:
@@ -218,7 +218,11 @@ def intervene(
         plan_interventions,
         play_interventions,
     )
-    from mesa_llm_norms.reports.experiments import comparison_object, write_comparison
+    from mesa_llm_norms.reports.experiments import (
+        comparison_object,
+        draw_comparison,
+        write_comparison,
+    )
 
     read = live.mind_reader()
     seed = how.read_seed()
@@ -252,7 +256,15 @@ def intervene(
         found = play_interventions(
             plan, workers=how.workers, progress=partial(report, "runs"), llm=llm
         )
-    how.finish(found, seed, write_comparison, comparison_object, _print_comparison, live=plan.live)
+    how.finish(
+        found,
+        seed,
+        write_comparison,
+        draw_comparison,
+        comparison_object,
+        _print_comparison,
+        live=plan.live,
+    )
 
 
 def _read_intervention(text: str, read: Callable[[str], Any]) -> Intervention:

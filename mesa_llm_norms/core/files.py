@@ -1,19 +1,31 @@
-"""Files and folders: text that users write is read whole, results appear whole or not at all."""
+"""Files and folders: text that users write is read whole, results appear whole or not at all.
+
+Results are written into hidden files and folders, which are locked as long as their process lives:
+what a killed one left is removed by the next that writes there. They get their names once they are
+on disk, also after a power cut.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.errors import FileFormatError, SpecError
+from mesa_llm_norms.core.interrupts import interrupts_held, leftovers
+from mesa_llm_norms.errors import FileFormatError, ReportError, SpecError
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +36,9 @@ SPEC = "spec.json"
 """In the folder of a live run the file that is written last: with it the run is complete."""
 
 _HIDDEN = ".unfinished-"
+
+_REMNANT = re.compile(rf"{re.escape(_HIDDEN)}|journal\.lock$|journal\.sqlite\.new")
+"""What a process leaves that is killed while it makes a folder or a journal."""
 
 
 def read_text(path: Path, remedy: str) -> str:
@@ -95,7 +110,7 @@ def check_folder(folder: Path) -> None:
     with _refusing(folder, OSError, ValueError):
         if "\0" in str(folder):
             raise ValueError("there is a null character in its name")
-        if folder.is_dir() and not any(folder.iterdir()):
+        if is_free(folder):
             return
         if folder.is_symlink() or folder.exists():
             raise SpecError(
@@ -104,7 +119,13 @@ def check_folder(folder: Path) -> None:
                 f"{folder} exists and nothing is overwritten",
                 "Give another folder, or move that one away.",
             )
-        Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=_existing_parent(folder))).rmdir()
+        with suppress(FileNotFoundError):  # another process may take it for a remnant
+            Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=_existing_parent(folder))).rmdir()
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a folder is there with nothing in it but what a process left that was killed."""
+    return folder.is_dir() and all(_is_remnant(path) for path in folder.iterdir())
 
 
 @contextmanager
@@ -116,20 +137,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     check_folder(folder)
     root = _existing_parent(folder)
-    hidden: Path | None = None
     try:
         with _refusing(folder, OSError):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder.parent))
-            hidden.chmod(0o777 & ~_umask())
-            yield hidden
-            check_folder(folder)  # another process may have made it meanwhile
-            if folder.is_dir():
-                folder.rmdir()
-            hidden.rename(folder)
+            with _hidden_folder(folder.parent) as hidden:
+                hidden.chmod(0o777 & ~_umask())
+                yield hidden
+                _sync_all(hidden)
+                check_folder(folder)  # another process may have made it meanwhile
+                if folder.is_dir():
+                    _empty(folder)
+                    folder.rmdir()
+                hidden.rename(folder)
+                sync(folder.parent)
     except BaseException:
-        if hidden is not None:
-            shutil.rmtree(hidden, ignore_errors=True)
         _remove_empty(folder.parent, root)
         raise
 
@@ -138,17 +159,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def finished_folder(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder to write into, whose files go to ``folder`` when the block succeeds.
 
-    ``folder`` is that of a live run, which exists from the start with its journal. Other files in
-    it stay.
+    ``folder`` exists, such as that of a live run, which has its journal there from the start. Other
+    files in it stay.
     """
-    with _refusing(folder, OSError):
-        hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=folder))
-        try:
-            yield hidden
-            for path in sorted(hidden.iterdir(), key=lambda path: path.name == SPEC):
-                path.replace(folder / path.name)
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+    with _refusing(folder, OSError), _hidden_folder(folder) as hidden:
+        yield hidden
+        _move(hidden, folder)
+        _move(hidden, folder, last=True)
 
 
 @contextmanager
@@ -156,12 +173,164 @@ def new_file(path: Path, argument: str = "out") -> Iterator[Path]:
     """Yield a hidden path to write to, which becomes ``path`` when the block succeeds."""
     with _refusing(path, OSError, argument=argument):
         path.parent.mkdir(parents=True, exist_ok=True)
-        hidden = path.with_name(f"{_HIDDEN}{secrets.token_hex(6)}-{path.name}")
+        _remove_remnants_once(path.parent.absolute())
+        with interrupts_held():
+            hidden = path.with_name(f"{_HIDDEN}{secrets.token_hex(6)}-{path.name}")
+            mark = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            _lock(mark)
+            leftovers.add(str(hidden))
         try:
             yield hidden
+            sync(hidden)
             hidden.replace(path)
+            sync(path.parent)
         finally:
             hidden.unlink(missing_ok=True)
+            leftovers.discard(str(hidden))
+            os.close(mark)
+
+
+def write_results(
+    folder: Path,
+    write: Callable[[Path], None],
+    draw: Callable[[Path], None],
+    *,
+    live: bool = False,
+) -> None:
+    """Write results so that nothing that is made of them can take them along when it fails.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they go; new unless ``live``.
+    write : callable
+        Writes the results into a folder: tables and what else took time to compute.
+    draw : callable
+        Writes what is made of these: figures and a report.
+    live : bool, default False
+        Whether the folder is that of a live run. It then gets ``SPEC`` last, so that a run whose
+        figures could not be drawn can be resumed, which takes no call.
+
+    Raises
+    ------
+    ReportError
+        If ``draw`` fails; what ``write`` wrote is there.
+    SpecError
+        If the folder cannot be written.
+    """
+    if live:
+        with finished_folder(folder) as inside:
+            write(inside)
+            _move(inside, folder)
+            with drawing(folder):
+                draw(inside)
+        return
+    with new_folder(folder) as inside:
+        write(inside)
+    with drawing(folder), finished_folder(folder) as inside:
+        draw(inside)
+
+
+@contextmanager
+def drawing(folder: Path) -> Iterator[None]:
+    """Raise ``ReportError`` for whatever goes wrong in the block; results are in ``folder``."""
+    try:
+        yield
+    except Exception as error:
+        raise ReportError(str(folder), f"{type(error).__name__}: {error}") from error
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder on disk, and not only on its way there, when this returns."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+def _move(hidden: Path, folder: Path, last: bool = False) -> None:
+    """Move all files but ``SPEC``, or the ``last`` one, that."""
+    paths = [path for path in hidden.iterdir() if (path.name == SPEC) is last]
+    for path in paths:
+        sync(path)
+    for path in paths:
+        path.replace(folder / path.name)
+    if paths:
+        sync(folder)
+
+
+# Hidden files and folders, and what is left of them by processes that were killed
+
+
+@contextmanager
+def _hidden_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new hidden folder, which is removed again if it still has its name."""
+    _remove_remnants(parent)
+    with interrupts_held():
+        hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=parent))
+        mark = os.open(hidden, os.O_RDONLY) if os.name == "posix" else None
+        if mark is not None:
+            _lock(mark)
+        leftovers.add(str(hidden))
+    try:
+        yield hidden
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+        leftovers.discard(str(hidden))
+        if mark is not None:
+            os.close(mark)
+
+
+def _lock(descriptor: int) -> bool:
+    """Mark as in use, until it is closed or the process ends; return whether that is possible."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_remnant(path: Path) -> bool:
+    """Whether a file or folder is what a process leaves that was killed before its first call."""
+    if path.is_dir() and not path.is_symlink() and not path.name.startswith(_HIDDEN):
+        inside = list(path.iterdir())
+        return bool(inside) and all(map(_is_remnant, inside))
+    return bool(_REMNANT.match(path.name))
+
+
+def _empty(folder: Path) -> None:
+    """Remove the remnants in a folder that is free."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _remove_remnants(folder: Path) -> None:
+    """Remove hidden files and folders whose processes were killed: nobody holds their locks."""
+    if sys.platform == "win32":
+        return
+    for path in folder.glob(f"{_HIDDEN}*"):
+        with suppress(OSError):
+            mark = os.open(path, os.O_RDONLY)
+            try:
+                if _lock(mark):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(mark)
+
+
+_remove_remnants_once = cache(_remove_remnants)
+"""For folders of very many files, which would be looked through for each."""
 
 
 @contextmanager
@@ -169,7 +338,7 @@ def _refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Ite
     """Turn errors of the operating system into ``SpecError``."""
     try:
         yield
-    except SpecError:
+    except (SpecError, ReportError):
         raise
     except kinds as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

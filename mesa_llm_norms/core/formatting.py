@@ -6,13 +6,43 @@ wherever it is shown. An estimate is any ``(value, low, high)``, such as ``analy
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 Rounding = Callable[[float], int]
 """``round``, ``math.floor`` or ``math.ceil``."""
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def json_text(content: Any, **layout: Any) -> str:
+    """Return JSON that every program can read.
+
+    Parameters
+    ----------
+    content : object
+        Mappings, sequences, texts and numbers, also those of numpy and pandas. Numbers that are
+        infinite or missing become null, which JSON has instead.
+    **layout
+        ``indent``, ``separators`` and ``ensure_ascii`` (here False by default) of ``json.dumps``.
+    """
+    layout = {"ensure_ascii": False, **layout}
+    try:
+        return json.dumps(content, allow_nan=False, **layout)
+    except (TypeError, ValueError):
+        return json.dumps(_finite(content), allow_nan=False, **layout)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    value = value.tolist() if hasattr(value, "tolist") else value  # of numpy
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    missing = type(value).__name__ in ("NAType", "NaTType")  # of pandas
+    return None if missing or (isinstance(value, float) and not math.isfinite(value)) else value
 
 
 def count(number: float) -> str:

@@ -21,7 +21,6 @@ or, as CSV, with the column ``memory`` first::
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -31,6 +30,7 @@ from weakref import WeakKeyDictionary
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import parse_json, read_text
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Memory, Remembered, read_pool
 from mesa_llm_norms.errors import FileFormatError, MindError, PoolError, shown, some
 from mesa_llm_norms.minds.mind import Mind, Policy
@@ -100,7 +100,7 @@ def write_recorded(mind: RecordedMind, path: Path) -> None:
             for pool, rows in sorted(mind.counts.items())
         },
     }
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+    path.write_text(json_text(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
 def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -64,6 +63,5 @@ def picture(svg: Path) -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write results as JSON, with the versions of the packages that made them."""
-    content = {**content, "versions": versions()}
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = formatting.json_text({**content, "versions": versions()}, indent=2)
     path.write_text(f"{text}\n", encoding="utf-8")

@@ -56,9 +56,13 @@ _TIPPING_LIMITS = (
 
 
 def write_audit(found: Audit, folder: Path) -> None:
-    """Write ``audit.html``, ``audit.json``, ``audit.png`` and ``audit.svg`` into a folder."""
-    _, svg = save_figure(plot_audit(found), folder / "audit")
+    """Write ``audit.json`` into a folder."""
     write_json(folder / "audit.json", found.as_object())
+
+
+def draw_audit(found: Audit, folder: Path) -> None:
+    """Write ``audit.html``, ``audit.png`` and ``audit.svg`` into a folder."""
+    _, svg = save_figure(plot_audit(found), folder / "audit")
     pool = found.individual.pool
     remembering = (one for one in found.individual.choices if one.memory)
 
@@ -85,10 +89,14 @@ def write_audit(found: Audit, folder: Path) -> None:
 
 
 def write_tipping(found: Tipping, folder: Path) -> None:
-    """Write ``report.html``, ``tipping.json``, ``doses.csv``, ``runs.parquet`` and the figure."""
-    write_json(folder / "tipping.json", tipping_object(found))
-    write_csv(found.doses, folder / "doses.csv")
+    """Write ``runs.parquet``, ``doses.csv`` and ``tipping.json`` into a folder."""
     found.runs.to_parquet(folder / "runs.parquet", index=False)
+    write_csv(found.doses, folder / "doses.csv")
+    write_json(folder / "tipping.json", tipping_object(found))
+
+
+def draw_tipping(found: Tipping, folder: Path) -> None:
+    """Write ``report.html`` and the figure into a folder."""
     _, svg = save_figure(plot_tipping(found), folder / "tipping")
     page = render(
         "tipping.html",
@@ -105,10 +113,14 @@ def write_tipping(found: Tipping, folder: Path) -> None:
 
 
 def write_comparison(found: Comparison, folder: Path) -> None:
-    """Write ``report.html``, ``interventions.json``, ``.csv``, ``runs.parquet`` and the figure."""
-    write_json(folder / "interventions.json", comparison_object(found))
-    write_csv(found.table, folder / "interventions.csv")
+    """Write ``runs.parquet``, ``interventions.csv`` and ``.json`` into a folder."""
     found.runs.to_parquet(folder / "runs.parquet", index=False)
+    write_csv(found.table, folder / "interventions.csv")
+    write_json(folder / "interventions.json", comparison_object(found))
+
+
+def draw_comparison(found: Comparison, folder: Path) -> None:
+    """Write ``report.html`` and the figure into a folder."""
     _, svg = save_figure(plot_interventions(found), folder / "interventions")
     more = (
         f"An intervention that is not shown to work in more than {found.enough:.0%} of runs is not "
@@ -130,8 +142,8 @@ def tipping_object(found: Tipping) -> dict[str, Any]:
     """Return everything but the single runs as plain data, for JSON."""
     return {
         "seed": found.seed,
-        "conditions": _finite(found.table),
-        "doses": _finite(found.doses),
+        "conditions": _records(found.table),
+        "doses": _records(found.doses),
         "sentences": found.sentences,
         "usage": None if found.usage is None else found.usage._asdict(),
     }
@@ -147,7 +159,7 @@ def comparison_object(found: Comparison) -> dict[str, Any]:
         "sentence": found.sentence,
         "seed": found.seed,
         "usage": None if found.usage is None else found.usage._asdict(),
-        "interventions": _finite(found.table),
+        "interventions": _records(found.table),
     }
 
 
@@ -208,14 +220,3 @@ def _limits(level: float, *more: str) -> list[str]:
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _finite(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as JSON has them: infinite numbers and missing ones become None."""
-    return [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        for row in _records(table)
-    ]

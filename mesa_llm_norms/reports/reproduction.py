@@ -6,7 +6,6 @@ Both say first what does not match. Their texts are ``templates/reproduction.md`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 from jinja2 import Environment
 
 from mesa_llm_norms.core.files import write_csv
-from mesa_llm_norms.core.formatting import count, estimate, p_number, percent
+from mesa_llm_norms.core.formatting import count, estimate, json_text, p_number, percent
 from mesa_llm_norms.reports import environment
 from mesa_llm_norms.reproduction import recorded as sources
 from mesa_llm_norms.reproduction.people import AGREE, agreement, tipping
@@ -53,14 +52,18 @@ FIGURES = {
 Cells = tuple[str, ...]
 
 
-def write_report(found: Reproduction, folder: Path) -> None:
-    """Write ``reproduction.md``, ``reproduction.json`` and the figures as PNG and SVG."""
+def write_reproduction(found: Reproduction, folder: Path) -> None:
+    """Write ``reproduction.json`` into a folder."""
+    text = json_text(found.as_object(), indent=1)
+    (folder / "reproduction.json").write_text(text + "\n", encoding="utf-8")
+
+
+def draw_reproduction(found: Reproduction, folder: Path) -> None:
+    """Write ``reproduction.md`` and the figures as PNG and SVG."""
     from mesa_llm_norms.plots import comparisons
     from mesa_llm_norms.plots.style import save_figure
 
     _write_page(folder / "reproduction.md", _reproduction_context(found))
-    text = json.dumps(found.as_object(), ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / "reproduction.json").write_text(text + "\n", encoding="utf-8")
     if found.people:
         figure = comparisons.agreement_figure(agreement(found.played), tipping(found.played))
         save_figure(figure, folder / "reproduction-people")
@@ -71,8 +74,20 @@ def write_report(found: Reproduction, folder: Path) -> None:
     save_figure(comparisons.critical_figure(found.played), folder / "reproduction-critical")
 
 
-def write_validation(found: Sequence[Validated], folder: Path, *, runs: int, seed: int) -> None:
-    """Write ``validation.md``, the tables behind it as CSV, and ``validation.png`` and ``.svg``.
+def write_validation(found: Sequence[Validated], folder: Path) -> None:
+    """Write the tables of a validation as CSV."""
+    write_csv(summary(found), folder / "conditions.csv")
+    calibration = {str(one.condition): one.calibration for one in found}
+    drifts = [one.drift.inverse_temperatures for one in found]
+    for table, name, form in (
+        (pd.concat(calibration, names=["condition"]), "calibration.csv", "%.6g"),
+        (pd.DataFrame(pd.concat(drifts)), "inverse_temperatures.csv", "%.4g"),
+    ):
+        write_csv(table, folder / name, index=True, form=form)
+
+
+def draw_validation(found: Sequence[Validated], folder: Path, *, runs: int, seed: int) -> None:
+    """Write ``validation.md``, ``validation.png`` and ``validation.svg``.
 
     ``runs`` and ``seed`` are those of the simulated populations.
     """
@@ -96,14 +111,6 @@ def write_validation(found: Sequence[Validated], folder: Path, *, runs: int, see
         "drift": [_drift_cells(one) for one in found],
     }
     _write_page(folder / "validation.md", context)
-    write_csv(summary(found), folder / "conditions.csv")
-    calibration = {str(one.condition): one.calibration for one in found}
-    drifts = [one.drift.inverse_temperatures for one in found]
-    for table, name, form in (
-        (pd.concat(calibration, names=["condition"]), "calibration.csv", "%.6g"),
-        (pd.DataFrame(pd.concat(drifts)), "inverse_temperatures.csv", "%.4g"),
-    ):
-        write_csv(table, folder / name, index=True, form=form)
     save_figure(validation_figure(found), folder / "validation")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mesa_llm_norms.classical.published import EXACT_FLIPS
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Memory, Remembered
 from mesa_llm_norms.errors import FileFormatError
 from mesa_llm_norms.study.recordings import (
@@ -162,7 +163,7 @@ def summarise(folder: Path) -> Recorded:
 
 def write_recorded(recorded: Recorded, path: Path) -> None:
     """Write the file that ships."""
-    text = json.dumps(recorded.as_object(), ensure_ascii=False, separators=(",", ":"))
+    text = json_text(recorded.as_object(), separators=(",", ":"))
     path.write_text(text.replace('{"model"', '\n{"model"') + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,6 @@ runs. ``compare`` gives the rows of all of them, and ``reproduce`` plays and com
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -122,7 +121,7 @@ class Reproduction(NamedTuple):
         }
         for name, table in summaries.items():
             if len(table):
-                found[name] = json.loads(table.to_json(orient="records"))
+                found[name] = table.to_dict("records")
         return found
 
 

@@ -12,8 +12,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from mesa_llm_norms.core.files import RUNS, SPEC
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
@@ -140,11 +139,11 @@ def _write_spec(
         "spec": to_json(spec),
         "run": {"rounds": most, **goal._asdict(), "runs": runs},
         "versions": versions(),
-        "outcome": {key: _finite(value) for key, value in outcome.items()},
+        "outcome": outcome,
     }
     sections = []
     for name, section in content.items():  # one line for each value, for a graph is long
-        lines = ",\n".join(f'    "{key}": {_json(value)}' for key, value in section.items())
+        lines = ",\n".join(f'    "{key}": {json_text(value)}' for key, value in section.items())
         sections.append(f'  "{name}": {{\n{lines}\n  }}')
     text = "{\n" + ",\n".join(sections) + "\n}\n"
     (folder / SPEC).write_bytes(text.encode("utf-8", "backslashreplace"))
@@ -161,14 +160,6 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
         table = table.assign(**{column: [node_name(n) for n in table[column]] for column in nodes})
         kinds = {}
     table.astype(kinds).to_parquet(path, index=False)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _graph_word(spec: Spec) -> str:

@@ -8,7 +8,6 @@ handed to a browser component is walked through item by item and a string is not
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
@@ -19,6 +18,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Game, Interaction, Memory, score
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.errors import SpecError
@@ -115,7 +115,7 @@ def _centered(values: Sequence[float], span: float) -> list[int]:
 
 
 def _compact(content: object) -> str:
-    return json.dumps(content, separators=(",", ":"))
+    return json_text(content, separators=(",", ":"), ensure_ascii=True)
 
 
 # Frames

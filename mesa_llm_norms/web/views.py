@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import solara
 
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.drawing import INK, layout, name_colors, shade_step
 from mesa_llm_norms.web.frames import (
@@ -178,7 +178,7 @@ def chart_lines(names: Sequence[str]) -> str:
     The names are a pool, in the colors of every figure; a single one is drawn in dark ink.
     """
     colors = [INK] if len(names) == 1 else [name_colors(names)[name] for name in names]
-    return json.dumps(
+    return json_text(
         {
             "names": list(names),
             "colors": colors,
@@ -195,7 +195,7 @@ def _Figures(figures: str = "", testid: str = "") -> None: ...  # noqa: N802
 
 def KeyFigures(figures: Sequence[tuple[str, str]], testid: str = "figures") -> solara.Element:  # noqa: N802
     """Return labels and values as a Solara element."""
-    element: Any = _Figures(figures=json.dumps(list(figures)), testid=testid)
+    element: Any = _Figures(figures=json_text(list(figures)), testid=testid)
     return element
 
 
@@ -247,7 +247,7 @@ def _details_text(details: AgentDetails, pool: Sequence[str]) -> str:
     if details.asked is not None:
         title = "Next prompt (names are shuffled for each call)"
         texts.append({"title": title, "text": details.asked, "testid": "asked"})
-    return json.dumps(
+    return json_text(
         {
             "node": details.node,
             "mind": details.mind,

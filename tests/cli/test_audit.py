@@ -17,7 +17,7 @@ from typer.testing import Result
 from mesa_llm_norms import audit
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.minds.policies import TableMind
-from mesa_llm_norms.reports.experiments import write_audit
+from mesa_llm_norms.reports.experiments import draw_audit
 
 TABLE = """\
 memory,Q,M
@@ -101,7 +101,7 @@ def test_names_cannot_put_anything_into_the_page(tmp_path: Path) -> None:
     found = audit(
         TableMind("<b>bold</b>", names, rows), names, "complete(n=4)", runs=10, sizes=(), rng=1
     )
-    write_audit(found, tmp_path)
+    draw_audit(found, tmp_path)
     text = (tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<b>bold" not in text
@@ -111,7 +111,7 @@ def test_names_cannot_put_anything_into_the_page(tmp_path: Path) -> None:
 
 def test_an_audit_without_populations_and_sizes_still_leaves_a_report(tmp_path: Path) -> None:
     found = audit(planted(), graph="complete(n=4)", memory=1, runs=0, sizes=(), rng=1)
-    write_audit(found, tmp_path)
+    draw_audit(found, tmp_path)
     assert "No populations were played" in (tmp_path / "audit.html").read_text(encoding="utf-8")
 
 

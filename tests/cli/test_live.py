@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from chat_server import OLLAMA
 from commands import invoke
+from matplotlib.figure import Figure
 from messages_server import Fault, MessagesServer
 from programs import Program
 from reasoning_server import IN_CONTENT, THOUGHTS, ReasoningServer
@@ -190,6 +191,41 @@ def test_a_template_file_is_sent_and_one_that_leaves_a_part_out_is_refused(
     result = invoke("run", *SHORT, "--template", "bad.txt")
     assert result.exit_code == 2
     assert "never mentions $score" in result.stderr
+
+
+def test_a_live_run_whose_figures_fail_is_completed_without_a_call(
+    server: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError("no room for a picture")
+
+    savefig = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", fail)
+    result = invoke("run", *SHORT, "--out", "mine")
+    assert result.exit_code == 2
+    assert "error: report: " in result.stderr
+    played = rows("mine")
+    assert len(played) == 18
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    calls = len(server.answered)
+    assert invoke("resume", "mine").exit_code == 0
+    assert {"rounds.png", "network.svg", "spec.json"} <= {
+        path.name for path in Path("mine").iterdir()
+    }
+    assert rows("mine") == played
+    assert len(server.answered) == calls
+
+
+@pytest.mark.usefixtures("server")
+def test_a_run_that_was_killed_before_it_began_is_started_again() -> None:
+    Path("mine").mkdir()
+    Path("mine/journal.lock").touch()
+    Path("mine/journal.sqlite.new").touch()
+    result = invoke("resume", "mine")
+    assert result.exit_code == 2
+    assert "ended before it began. Start it again, with --out mine." in result.stderr
+    assert invoke("run", *SHORT, "--out", "mine").exit_code == 0
+    assert len(rows("mine")) == 18
 
 
 def test_a_forecast_plays_nothing(server: MessagesServer) -> None:

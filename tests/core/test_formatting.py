@@ -1,12 +1,57 @@
 """Numbers read the same wherever they are shown."""
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core import formatting
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (math.nan, "null"),
+        (-math.inf, "null"),
+        (np.float32("inf"), "null"),
+        (pd.NA, "null"),
+        (pd.NaT, "null"),
+        (0.1, "0.1"),
+        (np.int64(3), "3"),
+        (np.bool_(True), "true"),
+        ("Zoë", '"Zoë"'),
+        ((1, [math.nan, {"a": math.inf}]), '[1, [null, {"a": null}]]'),
+        (np.array([[1.0, math.nan]]), "[[1.0, null]]"),
+        (pd.DataFrame({"n": pd.array([1, None], "Int64")}).to_dict("list"), '{"n": [1, null]}'),
+    ],
+)
+def test_json_has_null_where_a_number_is_infinite_or_missing(value: Any, text: str) -> None:
+    assert formatting.json_text({"it": value}) == f'{{"it": {text}}}'
+
+
+def test_json_is_written_by_one_function() -> None:
+    """What is only hashed, or read by this package alone, may be written otherwise."""
+    package = Path(formatting.__file__).parents[1]
+    own = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"\bjson\.dumps\(|\.to_json\(orient", path.read_text(encoding="utf-8"))
+    }
+    assert own <= {
+        "core/formatting.py",
+        "experiments/sweeps/cells.py",
+        "llm/client.py",
+        "llm/journal/database.py",
+        "llm/journal/journal.py",
+        "llm/journal/rows.py",
+        "simulation/serialization.py",
+        "web/guard.py",
+    }
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ def work():
 """
 COMPILED = """
 def work():
-    import ctypes
+    import hashlib
     print("working", flush=True)
-    ctypes.CDLL(None).nanosleep((ctypes.c_long * 2)(600, 0), None)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
 
 

@@ -21,7 +21,12 @@ from mesa_llm_norms.experiments.tipping.search import conclude
 from mesa_llm_norms.minds.policies import ScriptedMind
 from mesa_llm_norms.plots.experiments import plot_interventions, plot_tipping
 from mesa_llm_norms.reports import environment
-from mesa_llm_norms.reports.experiments import write_comparison, write_tipping
+from mesa_llm_norms.reports.experiments import (
+    draw_comparison,
+    draw_tipping,
+    write_comparison,
+    write_tipping,
+)
 from mesa_llm_norms.simulation.spec import Spec
 
 ODD = ("<script>x</script>", "M&M")
@@ -119,12 +124,14 @@ def comparison(*rows: Mapping[str, object], convention: str = "Q") -> Comparison
 def tipping_page(found: Tipping, folder: Path) -> Page:
     folder.mkdir(exist_ok=True)
     write_tipping(found, folder)
+    draw_tipping(found, folder)
     return Page(folder / "report.html")
 
 
 def comparison_page(found: Comparison, folder: Path) -> Page:
     folder.mkdir(exist_ok=True)
     write_comparison(found, folder)
+    draw_comparison(found, folder)
     return Page(folder / "report.html")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from recordings import known
 
 from mesa_llm_norms import TableMind
-from mesa_llm_norms.reports.reproduction import write_validation
+from mesa_llm_norms.reports.reproduction import draw_validation, write_validation
 from mesa_llm_norms.simulation import Remembered
 from mesa_llm_norms.study.recordings import (
     Condition,
@@ -37,7 +37,9 @@ def test_validation_accepts_the_truth_and_writes_its_report(
     assert row["time_p"] > 0.001
     assert row["winners_p"] > 0.001
     assert row["calibration_error"] < 0.02
-    write_validation(found, tmp_path, runs=200, seed=1)
+    write_validation(found, tmp_path)
+    draw_validation(found, tmp_path, runs=200, seed=1)
+    assert len(pd.read_csv(tmp_path / "conditions.csv")) == 1
     assert "does not match" in (tmp_path / "validation.md").read_text()
     assert (tmp_path / "validation.png").stat().st_size > 10_000
 

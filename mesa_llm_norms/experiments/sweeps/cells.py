@@ -32,6 +32,7 @@ import pyarrow as pa
 
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.files import new_file, write_csv
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
@@ -209,7 +210,7 @@ class Folder:
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what the sweep is."""
-        text = json.dumps({"format": FORMAT, "version": VERSION, **record}, indent=1)
+        text = json_text({"format": FORMAT, "version": VERSION, **record}, indent=1)
         with new_file(self.path / RECORD) as hidden:
             hidden.write_text(text + "\n", encoding="utf-8")
 

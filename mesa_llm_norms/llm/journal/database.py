@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -24,6 +23,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
+from mesa_llm_norms.core.files import sync
 from mesa_llm_norms.errors import JournalError
 from mesa_llm_norms.llm.journal.rows import (
     APPLICATION,
@@ -135,7 +135,7 @@ def make(path: Path, spec: str) -> None:
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync(path.parent)
 
 
 def open_for_writing(path: Path, lose: bool) -> sqlite3.Connection:
@@ -283,15 +283,6 @@ def _use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
             "a journal cannot be kept on this file system",
             "Put the run's folder on a local disk.",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _installed_version() -> str | None:
