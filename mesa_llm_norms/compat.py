@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, cast
 
 import networkx as nx
-from mesa import Model
+from mesa import Agent, Model
 from mesa.discrete_space import Network
 
 # networkx
@@ -64,6 +64,14 @@ def resume_steps(model: Model) -> None:
     if schedule is not None:
         schedule.pause()
         schedule.resume()
+
+
+def forget_model(model: Model) -> None:
+    """Have Mesa drop a model that is not used any more, to which no agents are added.
+
+    Mesa up to 3.4 counts agents in ``Agent._ids``, by model, and so keeps every model.
+    """
+    getattr(Agent, "_ids", {}).pop(model, None)
 
 
 # concurrent.futures, multiprocessing
@@ -148,3 +156,22 @@ def separate_control_channels() -> None:
         opened.__func__(type("Viewer", (Widget,), {}), comm, message)
 
     Widget.handle_control_comm_opened = staticmethod(handle_control_comm_opened)
+
+
+# Solara
+
+
+def page_connection() -> tuple[Callable[[], bool], Callable[[], bool]]:
+    """Return what tells of the page being made whether a browser shows it, and renders it now.
+
+    In a notebook the first is always true. Solara counts connections in ``page_status`` of its
+    ``VirtualKernelContext``, and renders under the ``thread_lock`` of a render context.
+    """
+    from reacton.core import get_render_context
+    from solara.server import kernel_context
+
+    lock = get_render_context().thread_lock
+    if not kernel_context.has_current_context():
+        return lambda: True, lock.locked
+    statuses = kernel_context.get_current_context().page_status
+    return lambda: kernel_context.PageStatus.CONNECTED in tuple(statuses.values()), lock.locked

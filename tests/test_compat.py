@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import random
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, resource_tracker
@@ -17,7 +19,7 @@ from ipyvue.VueTemplateWidget import Events as TemplateEvents
 from ipyvue.VueWidget import Events as WidgetEvents
 from ipywidgets import Widget
 
-from mesa_llm_norms import compat
+from mesa_llm_norms import NamingGame, compat
 
 # networkx
 
@@ -49,6 +51,15 @@ def test_a_network_of_mesa_has_a_cell_for_every_node_and_no_layout() -> None:
     network = compat.make_network(nx.cycle_graph(4), random.Random(1))
     assert {cell.coordinate: cell.capacity for cell in network} == dict.fromkeys(range(4), 1)
     assert getattr(network, "layout", None) is None
+
+
+def test_a_model_that_is_forgotten_is_freed() -> None:
+    model = NamingGame("ring(n=4)", "QM")
+    seen = weakref.ref(model)
+    compat.forget_model(model)
+    del model
+    gc.collect()
+    assert seen() is None
 
 
 def test_a_model_is_stepped_on_after_a_step_that_raised() -> None:

@@ -162,6 +162,13 @@ SHOWN_EDGES = Limit(
 SHOWN_EDGES_TOGETHER = Limit(
     "edges on the pages of all viewers", 1, 1_000_000, "edges", "They take some 600 MB."
 )
+SHOWN_ROWS = Limit(
+    "interactions of recorded runs on the page",
+    0,
+    4_000_000,
+    "interactions",
+    "Those of all viewers take some 800 MB.",
+)
 SHOWN_NAMES = Limit("names on the page", 2, 100, "names", "Charts have a line for each.")
 SHOWN_ROUNDS = Limit(
     "rounds after which the page stops", 0, 1_000_000, "population rounds", "As far as charts tell."

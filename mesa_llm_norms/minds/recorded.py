@@ -49,6 +49,9 @@ DEPTH = 5
 MOST_KNOWN = 50_000
 """For how many memories a mind keeps the distribution."""
 
+MOST_POOLS = 1_000
+"""For how many pools it keeps what does not depend on a memory."""
+
 Weights: TypeAlias = dict[str, dict[str, float]]
 """family -> feature -> weight; a feature of two parts joins them with a space."""
 
@@ -109,8 +112,8 @@ class RecordedMind(Policy):
         self.inverse_temperature = inverse_temperature
         self.provenance = dict(provenance or {})
         self._shared = cache(self._shared_utility)
-        self._own = cache(self._own_utility)
-        self._alone = cache(self._utilities_alone)
+        self._own = lru_cache(MOST_KNOWN)(self._own_utility)
+        self._alone = lru_cache(MOST_POOLS)(self._utilities_alone)
         self._fitted = lru_cache(MOST_KNOWN)(self._fitted_distribution)
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:

@@ -37,6 +37,11 @@ NODE_SIZES = 12, 80
 POINTS = 1_000
 """Upper limit on the points of all lines of a chart together; a line has 40 to 160."""
 
+_MOST_POINTS = 160
+
+KEPT = 200_000
+"""Upper limit on the numbers kept of a population's rounds, four and one for each name: 5 MB."""
+
 RECENT = 30
 """Upper limit on the last interactions drawn; small populations show half a round."""
 
@@ -228,25 +233,26 @@ class History:
         self.interactions = 0
         self.pairs: dict[tuple[int, int], list[int]] = {}
         """Interactions and matches of two agents, the lower index first."""
-        self._rounds: list[list[int]] = []
-        """For each round: its number, interactions so far in the run, in the round, matches, and
-        how often each name was played."""
-
-    @property
-    def rounds(self) -> int:
+        self.rounds = 0
         """Number of rounds started."""
-        return len(self._rounds)
+        self._current: list[int] = []
+        """Of the current round: its number, interactions so far in the run, in the round, matches,
+        and how often each name was played."""
+        self._kept: list[list[int]] = []
+        """The same for the first round and every so many after it, ``_stride``."""
+        self._stride = 1
+        self._most = max(2 * _MOST_POINTS, KEPT // (4 + len(self.pool)))
 
     @property
     def success_rate(self) -> float | None:
         """Share of matches in the current round; None before the first interaction."""
-        return _success(self._rounds[-1]) if self._rounds else None
+        return _success(self._current) if self.rounds else None
 
     def add(self, round_: int, i: int, j: int, name_a: int, name_b: int) -> None:
         """Count one interaction."""
-        if not self._rounds or self._rounds[-1][0] != round_:
-            self._rounds.append([round_, self.interactions] + [0] * (2 + len(self.pool)))
-        counts, matched = self._rounds[-1], name_a == name_b
+        if not self.rounds or self._current[0] != round_:
+            self._begin(round_)
+        counts, matched = self._current, name_a == name_b
         self.interactions += 1
         counts[1] = self.interactions
         counts[2] += 1
@@ -275,7 +281,13 @@ class History:
         return points_text(self.rounds, stride, lines)
 
     def table(self) -> pd.DataFrame:
-        """Return a row per round, with the columns of ``Ensemble.rounds``; safe in any thread."""
+        """Return a row per round, with the columns of ``Ensemble.rounds``; safe in any thread.
+
+        Of a long run it has the first round, every second, fourth, ... after it, and the last.
+        """
+        kept, current = list(self._kept), self._current
+        if current and kept[-1] is not current:
+            kept.append(current)
         found = [
             Round(
                 counts[0],
@@ -283,18 +295,27 @@ class History:
                 _success(counts),
                 dict(zip(self.pool, _shares(counts), strict=True)),
             )
-            for counts in [counts[:] for counts in self._rounds]
+            for counts in [counts[:] for counts in kept]
             if counts[2]
         ]
         return round_table(self.pool, ((0, one) for one in found))
 
     def _sample(self, lines: int) -> tuple[list[list[int]], int]:
         """Return every so many rounds; points stay put as rounds are added."""
-        most = min(160, max(40, POINTS // max(1, lines)))
+        most = min(_MOST_POINTS, max(40, POINTS // max(1, lines)))
         stride = 1
         while self.rounds > most * stride:
             stride *= 2
-        return self._rounds[::stride], stride
+        return self._kept[:: stride // self._stride], stride
+
+    def _begin(self, round_: int) -> None:
+        self._current = [round_, self.interactions] + [0] * (2 + len(self.pool))
+        if self.rounds % self._stride == 0:
+            self._kept.append(self._current)
+        self.rounds += 1
+        if len(self._kept) > self._most:
+            self._kept = self._kept[::2]
+            self._stride *= 2
 
 
 def _success(counts: Sequence[int]) -> float:

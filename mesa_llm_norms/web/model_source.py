@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from mesa_llm_norms import compat
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
@@ -244,6 +245,7 @@ class ModelSource(Source):
         """Release the journal and connections of live minds once calls under way have ended."""
         self._release()
         self.model.close()
+        compat.forget_model(self.model)
 
     def _claim(self, setting: Setting, edges: int) -> None:
         global _edges_shown

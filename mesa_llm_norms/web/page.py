@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import solara.lab
+import solara
 
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.web.frames import Frame
@@ -89,7 +89,6 @@ def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game
     @solara.component  # type: ignore[untyped-decorator]
     def Page() -> None:  # noqa: N802
         state = use_page_state(model_type)
-        solara.lab.use_task(state.watch, dependencies=[])
         solara.Title(title)
         solara.Style(Path(__file__).parent / "page.css")
         _Safe(state, title)

@@ -6,14 +6,16 @@ a player's thread just wakes it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import solara
 
+from mesa_llm_norms import compat
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.web.player import Order
@@ -37,6 +39,9 @@ class PageState:
 
     def __init__(self, session: ViewerSession) -> None:
         self.session = session
+        self._news = threading.Event()
+        self._closed = False
+        session.on_frame = self._news.set
         self.frames: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.status: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.shown = solara.reactive(0)
@@ -51,25 +56,39 @@ class PageState:
         """The name that a click commits an agent to."""
         self.by_degree = solara.reactive(False)
 
-    async def watch(self) -> None:
-        """Refresh the page whenever there is a new frame, as long as it is open."""
-        loop, news = asyncio.get_running_loop(), asyncio.Event()
+    def watch(
+        self,
+        connected: Callable[[], bool] = lambda: True,
+        rendering: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Refresh the page whenever there is a new frame, until ``close``.
 
-        def wake() -> None:
-            with suppress(RuntimeError):  # the page, and its loop, may just have been closed
-                loop.call_soon_threadsafe(news.set)
-
-        self.session.on_frame = wake
-        try:
-            while True:
+        Nothing plays while no browser is ``connected``, and the next frame waits while a click is
+        still ``rendering``.
+        """
+        here = True
+        while not self._closed:
+            news = self._news.wait(HEARTBEAT)
+            self._news.clear()
+            if connected() is not here:
+                here = not here
+                self.session.hold(not here)
+            if self._closed or not here:
+                continue
+            while rendering() and not self._closed:
+                time.sleep(0.005)
+            try:
                 self.refresh()
-                try:
-                    await asyncio.wait_for(news.wait(), HEARTBEAT)
-                except TimeoutError:
+                if not news:
                     self._update_link()
-                news.clear()
-        finally:
-            self.session.on_frame = None
+            except Exception as error:
+                _log.error("a page could not be drawn", exc_info=error)
+
+    def close(self) -> None:
+        """Stop everything that plays and ``watch``."""
+        self._closed = True
+        self._news.set()
+        self.session.close()
 
     def refresh(self) -> None:
         """Take notice of new frames."""
@@ -139,5 +158,13 @@ def use_page_state(model_type: type[NamingGame]) -> PageState:
     """Return the state of this viewer's page; its populations stop when the page is closed."""
     query = solara.use_router().search or ""
     state: PageState = solara.use_memo(lambda: PageState(ViewerSession(query, model_type)), [])
-    solara.use_effect(lambda: state.session.close, [])
+    connected, rendering = compat.page_connection()
+
+    def start() -> Callable[[], None]:
+        # A thread, not a task of Solara's: on closing, that forgets a task before it is cancelled.
+        task = partial(state.watch, connected, rendering)
+        threading.Thread(target=task, name="mesa_llm_norms page", daemon=True).start()
+        return state.close
+
+    solara.use_effect(start, [])
     return state

@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import replace
 from enum import Enum
 
+from mesa_llm_norms.core.limits import EDITS
 from mesa_llm_norms.errors import BudgetError, InterruptionError, NormsError
 from mesa_llm_norms.web.frames import AgentDetails, Frame, History, Renderer, Source
 from mesa_llm_norms.web.setting import Commitment, EdgeChange, Edit, Setting, in_order
@@ -89,15 +90,21 @@ class Player:
         self._changed = threading.Condition()
         self._news = threading.Event()
         self._order, self._orders = Order.PAUSE, 0
+        self._held = False
         self._ready, self._busy, self._closed, self._over = False, True, False, False
         self._note = self._error = ""
+        self._threads: list[threading.Thread] = []
 
     # For the page
 
     def start(self) -> None:
         """Start both threads; call it once."""
-        for task, name in ((self._play, "player"), (self._make_frames, "frames")):
-            threading.Thread(target=task, name=f"mesa_llm_norms {name}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=task, name=f"mesa_llm_norms {name}", daemon=True)
+            for task, name in ((self._play, "player"), (self._make_frames, "frames"))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def restart(self, setting: Setting) -> Player:
         """Close this player and return a started one that plays ``setting`` from its start."""
@@ -134,6 +141,14 @@ class Player:
         """Add or remove the edge between two agents."""
         self._request(EdgeChange(0, index, other, present))
 
+    def hold(self, held: bool) -> None:
+        """Stop playing for as long as nobody watches; what was ordered is done afterwards."""
+        with self._changed:
+            self._held = held
+            self._changed.notify_all()
+        if held:
+            self._interrupt()
+
     def close(self) -> None:
         """Stop playing, and show nothing of what is still under way."""
         with self._changed:
@@ -141,6 +156,12 @@ class Player:
             self._changed.notify_all()
         self._interrupt()
         self._news.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for both threads to end after ``close``, but not longer than that."""
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def details(self, index: int) -> AgentDetails | None:
         """Return what the page shows about an agent; None while the population is being made."""
@@ -242,11 +263,14 @@ class Player:
         last_round = (completed // source.rounds + 1) * source.rounds
 
         def superseded() -> bool:
-            return (
-                self._closed or bool(self._requested) or (to is None and self._order is not order)
-            )
+            other = to is None and self._order is not order
+            return self._closed or self._held or bool(self._requested) or other
 
-        while not self._closed and (to is not None or self._order is order):
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or not self._held)
+            if self._closed or (to is None and self._order is not order):
+                return
             while self._is_due(history.interactions):
                 self._apply(self._scheduled.pop(0), source, renderer)
             self._apply_requested(source, renderer)
@@ -280,7 +304,7 @@ class Player:
                     elif now - breathed > _BREATH:
                         breathed = now
                         time.sleep(0.001)
-            if not played and to is not None:
+            if not played and to is not None and not self._held:
                 return
 
     def _is_done(self, order: Order, source: Source, history: History, last_round: int) -> bool:
@@ -310,7 +334,9 @@ class Player:
     def _apply_requested(self, source: Source, renderer: Renderer) -> None:
         while self._requested:
             edit = self._requested.pop(0)._replace(at=renderer.history.interactions)
-            if self._apply(edit, source, renderer):
+            if len(self._setting.edits) + len(self._applied) >= EDITS.high:
+                self._error = f"More than {EDITS.high:,} changes cannot be made. Press Reset."
+            elif self._apply(edit, source, renderer):
                 self._applied.append(edit)
 
     def _apply(self, edit: Edit, source: Source, renderer: Renderer) -> bool:

@@ -7,12 +7,13 @@ the session, the ``Player`` of a population, and its ``Source``.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import NormsError, SpecError, shown
@@ -153,6 +154,11 @@ class ViewerSession:
             present = source.graph.has_edge(nodes[index], nodes[other])
             self.players[side].set_edge(index, other, not present)
 
+    def hold(self, held: bool) -> None:
+        """Play nothing for as long as nobody watches."""
+        for player in self.players:
+            player.hold(held)
+
     def close(self) -> None:
         """Stop all populations."""
         for player in self.players:
@@ -271,10 +277,30 @@ def _find_scene(key: str) -> Scene:
     return scenes[key]
 
 
-@lru_cache(maxsize=4)
+_reading = threading.Lock()
+_latest: RecordedRun | None = None
+_runs: WeakValueDictionary[tuple[Path, int | None], RecordedRun] = WeakValueDictionary()
+
+
 def _read(folder: Path, run: int | None) -> RecordedRun:
-    """Read a run once for all viewers."""
-    return read_recorded_run(folder, run)
+    """Read a run once for all viewers; ``SpecError`` while theirs are as long as they may be."""
+    global _latest
+    with _reading:
+        recorded = _runs.get((folder, run))
+        if recorded is None:
+            recorded = read_recorded_run(folder, run)
+            _latest = None
+            others = sum(len(other.rows) for other in _runs.values())
+            if others + len(recorded.rows) not in limits.SHOWN_ROWS:
+                raise SpecError(
+                    REPLAY,
+                    run,
+                    "the viewers of this page see as many other runs as it can show",
+                    "Wait until some of them have left.",
+                )
+            _runs[folder, run] = recorded
+        _latest = recorded
+        return recorded
 
 
 def _read_run(text: str) -> int:

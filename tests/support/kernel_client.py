@@ -43,6 +43,7 @@ class Viewer:
             additional_headers=sent,
             max_size=None,
             proxy=None,
+            close_timeout=1,
         )
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Hashable
 from typing import Any
+from unittest.mock import patch
 
 import networkx as nx
 import pandas as pd
@@ -16,7 +17,7 @@ from strategies import graphs, pools, specs
 
 from mesa_llm_norms import NamingGame
 from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
-from mesa_llm_norms.web.frames import POINTS, SPAN, History, drawing_text, encode_shares
+from mesa_llm_norms.web.frames import KEPT, POINTS, SPAN, History, drawing_text, encode_shares
 from mesa_llm_norms.web.views import chart_lines
 
 
@@ -75,6 +76,27 @@ def test_a_chart_of_many_rounds_and_names_stays_small_and_keeps_still() -> None:
     after = json.loads(history.success_points())
     assert after["rounds"] == before["rounds"] + 1
     assert after["y"][0][: len(before["y"][0]) - 2] == before["y"][0][:-2]
+
+
+@given(st.integers(2, 60), st.integers(1, 3_000))
+@settings(max_examples=30)
+def test_rounds_kept_are_bounded_and_what_is_shown_is_right(names: int, rounds: int) -> None:
+    """However long it plays, and whatever its charts and table leave out."""
+    history = History([f"name{i}" for i in range(names)])
+    with patch.object(history, "_most", min(330, KEPT // (4 + names))):
+        for number in range(rounds):
+            history.add(number, 0, 1, number % names, 0)
+        table = history.table()
+        assert len(table) <= 332
+        assert list(table["interactions"]) == [it + 1 for it in table["round"]]
+        assert table["round"].iloc[[0, -1]].tolist() == [0, rounds - 1]
+        shown = json.loads(history.success_points())
+        values = decode(shown["y"][0])
+        first, last = shown["x"]
+        step = (last - first) // max(1, len(values) - 1)
+        assert shown["rounds"] == history.rounds == rounds
+        assert values == [float((first - 1 + i * step) % names == 0) for i in range(len(values))]
+        assert last + max(1, step) > rounds or len(values) == 1
 
 
 def test_nothing_played_is_nothing_shown() -> None:

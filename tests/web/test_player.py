@@ -72,6 +72,13 @@ def goes_on(player: Player) -> None:
     until(lambda: player.frame.interactions > before)
 
 
+def stands_still(player: Player) -> bool:
+    assert player.history is not None
+    before = player.history.interactions
+    time.sleep(0.1)
+    return player.history.interactions == before
+
+
 def held(player: Player) -> list[str | None]:
     pool = player.frame.pool
     return [pool[ord(code) - 48] if code != " " else None for code in player.frame.codes]
@@ -133,6 +140,39 @@ def test_pause_stops_play_where_it_is_and_play_goes_on_from_there(
         at = ready(player).setting.at
         shows(player, at)
     assert held(player) == list(played(RING, at).names_held.values())
+
+
+def test_nothing_plays_while_nobody_watches_and_then_it_continues(
+    start: Callable[..., Player],
+) -> None:
+    """Neither what was ordered nor what a link asks for, which is played before it is shown."""
+    for player, order in ((ready(start()), Order.PLAY), (start(replace(RING, at=100_000)), None)):
+        if order is not None:
+            player.give(order)
+            goes_on(player)
+        else:
+            until(lambda it=player: it.history is not None and it.history.interactions > 100)
+        player.hold(True)
+        until(lambda it=player: stands_still(it))
+        player.hold(False)
+        before = player.history.interactions if player.history is not None else 0
+        until(lambda it=player, n=before: it.history is not None and it.history.interactions > n)
+        assert player.playing is (order is not None)
+        player.hold(True)
+        player.close()
+        player.join(PATIENCE)
+        assert not any(thread.is_alive() for thread in player._threads)
+
+
+def test_no_more_changes_are_made_than_a_link_can_hold(start: Callable[..., Player]) -> None:
+    player = ready(start(replace(RING, edits=tuple(Commitment(0, 1, "Q") for _ in range(999)))))
+    player.commit(2, "M")
+    until(lambda: player.frame.marks[2:3] == "c")
+    assert len(player.setting.edits) == 1_000
+    player.commit(3, "M")
+    until(lambda: "Reset" in player.frame.error)
+    assert len(player.setting.edits) == 1_000
+    assert player.frame.marks[3:4] == " "
 
 
 def test_play_stops_by_itself_after_the_rounds_of_the_setting(
