@@ -317,10 +317,10 @@ def _read_message(content: object, read: Callable[[str], str | None]) -> Reply:
     if not isinstance(content, Message) or not isinstance(content.content, list):
         raise ValueError("not a message")
     text = "".join(block.text for block in content.content if block.type == "text")
-    thinking = [block.thinking for block in content.content if block.type == "thinking"]
+    blocks = [block for block in content.content if block.type == "thinking"]
     stop = read_word(content.stop_reason, "stop_reason")
     usage = _read_usage(content.usage)
-    beside = "\n".join(thought for thought in thinking if isinstance(thought, str))
+    beside = "\n".join(str(getattr(block, "thinking", "")) for block in blocks)
     name, problem, thoughts = read_name(text, stop, read, beside, usage.thinking_tokens)
     model = read_word(content.model, "model")
     return Reply(text, usage, name, None, problem, model, stop, thoughts=thoughts)

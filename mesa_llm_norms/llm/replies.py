@@ -303,6 +303,9 @@ async def read_response(provider: str, response: Any) -> None:
         problem = f"the response is longer than {RESPONSE.high:,} bytes; it begins {quoted(text)}"
         raise CallError(provider, "garbled", problem, response.status_code, said=kept(text))
     response.headers.pop("content-encoding", None)
+    media = response.headers.get("content-type", "")
+    if ";" in media:  # a charset may be one that Python knows and that gives no text
+        response.headers["content-type"] = media.partition(";")[0]
     response.stream = ByteStream(content)
 
 

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ _MOST_CLEANED = 50 * MAX_MESSAGE
 """How many characters of one are looked at."""
 LONGEST_SECRET = 1_024
 """The most characters that a key is taken to have."""
+_OFTEN = 64
+"""A longer text is not expected to come again."""
 MIN_SECRET = 8
 """Anything shorter is not a key, and could be any word."""
 IDENTICAL = 5
@@ -176,6 +179,13 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     """
     if len(text) < MIN_SECRET:
         return text
+    # Most replies are the same few words again and again.
+    clean = _cleaned if len(text) <= _OFTEN else _cleaned.__wrapped__
+    return clean(text, tuple(secrets))
+
+
+@lru_cache(1_024)
+def _cleaned(text: str, secrets: tuple[str, ...]) -> str:
     for secret in (*secrets, *keys_in_environment()):
         text = text.replace(secret, "[secret]")
     return _KEY_LIKE.sub("[secret]", text)
