@@ -119,6 +119,15 @@ Quiet = Annotated[bool, option(OUTPUT, "Print only the outcome.", "--quiet", "-q
 ShowPrompt = Annotated[
     bool, option(LIVE_MINDS, "Print the prompts word for word and play nothing.", "--show-prompt")
 ]
+MaxTokens = Annotated[
+    int | None,
+    option(
+        LIVE_MINDS,
+        "Most tokens one call may write, thoughts included. Default 128, or 2048 for models that "
+        "think.",
+        limit=limits.MAX_TOKENS,
+    ),
+]
 Resume = Annotated[
     bool,
     option(
@@ -224,14 +233,7 @@ class LiveOptions(CallOptions):
         float | None,
         option(LIVE_MINDS, "Seconds that one call may take. Default 60.", limit=limits.TIMEOUT),
     ] = None
-    max_tokens: Annotated[
-        int | None,
-        option(
-            LIVE_MINDS,
-            "Most tokens one call may write, thoughts included. Default 128, or 2048 for models "
-            "that think.",
-        ),
-    ] = None
+    max_tokens: MaxTokens = None
 
     def mind_reader(self) -> Callable[[str], Any]:
         """Return a function that makes live minds of their names, and keeps other names.

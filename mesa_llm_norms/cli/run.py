@@ -163,6 +163,7 @@ def resume(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="FOLDER")],
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    max_tokens: options.MaxTokens = None,
     *,
     live: options.CallOptions,
 ) -> None:
@@ -176,8 +177,11 @@ def resume(
     mesa-llm-norms resume runs/claude-claude-haiku-5-5-watts_strogatz-24-seed7
 
     mesa-llm-norms resume runs/first --budget-usd 5
+
+    mesa-llm-norms resume runs/first --max-tokens 8000
     """
-    plan = _plan_of(folder, live.given, as_json, talk=not as_json and not quiet)
+    talk = not as_json and not quiet
+    plan = _plan_of(folder, live.given, as_json, talk=talk, max_tokens=max_tokens)
     plan.check()
     if not quiet:
         prices = "" if plan.llm.prices is None or live.prices else ", at the prices kept in it"
@@ -205,7 +209,13 @@ def _budget_left(llm: LLMSettings) -> str:
     return f"with {' and '.join(left)} left" if left else "without a budget"
 
 
-def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -> Plan:
+def _plan_of(
+    folder: Path,
+    changed: dict[str, Any],
+    as_json: bool,
+    talk: bool,
+    max_tokens: int | None,
+) -> Plan:
     """Return the plan in the journal of a folder, with some LLM settings changed."""
     path = folder / JOURNAL
     if is_free(folder):
@@ -226,7 +236,7 @@ def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -
     if (folder / SPEC).exists():
         raise JournalError(path, "its run is complete", "The results are in the same folder.")
     try:
-        spec = from_json(content["spec"])
+        spec = from_json(_with_max_tokens(content["spec"], max_tokens))
         # A folder cannot confirm the addresses in it.
         settings = {**content["llm"], "addresses": (), **changed, "folder": folder, "resume": True}
         return Plan(
@@ -247,3 +257,15 @@ def _plan_of(folder: Path, changed: dict[str, Any], as_json: bool, talk: bool) -
         raise JournalError(
             path, f"it does not say how to play its run ({error})", "It cannot be resumed."
         ) from error
+
+
+def _with_max_tokens(written: Any, most: int | None) -> Any:
+    """Return a spec as it is written, with this option of all its live minds if it is given."""
+    if most is None or not isinstance(written, (dict, list)):
+        return written
+    if isinstance(written, list):
+        return [_with_max_tokens(part, most) for part in written]
+    changed = {key: _with_max_tokens(part, most) for key, part in written.items()}
+    if "template" in written and isinstance(written.get("options"), dict):
+        changed["options"] = {**written["options"], "max_tokens": most}
+    return changed

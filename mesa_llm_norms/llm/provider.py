@@ -350,11 +350,14 @@ class SDKProvider(Provider):
             if http.text.strip():
                 problem += f"; it says {quoted(http.text, secrets)}"
             kind, status, text = "garbled", http.status_code, http.text
+            remedy = None
         else:
             secrets, text = self._secrets(client), http.text
             problem, status = redacted(found[0], secrets), found[1]
             kind = "failed" if status is None else kind_of(status)
-        raise CallError(self.label, kind, problem, status, said=kept(text, secrets)) from None
+            remedy = self._remedy(status) if status is not None and kind == "denied" else None
+        said = kept(text, secrets)
+        raise CallError(self.label, kind, problem, status, remedy=remedy, said=said) from None
 
     def _call_error(self, sdk: Any, error: Any, secrets: Sequence[str]) -> CallError:
         """Return the ``CallError`` for an error of the SDK."""

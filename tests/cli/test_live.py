@@ -142,6 +142,9 @@ def test_a_model_that_thinks_plays_and_says_when_it_needs_more_room() -> None:
         assert THOUGHTS.splitlines()[0] in result.stderr
         assert str(Path("cut") / "journal.sqlite") in result.stderr
         assert {body["max_tokens"] for body in thinker.asked} == {20}
+        # What was in vain with little room is asked for again with more.
+        result = invoke("resume", "cut", "--max-tokens", "2000")
+        assert result.exit_code == 0, result.stderr
         result = invoke("run", *short, *mind, "--out", "roomy", "--max-tokens", "3000")
         assert result.exit_code == 0, result.stderr
     with Journal.read(Path("roomy") / "journal.sqlite") as journal:

@@ -145,6 +145,24 @@ def test_an_error_inside_a_200_is_one_with_the_words_of_the_server(
 
 
 @pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (401, "key"),
+        (402, "credit"),
+        (404, "address and the model's name"),
+        (429, "fewer calls"),
+    ],
+)
+def test_the_remedy_follows_from_the_cause(code: int, remedy: str) -> None:
+    """Whether it is the status of the response or stands inside a 200."""
+    inside = Fault("raw", content=json.dumps(openrouter(code, "No")))
+    for fault in (Fault("status", code, content={"error": "No"}), inside):
+        with ChatServer(DEAF, fault=game(fault)) as server, pytest.raises(CallError) as caught:
+            ask(server.url)
+        assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("type_", "kind"),
     [
         ("overloaded_error", "overloaded"),
@@ -366,6 +384,19 @@ def test_a_compressed_response_is_read() -> None:
         with ChatServer(DEAF, fault=game(fault)) as server:
             assert ask(server.url).name == "M"
             assert server.headers[0]["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("charset", ["zlib", "base64", "utf-7", "nonsense", "idna", ""])
+def test_a_charset_that_gives_no_text_is_passed_over(charset: str) -> None:
+    """Python knows some that make bytes of bytes, even unpack them."""
+    headers = {"content-type": f"application/json; charset={charset}"}
+    fault = Fault("raw", headers=headers, content=answer_of(1))
+    with ChatServer(DEAF, fault=game(fault)) as server:
+        assert ask(server.url).name == "M"
+    fault = Fault("status", 500, headers=headers, content="said in vain")
+    with ChatServer(DEAF, fault=game(fault)) as server, pytest.raises(CallError) as caught:
+        ask(server.url)
+    assert caught.value.problem == "said in vain"
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip"])
