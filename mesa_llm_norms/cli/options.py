@@ -167,6 +167,25 @@ class CallOptions:
             limit=limits.CONCURRENCY,
         ),
     ] = None
+    wait_at_most: Annotated[
+        float | None,
+        option(
+            LIVE_MINDS,
+            "Seconds for which a failing call is repeated before the run stops. "
+            f"Default {LLMSettings.wait_at_most:.0f}.",
+            min=0,
+            max=86_400,
+        ),
+    ] = None
+    retries: Annotated[
+        int | None,
+        option(
+            LIVE_MINDS,
+            "How often to repeat a failing call. Default: as often as --wait-at-most allows.",
+            min=0,
+            max=1_000,
+        ),
+    ] = None
     ask_again: Annotated[
         int | None,
         option(

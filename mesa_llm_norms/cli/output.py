@@ -5,6 +5,7 @@ How a run or an ensemble ended: one sentence for people, one object for programs
 
 from __future__ import annotations
 
+import logging
 import time
 import unicodedata
 import warnings
@@ -184,9 +185,14 @@ class _DelayedProgress(Progress):
             yield from super().get_renderables()
 
 
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        complain("note", record.getMessage())
+
+
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Print warnings as notes, each text once."""
+    """Print warnings as notes, each text once, and what is logged of live minds."""
     said: set[str] = set()
 
     def note(
@@ -197,10 +203,15 @@ def warnings_as_notes() -> Iterator[None]:
             said.add(text)
             complain("note", text)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = note
-        yield
+    logger, handler = logging.getLogger("mesa_llm_norms.llm"), _Notes(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = note
+            yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def list_folder(folder: Path) -> None:

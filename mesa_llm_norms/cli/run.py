@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -239,6 +239,13 @@ def _plan_of(
         spec = from_json(_with_max_tokens(content["spec"], max_tokens))
         # A folder cannot confirm the addresses in it.
         settings = {**content["llm"], "addresses": (), **changed, "folder": folder, "resume": True}
+        unknown = sorted(settings.keys() - {field.name for field in fields(LLMSettings)})
+        if unknown:
+            raise JournalError(
+                path,
+                f"its run has a setting that this version does not know: {', '.join(unknown)}",
+                "Resume it with the version that started it.",
+            )
         return Plan(
             spec,
             spec.initial_state(),

@@ -30,7 +30,7 @@ from mesa_llm_norms.llm.provider import (
     Usage,
 )
 from mesa_llm_norms.llm.replies import read_count, read_name, read_word
-from mesa_llm_norms.llm.retry import kind_of, secrets_in
+from mesa_llm_norms.llm.retry import secrets_in
 from mesa_llm_norms.minds.registry import register_provider
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 SAMPLING_VERSION = "2023-06-01"
 """The last version of the API that takes a temperature."""
-SPENT = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-"""The codes by which a 429 says that no money is left, against which waiting does not help."""
 KEY, TOKEN = "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"
 ADDRESS = CLAUDE[0].address_variable
 
@@ -272,7 +270,7 @@ class AnthropicProvider(SDKProvider):
     def _kind(self, error: APIStatusError) -> str:
         if error.type == "overloaded_error":
             return "overloaded"
-        return "denied" if error.error_code in SPENT else kind_of(error.status_code)
+        return super()._kind(error)
 
     def _http(self, response: Any) -> Any:
         return response.http_response

@@ -34,7 +34,9 @@ What is read is read from the JSON itself, and anything that is not the protocol
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -80,6 +82,10 @@ _IDS = ("id", "name", "model", "key")
 """Where the name is in the description of a model."""
 REJECTIONS = ("refused", "failed")
 """How servers answer to a field they do not accept; some with a status of their own failure."""
+_GATEWAYS = (408, 409, 425, 502, 504)
+"""The statuses of failures that say nothing about a field."""
+_REPEATED = 3
+"""How many failures of a server's own are a rejection."""
 
 
 def constrained(constraint: Constraint, pool: Sequence[str]) -> dict[str, Any]:
@@ -410,78 +416,82 @@ class Capabilities:
         return {name: value for name, value in asdict(self).items() if value is not False}
 
 
-async def find_capabilities(ask: Ask, room: int) -> Capabilities:
-    """Return what the server behind ``ask`` can do, in two calls to ten.
+class Probe:
+    """Asks a server the test question in one way or another, each once.
+
+    What was answered or rejected is kept, so that after an error everything can be asked again and
+    continues where it was.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._known: dict[str, Answer | CallError] = {}
+        self._failures: Counter[str] = Counter()
+
+    async def __call__(self, **fields: Any) -> Answer | CallError:
+        """Return the answer to a request with these fields, or how the server rejects it.
+
+        A failure of the server's own may have any other reason. It counts as a rejection once the
+        server has answered a plain question, and has then failed twice more.
+        """
+        key = json.dumps(fields, sort_keys=True)
+        while key not in self._known:
+            if self._failures[key] == 1 and fields != PLAIN:
+                await self._ask(QUESTION, PLAIN)
+            try:
+                self._known[key] = await self._ask(QUESTION, fields)
+            except CallError as error:
+                if error.kind not in REJECTIONS or error.status in _GATEWAYS:
+                    raise
+                self._failures[key] += 1
+                if error.kind == "refused" or self._failures[key] == _REPEATED:
+                    self._known[key] = error
+        return self._known[key]
+
+
+async def find_capabilities(probe: Probe, room: int) -> Capabilities:
+    """Return what the server behind ``probe`` can do, in two calls to ten.
 
     A model that thinks is given ``room`` tokens for that. Raises ``CallError`` where the server
     cannot be asked at all.
     """
-    plain = await ask(QUESTION, PLAIN)
-    if plain.stop in CUT_OFF:  # maybe in thoughts, which may show only where they end
-        plain = await ask(QUESTION, {**PLAIN, "max_tokens": room})
+    plain = await probe(**PLAIN)
+    if isinstance(plain, Answer) and plain.stop in CUT_OFF:
+        # Maybe in thoughts, which may show only where they end.
+        plain = await probe(**{**PLAIN, "max_tokens": room})
+    if isinstance(plain, CallError):
+        raise plain
     if plain.thinks:
         for constraint in (*_HOLDING, _SCHEMA):
-            held = await _held(constraint, ask, max_tokens=room)
+            held = await _held(constraint, probe, max_tokens=room)
             if held is not None and held.thinks:
                 return Capabilities(constraint, "none", thinks=True)
         return Capabilities("none", "none", thinks=True)
     for constraint in _HOLDING:
-        if answer := await _held(constraint, ask):
+        if answer := await _held(constraint, probe):
             return Capabilities(
-                constraint, await _probabilities_constrained(constraint, answer, ask)
+                constraint, await _probabilities_constrained(constraint, answer, probe)
             )
-    kept = _SCHEMA if await _held(_SCHEMA, ask) else "none"
-    return Capabilities(kept, await _probabilities_unconstrained(ask))
+    kept = _SCHEMA if await _held(_SCHEMA, probe) else "none"
+    return Capabilities(kept, await _probabilities_unconstrained(probe))
 
 
-async def _held(constraint: Constraint, ask: Ask, **more: Any) -> Answer | None:
+async def _held(constraint: Constraint, probe: Probe, **more: Any) -> Answer | None:
     """Return the answer to a question under a constraint, if the server kept to it."""
     fields = {**constrained(constraint, MADE_UP), "temperature": 1.0, **more}
     if constraint != "schema":
         fields |= listed(constraint, MADE_UP)
-    answer = await _taken(fields, ask)
+    answer = await probe(**fields)
     if (
-        answer is None
+        isinstance(answer, CallError)
         or answer.name(lambda text: read_constrained(constraint, text, MADE_UP))[0] is None
     ):
         return None
     return answer
 
 
-async def _taken(fields: Mapping[str, Any], ask: Ask) -> Answer | None:
-    """Return the answer to a request with these fields, or None if the server will not have them.
-
-    A failure of the server's own counts only when it comes again: it may have had another reason.
-    """
-    answer = await _tried(fields, ask)
-    return answer if isinstance(answer, Answer) else None
-
-
-async def objection(ask: Ask) -> CallError | None:
-    """Return how the server rejects a question that nothing holds, None if it answers."""
-    answer = await _tried(PLAIN, ask)
-    return answer if isinstance(answer, CallError) else None
-
-
-async def _tried(fields: Mapping[str, Any], ask: Ask) -> Answer | CallError:
-    """Return the answer to a request with these fields, or how the server rejects it."""
-    try:
-        return await ask(QUESTION, fields)
-    except CallError as error:
-        if error.kind == "refused":
-            return error
-        if error.kind not in REJECTIONS:
-            raise
-    try:
-        return await ask(QUESTION, fields)
-    except CallError as error:
-        if error.kind not in REJECTIONS:
-            raise
-        return error
-
-
 async def _probabilities_constrained(
-    constraint: Constraint, answer: Answer, ask: Ask
+    constraint: Constraint, answer: Answer, probe: Probe
 ) -> Probabilities:
     """Return whether the probabilities with a constrained answer are those after sampling.
 
@@ -492,7 +502,7 @@ async def _probabilities_constrained(
         return "none"
     if answer.position.share(MADE_UP) <= _ALL:
         return "before"
-    colder = await _held(constraint, ask, temperature=COLDER)
+    colder = await _held(constraint, probe, temperature=COLDER)
     if colder is None or colder.position is None:
         return "none"
     odds = []
@@ -504,7 +514,7 @@ async def _probabilities_constrained(
     return _shown(*odds)
 
 
-async def _probabilities_unconstrained(ask: Ask) -> Probabilities:
+async def _probabilities_unconstrained(probe: Probe) -> Probabilities:
     """Return the same where nothing holds a reply: after sampling, the temperature shows.
 
     Halving it doubles the difference of two log-probabilities. Where it does neither that nor
@@ -513,8 +523,8 @@ async def _probabilities_unconstrained(ask: Ask) -> Probabilities:
     lists = []
     for temperature in (1.0, COLDER):
         fields = {**PLAIN, **listed("none", MADE_UP), "temperature": temperature}
-        answer = await _taken(fields, ask)
-        if answer is None or answer.position is None:
+        answer = await probe(**fields)
+        if isinstance(answer, CallError) or answer.position is None:
             return "none"
         lists.append(
             sorted((probability for _, probability in answer.position.tokens), reverse=True)

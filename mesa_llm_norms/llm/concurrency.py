@@ -2,43 +2,54 @@
 
 How many calls a provider gets at once follows *additive increase, multiplicative decrease* (Chiu
 and Jain 1989): the limit starts at the most that is wanted, is halved when the API answers with a
-rate limit, and grows by one for every so many replies after that. An API that is overloaded by
-others says nothing about us, so that does not shrink it. Whatever waits, for a slot or to try
-again, holds no slot.
+rate limit, and grows by one for every so many replies after that. Halvings with no reply in between
+say little about how many it takes: after them the limit doubles as in a *slow start* (Jacobson
+1988) up to where the first one left it. An API that is overloaded by others says nothing about us,
+so that does not shrink it. Whatever waits, for a slot or to try again, holds no slot.
+
+Several failures without an answer in between are an *outage*. Then one call tests from time to time
+whether it is over, and all others wait for that: they would only fail too, each on record and
+counted in the budget.
 
 References
 ----------
 Chiu, D.-M. and Jain, R. (1989). Analysis of the increase and decrease algorithms for congestion
 avoidance in computer networks. Computer Networks and ISDN Systems 17, 1-14.
+
+Jacobson, V. (1988). Congestion avoidance and control. ACM SIGCOMM Computer Communication Review 18,
+314-329.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from mesa_llm_norms.core.event_loop import GRACE_PERIOD, POLL_INTERVAL, CancelScope
+from mesa_llm_norms.core.formatting import duration
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Call, Distribution, Ended, Recorded
 from mesa_llm_norms.llm.provider import Provider, Question, Reply
 from mesa_llm_norms.llm.replies import clean_error, located, recordable
-from mesa_llm_norms.llm.retry import RetryPolicy
+from mesa_llm_norms.llm.retry import UNANSWERED, RetryPolicy
 from mesa_llm_norms.llm.settings import LLMSettings
 
 OVERHEAD = 500
 """Tokens that an API may read besides the prompt, such as what it adds for a schema."""
 MARGIN = 1.25
 """How many times the most tokens per byte seen so far the next prompt may have."""
-AT_THE_START = 3
-"""How often a provider that cannot be reached is retried before the first call, at most."""
+OUTAGE = 8
+"""How many failures without an answer in between are an outage."""
+REPORTED_FROM, REPORTED_EVERY = 5.0, 60.0
+"""Seconds of waiting from which on it is reported, and between two reports."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,12 +104,13 @@ class RequestQueue:
         self._journal = journal
         self._price = price
         self._llm = llm
-        self._retry = RetryPolicy(llm)
         self._tokens_per_byte = 0.0
         self._said: str | None = None
         self._noted = False
         self._stopped: Exception | None = None
         self._waiting: set[asyncio.Future[None]] = set()
+        self._outage = Outage(provider.label)
+        self._reached = False
         self._calling: set[asyncio.Task[Any]] = set()
         self._prepared: asyncio.Task[None] | None = None
 
@@ -120,7 +132,7 @@ class RequestQueue:
         Raises ``CallError`` if no call brings a reply, ``BudgetError`` before one that could exceed
         the budget.
         """
-        return await self._retrying(self._retry, lambda: self._call(request))
+        return await self._retrying(lambda policy: self._call(request, policy))
 
     def stop(self, reason: Exception) -> None:
         """Make no more calls: whatever waits to make one, or comes to, gets ``reason``.
@@ -140,7 +152,7 @@ class RequestQueue:
     def turn_away(self, reason: Exception) -> None:
         """Raise ``reason`` in everything that now waits to make a call, first or repeated."""
         self.limiter.turn_away(reason)
-        for waiting in self._waiting:
+        for waiting in (*self._waiting, *self._outage.held):
             if not waiting.done():
                 waiting.set_exception(reason)
 
@@ -149,25 +161,46 @@ class RequestQueue:
             task.cancel()
 
     async def _prepare(self) -> None:
-        retry = RetryPolicy(replace(self._llm, retries=min(self._llm.retries, AT_THE_START)))
-        await self._retrying(retry, lambda: self._answered(self.provider.prepare()))
+        await self._retrying(lambda _: self._answered(self.provider.prepare()), in_steps=True)
         self.parameters = dict(self.provider.parameters)
 
     def _forget_failure(self, prepared: asyncio.Task[None]) -> None:
         if prepared.cancelled() or prepared.exception() is not None:
             self._prepared = None
 
-    async def _retrying(self, policy: RetryPolicy, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what a call brings, repeated as often and as late as a policy says."""
-        failures = 0
-        while True:
-            begun = time.monotonic()
-            try:
-                return await call()
-            except CallError as error:
-                failures += 1
-                wait = policy.wait_after(error, failures, begun, time.monotonic())
-            await self._sleep(wait)
+    async def _retrying(
+        self, call: Callable[[RetryPolicy], Awaitable[T]], *, in_steps: bool = False
+    ) -> T:
+        """Return what a call brings, repeated as often and as late as the retry policy says.
+
+        One ``in_steps`` consists of many requests and keeps what was answered: after each answer it
+        counts as a new one.
+        """
+        policy, now = RetryPolicy(self._llm), asyncio.get_running_loop().time
+        try:
+            while True:
+                await self._outage.wait(policy)
+                answered = self.provider.answered
+                try:
+                    result = await call(policy)
+                except _HeldError:
+                    continue
+                except CallError as error:
+                    if in_steps and self.provider.answered > answered:
+                        policy = RetryPolicy(self._llm)
+                        self._outage.end(now())
+                    if error.status is not None and error.kind not in UNANSWERED:
+                        self._reached = True
+                    self._outage.count(policy)
+                    reached = self._reached or self.provider.answered > 0
+                    wait = policy.wait_after(error, now(), self._outage.answered, reached=reached)
+                    self._outage.report(error, now(), wait, policy.until)
+                else:
+                    self._outage.end(now())
+                    return result
+                await self._sleep(wait)
+        finally:
+            self._outage.leave(policy)
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, unless all that wait are turned away."""
@@ -183,13 +216,18 @@ class RequestQueue:
         finally:
             self._waiting.discard(waiting)
 
-    async def _call(self, request: Request) -> Recorded | Reply:
-        """Make one call within budget and slot, and record what came of it."""
+    async def _call(self, request: Request, policy: RetryPolicy) -> Recorded | Reply:
+        """Make one call within budget and slot, and record what came of it.
+
+        One that failed before goes before those that did not: its time is limited.
+        """
         prompt = request.question.prompt
         size = sum(len(text.encode()) for text in prompt)
         async with AsyncExitStack() as held:
             spending = await held.enter_async_context(self._budget.reserve(self._most(size)))
-            async with self.limiter.slot() as halved:
+            async with self.limiter.slot(first=bool(policy.failures)) as halved:
+                if self._outage.stops(policy):
+                    raise _HeldError
                 # To the end of the stack, so that a reply gets on record before it is unwanted.
                 held.enter_context(request.scope.calling())
                 spending.begin()
@@ -198,7 +236,7 @@ class RequestQueue:
             used = reply.usage.input_tokens / size
             self._tokens_per_byte = max(self._tokens_per_byte, used)
             self.limiter.succeeded()
-            self._retry.succeeded()
+            self._reached = True
             self._note_model(request.mind, reply.model)
             result = request.conclude(reply, attempt) if reply.usable else None
             await self._journal.end(attempt, self._ended(reply, latency), *(result or ()))
@@ -220,7 +258,7 @@ class RequestQueue:
             if error.kind == "rate limit":
                 # A pause longer than allowed ends the run, and need keep nobody waiting.
                 pause = error.retry_after or 0.0
-                self.limiter.too_many(halved, pause if pause <= self._llm.longest_wait else 0.0)
+                self.limiter.too_many(halved, pause if pause <= self._llm.wait_at_most else 0.0)
             problem = f"{error.kind}: {error.problem}"
             latency = time.monotonic() - begun
             ended = Ended("failed", latency, problem, error.status, self._once(error.said))
@@ -287,6 +325,89 @@ class RequestQueue:
         return Amount(times, times * (read + write), times * usd)
 
 
+class _HeldError(Exception):
+    """An outage began while a call waited for its slot."""
+
+
+class Outage:
+    """Failures of a provider without an answer in between. Used on one event loop only.
+
+    From ``OUTAGE`` of them on, one call tests from time to time whether it answers again, and all
+    others wait for that. Each call is known by its retry policy. ``answered`` is when an answer
+    last came, ``held`` who waits.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self.answered = -math.inf
+        self.held: dict[asyncio.Future[None], RetryPolicy] = {}
+        self._provider = provider
+        self._failures = 0
+        self._tester: RetryPolicy | None = None
+        self._begun: float | None = None
+        self._reported = -math.inf
+
+    def stops(self, policy: RetryPolicy) -> bool:
+        """Return whether a call must wait because another one tests."""
+        return self._tester is not None and self._tester is not policy
+
+    async def wait(self, policy: RetryPolicy) -> None:
+        """Wait until no other call tests."""
+        while self.stops(policy):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.held[turn] = policy
+            try:
+                await turn
+            finally:
+                del self.held[turn]
+
+    def count(self, policy: RetryPolicy) -> None:
+        """Count a failure of a call, which may make it the one that tests."""
+        self._failures += 1
+        if self._tester is None and self._failures >= OUTAGE:
+            self._tester = policy
+            policy.start_over()
+
+    def end(self, now: float) -> None:
+        """Count an answer at a time: whoever waits for one goes ahead."""
+        if self._reported > -math.inf and self._begun is not None:
+            _log.warning("%s answers again, after %s", self._provider, duration(now - self._begun))
+        self.answered, self._failures = now, 0
+        self._tester = self._begun = None
+        self._reported = -math.inf
+        for turn in self.held:
+            if not turn.done():
+                turn.set_result(None)
+
+    def leave(self, policy: RetryPolicy) -> None:
+        """Have another call test if the one that did is no longer made."""
+        if self._tester is policy:
+            turn = next((turn for turn in self.held if not turn.done()), None)
+            self._tester = None
+            if turn is not None:
+                self._tester = self.held[turn]
+                turn.set_result(None)
+
+    def report(self, error: CallError, now: float, wait: float, until: float) -> None:
+        """Log what is waited for, and until when: where it lasts, and then once a minute."""
+        if self._begun is None:
+            self._begun = now
+        if now + wait - self._begun < REPORTED_FROM or now - self._reported < REPORTED_EVERY:
+            return
+        self._reported = now
+        status = "" if error.status is None else f" ({error.status})"
+        _log.warning(
+            "%s: %s%s: %s; next try at %s, given up at %s",
+            error.provider,
+            error.kind,
+            status,
+            error.problem.rstrip("."),
+            *(
+                time.strftime("%H:%M:%S", time.localtime(time.time() + at - now))
+                for at in (now + wait, until)
+            ),
+        )
+
+
 class Limiter:
     """Gives out slots for concurrent calls, first come first served. Used on one event loop only.
 
@@ -300,20 +421,27 @@ class Limiter:
         self.busy = 0
         self.most_at_once = 0
         self._halved = 0
+        self._aim = float(most)
+        self._answered = True
         self._paused_until = 0.0
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._first: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self._shut: Exception | None = None
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[int]:
-        """Wait for a slot and hold it for the block; give how often the limit was halved before."""
+    async def slot(self, first: bool = False) -> AsyncIterator[int]:
+        """Wait for a slot and hold it for the block; give how often the limit was halved before.
+
+        ``first`` is for those who go before others.
+        """
         if self._shut is not None:
             raise self._shut
-        if self._waiting or not self._free():
+        queue = self._first if first else self._waiting
+        if queue or not self._free():
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            queue.append(turn)
             self._wake()
             try:
                 await turn
@@ -329,9 +457,14 @@ class Limiter:
             self._release()
 
     def succeeded(self) -> None:
-        """Count a reply: the limit grows by one for as many replies as it allows calls."""
+        """Count a reply: the limit grows by one for as many replies as it allows calls.
+
+        It grows by one for each up to half of what it was when replies last came.
+        """
+        self._answered = True
         if self.limit < self.most:
-            self.limit = min(self.most, self.limit + 1 / self.limit)
+            more = 1.0 if self.limit < self._aim else 1 / self.limit
+            self.limit = min(self.most, self.limit + more)
             self._wake()
 
     def too_many(self, halved: int, wait: float = 0.0) -> None:
@@ -343,6 +476,8 @@ class Limiter:
         if halved == self._halved:
             self._halved += 1
             self.limit = max(1.0, self.limit / 2)
+            if self._answered:
+                self._aim, self._answered = self.limit, False
 
     def shut(self, reason: Exception) -> None:
         """Give out no more slots: ``slot`` raises ``reason`` from now on."""
@@ -350,10 +485,11 @@ class Limiter:
 
     def turn_away(self, reason: Exception) -> None:
         """Raise ``reason`` in everything that waits for a slot now."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(reason)
+        for queue in (self._first, self._waiting):
+            while queue:
+                turn = queue.popleft()
+                if not turn.done():
+                    turn.set_exception(reason)
 
     def _now(self) -> float:
         return (self._clock or asyncio.get_running_loop().time)()
@@ -374,11 +510,12 @@ class Limiter:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        while self._waiting and self._free():
-            turn = self._waiting.popleft()
-            if not turn.cancelled():
-                self._take()
-                turn.set_result(None)
+        for queue in (self._first, self._waiting):
+            while queue and self._free():
+                turn = queue.popleft()
+                if not turn.cancelled():
+                    self._take()
+                    turn.set_result(None)
         pause = self._paused_until - self._now()
-        if self._waiting and pause > 0:
+        if (self._first or self._waiting) and pause > 0:
             self._alarm = asyncio.get_running_loop().call_later(pause, self._wake)

@@ -30,14 +30,15 @@ from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.addresses import LLAMA, key_for, read_address, same
 from mesa_llm_norms.llm.chat_completions import (
+    PLAIN,
     REJECTIONS,
     Answer,
     Capabilities,
+    Probe,
     constrained,
     find_capabilities,
     listed,
     name_probabilities,
-    objection,
     read_answer,
     read_constrained,
     read_models,
@@ -125,6 +126,9 @@ class OpenAICompatibleProvider(SDKProvider):
         self._max_tokens = max_tokens
         self.left_out: tuple[str, ...] = ()
         self.capabilities: Capabilities | None = None
+        self._listed = False
+        self._probes: dict[tuple[Any, ...], Probe] = {}
+        self._drawn: dict[Question, tuple[Usage, int]] = {}
         self._tested: dict[tuple[str, ...], bool] = {}
         self._testing = asyncio.Lock()
 
@@ -169,6 +173,8 @@ class OpenAICompatibleProvider(SDKProvider):
     async def prepare(self) -> None:
         """Find out once what the server can do, which also proves that it is there.
 
+        After an error it continues from what was answered.
+
         Raises
         ------
         MindError
@@ -178,6 +184,29 @@ class OpenAICompatibleProvider(SDKProvider):
         """
         if self.capabilities is not None:
             return
+        if not self._listed:
+            await self._check_model()
+            self._listed = True
+        room = self._max_tokens or MAX_TOKENS_THINKING
+        try:
+            try:
+                self.capabilities = await find_capabilities(self._probe(), room)
+            except CallError as error:
+                if error.kind not in REJECTIONS:
+                    raise
+                self.left_out = await self._refused(error)
+                self.capabilities = await find_capabilities(self._probe(), room)
+        except CallError as error:
+            if error.kind in REJECTIONS:
+                self._probes.clear()  # or the same would be raised again without a call
+            raise
+
+    def _probe(self, *stage: str) -> Probe:
+        """Return what asks without the fields that are left out, the same at the same stage."""
+        return self._probes.setdefault((self.left_out, *stage), Probe(self._complete))
+
+    async def _check_model(self) -> None:
+        """Check that the server has the model, if it lists its models."""
         try:
             models = await self._request("/models", None, read_models)
         except CallError as error:
@@ -189,14 +218,6 @@ class OpenAICompatibleProvider(SDKProvider):
             if models is not None and not set(known) & set(models):
                 there = redacted(", ".join(models), self.secrets) or "none"
                 self._refuse(f"{self.place} has no such model", f"It has: {there}.")
-        room = self._max_tokens or MAX_TOKENS_THINKING
-        try:
-            self.capabilities = await find_capabilities(self._complete, room)
-        except CallError as error:
-            if error.kind not in REJECTIONS:
-                raise
-            self.left_out = await self._refused(error)
-            self.capabilities = await find_capabilities(self._complete, room)
 
     async def _refused(self, error: CallError) -> tuple[str, ...]:
         """Return what the server has to be asked without, which refused a plain question.
@@ -216,7 +237,7 @@ class OpenAICompatibleProvider(SDKProvider):
             latest = await self._objection(left_out)
         for field in left_out:  # it may have been another one that mattered
             fewer = tuple(other for other in left_out if other != field)
-            if await self._objection(fewer) is None:
+            if await self._objection(fewer, "again") is None:
                 left_out = fewer
         if "temperature" in left_out and self._temperature is not None:
             raise MindError(
@@ -227,32 +248,41 @@ class OpenAICompatibleProvider(SDKProvider):
             )
         return left_out
 
-    async def _objection(self, left_out: tuple[str, ...]) -> CallError | None:
+    async def _objection(self, left_out: tuple[str, ...], *stage: str) -> CallError | None:
         """Return how the server refuses a plain question without these fields, None if it answers.
 
-        A failure of its own counts only when it comes again.
+        What is known of an earlier stage is asked again.
         """
         before, self.left_out = self.left_out, left_out
         try:
-            return await objection(self._complete)
+            answer = await self._probe(*stage)(**PLAIN)
         finally:
             self.left_out = before
+        return answer if isinstance(answer, CallError) else None
 
     async def ask(self, question: Question) -> Reply:
-        """Return a reply from one call; two for a pool's first question, or for one in doubt."""
+        """Return a reply from one call; two for a pool's first question, or for one in doubt.
+
+        If the second fails, the first is not made again when the question is.
+        """
         if self.capabilities is None:
             self._refuse("it was asked before it was prepared", "Await prepare() first.")
         prompt, pool, seed = question
-        able, used, calls = await self._can_draw(pool, self.capabilities)
-        if able:
-            answer, probabilities = await self._draw(prompt, pool, self.capabilities)
-            used, calls = _sum(used, answer.usage), calls + 1
-            if probabilities is not None:
-                ended = answer.model, answer.stop, calls
-                return Reply(answer.text, used, None, probabilities, None, *ended)
+        if question in self._drawn:
+            used, calls = self._drawn[question]
+        else:
+            able, used, calls = await self._can_draw(pool, self.capabilities)
+            if able:
+                answer, probabilities = await self._draw(prompt, pool, self.capabilities)
+                used, calls = _sum(used, answer.usage), calls + 1
+                if probabilities is not None:
+                    ended = answer.model, answer.stop, calls
+                    return Reply(answer.text, used, None, probabilities, None, *ended)
+            self._drawn[question] = used, calls
         constraint = self.capabilities.constraint
         answer = await self._complete(prompt, {**constrained(constraint, pool), "seed": seed})
         found = answer.name(lambda text: read_constrained(constraint, text, pool))
+        del self._drawn[question]
         ended = answer.model, answer.stop, calls + 1
         used, thoughts = _sum(used, answer.usage), found.thoughts
         return Reply(answer.text, used, found.name, None, found.problem, *ended, thoughts=thoughts)

@@ -38,7 +38,7 @@ from mesa_llm_norms.llm.replies import (
     quoted,
     read_response,
 )
-from mesa_llm_norms.llm.retry import kind_of, redacted, retry_after
+from mesa_llm_norms.llm.retry import kind_of, means_unpaid, redacted, retry_after
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.registry import load_provider
 
@@ -151,6 +151,11 @@ class Provider(ABC):
     """The most calls that ``ask`` ever makes for one reply."""
     free: bool = False
     """Whether calls cost nothing if no price is known, as on your own machine."""
+    answered: int = 0
+    """How many requests were answered so far, those of ``prepare`` included.
+
+    A provider that counts them is waited for longer where the network fails after the first.
+    """
     keys: Sequence[Key] | None = None
     """The environment variables whose keys it sends, and where to; None if that is not known."""
     given: bool = True
@@ -309,7 +314,7 @@ class SDKProvider(Provider):
 
     def _kind(self, error: Any) -> str:
         """Return the kind of ``CallError`` that an error with an HTTP status is."""
-        return kind_of(error.status_code)
+        return kind_of(error.status_code, error.body)
 
     def _http(self, response: Any) -> Any:
         """Return the HTTP response in what a call returns."""
@@ -343,7 +348,9 @@ class SDKProvider(Provider):
         try:
             content = http.json()
             if (found := error_in(content)) is None:
-                return read(await self._content(response, content))
+                result = read(await self._content(response, content))
+                self.answered += 1
+                return result
         except Exception as error:  # SDKs check nothing, and trip over what they did not expect
             secrets = self._secrets(client)
             problem = f"the response is not one of this API ({redacted(str(error), secrets)})"
@@ -354,8 +361,8 @@ class SDKProvider(Provider):
         else:
             secrets, text = self._secrets(client), http.text
             problem, status = redacted(found[0], secrets), found[1]
-            kind = "failed" if status is None else kind_of(status)
-            remedy = self._remedy(status) if status is not None and kind == "denied" else None
+            kind = kind_of(status, content)
+            remedy = self._remedy(status, content) if kind == "denied" else None
         said = kept(text, secrets)
         raise CallError(self.label, kind, problem, status, remedy=remedy, said=said) from None
 
@@ -373,7 +380,7 @@ class SDKProvider(Provider):
             problem, status, kind = redacted(said, secrets), error.status_code, self._kind(error)
             if status == 407:
                 kind = "denied"
-            remedy = self._remedy(status) if kind == "denied" else None
+            remedy = self._remedy(status, error.body) if kind == "denied" else None
             text = kept(error.response.text, secrets)
             return CallError(self.label, kind, problem + by, status, after, remedy, text)
         if isinstance(error, sdk.APITimeoutError):
@@ -384,8 +391,10 @@ class SDKProvider(Provider):
         kind = "garbled" if isinstance(error, sdk.APIError) else "denied"
         return CallError(self.label, kind, redacted(str(error), secrets))
 
-    def _remedy(self, status: int) -> str | None:
+    def _remedy(self, status: int | None, said: object) -> str | None:
         """Return what to do about an error that every call will get, None for the usual."""
+        if means_unpaid(said):
+            return "Add money to the account that pays for the key, or set another key."
         if status in (401, 403):
             return about_key(self)
         if status in (404, 405):

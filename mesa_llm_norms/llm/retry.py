@@ -12,12 +12,14 @@ import os
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.errors import CallError
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ _OFTEN = 64
 """A longer text is not expected to come again."""
 MIN_SECRET = 8
 """Anything shorter is not a key, and could be any word."""
-IDENTICAL = 5
-"""This many times the same error in a row, without a reply in between, ends a run."""
 LONGEST_BACKOFF = 30.0
 """Seconds that the growing wait never exceeds."""
 _KEY_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
@@ -52,83 +52,169 @@ _ESCAPE = re.compile(
     r"|\x1b[ -/]*[0-Z\\^-~]"
 )
 """What a terminal would obey."""
-TRANSIENT = ("failed", "refused", "garbled")
-"""Errors that should pass; if they do not, the API cannot answer this call."""
+REFUSED = 2
+"""How often a call is repeated to which the provider objects: that rarely passes."""
+AT_THE_START = 3
+"""How often a call is repeated to a provider that has never answered: its address may be wrong."""
+UNANSWERED = ("connection", "timeout", "garbled")
+"""The kinds of failure that a wrong address has."""
 
 
 class RetryPolicy:
-    """Counts the failures of one provider and says how long to wait after each."""
+    """Says of one call how long to wait after each failure, until it is to be given up.
+
+    Attributes
+    ----------
+    failures : collections.Counter
+        How often the call has failed, by kind.
+    until : float
+        When it is given up, by the clock of ``wait_after``; infinite before the first failure.
+    """
 
     def __init__(self, llm: LLMSettings) -> None:
         self.llm = llm
-        self._series: _Series | None = None
+        self.failures: Counter[str] = Counter()
+        self.until = math.inf
+        self._doublings = 0
 
-    def succeeded(self) -> None:
-        """Count a reply: whatever went wrong before has passed."""
-        self._series = None
-
-    def wait_after(self, error: CallError, failures: int, begun: float, now: float) -> float:
+    def wait_after(
+        self, error: CallError, now: float, answered: float = -math.inf, *, reached: bool = True
+    ) -> float:
         """Return how many seconds to wait before the call is made again.
 
-        That is what the API asks for, and at least the growing wait with jitter. Raises
-        ``CallError`` if the call is not to be repeated: no other call would fare better, it has
-        failed as often as it may, the API asks for too long a wait, or the same error has occurred
-        five times in a row. ``failures`` counts those of this call, ``begun`` and ``now`` are when
-        it began and failed. Of calls that were in flight together and failed alike, one counts.
+        That is what the provider asks for, and at least the growing wait with jitter. The last try
+        is made when the time is up.
+
+        Parameters
+        ----------
+        error : CallError
+            How the call failed this time.
+        now : float
+            When it failed, in seconds by any clock.
+        answered : float, default minus infinity
+            When the provider last answered any call. A rate limit is no outage while it answers
+            others, so that the time counts from there.
+        reached : bool, default True
+            Whether the provider was ever heard of; if not, its address may be wrong.
+
+        Returns
+        -------
+        float
+            Seconds.
+
+        Raises
+        ------
+        CallError
+            If the call is to be given up, saying why.
         """
+        self.failures[error.kind] += 1
+        tries = self.failures.total()
+        limit = self.llm.wait_at_most
+        if tries == 1:
+            self.until = now + limit
+        if error.kind == "rate limit":
+            self.until = max(self.until, answered + limit)
+        left = self.until - now
+        asked = error.retry_after or 0.0
         if error.kind == "denied":
             raise error
-        if self._count(error, begun, now) >= IDENTICAL:
-            raise _final(error, f"the same {IDENTICAL} times in a row")
-        if failures > self.llm.retries:
-            raise _final(error, f"after {failures} tries")
-        asked = error.retry_after or 0.0
-        if asked > self.llm.longest_wait:
-            limit = f"{self.llm.longest_wait:,.0f} is the limit"
-            raise _final(error, f"it asks to wait {asked:,.0f} seconds, {limit}")
-        growing = min(LONGEST_BACKOFF, self.llm.wait * 2.0 ** min(failures - 1, 30))
-        return max(asked, growing * random.uniform(0.5, 1.0))
+        if error.kind == "refused" and self.failures["refused"] > REFUSED:
+            raise _final(error, f"after {tries} tries")
+        if not reached and error.kind in UNANSWERED and tries > AT_THE_START:
+            raise _final(error, f"after {tries} tries, and it has never answered")
+        if self.llm.retries is not None and tries > self.llm.retries:
+            raise _final(error, f"after {plural(tries, 'try', 'tries')}")
+        if asked > 0 and asked > left:
+            rest = f"{limit:,g} is the limit"
+            if tries > 1:
+                rest = f"{max(left, 0.0):,.0f} of {limit:,g} are left"
+            raise _final(error, f"it asks to wait {asked:,.0f} seconds, {rest}")
+        if left <= 0:
+            raise _final(error, f"after {plural(tries, 'try', 'tries')} and {limit:,g} seconds")
+        growing = min(LONGEST_BACKOFF, self.llm.wait * 2.0 ** min(self._doublings, 30))
+        self._doublings += 1
+        return min(left, max(asked, growing * random.uniform(0.5, 1.0)))
 
-    def _count(self, error: CallError, begun: float, now: float) -> int:
-        """Return how many times in a row this error has occurred."""
-        if error.kind not in TRANSIENT:
-            return 0
-        same = error.kind, error.status, error.problem
-        series = self._series
-        if series is None or series.error != same:
-            series = _Series(same, 1, now)
-        elif begun >= series.seen:
-            series = _Series(same, series.times + 1, now)
-        self._series = series
-        return series.times
-
-
-class _Series(NamedTuple):
-    """An error that one provider has given ``times`` times in a row, the last time at ``seen``."""
-
-    error: tuple[str, int | None, str]
-    times: int
-    seen: float
+    def start_over(self) -> None:
+        """Have the growing wait begin at its shortest again."""
+        self._doublings = 0
 
 
 def _final(error: CallError, why: str) -> CallError:
     problem = f"{error.problem} ({why})"
-    return CallError(
-        error.provider, error.kind, problem, error.status, error.retry_after, error.remedy
-    )
+    rest = error.status, error.retry_after, error.remedy
+    return CallError(error.provider, error.kind, problem, *rest, said=error.said)
 
 
-def kind_of(status: int) -> str:
-    """Return the kind of ``CallError`` that an HTTP status means."""
+def kind_of(status: int | None, said: object = "") -> str:
+    """Return the kind of ``CallError`` that an HTTP status means, given what the API said with it.
+
+    APIs say with various statuses that an account has no money left, in an error's code or in
+    words. ``said`` is text or JSON. An error without a status stood in place of
+    a reply.
+    """
+    if (status is None or 400 <= status < 500) and status not in PASSING and means_unpaid(said):
+        return "denied"
+    if status is None:
+        return "failed"
     if status in (503, 529):
         return "overloaded"
     if status in (401, 402, 403, 404, 405):
         return "denied"
     if status == 429:
         return "rate limit"
-    if status >= 500 or status in (408, 409, 425):
+    if status >= 500 or status in PASSING:
         return "failed"
     return "refused" if status >= 400 else "garbled"
+
+
+def means_unpaid(said: object) -> bool:
+    """Return whether an API says that there is no money left, so that waiting does not help.
+
+    Its code is clear. Words are not: many mention quotas and billing in a rate limit, beside the
+    time after which it passes.
+    """
+    text = str(said)[:READ]
+    if _UNPAID_CODE.search(text):
+        return True
+    return bool(_UNPAID.search(text)) and not _PASSES.search(text)
+
+
+READ = 10_000
+"""How many characters of an error are searched for its cause."""
+PASSING = (408, 409, 425)
+"""The statuses below 500 of errors that may pass."""
+_UNPAID_CODE = re.compile(
+    r"insufficient_(quota|balance|credits?|funds)|not_enough_(balance|credits?)|billing_(error|not_active"
+    r"|hard_limit_reached)|exceeded_current_quota|spend(ing)?_limit_reached|payment_required"
+    r"|credit_balance|budget_exceeded|exceeded_?budget|arrearage",
+    re.IGNORECASE,
+)
+_UNPAID = re.compile(
+    r"""
+    \b(insufficient|not[ ]enough|out[ ]of|no[ ]more|ran[ ]out[ ]of|requires?[ ]more|purchase[ ]more)
+        [ ](\w+[ ])?(credits?|balance|funds|money|quota)\b
+    | \b(credits?|balance|funds|free[ ]tier)\b[ ](\S+[ ]){0,4}
+        (too[ ]low|insufficient|exhausted|depleted|used[ ]up|expired|negative)\b
+    | \bused[ ](up[ ])?(all[ ])?(\w+[ ]){0,3}credits\b
+    | \b(spend|spending|credit|billing|budget|usage|monthly)[ ](hard[ ])?(limits?|caps?|quota)[ ]
+        (\w+[ ]){0,2}(reached|exceeded|hit)\b
+    | \b(reached|exceed(s|ed|ing)?|hit)[ ](\w+[ ]){0,4}
+        ((spend|spending|credit|billing|usage|monthly)[ ](limits?|cap|quota)
+        |credits|current[ ]quota)\b
+    | \bbudget[ ]has[ ]been[ ]exceeded | \bexceeded[ ]\w+[ ]budget
+    | \baccount(\W\S+)?[ ](\w+[ ]){0,2}
+        (not[ ]active|inactive|suspended|deactivated|in[ ]good[ ]standing)\b
+    | \bcheck[ ]your[ ](\w+[ ]and[ ])?billing\b | \bpayment[ ](is[ ])?(required|overdue)\b
+    | \b(unpaid|overdue)[ ]\w+ | \brecharge\b | \btop[ ]up[ ]your\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_PASSES = re.compile(
+    r"\b(try again|retry|wait|resets?|retry.?delay|retry.?after)\W+(in|after|at|for|\d)\b"
+    r"|\bretry_?(delay|after)|\bper.(second|min|minute|hour|day)\b|\b[RT]P[SMD]\b",
+    re.IGNORECASE,
+)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

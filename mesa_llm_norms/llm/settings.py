@@ -49,13 +49,15 @@ class LLMSettings:
         the interaction is skipped and the run continues.
     ask_again : int, default 2
         How often a question is repeated after such a reply, from 0 to 100.
-    retries : int, default 8
-        How often a failed call is repeated, from 0 to 1,000.
+    retries : int, optional
+        How often a failed call is repeated at most, from 0 to 1,000. If omitted, as often as fits
+        into ``wait_at_most``.
     wait : float, default 0.5
         Seconds before the first repetition, from 0 to 86,400. Each further one waits twice as long,
         up to 30 seconds, or as long as the API asks for.
-    longest_wait : float, default 120
-        Seconds, from 0 to 86,400. An API that asks for a longer wait ends the run.
+    wait_at_most : float, default 900
+        Seconds, from 0 to 86,400, after the first failure of a call until which it is repeated. If
+        it still fails then, or if the API asks for a wait beyond that, the run stops.
 
     Raises
     ------
@@ -73,9 +75,9 @@ class LLMSettings:
     addresses: Sequence[str] = ()
     on_unusable: str = "stop"
     ask_again: int = 2
-    retries: int = 8
+    retries: int | None = None
     wait: float = 0.5
-    longest_wait: float = 120.0
+    wait_at_most: float = 900.0
 
     @property
     def bounded(self) -> bool:
@@ -86,7 +88,8 @@ class LLMSettings:
     def __post_init__(self) -> None:
         read_whole("max_concurrency", self.max_concurrency, limits.CONCURRENCY)
         read_whole("ask_again", self.ask_again, limits.ASK_AGAIN)
-        read_whole("retries", self.retries, limits.RETRIES)
+        if self.retries is not None:
+            read_whole("retries", self.retries, limits.RETRIES)
         read_limit(self.budget_calls, self.budget_tokens, self.budget_usd)
         if self.on_unusable not in ON_UNUSABLE:
             raise SpecError(
@@ -102,5 +105,5 @@ class LLMSettings:
                 "they are not a list of addresses",
                 'Write addresses=["http://127.0.0.1:8080/v1"].',
             )
-        for argument in ("wait", "longest_wait"):
+        for argument in ("wait", "wait_at_most"):
             read_number(argument, getattr(self, argument), limits.WAIT)

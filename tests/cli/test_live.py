@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from chat_server import OLLAMA
-from commands import invoke
+from commands import invoke, start
 from matplotlib.figure import Figure
 from messages_server import Fault, MessagesServer
 from programs import Program
 from reasoning_server import IN_CONTENT, THOUGHTS, ReasoningServer
 
 from mesa_llm_norms import cli
+from mesa_llm_norms.llm import read_journal
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.prompt import default_template
 
@@ -152,6 +156,51 @@ def test_a_model_that_thinks_plays_and_says_when_it_needs_more_room() -> None:
     assert first.thoughts == THOUGHTS
     assert first.parameters["thinks"] is True
     assert first.parameters["max_tokens"] == 3_000
+
+
+@pytest.mark.parametrize("moment", ["before the first reply", "later"])
+def test_a_long_wait_says_what_for_and_ctrl_c_ends_it_at_once(
+    server: MessagesServer, moment: str
+) -> None:
+    busy = Fault("status", 529, {"retry-after": "600"}, message="too busy today")
+    if moment == "later":
+        server.faults = lambda number, _: busy if number >= 20 else None
+    else:
+        server.lookup_fault = busy
+    with start("run", *SMALL, "--rounds", "30", "--out", "mine", "--quiet") as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)  # not 600
+    assert re.fullmatch(
+        rf"note: {MIND}: overloaded \(529\): too busy today; "
+        r"next try at ..:..:.., given up at ..:..:..\n",
+        said,
+    )
+    assert process.returncode == 130
+    assert err.endswith("interrupted: nothing more was written.\n")
+
+
+def test_how_long_calls_are_repeated_can_be_said_and_is_kept_for_resuming(
+    server: MessagesServer,
+) -> None:
+    server.faults = lambda number, _: Fault("status", 500) if number >= 20 else None
+    result = invoke("run", *SHORT, "--out", "mine", "--wait-at-most", "0.2")
+    assert result.exit_code == 2
+    assert "and 0.2 seconds" in result.stderr
+    with read_journal("mine/journal.sqlite") as journal:
+        assert journal.spec["llm"]["wait_at_most"] == 0.2
+    assert "and 0.2 seconds" in invoke("resume", "mine").stderr
+    assert "after 2 tries" in invoke("resume", "mine", "--retries", "1").stderr
+
+
+@pytest.mark.usefixtures("server")
+def test_a_setting_of_another_version_is_named() -> None:
+    invoke("run", *SHORT, "--out", "mine", "--budget-calls", "5")
+    with closing(sqlite3.connect("mine/journal.sqlite")) as journal, journal:
+        journal.execute("UPDATE spec SET spec = replace(spec, 'wait_at_most', 'longest_wait')")
+    (line,) = invoke("resume", "mine").stderr.splitlines()
+    assert "has a setting that this version does not know: longest_wait. Resume it with" in line
 
 
 def test_a_model_that_is_not_there_leaves_nothing(server: MessagesServer) -> None:

@@ -309,6 +309,12 @@ def test_every_status_is_an_error_of_its_kind_with_the_words_of_the_api(
     assert error.problem == "said the server"
 
 
+def test_an_account_without_money_is_told_by_what_the_api_says() -> None:
+    error = error_after(Fault("status", 400, message="Your credit balance is too low."))
+    assert error.kind == "denied"
+    assert "credit balance is too low. Add money to the account" in str(error)
+
+
 def test_an_overload_is_told_by_its_type_too() -> None:
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}
     error = error_after(Fault("status", 500, raw=json.dumps(body).encode()))

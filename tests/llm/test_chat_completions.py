@@ -71,7 +71,7 @@ class TestCapabilities:
                 DEAF_LISTING_AFTER, Capabilities("none", "after"), 6, id="lists as sampled"
             ),
             pytest.param(STRICT, Capabilities("schema", "none"), 5, id="answers 400"),
-            pytest.param(LLAMA_CPP_PYTHON, Capabilities("none", "none"), 9, id="answers 500"),
+            pytest.param(LLAMA_CPP_PYTHON, Capabilities("none", "none"), 17, id="answers 500"),
         ],
     )
     def test_the_strongest_constraint_that_is_kept_is_found(

@@ -51,15 +51,50 @@ def test_a_burst_of_refusals_halves_once_and_replies_win_slots_back_slowly() -> 
             limiter.too_many(one)
             limiter.too_many(other)
         assert limiter.limit == 8
+        limiter.succeeded()
         async with limiter.slot() as later:
             limiter.too_many(later)
-        assert limiter.limit == 4
+        assert 4 < limiter.limit < 4.1
         for _ in range(4):
             limiter.succeeded()
-        assert 4.8 < limiter.limit <= 5
+        assert 4.8 < limiter.limit <= 5.1
         for _ in range(1_000):
             limiter.succeeded()
         assert limiter.limit == 16
+
+    asyncio.run(main())
+
+
+def test_after_refusals_without_a_reply_in_between_half_of_the_slots_come_back_at_once() -> None:
+    async def main() -> None:
+        limiter = Limiter(32)
+        for _ in range(40):
+            async with limiter.slot() as halved:
+                limiter.too_many(halved)
+        assert limiter.limit == 1
+        for _ in range(15):
+            limiter.succeeded()
+        assert limiter.limit == 16
+        limiter.succeeded()
+        assert limiter.limit == 16 + 1 / 16
+
+    asyncio.run(main())
+
+
+def test_repeated_calls_go_before_new_ones_in_their_own_order() -> None:
+    async def main() -> None:
+        limiter, order = Limiter(1), []
+
+        async def call(name: str) -> None:
+            async with limiter.slot(first=name.startswith("again")):
+                order.append(name)
+
+        async with limiter.slot():
+            names = ["new 1", "again 1", "new 2", "again 2"]
+            tasks = [asyncio.create_task(call(name)) for name in names]
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        assert order == ["again 1", "again 2", "new 1", "new 2"]
 
     asyncio.run(main())
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chances import LoggedGame
+from hypothesis import given
+from hypothesis import strategies as st
 from messages_server import FAULTS, Fault, MessagesServer, share_of_faults
 
 from mesa_llm_norms import NamingGame, NormsError, run_ensemble
 from mesa_llm_norms.errors import BudgetError, CallError, DecisionError, MindError
 from mesa_llm_norms.llm.provider import live_mind
-from mesa_llm_norms.llm.retry import IDENTICAL, RetryPolicy
 from mesa_llm_norms.llm.retry import LONGEST_BACKOFF as LONGEST
+from mesa_llm_norms.llm.retry import RetryPolicy, kind_of
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation import Interaction
 
@@ -186,8 +189,8 @@ def failure(kind: str = "overloaded", wait: float | None = None) -> CallError:
 
 
 def test_waits_grow_with_some_chance_and_have_an_end() -> None:
-    policy = RetryPolicy(LLMSettings(wait=1, retries=100))
-    waits = [policy.wait_after(failure(), number, 0, 0) for number in range(1, 60)]
+    policy = RetryPolicy(LLMSettings(wait=1, wait_at_most=86_400))
+    waits = [policy.wait_after(failure(), 0) for _ in range(1, 60)]
     assert 0.5 <= waits[0] <= 1
     assert all(wait <= LONGEST for wait in waits)
     assert waits[-1] >= LONGEST / 2
@@ -195,24 +198,51 @@ def test_waits_grow_with_some_chance_and_have_an_end() -> None:
 
 
 def test_what_the_server_asks_for_is_waited() -> None:
-    assert RetryPolicy(LLMSettings(wait=1)).wait_after(failure(wait=7), 1, 0, 0) >= 7
+    assert RetryPolicy(LLMSettings(wait=1)).wait_after(failure(wait=7), 0) >= 7
 
 
-def test_of_calls_that_fail_together_alike_one_counts_and_a_reply_ends_the_series() -> None:
-    policy = RetryPolicy(LLMSettings())
-    for _ in range(40):
-        policy.wait_after(failure("failed"), 1, begun=0, now=1)
-    for turn in range(1, IDENTICAL - 1):
-        policy.wait_after(failure("failed"), 1, begun=turn, now=turn + 1)
-    policy.succeeded()
-    for turn in range(1, IDENTICAL):
-        policy.wait_after(failure("failed"), 1, begun=10 * turn, now=10 * turn + 1)
-    with pytest.raises(CallError, match="5 times in a row"):
-        policy.wait_after(failure("failed"), 1, begun=99, now=100)
+@given(
+    st.floats(0, 3_600),
+    st.lists(st.tuples(st.floats(0, 90), st.none() | st.floats(0, 90)), min_size=1, max_size=90),
+)
+def test_the_last_try_is_made_when_the_time_is_up_and_none_after_that(
+    limit: float, calls: list[tuple[float, float | None]]
+) -> None:
+    policy, now = RetryPolicy(LLMSettings(wait_at_most=limit)), 0.0
+    for latency, asked in calls:
+        try:
+            wait = policy.wait_after(failure(wait=asked), now)
+        except CallError:
+            assert now >= limit or now + (asked or 0) > limit
+            return
+        assert wait >= (asked or 0)
+        assert now < now + wait <= limit or wait == 0
+        now += wait + latency
 
 
-def test_different_errors_are_no_series() -> None:
-    policy = RetryPolicy(LLMSettings(retries=100))
-    for turn in range(20):
-        error = CallError("fake", "failed", f"error {turn % 2}", 500)
-        policy.wait_after(error, 1, begun=turn, now=turn + 0.5)
+def test_a_rate_limit_is_no_outage_while_others_are_answered() -> None:
+    policy = RetryPolicy(LLMSettings(wait_at_most=60))
+    for now in range(0, 600, 20):
+        policy.wait_after(failure("rate limit"), now, answered=now - 15)
+    with pytest.raises(CallError, match="after 31 tries and 60 seconds"):
+        policy.wait_after(failure("rate limit"), 700, answered=600)
+
+
+def test_a_wait_that_ends_too_late_is_refused_with_both_numbers() -> None:
+    policy = RetryPolicy(LLMSettings(wait_at_most=60))
+    policy.wait_after(failure(), 0)
+    with pytest.raises(CallError, match="to wait 30 seconds, 20 of 60 are left"):
+        policy.wait_after(failure(wait=30), 40)
+
+
+# The cause behind a status
+
+
+ERRORS = Path(__file__).parents[1] / "support" / "api_errors.jsonl"
+"""What vendors and gateways say when no money is left, or that only sounds like it."""
+
+
+@pytest.mark.parametrize("line", ERRORS.read_text().splitlines())
+def test_no_money_left_is_denied_and_what_only_mentions_it_is_not(line: str) -> None:
+    error = json.loads(line)
+    assert kind_of(error["status"], error["said"]) == error["kind"]
