@@ -368,7 +368,7 @@ class Outage:
             policy.start_over()
 
     def end(self, now: float) -> None:
-        """Count an answer at a time: whoever waits for one goes ahead."""
+        """Count an answer at a time: all that wait for one go ahead."""
         if self._reported > -math.inf and self._begun is not None:
             _log.warning("%s answers again, after %s", self._provider, duration(now - self._begun))
         self.answered, self._failures = now, 0
@@ -434,7 +434,7 @@ class Limiter:
     async def slot(self, first: bool = False) -> AsyncIterator[int]:
         """Wait for a slot and hold it for the block; give how often the limit was halved before.
 
-        ``first`` is for those who go before others.
+        ``first`` is for those that go before others.
         """
         if self._shut is not None:
             raise self._shut
