@@ -31,6 +31,7 @@ from mesa_llm_norms.web.serve import LOOPBACK, PORT, Listening, listen, new_toke
 _SHOWN, _SERVER = "What is shown first", "The server"
 
 
+@options.expanded
 def app(
     topology: Annotated[
         str | None,
@@ -102,6 +103,8 @@ def app(
             "--offline",
         ),
     ] = False,
+    *,
+    files: options.FileOptions,
 ) -> None:
     """Show a population in the browser: who holds which name and why. Change it and watch.
 
@@ -120,6 +123,8 @@ def app(
 
     mesa-llm-norms app --host 0.0.0.0 --port 9000 --no-browser
     """
+    if topology is not None or files.read or files.clean:
+        (topology,) = files.apply(topology or DEFAULT_GRAPH)
     given = _read(topology, names, mind or (), seed, scene, replay, scenes)
     configure_server(
         ServerSettings(

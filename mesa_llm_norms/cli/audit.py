@@ -102,6 +102,7 @@ def audit(
         ),
     ] = False,
     *,
+    files: options.FileOptions,
     how: options.ExperimentOptions,
     live: options.LiveOptions,
 ) -> None:
@@ -126,7 +127,7 @@ def audit(
     plan = plan_audit(
         mind=read(mind),
         names=parse_names(names),
-        graph=topology,
+        graph=files.apply(topology)[0],
         size=size,
         pairing=pairing,
         memory=memory,

@@ -20,9 +20,9 @@ from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import load_mind, mind_names
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size, is_directed, to_networkx
-from mesa_llm_norms.networks.reading import read_graph
+from mesa_llm_norms.networks.reading import graph_file, open_file, read_graph
 from mesa_llm_norms.networks.registry import topologies as known_topologies
-from mesa_llm_norms.networks.validation import check_graph, components
+from mesa_llm_norms.networks.validation import EdgeTable, check_graph, components
 
 _LARGE = 2_000
 """Graphs with more nodes are not measured for diameter and clustering, which takes long."""
@@ -152,6 +152,7 @@ def _loss(condition: Mapping[str, Any]) -> str:
     return f"{loss:.3f}" if isinstance(loss, float) else "-"
 
 
+@options.expanded
 def topologies(
     topology: Annotated[
         str | None, typer.Argument(help="Topology or graph file to measure.")
@@ -161,32 +162,83 @@ def topologies(
     ] = None,
     seed: options.FixedSeed = 0,
     as_json: options.AsJson = False,
+    *,
+    files: options.FileOptions,
 ) -> None:
     """List the topologies that agents can live on, or measure one.
+
+    Of a graph file it says how it was read: its format, whether it is directed, which column or
+    attribute the weights are, what was skipped and ignored, and what cleaning did.
 
     [b]Examples[/b]
 
     mesa-llm-norms topologies
 
     mesa-llm-norms topologies "ring(n=12, k=4)" --draw ring.png
+
+    mesa-llm-norms topologies polblogs.gml --read directed=false --clean
     """
     if topology is None:
         if draw is not None:
             raise typer.BadParameter("--draw needs a topology to draw.")
         _print_topologies(as_json)
         return
-    graph = read_graph(topology, RandomStream(options.read_seed(seed)).generator("graph"))
+    (topology,) = files.apply(topology)
+    file = graph_file(topology)
+    read: dict[str, Any] = {}
+    if file is None:
+        graph = read_graph(topology, RandomStream(options.read_seed(seed)).generator("graph"))
+    else:
+        graph, table = open_file(file.path, **file.options)
+        read = _reading(graph, table)
+        if not as_json:
+            output.say(output.one_line(topology), "bold")
+            output.print_pairs((key, _words(it)) for key, it in read.items())
     check_graph(graph)
     measured = _measure(graph)
     if draw is not None:
         _draw(graph, draw)
     if as_json:
-        output.print_json({"topology": topology, **measured})
+        written = {key.replace(" ", "_"): it for key, it in read.items()}
+        output.print_json({"topology": topology, **written, **measured})
         return
-    output.say(output.one_line(topology), "bold")
-    output.print_pairs((key.replace("_", " "), _written(it)) for key, it in measured.items())
+    if file is None:
+        output.say(output.one_line(topology), "bold")
+    output.print_pairs(
+        (key.replace("_", " "), _written(it)) for key, it in measured.items() if key not in read
+    )
     if draw is not None:
         output.say(f"Drawn to {draw}")
+
+
+def _reading(graph: Graph, table: EdgeTable | None) -> dict[str, Any]:
+    """Return how a graph file was read."""
+    nodes, edges = graph_size(graph)
+    read: dict[str, Any] = {"nodes": nodes, "edges": edges, "directed": is_directed(graph)}
+    if table is None:
+        return read
+    return {
+        "format": table.format,
+        **read,
+        "weights": table.weight_name if table.weights is not None else "",
+        "parts": len(components(graph)) if nodes else 0,
+        "isolated nodes": int(table.isolated.sum()),
+        "loops": int(table.loops.sum()),
+        "parallel edges": table.parallel,
+        "skipped lines": table.skipped,
+        "ignored": list(dict.fromkeys(table.ignored)),
+        "notes": table.notes,
+        "cleaned": table.done,
+    }
+
+
+def _words(value: Any) -> str:
+    """Return what was found in a file as text."""
+    if isinstance(value, list):
+        return "; ".join(value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return count(value) if isinstance(value, int) else value or "none"
 
 
 def _measure(graph: Graph) -> dict[str, Any]:

@@ -26,9 +26,12 @@ from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
+from mesa_llm_norms.networks.reading import OPTIONS, names_file, with_options
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""
+
+GRAPH_FILES = "Graph files"
 
 LIVE_MINDS = "Live minds (claude:MODEL, llama:URL#MODEL)"
 
@@ -134,6 +137,47 @@ Resume = Annotated[
         LIVE_MINDS, "Continue in --out where it was interrupted; no call is repeated.", "--resume"
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How graph files are read and cleaned, as typed."""
+
+    read: Annotated[
+        list[str] | None,
+        option(
+            GRAPH_FILES,
+            "How to read the file of --topology, such as part=largest, directed=false or "
+            f"weight=value; may be repeated. There are {', '.join(OPTIONS)}.",
+            metavar="OPTION=VALUE",
+        ),
+    ] = None
+    clean: Annotated[
+        bool,
+        option(
+            GRAPH_FILES,
+            "Leave out loops, edges without weight and nodes without edges, add up parallel edges, "
+            "and keep the largest part. What was done is printed.",
+            "--clean",
+        ),
+    ] = False
+
+    def apply(self, *topologies: str) -> list[str]:
+        """Return topologies with these options for those that are files.
+
+        Raises ``TopologyError`` if none is, or for an option that is not known.
+        """
+        typed = {}
+        for text in self.read or ():
+            name, given, value = (part.strip() for part in text.partition("="))
+            if not given or not value:
+                raise typer.BadParameter(f"--read {text} is not OPTION=VALUE, as in part=largest.")
+            typed[name] = value
+        files = any(map(names_file, topologies))
+        return [
+            with_options(it, typed, clean=self.clean) if names_file(it) or not files else it
+            for it in topologies
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

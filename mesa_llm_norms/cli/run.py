@@ -60,10 +60,17 @@ class GameOptions:
         ),
     ] = None
 
-    def spec(self, seed: int, runs: int | None, load: Callable[[str], Any]) -> Spec:
+    def spec(
+        self,
+        seed: int,
+        runs: int | None,
+        load: Callable[[str], Any],
+        files: options.FileOptions,
+    ) -> Spec:
         """Return the spec these stand for; ``load`` makes a mind of each name."""
         usual = DEFAULT_GRAPH if runs is None else STUDY_GRAPH
-        typed = {**vars(self), "topology": self.topology or usual}
+        (topology,) = files.apply(self.topology or usual)
+        typed = {**vars(self), "topology": topology}
         return parse_spec(**typed, seed=seed, load=load)
 
 
@@ -107,6 +114,7 @@ def run(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     show_prompt: options.ShowPrompt = False,
+    files: options.FileOptions,
     live: options.LiveOptions,
 ) -> None:
     """Play the naming game, and see whether a convention emerges.
@@ -127,11 +135,13 @@ def run(
 
     mesa-llm-norms run --names QM --runs 400 --seed 1 --json
 
+    mesa-llm-norms run -t polblogs.gml --read directed=false --clean
+
     mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --forecast
 
     mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --budget-usd 1
     """
-    spec = game.spec(options.read_seed(seed), runs, live.mind_reader())
+    spec = game.spec(options.read_seed(seed), runs, live.mind_reader(), files)
     if show_prompt:
         print_prompts(spec)
         return

@@ -85,6 +85,7 @@ def tip(
         ),
     ] = None,
     *,
+    files: options.FileOptions,
     how: options.ExperimentOptions,
     live: options.LiveOptions,
 ) -> None:
@@ -115,7 +116,7 @@ def tip(
         directions=[_direction(text) for text in flip] if flip else None,
         placements=placement or ("random",),
         sizes=size,
-        topologies=topology or (STUDY_GRAPH,),
+        topologies=files.apply(*(topology or (STUDY_GRAPH,))),
         rounds=rounds,
         after=after,
         most=most,
@@ -199,6 +200,7 @@ def intervene(
         float, option(STOPPING, "Cost of each edge moved.", limit=limits.PRICE_OF_CHANGE)
     ] = 1.0,
     *,
+    files: options.FileOptions,
     how: options.ExperimentOptions,
     live: options.LiveOptions,
 ) -> None:
@@ -231,7 +233,7 @@ def intervene(
         alternative,
         [_read_intervention(text, read) for text in attempt],
         goal="prevent" if prevent else "undo",
-        graph=topology,
+        graph=files.apply(topology)[0],
         names=parse_names(names),
         mind=parse_mind(mind or (), read),
         pairing=pairing,

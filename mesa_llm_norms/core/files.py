@@ -7,13 +7,18 @@ on disk, also after a power cut.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
+import lzma
 import os
 import re
 import secrets
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -39,6 +44,8 @@ _HIDDEN = ".unfinished-"
 
 _REMNANT = re.compile(rf"{re.escape(_HIDDEN)}|journal\.lock$|journal\.sqlite\.new")
 """What a process leaves that is killed while it makes a folder or a journal."""
+_XZ_MEMORY = 200_000_000
+"""The most bytes that unpacking may take besides what is unpacked."""
 
 
 def read_text(path: Path, remedy: str) -> str:
@@ -103,6 +110,66 @@ def _not_a_formula(value: Any) -> Any:
     except ValueError:
         return f"'{value}"
     return value
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return the contents of a regular file, unpacked if it is packed by gzip, bzip2 or xz.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    most : int
+        How many bytes it may have, packed and unpacked.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, or it has more.
+    """
+    try:
+        regular = path.is_file() or not path.exists()
+        data = _first_bytes(path, most + 1) if regular else b""
+    except FileNotFoundError as error:
+        remedy = "Check the path; it starts from the folder you run in."
+        raise FileFormatError(path, "no such file", remedy) from error
+    except (OSError, ValueError) as error:
+        remedy = "Check the path and its permissions."
+        raise FileFormatError(path, f"cannot be opened ({error})", remedy) from error
+    if not regular:
+        raise FileFormatError(path, "not a regular file", "Give the path of a graph file.")
+    try:
+        data = _unpacked(data, most + 1)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        remedy = "Check that the file is complete."
+        raise FileFormatError(path, f"cannot be unpacked ({error})", remedy) from error
+    if len(data) > most:
+        raise FileFormatError(
+            path,
+            f"larger than {most // 1_000_000:,} MB",
+            "Read it yourself and give the graph itself, or save it with scipy.sparse.save_npz.",
+        )
+    return data
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+def _unpacked(data: bytes, count: int) -> bytes:
+    """Return at most ``count`` bytes of what is packed."""
+    if data.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=io.BytesIO(data)).read(count)
+    if data.startswith(b"BZh"):
+        return bz2.BZ2File(io.BytesIO(data)).read(count)
+    if data.startswith(b"\xfd7zXZ\0"):
+        unpacker = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+        unpacked = unpacker.decompress(data, count)
+        if not unpacker.eof and len(unpacked) < count:
+            raise EOFError("it ends too early")
+        return unpacked
+    return data
 
 
 def check_folder(folder: Path) -> None:

@@ -112,6 +112,7 @@ MEAN_FIELD_POINTS = Limit("points of the mean field", 2, 1_000, "shares", "A cur
 
 # Networks
 
+FILE_NODES = Limit("nodes of a graph file", 2, 1_000_000, "nodes", "As networkx, 1 KB each.")
 NODES = Limit("nodes of a topology", 0, 100_000, "nodes", "As networkx, 1 KB each.")
 EDGES = Limit("edges of a topology", 0, 5_000_000, "edges", "As networkx, 0.5 KB each.")
 SPARSE_NODES = Limit("nodes of a sparse topology", 2, 10_000_000, "nodes", "As an array, 1 GB.")
@@ -129,7 +130,9 @@ TEXT_FILE = Limit(
     "bytes",
     "It is read whole.",
 )
-GRAPH_FILE = Limit("graph file of text", 0, 100_000_000, "bytes", "It is parsed in memory.")
+GRAPH_FILE = Limit(
+    "graph file of text, unpacked", 0, 200_000_000, "bytes", "It is parsed in memory."
+)
 SPARSE_FILE = Limit("sparse graph file", 0, 1_000_000_000, "bytes", "It is read whole, unpacked.")
 RECORDINGS = Limit("file of recordings", 0, 200_000_000, "bytes", "Twice the largest published.")
 WEIGHT = Limit("weight in a mind file", -1e6, 1e6, "", "Exponentials of sums stay finite.")

@@ -4,38 +4,65 @@
 
     read_graph("watts_strogatz(n=24, k=4, p=0.1)", rng)
     read_graph("friendships.graphml", rng)
+    read_graph('file("friendships.gml", part="largest", weight="value")', rng)
     read_graph(nx.path_graph(5), rng)
     read_graph(scipy.sparse.csr_array([[0, 1], [1, 0]]), rng)
 
-The suffix of a file says its format: GraphML, GEXF, GML, node-link JSON, an edge list, or a scipy
-sparse array.
+The suffix of a file says its format. Options say how to read it and how to clean it; they are part
+of the string.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import random
 import re
-import zipfile
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 import networkx as nx
-from scipy import sparse
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.errors import FileFormatError, TopologyError, some
-from mesa_llm_norms.networks.adjacency import Adjacency, Graph, is_sparse, read_adjacency
-from mesa_llm_norms.networks.registry import check_size, find_topology, read_topology
+from mesa_llm_norms.core.files import read_bytes
+from mesa_llm_norms.errors import FileFormatError, GraphWarning, TopologyError
+from mesa_llm_norms.networks.adjacency import (
+    Adjacency,
+    Graph,
+    is_sparse,
+    read_adjacency,
+)
+from mesa_llm_norms.networks.columns import NONE, SEPARATORS, Options
+from mesa_llm_norms.networks.formats import read_gexf, read_gml, read_graphml, read_json
+from mesa_llm_norms.networks.numbered import (
+    adjacency_of,
+    read_dimacs,
+    read_graph6,
+    read_matrix_market,
+    read_npz,
+    read_pajek,
+    read_ucinet,
+    table_of,
+)
+from mesa_llm_norms.networks.registry import find_topology, read_topology
+from mesa_llm_norms.networks.tables import read_adjacency_list, read_edge_list, read_matrix
+from mesa_llm_norms.networks.validation import (
+    CLEANING,
+    EdgeTable,
+    UnreadableError,
+    clean,
+    option_remedy,
+)
 
+_PACKED = (".gz", ".bz2", ".xz")
 MAX_BYTES = limits.GRAPH_FILE.high
 MAX_SPARSE_BYTES = limits.SPARSE_FILE.high
 
-_HEADERS = {("source", "target"), ("from", "to")}
+_CALL = re.compile(
+    r"""\s*file\s*\(\s*(?:"([^"]*)"|'([^']*)'|([^\s,()"']+))((?:\s*,.*)?)\)\s*""", re.DOTALL
+)
+_OPTION = re.compile(r"""\s*,\s*(\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,()"']+)\s*""")
 
 
 def read_graph(graph: Any, rng: random.Random) -> Graph:
@@ -48,8 +75,9 @@ def read_graph(graph: Any, rng: random.Random) -> Graph:
     graph : networkx.Graph, scipy sparse array, str or pathlib.Path
         A networkx graph is returned as it is, not copied. In a sparse array or matrix the value in
         row u and column v is the weight of u -> v; it is undirected if symmetric. A path is a file.
-        A string is a file if it has a suffix of ``FORMATS``, else a topology if it starts with the
-        name of one (``"ring"``, ``"ring(n=12, k=4)"``), else a file if one is there.
+        A string is a file if it has a suffix of ``FORMATS`` or is ``'file("PATH", ...)'``, with
+        ``OPTIONS``; else a topology if it starts with the name of one (``"ring"``,
+        ``"ring(n=12, k=4)"``), else a file if one is there.
     rng : random.Random
         Where random topologies get their draws: the same state gives the same graph.
 
@@ -71,8 +99,9 @@ def read_graph(graph: Any, rng: random.Random) -> Graph:
         return graph
     if is_sparse(graph):
         return read_adjacency(graph)
-    if names_file(graph):
-        return read_file(Path(graph))
+    file = graph_file(graph)
+    if file is not None:
+        return read_file(file.path, **file.options)
     if isinstance(graph, str):
         return read_topology(graph, rng)
     raise TopologyError(
@@ -84,13 +113,45 @@ def read_graph(graph: Any, rng: random.Random) -> Graph:
     )
 
 
+class GraphFile(NamedTuple):
+    """A file that a ``graph=`` argument means, and how it is to be read: values of ``OPTIONS``."""
+
+    path: Path
+    options: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        """Return the ``graph=`` argument that means the same."""
+        if not self.options:
+            return str(self.path)
+        quoted = f"'{self.path}'" if '"' in str(self.path) else f'"{self.path}"'
+        values = (
+            f"{name}={str(it).lower()}" if isinstance(it, int) else f'{name}="{it}"'
+            for name, it in self.options.items()
+        )
+        return f"file({', '.join((quoted, *values))})"
+
+
+def graph_file(graph: Any) -> GraphFile | None:
+    """Return the file that a ``graph=`` argument means, by the rule of ``read_graph``, or None.
+
+    Raises ``TopologyError`` for ``file(...)`` with options that are not known.
+    """
+    if isinstance(graph, Path):
+        return GraphFile(graph)
+    if not isinstance(graph, str):
+        return None
+    if _is_call(graph):
+        return _parse_call(graph)
+    return GraphFile(Path(graph)) if names_file(graph) else None
+
+
 def names_file(graph: Any) -> bool:
     """Return whether a ``graph=`` argument means a file, by the rule of ``read_graph``."""
     if isinstance(graph, Path):
         return True
     if not isinstance(graph, str):
         return False
-    if Path(graph).suffix.lower() in FORMATS:
+    if _is_call(graph) or _suffix(Path(graph)) in FORMATS:
         return True
     try:
         return find_topology(graph) is None and bool(graph) and Path(graph).exists()
@@ -106,86 +167,235 @@ def is_random(graph: Any) -> bool:
     return kind is not None and kind.takes_rng
 
 
-def read_file(path: Path) -> Graph:
+def with_options(graph: str, typed: Mapping[str, str], *, clean: bool = False) -> str:
+    """Return the ``graph=`` string of a file with more options, given as text.
+
+    Raises ``TopologyError`` if it means no file, or an option is not known.
+    """
+    if not typed and not clean:
+        return graph
+    file = graph_file(graph)
+    if file is None:
+        raise TopologyError(
+            "graph", graph, f"{graph!r} is not a file, and has no such options", "Leave them out."
+        )
+    options = {**file.options, **{name: _value(graph, name, it) for name, it in typed.items()}}
+    return str(GraphFile(file.path, {**options, **({"clean": True} if clean else {})}))
+
+
+def read_file(path: Path, **options: Any) -> Graph:
     """Return the graph in a file.
 
-    GraphML, GEXF, GML and JSON may be directed; an edge list is not. GML nodes are identified by
-    label where they have one. Parallel edges are kept, in a multigraph, for ``check_graph`` to
-    refuse. Nothing in an ``.npz`` file is unpickled.
+    Warns ``GraphWarning`` of what a user might not expect, and of what cleaning did. Parallel edges
+    that no option merges are kept, in a multigraph, for ``check_graph`` to refuse. Nothing in a
+    file is evaluated or unpickled.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file, with a suffix of ``FORMATS``. It is UTF-8, or UTF-16 with a byte order mark, and
-        at most 100 MB; an ``.npz`` file at most 1 GB, packed and unpacked.
+        The file, with a suffix of ``FORMATS``, and perhaps ``.gz``, ``.bz2`` or ``.xz``. A text is
+        UTF-8, or UTF-16 with a byte order mark, or as the option ``encoding`` or its XML says. How
+        large it may be is in ``core.limits``.
+    **options
+        Values of ``OPTIONS``.
 
     Returns
     -------
     networkx.Graph or scipy.sparse.csr_array
         Node ids are strings, or ints if all of them are whole numbers (JSON states the type
-        itself). The ``weight`` of an edge is a number where it reads as one.
+        itself). The ``weight`` of an edge is a number; edges without one have none.
 
     Raises
     ------
     FileFormatError
-        If the file is missing, empty, too large, not text or not of its format, or is XML that
-        declares a document type or entities, which can expand without bound.
+        If the file is missing, empty, too large, not text or not of its format, can be read in two
+        ways, or is XML that declares entities, which can expand without bound.
+    TopologyError
+        If an option is not known or has another value.
     """
-    kind = FORMATS.get(path.suffix.lower())
+    graph, found = open_file(path, **options)
+    if found is not None and (found.notes or found.done):
+        said = "; ".join((*found.notes, *found.done))
+        warnings.warn(f"graph: {path.name}: {said}.", GraphWarning, stacklevel=2)
+    return graph
+
+
+def open_file(path: Path, **options: Any) -> tuple[Graph, EdgeTable | None]:
+    """Return the graph in a file as ``read_file`` does, without warnings, and what was read.
+
+    That is None for a sparse array that is not cleaned.
+    """
+    path = Path(path)
+    known = {name: _checked(path, name, value) for name, value in options.items()}
+    if known.pop("clean", False):
+        known = {**_CLEAN, **known}
+    kind = _format(path, known)
+    unfit = [name for name in known if name not in (*CLEANING, *kind.options, "format")]
+    if unfit:
+        raise TopologyError(
+            "graph",
+            str(path),
+            f"the option {unfit[0]} is not for {kind.name}",
+            f"Options for it are {', '.join((*kind.options, *CLEANING))}.",
+        )
+    contents: Any = read_bytes(path, MAX_BYTES if kind.is_text else MAX_SPARSE_BYTES)
+    if kind.is_text:
+        contents = _text(path, contents, kind, known)
+    try:
+        found = kind.read(contents, known)
+        del contents  # It takes memory that the graph will need.
+        if not isinstance(found, EdgeTable):
+            if not known.keys() & CLEANING.keys():
+                return found, None
+            found = table_of(found)
+        if known.get("weight") == NONE:
+            found.weights, found.weight_name = None, ""
+        clean(found, known)
+        found.format = kind.name
+        return (found.graph() if kind.is_text else adjacency_of(found)), found
+    except Exception as error:  # On bad input parsers raise nearly every kind there is.
+        problem, remedy = str(error), ""
+        if isinstance(error, UnreadableError):
+            remedy = error.remedy.replace("NAME", path.name)
+        elif type(error) is not ValueError:
+            problem = f"{type(error).__name__}: {problem}"
+        usual = "Check that the file is complete and has the right suffix"
+        raise FileFormatError(
+            path,
+            f"cannot be read as {kind.name} ({' '.join(problem.split())[:300]})",
+            remedy or f"{usual}; {kind.write} writes one.",
+        ) from error
+
+
+# Options
+
+
+class Option(NamedTuple):
+    """What an option of graph files decides, and its values; none stand for any text or number."""
+
+    about: str
+    values: tuple[Any, ...] = ()
+
+
+def _is_call(text: str) -> bool:
+    return bool(re.match(r"\s*file\s*\(", text))
+
+
+def _parse_call(text: str) -> GraphFile:
+    """Return the file and the options of ``file("PATH", name="value")``."""
+    found = _CALL.fullmatch(text) if len(text) <= 10 * limits.TOPOLOGY_TEXT.high else None
+    if found is None:
+        raise _unreadable(text, f"cannot read {text[:60]!r}")
+    options: dict[str, Any] = {}
+    rest, position = found[4].rstrip().rstrip(","), 0
+    while position < len(rest):
+        one = _OPTION.match(rest, position)
+        if one is None:
+            raise _unreadable(text, f"cannot read {rest[position:].strip()[:60]!r}")
+        if one[1] in options:
+            raise _unreadable(text, f"{one[1]} is given twice")
+        quoted = one[2][0] in "\"'"
+        options[one[1]] = one[2][1:-1] if quoted else _value(text, one[1], one[2])
+        position = one.end()
+    return GraphFile(Path(found[1] or found[2] or found[3] or ""), options)
+
+
+def _unreadable(text: str, problem: str) -> TopologyError:
+    remedy = 'Write file("polblogs.gml", part="largest", directed=false).'
+    return TopologyError("graph", text, problem, remedy)
+
+
+def _value(graph: str, name: str, typed: str) -> Any:
+    """Return a value that was typed without quotation marks."""
+    if name not in OPTIONS:
+        raise _unknown(graph, name)
+    if typed.lower() in ("true", "false") and True in OPTIONS[name].values:
+        return typed.lower() == "true"
+    return int(typed) if re.fullmatch(r"\d{1,9}", typed) else typed
+
+
+def _unknown(graph: Any, name: str) -> TopologyError:
+    problem = f"no option of files is called {name!r}"
+    return TopologyError("graph", str(graph), problem, f"Options are {', '.join(OPTIONS)}.")
+
+
+def _checked(path: Path, name: str, value: Any) -> Any:
+    """Return the value of an option, or raise ``TopologyError``."""
+    if name not in OPTIONS:
+        raise _unknown(path, name)
+    allowed = OPTIONS[name].values
+    fits = any(value == it and type(value) is type(it) for it in allowed)
+    if not allowed:
+        fits = isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
+        fits = fits and (name != "graph" or isinstance(value, int))
+    if not fits:
+        words = " or ".join(str(it).lower() if isinstance(it, bool) else str(it) for it in allowed)
+        raise TopologyError(
+            "graph",
+            str(path),
+            f"{name}={value!r} is not a value of the option {name}",
+            f"Use {words or 'a name or a number'}.",
+        )
+    return value
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix that says the format of a file, perhaps one within a packed file."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in _PACKED else suffix
+
+
+def _format(path: Path, options: Options) -> Format:
+    if "format" in options:
+        return KINDS[options["format"]]
+    kind = FORMATS.get(_suffix(path))
+    if kind is None and path.name.lower().startswith("out."):
+        kind = KINDS["edges"]
     if kind is None:
         raise FileFormatError(
             path,
-            f"the suffix {path.suffix!r} is of no known format",
-            f"Known are {', '.join(FORMATS)}.",
+            f"the suffix {_suffix(path)!r} is of no known format",
+            f"Known are {', '.join(FORMATS)}; or "
+            + option_remedy("format=edges", what="(or another format)", lower=True).replace(
+                "NAME", path.name
+            ),
         )
-    data = _contents(path, MAX_BYTES if kind.is_text else MAX_SPARSE_BYTES)
-    contents = _text(path, data) if kind.is_text else data
-    try:
-        return _finished(kind.read(contents))
-    except Exception as error:  # On bad input networkx and expat raise nearly every kind there is.
-        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise FileFormatError(
-            path,
-            f"cannot be read as {kind.name} ({' '.join(reason.split())[:200]})",
-            f"Check that the file is complete and has the right suffix; {kind.write} writes one.",
-        ) from error
+    return kind
 
 
-def _contents(path: Path, most: int) -> bytes:
-    """Return the bytes of a regular file, at most ``most``."""
-    try:
-        regular = path.is_file() or not path.exists()
-        data = _first_bytes(path, most + 1) if regular else b""
-    except FileNotFoundError as error:
-        raise FileFormatError(
-            path, "no such file", "Check the path; it starts from the folder you run in."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise FileFormatError(
-            path, f"cannot be opened ({error})", "Check the path and its permissions."
-        ) from error
-    if not regular:
-        raise FileFormatError(path, "not a regular file", "Give the path of a graph file.")
-    if len(data) > most:
-        raise FileFormatError(
-            path,
-            f"larger than {most // 1_000_000:,} MB",
-            "Read it yourself and give the graph itself.",
+# Bytes and text
+
+
+def _text(path: Path, data: bytes, kind: Format, options: Options) -> str:
+    marked = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    encoding = options.get("encoding") or ("utf-16" if marked else "utf-8-sig")
+    declared = re.match(rb"""\s*<\?xml[^>]*\bencoding\s*=\s*["']([\w.-]+)["']""", data[:200])
+    if declared and kind.is_xml and not marked and "encoding" not in options:
+        name = declared[1].decode("ascii").lower()
+        encoding = (
+            name
+            if re.match(r"iso-8859|latin|windows-125|cp125|us-ascii|koi8", name)
+            else (encoding)
         )
-    return data
-
-
-def _first_bytes(path: Path, count: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(count)
-
-
-def _text(path: Path, data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
+    except LookupError as error:
+        raise TopologyError(
+            "graph",
+            str(path),
+            f"encoding={encoding!r} is not an encoding of text",
+            'Use a name that Python knows, such as "latin-1".',
+        ) from error
     except UnicodeDecodeError as error:
-        raise FileFormatError(path, f"not {encoding[:6].upper()} text", "Save as UTF-8.") from error
+        shown = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
+        raise FileFormatError(
+            path,
+            f"not {shown} text",
+            "Save it as UTF-8, or "
+            + option_remedy("encoding=latin-1", what="(or another)", lower=True).replace(
+                "NAME", path.name
+            ),
+        ) from error
     if "\0" in text:
         raise FileFormatError(path, "binary, not text", "Save it as UTF-8 text.")
     if not text.strip():
@@ -193,123 +403,21 @@ def _text(path: Path, data: bytes) -> str:
     return text
 
 
-def _xml(read: Callable[[io.BytesIO], nx.Graph[Any]], text: str) -> nx.Graph[Any]:
-    if re.search(r"<!(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise ValueError("it declares a document type or entities, which is refused; remove them")
-    # With this declaration in place of its own, the parser reads the very text that was searched.
-    body = re.sub(r"\A\s*<\?xml\b[^>]*>", "", text).strip()
-    document = f'<?xml version="1.0" encoding="utf-8"?>{body}'.encode()
-    graph = read(io.BytesIO(document))
-    listed = {
-        element.get("id")
-        for element in ElementTree.fromstring(document).iter()
-        if element.tag.rpartition("}")[2] == "node"
-    }
-    unlisted = [node for node in graph if node not in listed]
-    if unlisted:
-        raise ValueError(f"edges lead to nodes that are not listed: {some(unlisted)}")
-    return _with_whole_ids(graph)
+# Formats
 
 
-def _gml(text: str) -> nx.Graph[Any]:
-    try:
-        graph = nx.parse_gml(text, label="label")
-    except nx.NetworkXError:  # Labels are optional, and need not be unique.
-        graph = nx.parse_gml(text, label="id")
-    return _with_whole_ids(graph)
+def _npz(data: bytes, _: Options) -> Adjacency:
+    return read_npz(data, MAX_SPARSE_BYTES)
 
 
-def _json(text: str) -> nx.Graph[Any]:
-    data = json.loads(text)
-    keys = [key for key in ("edges", "links") if isinstance(data, dict) and key in data]
-    if len(keys) != 1 or not all(isinstance(data.get(key), list) for key in ("nodes", *keys)):
-        raise ValueError('"nodes" and either "edges" or "links" must be lists')
-    if not all(isinstance(data.get(key, False), bool) for key in ("directed", "multigraph")):
-        raise ValueError('"directed" and "multigraph" must be true or false')
-    graph = nx.node_link_graph(data, edges=keys[0])
-    if len(graph) != len(data["nodes"]):
-        raise ValueError("a node is listed twice, or an edge leads to a node that is not listed")
-    return graph
+def _edges(text: str, options: Options) -> EdgeTable:
+    if text.startswith("%%MatrixMarket") and "format" not in options:
+        return read_matrix_market(text, options)
+    return read_edge_list(text, options)
 
 
-def _edge_list(text: str) -> nx.Graph[Any]:
-    """Read lines ``u v`` or ``u v weight``; ``v u`` with the same weight is the same edge again.
-
-    A line is split at its commas, else semicolons, else tabs, else spaces. ``#`` starts a comment,
-    a first line ``source,target`` is a header, and of the attributes networkx writes after an edge
-    only the weight is read.
-    """
-    graph: nx.MultiGraph[str] = nx.MultiGraph()
-    seen: dict[tuple[str, str], list[float]] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        content = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
-        if not content or content.startswith("%"):
-            continue
-        fields = _fields(content)
-        if not seen and tuple(field.lower() for field in fields[:2]) in _HEADERS:
-            continue
-        if len(fields) not in (2, 3) or not all(fields):
-            raise ValueError(f"line {number} is not two nodes, or two nodes and a weight")
-        u, v, *rest = fields
-        try:
-            weight = [float(field) for field in rest]
-        except ValueError:
-            raise ValueError(f"line {number} has the weight {rest[0]!r}, not a number") from None
-        again = u != v and (u, v) not in seen and seen.get((v, u)) == weight
-        seen[u, v] = weight
-        if not again:
-            graph.add_edge(u, v, **({"weight": weight[0]} if weight else {}))
-    if not seen:
-        raise ValueError("there is no line with an edge")
-    return _with_whole_ids(graph)
-
-
-def _fields(content: str) -> list[str]:
-    content, brace, attributes = content.partition("{")
-    content = content.rstrip(" ,;\t") if brace else content
-    weight = re.search(r"""['"]weight['"]\s*:\s*([^\s,}]+)""", attributes)
-    delimiter = next((mark for mark in ",;\t" if mark in content), None)
-    row = content.split()
-    if delimiter:
-        content = re.sub(r"\t+", "\t", content)
-        row = next(csv.reader([content], delimiter=delimiter, skipinitialspace=True))
-    return [*(field.strip() for field in row), *(weight.groups() if weight else ())]
-
-
-def _npz(data: bytes) -> Adjacency:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > MAX_SPARSE_BYTES:
-        raise ValueError(f"unpacked it is larger than {MAX_SPARSE_BYTES // 1_000_000:,} MB")
-    matrix: Any = sparse.load_npz(io.BytesIO(data))
-    check_size(max(matrix.shape), matrix.nnz / 2, sparse=True)
-    return read_adjacency(matrix)
-
-
-def _with_whole_ids(graph: nx.Graph[Any]) -> nx.Graph[Any]:
-    whole = {node: int(node) for node in graph if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", str(node))}
-    if len(set(whole.values())) < len(graph):
-        return graph
-    return nx.relabel_nodes(graph, whole)
-
-
-def _finished(graph: Graph) -> Graph:
-    """Return a graph with numeric weights; a multigraph without parallel edges as a simple one."""
-    if not isinstance(graph, nx.Graph):
-        return graph
-    if graph.is_multigraph():
-        simple: nx.Graph[Any] = nx.DiGraph(graph) if graph.is_directed() else nx.Graph(graph)
-        graph = simple if simple.number_of_edges() == graph.number_of_edges() else graph
-    for _, _, data in graph.edges(data=True):
-        if isinstance(data.get("weight"), str):
-            try:
-                data["weight"] = float(data["weight"])
-            except ValueError:
-                continue
-    return graph
-
-
-class Format(NamedTuple):
+@dataclass(frozen=True)
+class Format:
     """A kind of graph file.
 
     Attributes
@@ -317,37 +425,172 @@ class Format(NamedTuple):
     name : str
         What it is called in messages.
     read : callable
-        Takes the decoded text, or the bytes of a file that is not text, and returns the graph.
+        Takes the text, or the bytes of a file that is not text, and options; returns the edges, or
+        a sparse array.
     write : str
-        The call that writes such a file.
-    is_text : bool, default True
-        Whether the file is text.
+        The call that writes such a file, or the program.
+    reads : str
+        What of it is read.
+    options : tuple of str
+        The options that say how to read it, of ``OPTIONS``.
+    is_text, is_xml : bool
+        Whether the file is text (default True), and XML (default False).
     """
 
     name: str
-    read: Callable[[Any], Graph]
+    read: Callable[[Any, Options], EdgeTable | Adjacency]
     write: str
+    reads: str
+    options: tuple[str, ...] = ("encoding", "weight")
     is_text: bool = True
+    is_xml: bool = False
 
 
-_GRAPHML = Format(
-    "GraphML", lambda text: _xml(nx.read_graphml, text), "nx.write_graphml(graph, path)"
-)
-_EDGES = Format("an edge list", _edge_list, 'nx.write_edgelist(graph, path, data=["weight"])')
+_LINES = ("encoding", "separator", "comments", "weight")
+
+KINDS: Mapping[str, Format] = {
+    "graphml": Format(
+        "GraphML",
+        read_graphml,
+        "nx.write_graphml(graph, path)",
+        "`id` of nodes; `edgedefault` and `directed`; the edges' data named `weight` or `value`, "
+        "whatever the namespace; nested graphs as one",
+        ("encoding", "weight", "nodes", "graph"),
+        is_xml=True,
+    ),
+    "gexf": Format(
+        "GEXF",
+        read_gexf,
+        "nx.write_gexf(graph, path)",
+        "`id` of nodes; `defaultedgetype` and `type`; `weight` of edges; any version",
+        ("encoding", "weight", "nodes", "graph", "times"),
+        is_xml=True,
+    ),
+    "gml": Format(
+        "GML",
+        read_gml,
+        "nx.write_gml(graph, path)",
+        "`label` of nodes if all have one of their own, else `id`; `directed`; `weight` or `value`",
+        ("encoding", "weight", "nodes", "graph"),
+    ),
+    "json": Format(
+        "JSON",
+        read_json,
+        'json.dump(nx.node_link_data(graph, edges="edges"), file)',
+        "node-link (`nodes` with `edges` or `links`, also of D3, vis.js and graphology), "
+        "Cytoscape's `elements`, `adjacency`, an object of neighbors, or a list of edges",
+        ("encoding", "weight", "nodes"),
+    ),
+    "edges": Format(
+        "an edge list",
+        _edges,
+        'nx.write_edgelist(graph, path, data=["weight"])',
+        "two nodes on each line, and a weight if there is a third field or a column `weight`, "
+        "`value` or `count`; KONECT's first line and Gephi's `Type` say the direction; a square "
+        "with the same nodes as rows and columns is an adjacency matrix",
+        (*_LINES, "header", "source", "target"),
+    ),
+    "matrix": Format(
+        "an adjacency matrix",
+        read_matrix,
+        "numpy.savetxt(path, nx.to_numpy_array(graph))",
+        "a row of weights on each line, perhaps with the nodes as first row and column",
+        ("encoding", "separator", "weight"),
+    ),
+    "adjlist": Format(
+        "an adjacency list",
+        read_adjacency_list,
+        "nx.write_adjlist(graph, path)",
+        "on each line a node and its neighbors",
+        ("encoding", "separator", "comments"),
+    ),
+    "pajek": Format(
+        "Pajek",
+        read_pajek,
+        "nx.write_pajek(graph, path)",
+        "labels of `*Vertices` if all have one of their own, else numbers; `*Arcs`, `*Edges`, "
+        "their lists, and `*Matrix`",
+        ("encoding", "weight", "nodes", "times"),
+    ),
+    "mtx": Format(
+        "MatrixMarket",
+        read_matrix_market,
+        "scipy.io.mmwrite(path, array)",
+        "numbers of rows as nodes, from 1; values as weights; no direction if symmetric",
+    ),
+    "graph6": Format(
+        "graph6 or sparse6",
+        read_graph6,
+        "nx.write_graph6(graph, path)",
+        "the numbers 0 to n - 1 as nodes",
+        ("encoding", "graph"),
+    ),
+    "dimacs": Format(
+        "DIMACS",
+        read_dimacs,
+        "the program the graph comes from",
+        "the numbers 1 to n of the `p` line as nodes; `e` lines as edges, `a` lines as directed "
+        "ones with a weight",
+    ),
+    "dl": Format(
+        "UCINET DL",
+        read_ucinet,
+        "UCINET",
+        "labels, else numbers from 1; `fullmatrix`, `edgelist1` and `nodelist1`; no direction if "
+        "symmetric",
+    ),
+    "npz": Format(
+        "a scipy sparse array",
+        _npz,
+        "scipy.sparse.save_npz(path, array)",
+        "the numbers 0 to n - 1 as nodes; values as weights; no direction if symmetric",
+        (),
+        is_text=False,
+    ),
+}
+"""The formats of graph files, by the value of the option ``format``."""
+
+_SUFFIXES = {
+    "graphml": (".graphml", ".xml"),
+    "gexf": (".gexf",),
+    "gml": (".gml",),
+    "json": (".json",),
+    "edges": (".edgelist", ".edges", ".txt", ".csv", ".tsv"),
+    "adjlist": (".adjlist",),
+    "pajek": (".net", ".paj"),
+    "mtx": (".mtx",),
+    "graph6": (".g6", ".s6", ".graph6", ".sparse6"),
+    "dimacs": (".dimacs", ".col", ".clq", ".gr"),
+    "dl": (".dl",),
+    "npz": (".npz",),
+}
 
 FORMATS: Mapping[str, Format] = {
-    ".graphml": _GRAPHML,
-    ".xml": _GRAPHML,
-    ".gexf": Format("GEXF", lambda text: _xml(nx.read_gexf, text), "nx.write_gexf(graph, path)"),
-    ".gml": Format("GML", _gml, "nx.write_gml(graph, path)"),
-    ".json": Format(
-        "node-link JSON", _json, 'json.dump(nx.node_link_data(graph, edges="edges"), file)'
-    ),
-    ".edgelist": _EDGES,
-    ".edges": _EDGES,
-    ".txt": _EDGES,
-    ".csv": _EDGES,
-    ".tsv": _EDGES,
-    ".npz": Format("a scipy sparse array", _npz, "scipy.sparse.save_npz(path, array)", False),
+    suffix: KINDS[kind] for kind, suffixes in _SUFFIXES.items() for suffix in suffixes
 }
-"""The format of a graph file, by its suffix."""
+"""The format of a graph file, by its suffix; ``.gz``, ``.bz2`` or ``.xz`` may follow."""
+
+_CLEAN: Mapping[str, Any] = {
+    "loops": "drop",
+    "nonpositive": "drop",
+    "parallel": "sum",
+    "isolated": "drop",
+    "part": "largest",
+}
+
+OPTIONS: Mapping[str, Option] = {
+    "format": Option("what the file is, whatever its suffix says", tuple(KINDS)),
+    "encoding": Option("the encoding of the text, such as latin-1"),
+    "separator": Option("what is between the fields of a line", tuple(SEPARATORS)),
+    "header": Option("whether the first line names the columns", (True, False)),
+    "comments": Option("the mark that begins a comment", ("#", "%", NONE)),
+    "source": Option("the column of the first node: its name or number"),
+    "target": Option("the column of the second node: its name or number"),
+    "weight": Option("the column or attribute that is the weight, or none"),
+    "nodes": Option("whether nodes go by id or by label", ("id", "label")),
+    "graph": Option("which graph of a file that holds several, from 1"),
+    "times": Option("whether edges that exist at times are there all the time", ("ignore",)),
+    **{name: Option(about, values) for name, (values, about) in CLEANING.items()},
+    "clean": Option("the last five options at once, parallel edges added up", (True,)),
+}
+"""The options of graph files: how they are read, and how they are cleaned."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -20,7 +19,7 @@ from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.networks.reading import names_file, read_file
+from mesa_llm_norms.networks.reading import graph_file, read_file
 from mesa_llm_norms.simulation.backends import choose_backend, open_client
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import Kernel, can_play, check_engine, refusal, worthwhile
@@ -391,4 +390,5 @@ def load_kernel(engine: str, initial: InitialState) -> None:
 
 def load_graph(graph: Any) -> Any:
     """Return a ``graph=`` argument with its file read, once and not in every run."""
-    return read_file(Path(graph)) if names_file(graph) else graph
+    file = graph_file(graph)
+    return graph if file is None else read_file(file.path, **file.options)

@@ -26,7 +26,7 @@ from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
-from mesa_llm_norms.networks.reading import names_file
+from mesa_llm_norms.networks.reading import graph_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.run import interaction_table, round_table
 from mesa_llm_norms.simulation.serialization import to_json
@@ -163,6 +163,7 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _graph_word(spec: Spec) -> str:
-    if names_file(spec.graph):
-        return Path(spec.graph).stem
+    file = graph_file(spec.graph)
+    if file is not None:
+        return file.path.stem
     return spec.graph.partition("(")[0].strip() if isinstance(spec.graph, str) else "graph"

@@ -66,7 +66,7 @@ from mesa_llm_norms.minds.registry import (
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import PLACEMENTS
-from mesa_llm_norms.networks.reading import names_file, read_graph
+from mesa_llm_norms.networks.reading import GraphFile, graph_file, names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
 
@@ -205,12 +205,13 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
 
 
 def _write_graph(graph: Any) -> Any:
-    file = None
-    if names_file(graph):
-        path = Path(graph)
-        file = path.name
+    file, given = None, graph_file(graph)
+    if given is not None:
+        path, file = given.path, given.path.name
         if path.stat().st_size >= LARGE_FILE:
-            return {"file": file, "path": str(path.absolute()), "sha256": _digest(path)}
+            options = {"options": dict(given.options)} if given.options else {}
+            digest = _digest(path)
+            return {"file": file, "path": str(path.absolute()), "sha256": digest, **options}
     elif isinstance(graph, str):
         return graph
     read = to_networkx(read_graph(graph, random.Random(0)))
@@ -247,7 +248,8 @@ def _read_graph(written: Any, display_only: bool) -> Any:
                 f"the network is in a file of its own, {written['file']}, which is not opened",
                 "Read the folder's tables with pandas.",
             )
-        return _unchanged(written)
+        path, options = _unchanged(written), written.get("options", {})
+        return str(GraphFile(path, options)) if options else path
     graph: nx.Graph[Any] = nx.DiGraph() if written["directed"] else nx.Graph()
     graph.add_nodes_from(map(_read_node, written["nodes"]))
     for u, v, *weight in written["edges"]:

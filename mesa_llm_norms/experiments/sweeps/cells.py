@@ -38,7 +38,7 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.networks.reading import names_file, read_graph
+from mesa_llm_norms.networks.reading import graph_file, read_graph
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_run, settle
 from mesa_llm_norms.simulation.kernel import can_play
@@ -348,8 +348,10 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 
 def _graph(graph: Any, digests: Digests) -> Any:
-    if isinstance(graph, (str, Path)) and names_file(graph):
-        return {"file": digests.of(Path(graph))}
+    file = graph_file(graph)
+    if file is not None:
+        options = {"options": dict(file.options)} if file.options else {}
+        return {"file": digests.of(file.path), **options}
     if not isinstance(graph, str):
         return {"graph": digests.of(graph)}
     made = find_topology(graph)

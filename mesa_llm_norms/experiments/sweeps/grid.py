@@ -20,7 +20,7 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, read_committed
-from mesa_llm_norms.networks.reading import names_file, read_graph
+from mesa_llm_norms.networks.reading import graph_file, names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
 
@@ -100,6 +100,11 @@ def label(argument: str, value: Any) -> Label:
         return ", ".join(f"{name}={_amount(it)}" for name, it in who.items()) or NOBODY
     if value is None:
         return NOBODY if argument == "incumbent" else "none"
+    file = graph_file(value) if argument == "graph" else None
+    if file is not None and file.options:
+        return (
+            f"{file.path.stem} ({', '.join(f'{name}={it}' for name, it in file.options.items())})"
+        )
     if isinstance(value, (bool, str)):
         return str(value)
     if isinstance(value, Real):
@@ -347,8 +352,10 @@ def _plain(argument: str, value: Any, near: Path) -> Any:
     if argument == "committed" and isinstance(value, dict):
         return {name: _plan_amount(where) for name, where in value.items()} or None
     if argument == "graph" and isinstance(value, str) and not is_open(value):
-        beside = near / value
-        return beside if names_file(value) or names_file(str(beside)) else value
+        beside, file = near / value, graph_file(value)
+        if file is not None and file.options:
+            return str(file._replace(path=near / file.path))
+        return beside if file is not None or names_file(str(beside)) else value
     if argument == "mind" and isinstance(value, str) and value.endswith((".json", ".csv")):
         return near / value
     return value

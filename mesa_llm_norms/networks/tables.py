@@ -1,0 +1,581 @@
+"""Graph files that are lines of fields: edge lists, adjacency matrices and adjacency lists.
+
+Also what all readers of text share: how numbers, whole ids and directions are understood.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from array import array
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.formatting import plural
+from mesa_llm_norms.errors import some
+from mesa_llm_norms.networks.columns import (
+    BLANK,
+    NONE,
+    SEPARATORS,
+    WHOLE,
+    Lines,
+    Options,
+    Rule,
+    find_rule,
+    is_number,
+    short,
+    weight_name,
+)
+from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
+
+
+def read_edge_list(text: str, options: Options) -> EdgeTable:
+    """Read an edge list or, where rows and columns are the same nodes, an adjacency matrix.
+
+    Parameters
+    ----------
+    text : str
+        The file: on each line two nodes and perhaps more fields.
+    options : mapping
+        ``separator`` (a key of ``SEPARATORS``), ``header`` (whether there is one), ``comments``
+        (the mark that begins one, or ``"none"``), ``source``, ``target`` and ``weight`` (the name
+        or number of a column; ``weight="none"`` for no weights) and ``directed``.
+
+    Returns
+    -------
+    EdgeTable
+        The edges.
+
+    Raises
+    ------
+    UnreadableError
+        If no rule fits the whole file, or more than one.
+    """
+    lines = Lines(text, options)
+    found = _matrix(lines, options) if "source" not in options else None
+    if found is None:
+        rule = find_rule(lines, options)
+        if rule is None:
+            raise _no_separator(lines, options)
+        found = _read(lines, rule, options)
+    found.skipped += sum(1 for line in lines.comments if line.strip())
+    return found
+
+
+def read_matrix(text: str, options: Options) -> EdgeTable:
+    """Read an adjacency matrix, with or without the nodes as its first row and column.
+
+    Parameters
+    ----------
+    text : str
+        A row of numbers on each line: the weight of the edge from the node of the row to that of
+        the column; 0 or nothing where there is none.
+    options : mapping
+        ``separator`` and ``directed`` as in ``read_edge_list``.
+
+    Returns
+    -------
+    EdgeTable
+        The edges; without directions if the matrix is symmetric. Nodes that are not named go by
+        their numbers, from 0.
+
+    Raises
+    ------
+    UnreadableError
+        If it is not one.
+    """
+    found = _matrix(Lines(text, options), {**options, "format": "matrix"})
+    assert found is not None
+    return found
+
+
+def read_adjacency_list(text: str, options: Options) -> EdgeTable:
+    """Read an adjacency list: on each line a node and those that it has edges to.
+
+    Parameters
+    ----------
+    text : str
+        The lines. Fields are separated by spaces or tabs; ``#`` and ``%`` begin comments.
+    options : mapping
+        ``separator``, ``comments`` and ``directed`` as in ``read_edge_list``.
+
+    Returns
+    -------
+    EdgeTable
+        The edges, without directions unless ``directed=True``.
+
+    Raises
+    ------
+    UnreadableError
+        If there is no edge.
+    """
+    lines = Lines(text, options)
+    index: dict[str, int] = {}
+    ends = array("q")
+    skipped = len(lines.comments)
+    for row in lines.rows(options.get("separator", "space")):
+        if lines.is_comment(row):
+            skipped += 1
+            continue
+        places = [index.setdefault(name, len(index)) for name in row if name]
+        for place in places[1:]:
+            ends.extend((places[0], place))
+    return _edges(index, ends, None, options, skipped=skipped)
+
+
+def numbers(texts: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float64] | None:
+    """Return weights as numbers, nan for those that are blank; None if all are.
+
+    ``where`` says where a weight stands, for the error about one that is not a number. A comma is
+    a decimal comma unless it may separate thousands throughout.
+    """
+    try:
+        found = np.array([float(text) for text in texts])
+        if not np.isnan(found).any():
+            return found
+    except (TypeError, ValueError):
+        pass
+    found = np.full(len(texts), np.nan)
+    thousands, decimals = -1, False
+    for place, text in enumerate(texts):
+        if text is None or (isinstance(text, str) and text.strip() in BLANK):
+            continue
+        if isinstance(text, str) and re.fullmatch(r"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*", text):
+            may_be_thousands = re.fullmatch(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*", text)
+            decimals = decimals or not may_be_thousands
+            thousands = place if may_be_thousands else thousands
+            text = text.replace(",", ".")
+        try:
+            if isinstance(text, bool):
+                raise ValueError
+            found[place] = float(text)
+        except (TypeError, ValueError, OverflowError):
+            found[place] = np.nan
+        if np.isnan(found[place]):
+            raise UnreadableError(
+                f"{where(place)} has the weight {short(text)}, not a number",
+                option_remedy("weight=none", what="to ignore the weights"),
+            )
+    if thousands >= 0 and not decimals:
+        raise UnreadableError(
+            f"{where(thousands)} has the weight {texts[thousands]!r}, which may be a decimal or a "
+            "number of thousands",
+            "Write it without the comma, or with a point. "
+            + option_remedy("weight=none", what="to ignore the weights"),
+        )
+    return None if np.isnan(found).all() else found
+
+
+def whole_ids(nodes: Iterable[Any]) -> list[Hashable]:
+    """Return node ids as ints if all of them are whole numbers, else as they are."""
+    nodes = list(nodes)
+    if all(WHOLE.fullmatch(str(node)) for node in nodes):
+        whole: list[Hashable] = [int(node) for node in nodes]
+        if len(set(whole)) == len(nodes):
+            return whole
+    return nodes
+
+
+def check_count(nodes: int, edges: int) -> None:
+    """Raise ``UnreadableError`` for a graph that is too large to be read from text."""
+    if nodes > limits.FILE_NODES.high or edges > limits.EDGES.high:
+        raise UnreadableError(
+            f"it has more than {limits.FILE_NODES.high:,} nodes or {limits.EDGES.high:,} edges",
+            "Save it as a scipy sparse array, with scipy.sparse.save_npz(path, array).",
+        )
+
+
+# Reading by the rule
+
+
+def _read(lines: Lines, rule: Rule, options: Options) -> EdgeTable:
+    index: dict[str, int] = {}
+    ends, weights, kinds = array("q"), list[str](), list[str]()
+    source, target, width, marks = rule.source, rule.target, rule.width, lines.marks
+    left, skipped, unclear, at = rule.first, 0, 0, -1
+    konect = re.match(r"\s*%\s*(asym|sym|bip)\b", lines.text)
+    bipartite = konect is not None and konect[1] == "bip"
+    suspicious = "#" in marks and rule.separator != "space" and " #" in lines.text
+    try:
+        for at, row in enumerate(lines.rows(rule.separator, rule.attributes)):
+            if len(row) != width or (row[0] and row[0][0] in marks) or suspicious or left:
+                if not any(row):
+                    continue
+                if left:
+                    left -= 1
+                    continue
+                if _skips(row, lines, rule, at):
+                    skipped += 1
+                    unclear += row[0] not in ("#", "%") and not row[0][1:2].isspace()
+                    continue
+            u, v = row[source], row[target]
+            if not u or not v:
+                raise UnreadableError(
+                    f"line {lines.number(rule, at)} is not two nodes: its "
+                    f"{'first' if not u else 'second'} node is missing",
+                    "Fill it in, or remove the line.",
+                )
+            if bipartite:
+                u, v = f"left {u}", f"right {v}"
+            ends.append(index.setdefault(u, len(index)))
+            ends.append(index.setdefault(v, len(index)))
+            if rule.weight is not None:
+                weights.append(row[rule.weight])
+            if rule.kind is not None:
+                kinds.append(row[rule.kind].lower())
+            if len(ends) > 2 * limits.EDGES.high:
+                break
+    except csv.Error as error:
+        problem = f"line {lines.number(rule, at + 1)}: {error}"
+        raise UnreadableError(problem, "Check the quotation marks.") from error
+    check_count(len(index), len(ends) // 2)
+    found = None
+    if rule.weight is not None:
+        found = numbers(weights, lambda place: f"line {_line_of(lines, rule, place)}")
+        blank = 0 if found is None else int(np.isnan(found).sum())
+        if blank and not rule.attributes:
+            rule.notes.append(f"{blank:,} of {len(weights):,} edges have no weight, and count as 1")
+    if konect is not None:
+        options = {"directed": konect[1] == "asym", **options}
+    made = _edges(index, ends, found, options, kinds, skipped=skipped)
+    made.notes, made.ignored = rule.notes, rule.ignored
+    if found is not None and rule.weight is not None:
+        made.weight_name = "weight" if rule.attributes else f"column {rule.weight + 1}"
+        if rule.header:
+            made.weight_name = rule.header[rule.weight]
+    if unclear:
+        made.notes.append(f"{plural(unclear, 'line')} that may not be comments are skipped as such")
+    return made
+
+
+def _skips(row: list[str], lines: Lines, rule: Rule, at: int) -> bool:
+    """Return whether a row is a comment; refuse one that is neither that nor an edge."""
+    marked = lines.is_comment(row)
+    if len(row) == rule.width:
+        bare = marked and (row[0] in ("#", "%") or re.match(r"[#%]\s", row[0]))
+        if rule.separator == "space" and marked and row[0] in ("#", "%"):
+            return True
+        if (marked and rule.separator == "space") or bare or any(" # " in it for it in row):
+            raise UnreadableError(
+                f"line {lines.number(rule, at)} ({short(' '.join(row))}) may be an edge or hold a "
+                "comment",
+                option_remedy("comments=none", what="if it is an edge, else remove the line"),
+            )
+        return False
+    if marked:
+        return True
+    raise UnreadableError(
+        f"line {lines.number(rule, at)} is not two nodes, or two nodes and a weight, as the others "
+        f"are: it has {_fields(len(row))}, and the others {rule.width}",
+        "Mend the line. If each line is a node and all its neighbors, "
+        + option_remedy("format=adjlist", lower=True),
+    )
+
+
+def _line_of(lines: Lines, rule: Rule, place: int) -> int:
+    """Return the line that an edge is on."""
+    rows = enumerate(lines.rows(rule.separator, rule.attributes))
+    found = (at for at, row in rows if any(row) and len(row) == rule.width)
+    headed = rule.first and (rule.header is None or len(rule.header) == rule.width)
+    return lines.number(rule, next(islice(found, place + bool(headed), None)))
+
+
+def _no_separator(lines: Lines, options: Options) -> UnreadableError:
+    """Return the error for a file whose lines do not have the same fields."""
+    widths: dict[int, int] = {}
+    for separator in (*SEPARATORS, "space"):
+        separator = options.get("separator", separator)
+        rule = Rule(separator, 0, attributes=lines.attributes)
+        widths, at = {}, -1
+        try:
+            for at, row in enumerate(lines.rows(separator, lines.attributes)):
+                if any(row) and not lines.is_comment(row):
+                    widths.setdefault(len(row), at)
+                if len(widths) > 1:
+                    break
+        except csv.Error as error:
+            problem = f"line {lines.number(rule, at + 1)}: {error}"
+            return UnreadableError(problem, "Check the quotation marks.")
+        if next(iter(widths), 1) > 1:
+            break
+    numbers = {width: lines.number(rule, at) for width, at in widths.items()}
+    if len(widths) == 1:
+        return UnreadableError(
+            f"line {next(iter(numbers.values()))} is not two nodes, or two nodes and a weight",
+            "Write two nodes on each line, with a comma, a tab or spaces between them.",
+        )
+    (usual, first), (other, line) = numbers.items()
+    return UnreadableError(
+        f"line {line} is not two nodes, or two nodes and a weight, as the others are: "
+        f"{_fields(other)}, and {usual} on line {first}",
+        "Separate the fields of all lines in the same way. If each line is a node and all its "
+        f"neighbors, {option_remedy('format=adjlist', lower=True)} Groups of more than two that "
+        "meet at once are not edges, and cannot be read.",
+    )
+
+
+def _fields(number: int) -> str:
+    """Return ``1 field``, ``2 fields`` and so on."""
+    return "1 field" if number == 1 else f"{number} fields"
+
+
+def _edges(
+    index: dict[str, int],
+    ends: array[int],
+    weights: NDArray[np.float64] | None,
+    options: Options,
+    kinds: Sequence[str] = (),
+    *,
+    skipped: int = 0,
+) -> EdgeTable:
+    """Return what was read; files that do not say so have no directions."""
+    if not ends:
+        raise UnreadableError("there is no line with an edge")
+    pairs = np.frombuffer(ends, np.int64).reshape(-1, 2)
+    directed, fixed = bool(options.get("directed", False)), False
+    if kinds:
+        pairs, weights, directed = directions(pairs, weights, kinds, options)
+        fixed = True
+    table = EdgeTable(
+        nodes=whole_ids(index),
+        ends=pairs,
+        weights=weights,
+        directed=directed,
+        fixed=fixed,
+        skipped=skipped,
+    )
+    if not fixed:
+        table.merge_reversed()
+    return table
+
+
+def directions(
+    ends: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    kinds: Sequence[str],
+    options: Options,
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None, bool]:
+    """Return ends, weights, and whether they are directed, of edges that each say so.
+
+    Each is ``directed``, ``undirected`` or ``mutual``. A mutual edge is two directed ones, and so
+    is, with ``directed=True``, an undirected one among directed ones.
+    """
+    said = set(kinds)
+    if len(said) == 1 and said != {"mutual"}:
+        return ends, weights, said == {"directed"}
+    if "undirected" in said and len(said) > 1:
+        if "directed" not in options:
+            raise UnreadableError(
+                "some of its edges have a direction and some have none",
+                option_remedy(
+                    "directed=true",
+                    "directed=false",
+                    what="(with true, an edge without direction leads both ways)",
+                ),
+            )
+        if not options["directed"]:
+            return ends, weights, False
+    both = np.array([kind != "directed" for kind in kinds])
+    weights = None if weights is None else np.concatenate([weights, weights[both]])
+    return np.concatenate([ends, ends[both][:, ::-1]]), weights, True
+
+
+# Adjacency matrices
+
+
+def _matrix(lines: Lines, options: Options) -> EdgeTable | None:
+    """Return the edges of an adjacency matrix, None if a file is not one."""
+    forced = options.get("format") == "matrix"
+    if options.get("format") == "edges":
+        return None
+    for separator in [options["separator"]] if "separator" in options else SEPARATORS:
+        width = len(next(iter(lines.sample(separator)), ()))
+        if not forced and (width < 2 or lines.count(width + 2) not in range(3, width + 3)):
+            continue
+        try:
+            rows = [row for row in lines.rows(separator) if any(row)]
+        except csv.Error:
+            continue
+        found = _cells(rows)
+        if found is None:
+            continue
+        names, cells, sure = found
+        if not sure and not forced and len(names) < 4:
+            if len(names) == 3 and _is_symmetric(cells) and not cells.diagonal().any():
+                raise UnreadableError(
+                    "it may be an adjacency matrix of 3 nodes, or a list of 3 weighted edges",
+                    option_remedy("format=matrix", "format=edges"),
+                )
+            continue
+        return matrix_edges(names, cells, options)
+    if forced:
+        raise UnreadableError(
+            "it is not a square of numbers, with or without the nodes as first row and column"
+        )
+    return None
+
+
+def _cells(rows: list[list[str]]) -> tuple[list[Any], NDArray[np.float64], bool] | None:
+    """Return nodes and numbers of a matrix, and whether it can be nothing else."""
+    widths = {len(row) for row in rows[1:]}
+    if len(widths) != 1:
+        return None
+    width, first, columns = widths.pop(), rows[0], [row[0] for row in rows[1:]]
+    names: list[Any]
+    if (
+        len(rows) == width
+        and len(first) in (width, width - 1)
+        and first[-len(columns) :] == columns
+    ):
+        names, body, sure = columns, [row[1:] for row in rows[1:]], True
+    elif len(rows) == width + 1 and len(first) == width and not all(map(is_number, first)):
+        names, body, sure = first, rows[1:], len(first) > 3
+    elif len(rows) == len(first) == width:
+        names, body, sure = list(range(width)), rows, width > 4
+    else:
+        return None
+    if len(set(names)) < len(names) or len(names) < 2:
+        return None
+    try:
+        cells = [
+            [float(it.replace(",", ".")) if it not in BLANK else 0.0 for it in row] for row in body
+        ]
+    except ValueError:
+        return None
+    return names, np.array(cells), sure
+
+
+def _is_symmetric(cells: NDArray[np.float64]) -> bool:
+    return bool((cells == cells.T).all())
+
+
+def matrix_edges(names: Sequence[Any], cells: NDArray[np.float64], options: Options) -> EdgeTable:
+    """Return the edges of a matrix of weights, without directions if it is symmetric."""
+    directed = not _is_symmetric(cells)
+    tails, heads = np.nonzero(cells if directed else np.triu(cells))
+    check_count(len(names), len(tails))
+    found = cells[tails, heads]
+    weighted = bool((found != 1).any()) and options.get("weight") != NONE
+    return EdgeTable(
+        nodes=whole_ids(names),
+        ends=np.stack([tails, heads], axis=1).astype(np.int64),
+        weights=found if weighted else None,
+        weight_name="cells" if weighted else "",
+        directed=directed,
+    )
+
+
+# What files that name their nodes and edges have in common
+
+
+class Listing:
+    """The nodes and edges found in a file, in its order."""
+
+    def __init__(self) -> None:
+        self.index: dict[Hashable, int] = {}
+        self.labels: dict[Hashable, Any] = {}
+        self.ends: list[tuple[Any, Any]] = []
+        self.kinds: list[str] = []
+        self.weights: dict[str, dict[int, Any]] = {}
+        self.ignored: dict[str, None] = {}
+        self.positions: dict[Hashable, Any] = {}
+        self.notes: list[str] = []
+
+    def add_node(self, node: Any, label: Any = None) -> None:
+        """Add a node, with its label if it has one."""
+        if node is None:
+            raise UnreadableError(f"node {len(self.index) + 1} has no id")
+        if node in self.index:
+            raise UnreadableError(f"the node {node!r} is listed twice")
+        self.index[node] = len(self.index)
+        if label is not None:
+            self.labels[node] = label
+
+    def add_edge(self, source: Any, target: Any, kind: str, attributes: Mapping[str, Any]) -> None:
+        """Add an edge of a kind that ``directions`` knows, with its attributes by name."""
+        if source is None or target is None:
+            raise UnreadableError(
+                f"edge {len(self.ends) + 1} has no {'source' if source is None else 'target'}"
+            )
+        for name, value in attributes.items():
+            self.weights.setdefault(name, {})[len(self.ends)] = value
+        self.ends.append((source, target))
+        self.kinds.append(kind)
+
+    def table(self, options: Options, *, whole: bool = True) -> EdgeTable:
+        """Return the edges; ids as ints if ``whole`` and all of them are whole numbers."""
+        unlisted = [end for ends in self.ends for end in ends if end not in self.index]
+        if unlisted:
+            raise UnreadableError(
+                f"edges lead to nodes that are not listed: {some(list(dict.fromkeys(unlisted)))}",
+                "List them, or correct the ends of the edges.",
+            )
+        check_count(len(self.index), len(self.ends))
+        name = self._weight_name(options)
+        weights = None
+        if name is not None:
+            values = self.weights[name]
+            weights = numbers(
+                [values.get(place) for place in range(len(self.ends))],
+                lambda place: "the edge from {!r} to {!r}".format(*self.ends[place]),
+            )
+        pairs = [(self.index[u], self.index[v]) for u, v in self.ends]
+        ends = np.array(pairs, np.int64).reshape(-1, 2)
+        directed = bool(options.get("directed", False))
+        if self.kinds:
+            ends, weights, directed = directions(ends, weights, self.kinds, options)
+        nodes: Iterable[Any] = self._named() if options.get("nodes") == "label" else self.index
+        return EdgeTable(
+            nodes=whole_ids(nodes) if whole else list(nodes),
+            ends=ends,
+            weights=weights,
+            directed=directed,
+            weight_name=name if name is not None and weights is not None else "",
+            positions=self.positions,
+            ignored=[it for it in (*self.weights, *self.ignored) if it != name],
+            notes=self.notes,
+        )
+
+    def _weight_name(self, options: Options) -> str | None:
+        name = weight_name(self.weights, options)
+        if name is None and options.get("weight", NONE) != NONE:
+            raise UnreadableError(
+                f"no edge has the attribute {options['weight']!r}",
+                f"Edges have {some(list(self.weights)) or 'no attributes'}.",
+            )
+        return name
+
+    def _named(self) -> Iterable[Any]:
+        unnamed = [node for node in self.index if node not in self.labels]
+        if unnamed:
+            raise UnreadableError(f"nodes have no label: {some(unnamed)}", "Leave out nodes=label.")
+        names = list(self.labels.values())
+        if len(set(names)) < len(names):
+            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+            raise UnreadableError(
+                f"nodes have the same label: {some(twice)}", "Leave out nodes=label."
+            )
+        return names
+
+
+def direction(directed: bool) -> str:
+    """Return the kind of an edge that has a direction, or has none."""
+    return "directed" if directed else "undirected"
+
+
+def choose(graphs: Sequence[Any], options: Options) -> Any:
+    """Return the graph of a file that may hold several."""
+    wanted = options.get("graph", 1)
+    if len(graphs) > 1 and "graph" not in options:
+        raise UnreadableError(
+            f"it holds more than one graph ({len(graphs)})",
+            option_remedy("graph=1", what=f"or up to {len(graphs)}"),
+        )
+    if not 1 <= wanted <= len(graphs):
+        raise UnreadableError(f"it holds {len(graphs)} graphs", "Choose one of them with graph=.")
+    return graphs[wanted - 1]
