@@ -11,7 +11,7 @@ from house import PACKAGE, ROOT, House, measure
 
 MOST_MODULES = 158
 """150 after the move into rooms, and one for each thing added since that a reader looks for."""
-MOST_LINES = 35_000
+MOST_LINES = 37_000
 """Without docstrings, which say more the better they are."""
 MOST_IN_ROOT = 12
 LONGEST_MODULE = 600

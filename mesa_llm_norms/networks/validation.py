@@ -380,7 +380,7 @@ class EdgeTable:
 
     def keep_nodes(self, kept: NDArray[np.bool_]) -> None:
         """Leave out all other nodes, and their edges."""
-        self.keep_edges(kept[self.ends].all(axis=1))
+        self.keep_edges(kept[self.ends[:, 0]] & kept[self.ends[:, 1]])
         self.ends = (np.cumsum(kept) - 1)[self.ends]
         self.nodes = [node for node, it in zip(self.nodes, kept.tolist(), strict=True) if it]
 

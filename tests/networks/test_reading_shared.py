@@ -221,8 +221,9 @@ def test_a_file_that_cannot_be_played_on_as_it_is_is_refused_naming_the_option_t
     name: str,
 ) -> None:
     problem, option, right = REFUSED[name]
-    with pytest.raises((FileFormatError, GraphError)) as refused:
+    with pytest.raises((FileFormatError, GraphError)) as raised:
         found(path_of(name))
+    refused: Any = raised
     assert problem in refused.value.problem
     if option is None or right is None:
         return
