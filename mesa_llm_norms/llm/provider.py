@@ -11,6 +11,7 @@ and call ``mesa_llm_norms.register_provider`` with the prefix of its minds' name
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ from mesa_llm_norms.llm.replies import (
     quoted,
     read_response,
 )
-from mesa_llm_norms.llm.retry import kind_of, means_unpaid, redacted, retry_after
+from mesa_llm_norms.llm.retry import forms_of, kind_of, means_unpaid, redacted, retry_after
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.registry import load_provider
 
@@ -177,12 +178,12 @@ class Provider(ABC):
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Every text to be removed from what is recorded and shown, besides the environment's keys.
+        """Every text to be removed from what is recorded and shown: the values of its ``keys``.
 
-        These are the values of all variables whose names end in ``KEY``, ``TOKEN``, ``SECRET`` or
-        ``PASSWORD``.
+        Those of all variables whose names end in ``KEY``, ``TOKEN``, ``SECRET`` or ``PASSWORD``
+        are removed anyway.
         """
-        return ()
+        return forms_of([os.environ.get(key.variable, "") for key in self.keys or ()])
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -285,10 +286,12 @@ class SDKProvider(Provider):
 
     @property
     def secrets(self) -> Sequence[str]:
-        """What the client sends to be let in."""
+        """The values of its keys, and what the client sends to be let in."""
         client = self._client
+        if client is None:
+            return super().secrets
         if client is not self._secrets_of[0]:
-            self._secrets_of = client, self._secrets(client) if client is not None else ()
+            self._secrets_of = client, [*super().secrets, *self._secrets(client)]
         return self._secrets_of[1]
 
     async def close(self) -> None:

@@ -248,7 +248,7 @@ def secrets_in(headers: Mapping[str, object]) -> list[str]:
     """Return every text in the headers of a request that may be a secret, longest first."""
     telling = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
     sent = [str(value) for header, value in headers.items() if telling.search(header)]
-    return _texts_of(sent)
+    return forms_of(sent)
 
 
 def keys_in_environment() -> list[str]:
@@ -256,7 +256,7 @@ def keys_in_environment() -> list[str]:
 
     Those include the keys of every provider, also of plugins.
     """
-    return _texts_of([value for name, value in os.environ.items() if _KEY_NAME.search(name)])
+    return forms_of([value for name, value in os.environ.items() if _KEY_NAME.search(name)])
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
@@ -286,7 +286,7 @@ def redacted(text: str, secrets: Iterable[str] = (), most: int = MAX_MESSAGE) ->
     return " ".join(text.split())[:most]
 
 
-def _texts_of(values: Iterable[str]) -> list[str]:
+def forms_of(values: Iterable[str]) -> list[str]:
     """Return every form in which a server may repeat one of ``values``, longest first."""
     words = {word for value in values for word in (value, *value.split())}
     forms = {form for word in words for form in (word, quote(word, ""), json.dumps(word)[1:-1])}

@@ -26,6 +26,7 @@ from reasoning_server import IN_CONTENT
 from mesa_llm_norms import NamingGame
 from mesa_llm_norms.core.limits import RECORDED, RESPONSE
 from mesa_llm_norms.errors import CallError, DecisionError, MindError
+from mesa_llm_norms.llm.addresses import Key
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.prompt import read_plain
 from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage, live_mind
@@ -530,6 +531,18 @@ def test_a_key_that_is_echoed_is_neither_recorded_nor_shown(
     for trace in (key, quote(key, ""), key[:12]):
         assert trace.encode() not in stored
         assert not any(trace in problem for problem in problems)
+
+
+def test_so_is_one_that_only_its_provider_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_WAY_IN", "open sesame and more")
+    provider = FakeProvider(lambda *_: "you said open sesame and more to me")
+    provider.keys = (Key("MY_WAY_IN", "MY_ADDRESS", "here"),)
+    with pytest.raises(DecisionError, match=r"you said \[secret\] to me"):
+        play(provider, tmp_path / "run")
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"sesame and more" not in stored
 
 
 def test_one_in_the_reason_why_a_reply_ended_is_not_shown(
