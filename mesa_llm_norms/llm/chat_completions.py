@@ -84,6 +84,8 @@ REJECTIONS = ("refused", "failed")
 """How servers answer to a field they do not accept; some with a status of their own failure."""
 _GATEWAYS = (408, 409, 425, 502, 504)
 """The statuses of failures that say nothing about a field."""
+_FORBIDDEN = (403, 404, 405)
+"""The statuses of errors that are about the fields where a plain question is answered."""
 _REPEATED = 3
 """How many failures of a server's own are a rejection."""
 
@@ -441,10 +443,11 @@ class Probe:
             try:
                 self._known[key] = await self._ask(QUESTION, fields)
             except CallError as error:
-                if error.kind not in REJECTIONS or error.status in _GATEWAYS:
+                forbidden = error.status in _FORBIDDEN and fields != PLAIN
+                if not forbidden and (error.kind not in REJECTIONS or error.status in _GATEWAYS):
                     raise
                 self._failures[key] += 1
-                if error.kind == "refused" or self._failures[key] == _REPEATED:
+                if forbidden or error.kind == "refused" or self._failures[key] == _REPEATED:
                     self._known[key] = error
         return self._known[key]
 
@@ -456,11 +459,11 @@ async def find_capabilities(probe: Probe, room: int) -> Capabilities:
     cannot be asked at all.
     """
     plain = await probe(**PLAIN)
-    if isinstance(plain, Answer) and plain.stop in CUT_OFF:
-        # Maybe in thoughts, which may show only where they end.
-        plain = await probe(**{**PLAIN, "max_tokens": room})
     if isinstance(plain, CallError):
         raise plain
+    if plain.stop in CUT_OFF:  # maybe in thoughts, which may show only where they end
+        roomy = await probe(**{**PLAIN, "max_tokens": room})
+        plain = roomy if isinstance(roomy, Answer) else plain
     if plain.thinks:
         for constraint in (*_HOLDING, _SCHEMA):
             held = await _held(constraint, probe, max_tokens=room)
@@ -479,7 +482,7 @@ async def find_capabilities(probe: Probe, room: int) -> Capabilities:
 async def _held(constraint: Constraint, probe: Probe, **more: Any) -> Answer | None:
     """Return the answer to a question under a constraint, if the server kept to it."""
     fields = {**constrained(constraint, MADE_UP), "temperature": 1.0, **more}
-    if constraint != "schema":
+    if constraint != "schema" and "max_tokens" not in more:  # lists for all thoughts are megabytes
         fields |= listed(constraint, MADE_UP)
     answer = await probe(**fields)
     if (

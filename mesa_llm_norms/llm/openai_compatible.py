@@ -206,11 +206,11 @@ class OpenAICompatibleProvider(SDKProvider):
         return self._probes.setdefault((self.left_out, *stage), Probe(self._complete))
 
     async def _check_model(self) -> None:
-        """Check that the server has the model, if it lists its models."""
+        """Check that the server has the model, if it lists its models to this key."""
         try:
             models = await self._request("/models", None, read_models)
         except CallError as error:
-            if error.status not in (404, 405, 501):
+            if error.kind != "refused" and error.status not in (403, 404, 405, 501):
                 raise
         else:
             # Ollama gives a model without a tag the tag "latest", Google lists them in a folder.

@@ -196,7 +196,6 @@ def quoted_reply(text: str, thoughts: str | None) -> str:
 _CODES = (
     (("overloaded", "slow_down"), 529),
     (("unavailable",), 503),
-    (("quota", "billing", "credit", "payment", "balance"), 402),
     (("rate_limit", "too_many_requests", "resource_exhausted", "throttl"), 429),
     (("authentication", "unauthenticated", "unauthorized", "api_key"), 401),
     (("permission", "forbidden"), 403),
@@ -208,7 +207,6 @@ _CODES = (
 _PHRASES = (
     (("overloaded",), 529),
     (("loading model", "model is loading", "service unavailable"), 503),
-    (("credit balance", "insufficient credit", "insufficient balance", "billing"), 402),
     (("rate limit", "too many requests"), 429),
 )
 """Likewise of what they say in words."""

@@ -83,6 +83,26 @@ class TestThinking:
         assert (parameters["constraint"], parameters["thinks"]) == (constraint, True)
         assert asked["max_tokens"] == parameters["max_tokens"] == MAX_TOKENS_THINKING
 
+    def test_no_probabilities_are_asked_for_with_thoughts(self) -> None:
+        """Those of two thousand tokens would be longer than a response may be."""
+        with ReasoningServer(VLLM, IN_CONTENT[0]) as server:
+            ask(server.url)
+        roomy = [body for body in server.bodies if body["max_tokens"] > 128]
+        assert roomy
+        assert not any("logprobs" in body for body in roomy)
+
+    def test_a_server_without_so_much_room_is_played(self) -> None:
+        def rambles(choice: Body) -> None:
+            if server.bodies[-1]["messages"][-1]["content"] != PROMPT.user:
+                choice["finish_reason"] = "length"
+
+        def short(body: Body) -> Fault | None:
+            error = {"error": "max_tokens is too large"}
+            return Fault("status", 400, content=error) if body["max_tokens"] > 500 else None
+
+        with ChatServer(OLLAMA, alter=rambles, fault=short) as server:
+            assert ask(server.url).name in POOL
+
     def test_max_tokens_are_as_given(self) -> None:
         with ReasoningServer(OLLAMA, IN_CONTENT[0]) as server:
             assert ask(server.url, max_tokens=5_000).usable
@@ -187,6 +207,24 @@ class TestFieldsThatAreRefused:
         program = Program(unknown=400, lacks=frozenset({"temperature"}))
         with ChatServer(program) as server, pytest.raises(MindError, match="takes none"):
             ask(server.url, temperature=0.5)
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 422])
+    def test_probabilities_may_be_refused_by_any_status(self, status: int) -> None:
+        """OpenAI's models that think answer 403 when they are asked for them."""
+
+        def forbid(body: Body) -> Fault | None:
+            no = {"error": {"message": "You are not allowed to request logprobs from this model."}}
+            return Fault("status", status, content=no) if "logprobs" in body else None
+
+        with ChatServer(OLLAMA, fault=forbid) as server:
+            assert with_llama(server.url, capabilities_of) == Capabilities("schema", "none")
+
+    @pytest.mark.parametrize("status", [400, 403, 404, 405, 422, 501])
+    def test_the_list_of_models_may_be_too(self, status: int) -> None:
+        """A key may be good for answers alone."""
+        with ChatServer(OLLAMA) as server:
+            server.listing_status = status
+            assert ask(server.url).name in POOL
 
     def test_a_server_that_refuses_everything_is_an_error_with_its_words(self) -> None:
         with (

@@ -86,7 +86,7 @@ class ChatServer:
 
     ``alter`` may change a choice of an answer before it is sent; ``usage`` is sent as it is.
     ``fault`` is asked with the body of every chat completion. A ``listing`` is sent as the list of
-    ``models``, whatever it is.
+    ``models``, whatever it is, with ``listing_status``.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class ChatServer:
         self.usage = usage or {"prompt_tokens": 10, "completion_tokens": 2}
         self.fault = fault
         self.listing: Any = None
+        self.listing_status = 200
         self.bodies: list[Body] = []
         self.headers: list[Mapping[str, str]] = []
         self._stop = threading.Event()
@@ -213,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, error("Not Found"))
         else:
             listing = {"object": "list", "data": [{"id": model} for model in models]}
-            self._send(200, listing if self.server_of.listing is None else self.server_of.listing)
+            listing = listing if self.server_of.listing is None else self.server_of.listing
+            self._send(self.server_of.listing_status, listing)
 
     def do_POST(self) -> None:
         server = self.server_of
