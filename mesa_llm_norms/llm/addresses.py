@@ -15,6 +15,7 @@ is called before the first request of a run, whatever the provider.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,12 +28,16 @@ from urllib.request import getproxies, proxy_bypass
 
 from mesa_llm_norms.core.limits import CONNECTIONS
 from mesa_llm_norms.errors import MindError
-from mesa_llm_norms.minds.registry import HIDDEN
+from mesa_llm_norms.llm.retry import redacted
+from mesa_llm_norms.minds.registry import HIDDEN, safe_name
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.provider import Provider
 
 PORTS = {"http": 80, "https": 443}
+PATHS = ("/v1", "/api/v1", "/openai/v1")
+"""Where servers and services have chat completions."""
+_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 
 
 class Key(NamedTuple):
@@ -171,7 +176,7 @@ def about_key(provider: Provider) -> str:
         return f"Check the key in {key.variable}, and the account."
     kept = [it for it in provider.keys or () if os.environ.get(it.variable)]
     if kept:
-        return f"No key was sent: {kept[0].variable} goes to {kept[0].home} only."
+        return f"No key was sent: {kept[0].variable} goes to {safe_name(str(kept[0].home))} only."
     if provider.keys:
         return f"No key was sent: {provider.keys[0].variable} is not set."
     return "Check the key, and the account."
@@ -192,7 +197,8 @@ def read_address(url: str, argument: str, key: str) -> str:
         right = parts.scheme in PORTS and parts.hostname and parts.port != 0
     except (ValueError, TypeError, AttributeError):
         right = False
-    if not right or not url.isprintable() or " " in url:
+    # Of other hosts, programs have different ideas where they end.
+    if not (right and url.isascii() and url.isprintable() and _HOST.fullmatch(parts.hostname)):
         raise MindError(
             argument, HIDDEN, "it is not an address", "Give one that begins with http or https."
         )
@@ -204,6 +210,16 @@ def read_address(url: str, argument: str, key: str) -> str:
             f"Put a key into the environment variable {key}.",
         )
     return url.rstrip("/")
+
+
+def likely_addresses(address: str) -> list[str]:
+    """Return where on the same host chat completions may be, if not at an address."""
+    parts = urlsplit(address)
+    root, stem = f"{parts.scheme}://{parts.netloc}", address
+    for ending in ("/completions", "/chat", "/models"):
+        stem = stem.removesuffix(ending)
+    likely = (stem, f"{stem}/v1", *(f"{root}{path}" for path in PATHS))
+    return [one for one in dict.fromkeys(likely) if one != address]
 
 
 def same(one: str | None, other: str) -> bool:
@@ -227,6 +243,8 @@ def is_loopback(address: str) -> bool:
     try:
         host = (urlsplit(address).hostname or "").rstrip(".")
     except ValueError:
+        return False
+    if not _HOST.fullmatch(host):
         return False
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -338,6 +356,8 @@ def connection_failure(error: BaseException, proxy: Proxy | None) -> tuple[str, 
             return "the name of its host is not known", "Check the address and the network."
         if isinstance(cause, ConnectionRefusedError):
             return "the connection was refused", None
+        if type(cause).__name__ == "ProxyError":
+            return f"{proxy} refused: {redacted(str(cause))}", "Check what it wants, or unset it."
     remedy = f"Check the address, and whether {proxy} lets you reach it." if by else None
     return f"the connection failed ({type(error.__cause__ or error).__name__}){by}", remedy
 

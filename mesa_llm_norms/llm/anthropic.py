@@ -261,6 +261,11 @@ class AnthropicProvider(SDKProvider):
         self._check_key(KEY, client.api_key)
         self._check_key(TOKEN, client.auth_token)
 
+    def _remedy(self, status: int | None, said: object) -> str | None:
+        if status in (404, 405) and self.place.rstrip("/").endswith(("/v1", "/v1/messages")):
+            return f"Leave out /v1: the address is {self.place.rpartition('/v1')[0]}"
+        return super()._remedy(status, said)
+
     def _secrets(self, client: Any) -> Sequence[str]:
         return secrets_in(client.default_headers)
 

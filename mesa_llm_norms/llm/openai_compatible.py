@@ -21,14 +21,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import add
 from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.llm.addresses import LLAMA, key_for, read_address, same
+from mesa_llm_norms.llm.addresses import (
+    LLAMA,
+    key_for,
+    likely_addresses,
+    read_address,
+    same,
+)
 from mesa_llm_norms.llm.chat_completions import (
     PLAIN,
     REJECTIONS,
@@ -192,6 +198,12 @@ class OpenAICompatibleProvider(SDKProvider):
             try:
                 self.capabilities = await find_capabilities(self._probe(), room)
             except CallError as error:
+                if error.status in (404, 405) and "model" not in error.problem.lower():
+                    await self._look_elsewhere()
+                    self._refuse(
+                        f"there are no chat completions at {self.place}: {error.problem}",
+                        "Check its path; most addresses end in /v1.",
+                    )
                 if error.kind not in REJECTIONS:
                     raise
                 self.left_out = await self._refused(error)
@@ -210,6 +222,8 @@ class OpenAICompatibleProvider(SDKProvider):
         try:
             models = await self._request("/models", None, read_models)
         except CallError as error:
+            if error.kind == "garbled" or (error.kind, error.status) == ("failed", None):
+                await self._look_elsewhere()
             if error.kind != "refused" and error.status not in (403, 404, 405, 501):
                 raise
         else:
@@ -218,6 +232,26 @@ class OpenAICompatibleProvider(SDKProvider):
             if models is not None and not set(known) & set(models):
                 there = redacted(", ".join(models), self.secrets) or "none"
                 self._refuse(f"{self.place} has no such model", f"It has: {there}.")
+
+    async def _look_elsewhere(self) -> None:
+        """Raise ``MindError`` if its models are at another path; no key is sent to find out."""
+
+        def get(address: str) -> Callable[[Any], Awaitable[Any]]:
+            from httpx2 import Response
+
+            options = {"headers": {"Authorization": self._sdk().omit}}
+            return lambda client: client.get(f"{address}/models", cast_to=Response, options=options)
+
+        for address in likely_addresses(self.place):
+            try:
+                found = bool(await self._fetch(get(address), read_models))
+            except CallError as error:
+                found = error.status in (401, 403)
+            if found:
+                self._refuse(
+                    f"there are no chat completions at {self.place}",
+                    f"Write llama:{address}#{self.model}",
+                )
 
     async def _refused(self, error: CallError) -> tuple[str, ...]:
         """Return what the server has to be asked without, which refused a plain question.

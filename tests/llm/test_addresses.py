@@ -176,9 +176,10 @@ def test_a_key_goes_to_the_address_in_the_environment(
         assert destination(provider).endswith(f"calls go to {home.url} with {row.key}")
         if row.prefix == "claude":
             prepare(provider)  # a gateway need not know of models
-        with pytest.raises(CallError):
+        with pytest.raises((CallError, MindError)):
             asyncio.run(called(provider))
-    assert {headers["authorization"] for headers in home.headers} == {f"Bearer {SECRET}"}
+    sent = {it["authorization"] for it in home.headers if "authorization" in it}
+    assert sent == {f"Bearer {SECRET}"}
 
 
 async def called(provider: Provider) -> None:
@@ -686,3 +687,110 @@ def test_a_key_that_is_not_accepted(
         pytest.raises(CallError, match=told),
     ):
         prepare(live_mind(f"llama:{server.url}#m", timeout=20).provider)
+
+
+# An address with the wrong path
+
+
+def serving(right: str, unknown: tuple[int, str], models: int = 200) -> Callable[[str], Any]:
+    """Answer as a server whose chat completions are below one path alone."""
+
+    def answer(path: str) -> tuple[int, str]:
+        if path == f"{right}/models":
+            return models, '{"object": "list", "data": [{"id": "m"}]}'
+        return unknown
+
+    return answer
+
+
+UNKNOWN = {
+    "vLLM": (404, '{"detail": "Not Found"}'),
+    "Ollama": (404, "404 page not found"),
+    "LM Studio": (200, '{"error": "Unexpected endpoint or method. (GET /models)"}'),
+    "a page": (200, "<!doctype html><title>Chat</title>"),
+}
+
+
+@pytest.mark.parametrize("server", UNKNOWN)
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ("", "/v1"),
+        ("/v1/chat/completions", "/v1"),
+        ("/api", "/v1"),
+        ("/v1", "/api/v1"),
+        ("/proxy/8000", "/proxy/8000/v1"),
+        ("", "/openai/v1"),
+    ],
+)
+def test_a_wrong_path_is_told_with_the_right_one(
+    server: str, given: str, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", SECRET)
+    with Listener(serving(right, UNKNOWN[server])) as listener:
+        with pytest.raises(MindError) as caught:
+            prepare(live_mind(f"llama:{listener.root}{given}#m", timeout=20).provider)
+        got = zip(listener.paths, listener.headers, strict=True)
+        there = [headers for path, headers in got if path == f"{right}/models"]
+    assert f"Write llama:{listener.root}{right}#m" in str(caught.value)
+    assert "key" not in str(caught.value)
+    assert there
+    assert SECRET not in str(there), "what was not given gets no key"
+
+
+def test_a_path_behind_a_key_is_the_right_one_too() -> None:
+    with (
+        Listener(serving("/v1", UNKNOWN["vLLM"], models=401)) as server,
+        pytest.raises(MindError, match=r"Write llama:.*/v1#m"),
+    ):
+        prepare(live_mind(f"llama:{server.root}#m", timeout=20).provider)
+
+
+def test_a_path_for_which_there_is_no_other_is_told() -> None:
+    with (
+        Listener(lambda _: (404, "{}")) as server,
+        pytest.raises(MindError, match=r"no chat completions at .* most addresses end in /v1"),
+    ):
+        prepare(live_mind(f"llama:{server.root}/nothing#m", timeout=20).provider)
+
+
+def test_a_model_that_does_not_exist_is_not_taken_for_a_path() -> None:
+    said = '{"error": {"message": "model \'m\' not found"}}'
+    with (
+        Listener(lambda _: (404, said)) as server,
+        pytest.raises(CallError, match=r"not found\. Check the address and the model's name"),
+    ):
+        prepare(live_mind(f"llama:{server.url}#m", timeout=20).provider)
+
+
+def test_claude_at_an_address_with_v1_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
+    with (
+        Listener() as server,
+        pytest.raises(CallError, match=rf"Leave out /v1: the address is {server.root}"),
+    ):
+        asyncio.run(called(AnthropicProvider(PLAIN, base_url=server.url, timeout=20)))
+
+
+def test_a_proxy_that_refuses_to_connect_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordingProxy(status=407) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(CallError, match=r"refused: 407 Proxy Authentication Required"):
+            prepare(live_mind("llama:https://gpu.example/v1#m", timeout=20).provider)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil.example\\.localhost/v1",
+        "http://evil.example%5c.localhost/v1",
+        "http://api.openai.com\\.evil.example/v1",
+        "http://\u0430pi.openai.com/v1",
+        "http://[::1%25eth0]/v1",
+        "http://a b/v1",
+    ],
+)
+def test_a_host_that_programs_read_differently_is_refused(url: str) -> None:
+    assert not is_loopback(url)
+    with pytest.raises(MindError, match="not an address"):
+        read_address(url, "url", "KEY")
