@@ -198,7 +198,9 @@ def read_address(url: str, argument: str, key: str) -> str:
     except (ValueError, TypeError, AttributeError):
         right = False
     # Of other hosts, programs have different ideas where they end.
-    if not (right and url.isascii() and url.isprintable() and _HOST.fullmatch(parts.hostname)):
+    if not (
+        right and url.isascii() and url.isprintable() and _HOST.fullmatch(parts.hostname or "")
+    ):
         raise MindError(
             argument, HIDDEN, "it is not an address", "Give one that begins with http or https."
         )

@@ -121,7 +121,7 @@ def test_it_is_said_of_each_model(llama: ChatServer, monkeypatch: pytest.MonkeyP
     "command",
     [
         ("audit", "--runs", "0", "--asks", "1", "--asks-after", "1", "--no-probes"),
-        ("tip", "-t", "ring(n=6)", "--runs", "20", "--flip", "Q=M", "--rounds", "1", "--after", "0"),
+        ("tip", "-t", "ring(n=6)", "--runs", "20", "--flip", "Q=M", "--rounds=1", "--after=0"),
         ("intervene", "M", "Q", "--try", "committed=1", "-t", "ring(n=6)", "--runs", "1"),
     ],
     ids=lambda command: command[0],
@@ -313,8 +313,8 @@ def test_prices_minds_and_templates_are_in_the_folder(llama: ChatServer) -> None
     from mesa_llm_norms.llm.prompt import default_template
 
     Path("said.txt").write_text(default_template().text.replace("Pick a name", "Choose a name"))
-    arguments = ("--mind", f"llama:{llama.url}#m=0.5", "--mind", "mine.csv=0.5")
-    arguments += ("--prices", "prices.toml", "--template", "said.txt")
+    minds = ("--mind", f"llama:{llama.url}#m=0.5", "--mind", "mine.csv=0.5")
+    arguments = (*minds, "--prices", "prices.toml", "--template", "said.txt")
     result = invoke("run", *SHORT, *arguments, "--out", "whole")
     assert result.exit_code == 0, result.stderr
     of_a_colleague(*arguments, "--budget-usd", "1", budget=9)
