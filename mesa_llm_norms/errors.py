@@ -78,6 +78,7 @@ class SpecError(NormsError, ValueError):
     _arguments: ClassVar[tuple[str, ...]] = ("argument", "value", "problem", "remedy")
 
     def __init__(self, argument: str, value: Any, problem: str, remedy: str) -> None:
+        problem, remedy = _shortened(problem), _shortened(remedy)
         super().__init__(f"{argument}: {problem}. {remedy}")
         self.argument = argument
         self.value = value
@@ -133,6 +134,7 @@ class FileFormatError(NormsError, ValueError):
     _arguments = ("path", "problem", "remedy")
 
     def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
+        problem, remedy = _shortened(problem), _shortened(remedy)
         super().__init__(f"{path}: {problem}. {remedy}")
         self.path = Path(path)
         self.problem = problem
@@ -323,10 +325,16 @@ def some(items: Sequence[Any], limit: int = 5) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
+def _shortened(text: str, most: int = 1_000) -> str:
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 def shown(value: Any, most: int = 200) -> str:
     """Return ``value`` as it would be written, for a message: at most so many characters of it."""
     try:
         text = repr(value)
     except ValueError:  # Python writes out no whole number of more than 4,300 digits
         text = "a number of too many digits"
-    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+    except RecursionError:
+        text = f"a {type(value).__name__} within many others"
+    return _shortened(text, most)

@@ -119,7 +119,7 @@ def _read(content: Mapping[str, Any], path: str) -> Prices:
                 raise SpecError(model, entry, "it must have input and output", _REMEDY)
             prices = {name: read_number(name, value, limits.PRICE) for name, value in entry.items()}
         except SpecError as error:
-            problem = f"[{shown(model)}] is not a price: {error.problem}"
+            problem = f"[{shown(model)[1:-1]}] is not a price: {error.problem}"
             raise FileFormatError(path, problem, _REMEDY) from error
         by_model[model] = Price(**prices)
     as_of = content.get("as_of")
