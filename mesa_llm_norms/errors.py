@@ -159,9 +159,8 @@ class DecisionError(NormsError):
     _arguments = ("mind", "problem")
 
     def __init__(self, mind: str, problem: str) -> None:
-        super().__init__(
-            f"mind {mind!r}: {problem}. The interaction was not played; fix the mind and continue."
-        )
+        remedy = "The interaction was not played; fix the mind and continue."
+        super().__init__(f"mind {shown(mind)}: {problem}. {remedy}")
         self.mind = mind
         self.problem = problem
 

@@ -10,7 +10,7 @@ import networkx as nx
 from mesa.discrete_space import Cell, FixedAgent
 
 from mesa_llm_norms.compat import is_marked, make_network, mark_graph, resume_steps, unmark_graph
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.validation import check_edges
 
@@ -38,7 +38,7 @@ class NodeAgent(FixedAgent):
     def __init__(self, model: NetworkModel[Any], cell: Cell) -> None:
         if cell.agents:
             raise SpecError(
-                "cell", cell, f"node {cell.coordinate!r} is taken", "Remove its agent first."
+                "cell", cell, f"node {shown(cell.coordinate)} is taken", "Remove its agent first."
             )
         super().__init__(model)
         self.cell = cell

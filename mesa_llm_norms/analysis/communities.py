@@ -21,7 +21,7 @@ from mesa_llm_norms.analysis.convergence import read_table
 from mesa_llm_norms.analysis.intervals import Floats
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_seed, read_whole
-from mesa_llm_norms.errors import SpecError, some
+from mesa_llm_norms.errors import SpecError, shown, some
 
 LEAST = 20
 SHARE = 0.1
@@ -120,7 +120,7 @@ def read_communities(graph: Any, by: Any = None, rng: Any = 0) -> list[Community
             list(nodes) if len(set(nodes)) < len(nodes) else []
         )
         if twice or not nodes:
-            problem = f"more than once: {some(twice)}" if twice else f"{label!r} is empty"
+            problem = f"more than once: {some(twice)}" if twice else f"{shown(label)} is empty"
             raise SpecError("by", by, problem, "Put every node in one community at most.")
         taken.update(nodes)
     if not found:
@@ -323,7 +323,7 @@ def _by_attribute(graph: Any, attribute: str) -> list[Community]:
         raise SpecError(
             "by",
             attribute,
-            f"no {attribute!r} on node {some(lacking)}",
+            f"no {shown(attribute)} on node {some(lacking)}",
             "Use an attribute that every node has, or by=None to find communities.",
         )
     found: dict[Hashable, list[Any]] = {}
@@ -345,7 +345,9 @@ def _louvain(edges: Edges, rng: Any) -> list[Community]:
 def _check_share(argument: str, value: Any, high: float) -> None:
     number = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
     if not number or not 0 < value <= high:
-        raise SpecError(argument, value, f"{value!r} is out of range", f"Use 0 to {high}, not 0.")
+        raise SpecError(
+            argument, value, f"{shown(value)} is out of range", f"Use 0 to {high}, not 0."
+        )
 
 
 def _smooth(shares: Floats, start: NDArray[np.intp], end: NDArray[np.intp], width: int) -> Floats:

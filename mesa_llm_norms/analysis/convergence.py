@@ -31,7 +31,7 @@ from mesa_llm_norms.analysis.intervals import (
     wilson_interval,
 )
 from mesa_llm_norms.core.limits import read_seed
-from mesa_llm_norms.errors import SpecError, some
+from mesa_llm_norms.errors import SpecError, shown, some
 
 UNITS = ("interactions", "rounds")
 EVENTS = ("converged", "flipped")
@@ -329,7 +329,7 @@ def read_table(argument: str, table: Any, columns: Iterable[str]) -> pd.DataFram
 def _read(runs: Any, finished: Any, *, unit: str, event: str) -> _Times:
     for argument, value, known in (("unit", unit, UNITS), ("event", event, EVENTS)):
         if value not in known:
-            raise SpecError(argument, value, f"{value!r} is unknown", f"Use one of {known}.")
+            raise SpecError(argument, value, f"{shown(value)} is unknown", f"Use one of {known}.")
     if isinstance(runs, pd.DataFrame):
         if finished is not None:
             problem = "the table says which runs finished"
@@ -372,7 +372,9 @@ def _read_horizon(horizon: Any, *sets: _Times) -> float:
         return min(known, longest)
     number = isinstance(horizon, (int, float, np.integer, np.floating))
     if not number or isinstance(horizon, bool) or not 0 <= horizon < math.inf:
-        raise SpecError("horizon", horizon, f"{horizon!r} is not a time", "Give a number from 0.")
+        raise SpecError(
+            "horizon", horizon, f"{shown(horizon)} is not a time", "Give a number from 0."
+        )
     if horizon > known:
         raise SpecError(
             "horizon",

@@ -18,7 +18,7 @@ from scipy import special
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_seed, read_whole
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -58,7 +58,10 @@ def read_level(level: Any) -> float:
     number = isinstance(level, (int, float, np.floating)) and not isinstance(level, bool)
     if not number or not 0 < level < 1:
         raise SpecError(
-            "level", level, f"{level!r} is not a level", "Use 0.95, or another between 0 and 1."
+            "level",
+            level,
+            f"{shown(level)} is not a level",
+            "Use 0.95, or another between 0 and 1.",
         )
     return float(level)
 

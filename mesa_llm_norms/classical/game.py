@@ -37,7 +37,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import NAME_RULE, is_name, read_pool
 from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.randomness import RandomStream, index_of
-from mesa_llm_norms.errors import PairingError, PoolError, SpecError, some
+from mesa_llm_norms.errors import PairingError, PoolError, SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.reading import is_random, read_graph
@@ -187,7 +187,7 @@ class Rules:
             raise PairingError(
                 "pairing",
                 self.pairing,
-                f"the classical game has no pairing {self.pairing!r}"
+                f"the classical game has no pairing {shown(self.pairing)}"
                 + (f" (did you mean {close[0]!r}?)" if close else ""),
                 "Choose direct, reverse or neutral.",
             )
@@ -213,21 +213,21 @@ class Rules:
                 raise SpecError(
                     argument,
                     word,
-                    f"{word!r} is not in the pool",
+                    f"{shown(word)} is not in the pool",
                     f"Use one of {some(self.pool, 26)}.",
                 )
         elif not is_name(word):
             raise PoolError(
                 argument,
                 word,
-                f"{word!r} is not usable as a name",
+                f"{shown(word)} is not usable as a name",
                 NAME_RULE,
             )
         elif _INVENTED.fullmatch(word):
             raise PoolError(
                 argument,
                 word,
-                f"{word!r} is a word that an agent may invent",
+                f"{shown(word)} is a word that an agent may invent",
                 "Give another name, or a pool of names to invent from.",
             )
 
@@ -364,6 +364,6 @@ def check_until(until: Any) -> None:
         raise SpecError(
             "until",
             until,
-            f"{until!r} is not a valid stopping rule of the classical game",
+            f"{shown(until)} is not a valid stopping rule of the classical game",
             'Use "converged" or None; a flip is consensus on the committed word.',
         )

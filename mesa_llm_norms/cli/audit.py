@@ -10,7 +10,7 @@ from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, STOPPING, TOPOLOG
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import bounds, percent
 from mesa_llm_norms.core.stopping import WINDOW
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.simulation.serialization import parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
@@ -174,7 +174,7 @@ def _read_sizes(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise SpecError(
-            "sizes", text, f"{text!r} is not a list of sizes", "Write 2,10,100, or none."
+            "sizes", text, f"{shown(text)} is not a list of sizes", "Write 2,10,100, or none."
         ) from None
 
 

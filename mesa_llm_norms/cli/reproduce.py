@@ -18,7 +18,7 @@ from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
-from mesa_llm_norms.errors import MindError, SpecError
+from mesa_llm_norms.errors import MindError, SpecError, shown
 from mesa_llm_norms.minds.registry import is_live, load_mind, recorded_names
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _all_live(labels: Sequence[str]) -> bool:
             raise MindError(
                 "mind",
                 label,
-                f"{label!r} was never recorded, so there is nothing to compare it with",
+                f"{shown(label)} was never recorded, so there is nothing to compare it with",
                 "Use a recorded or a live mind; for your own, see validate --mind.",
             )
     if any(live) and not all(live):

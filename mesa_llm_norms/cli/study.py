@@ -17,7 +17,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, new_file
 from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.core.limits import choose
-from mesa_llm_norms.errors import MindError, SpecError, some
+from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.minds.files import write_recorded
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
@@ -88,7 +88,7 @@ def _targets(models: Sequence[str], out: Path, force: bool) -> dict[str, Path]:
     """Return the file of each model; raise ``SpecError`` for what may not be written."""
     for name in models:
         if not re.fullmatch(r"\w[\w.+-]*", name):
-            problem = f"{name!r} cannot be a file name"
+            problem = f"{shown(name)} cannot be a file name"
             raise SpecError("model", name, problem, "Rename it in the data.")
     targets = {name: out / f"{name}.json" for name in models}
     existing = [str(target) for target in targets.values() if target.exists()]
@@ -182,7 +182,7 @@ def _read_policy(mind: str) -> Policy:
         raise MindError(
             "mind",
             mind,
-            f"{mind!r} does not give probabilities",
+            f"{shown(mind)} does not give probabilities",
             "Use a recorded mind or a measured table.",
         )
     return loaded

@@ -13,7 +13,7 @@ from mesa_llm_norms.cli.live import SIMULATING, announce, check_budget, print_pa
 from mesa_llm_norms.cli.options import GAME, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import estimate, number, p_number
-from mesa_llm_norms.errors import NormsError, SpecError
+from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
 
@@ -141,7 +141,7 @@ def _direction(text: str) -> tuple[str, str]:
     incumbent, equals, challenger = text.partition("=")
     if not equals or not incumbent or not challenger:
         raise SpecError(
-            "flip", text, f"{text!r} does not say which name overturns which", "Write Q=M."
+            "flip", text, f"{shown(text)} does not say which name overturns which", "Write Q=M."
         )
     return incumbent, challenger
 
@@ -295,7 +295,7 @@ def _read_intervention(text: str, read: Callable[[str], Any]) -> Intervention:
             raise
         except ValueError:
             raise SpecError(
-                "try", text, f"{part.strip()!r} is not an intervention", _REMEDY
+                "try", text, f"{shown(part.strip())} is not an intervention", _REMEDY
             ) from None
     return Intervention(**given)
 

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -143,7 +144,7 @@ def read_pool(names: Any) -> tuple[str, ...]:
                 f"Write names={shown(words)}, or letters without commas and spaces.",
             )
         names = "".join(words)
-    pool = tuple(names)
+    pool = tuple(islice(names, limits.POOL.high + 1))
     bad = [name for name in pool if not is_name(name)]
     if bad:
         raise PoolError(

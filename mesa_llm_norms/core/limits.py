@@ -11,9 +11,11 @@ import difflib
 import os
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
+from itertools import islice
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
@@ -91,6 +93,7 @@ WORKERS = Limit("workers", 1, 1_000, "processes", "No computer has more cores.")
 FLIPPING_ROUNDS = Limit("rounds to flip within", 1, 10**9, "population rounds", "As for rounds.")
 REPRODUCED_RUNS = Limit("live runs of a reproduction", 2, 10**9, "runs", "One has no spread.")
 SIMULATED_RUNS = Limit("runs of a validation", 10, 10**9, "runs", "Fewer test nothing.")
+LISTED = Limit("list of values", 0, 100_000, "values", "Each is checked before the work begins.")
 SHARE = Limit("share", 0.0, 1.0, "", "It is a share.")
 CELLS = Limit("cells of a sweep", 0, 100_000, "cells", "All are checked before the first plays.")
 POPULATION = Limit("size in an audit", 2, 100_000, "agents", "All may meet all.")
@@ -225,6 +228,22 @@ def read_number(
     return value  # type: ignore[no-any-return]
 
 
+def read_list(argument: str, value: Any, example: str) -> tuple[Any, ...]:
+    """Return the items of a list, or of anything like it that ends.
+
+    Raises ``SpecError``, with an example of such a list, for a text, a mapping and what is none.
+    """
+    listed = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    with suppress(TypeError):  # an array without dimensions says that it can be iterated over
+        items = tuple(islice(value, LISTED.high + 1)) if listed else None
+        if items is not None and len(items) in LISTED:
+            return items
+        if items is not None:
+            problem = f"it has more than {LISTED.high:,} values"
+            raise SpecError(argument, value, problem, f"Give a list such as {example}.")
+    raise SpecError(argument, value, f"{shown(value)} is not a list of values", f"Give {example}.")
+
+
 def read_workers(workers: Any) -> int:
     """Return a number of worker processes; None stands for one per core of this computer."""
     return (os.cpu_count() or 1) if workers is None else read_whole("workers", workers, WORKERS)
@@ -297,9 +316,10 @@ def choose(argument: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[
 
     Raises ``SpecError``, suggesting a similar name, for one that is not known.
     """
+    wanted = read_list(argument, wanted, f"[{known[0]!r}]")
     for name in wanted:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            close = difflib.get_close_matches(str(name)[:100], known, n=1, cutoff=0.4)
             raise SpecError(
                 argument,
                 name,

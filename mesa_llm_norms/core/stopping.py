@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 
 WINDOW = 3
 
@@ -205,7 +205,7 @@ def check_stopping(until: str | None, window: float, threshold: float) -> None:
         raise SpecError(
             "until",
             until,
-            f"{until!r} is not a valid stopping rule",
+            f"{shown(until)} is not a valid stopping rule",
             'Use "converged", "flipped" or None.',
         )
     read_number("window", window, limits.WINDOW_ROUNDS)

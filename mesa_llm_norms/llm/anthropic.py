@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
-from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.errors import CallError, MindError, shown
 from mesa_llm_norms.llm.addresses import CLAUDE, key_for, read_address
 from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
@@ -108,7 +108,9 @@ class AnthropicProvider(SDKProvider):
         max_tokens: int | None = None,
     ) -> None:
         if not isinstance(model, str) or not model or len(model.split()) != 1:
-            raise MindError("model", model, f"{model!r} is not a model id", "Give one as a word.")
+            raise MindError(
+                "model", model, f"{shown(model)} is not a model id", "Give one as a word."
+            )
         if temperature is not None:
             read_number("temperature", temperature, limits.CLAUDE_TEMPERATURE, MindError)
         super().__init__(f"claude:{model}", timeout)

@@ -27,7 +27,7 @@ from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
-from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.errors import CallError, MindError, shown
 from mesa_llm_norms.llm.addresses import (
     LLAMA,
     key_for,
@@ -119,7 +119,7 @@ class OpenAICompatibleProvider(SDKProvider):
     ) -> None:
         if not isinstance(model, str) or not model or model != model.strip():
             raise MindError(
-                "model", model, f"{model!r} is not the name of a model", "Give the server's."
+                "model", model, f"{shown(model)} is not the name of a model", "Give the server's."
             )
         if temperature is not None:
             read_number("temperature", temperature, limits.TEMPERATURE, MindError)

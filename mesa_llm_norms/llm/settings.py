@@ -9,7 +9,7 @@ from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.llm.budget import read_limit
 
 JOURNAL = "journal.sqlite"
@@ -95,7 +95,7 @@ class LLMSettings:
             raise SpecError(
                 "on_unusable",
                 self.on_unusable,
-                f"{self.on_unusable!r} is not a choice",
+                f"{shown(self.on_unusable)} is not a choice",
                 'Use "stop" or "skip".',
             )
         if isinstance(self.addresses, str) or not all(isinstance(it, str) for it in self.addresses):

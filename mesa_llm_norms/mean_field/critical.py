@@ -44,7 +44,7 @@ import pandas as pd
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import read_pool
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.mean_field.equilibria import (
     Equilibrium,
     KnownEquilibria,
@@ -135,7 +135,7 @@ def critical_share(
         check_name(argument, name, pool)
     if incumbent == challenger:
         raise SpecError(
-            "challenger", challenger, f"{challenger!r} is the incumbent", "Give another name."
+            "challenger", challenger, f"{shown(challenger)} is the incumbent", "Give another name."
         )
     population = read_population(mind, names, memory, heard=(incumbent, challenger))
     curve = _Curve(Responses(population), pool.index(incumbent), pool.index(challenger))
@@ -303,14 +303,16 @@ def classical_mean_field(
     from scipy.integrate import solve_ivp
 
     if not is_number(committed) or not 0 <= committed <= 1:
-        raise SpecError("committed", committed, f"{committed!r} is not a share", "Use 0.0 to 1.0.")
+        raise SpecError(
+            "committed", committed, f"{shown(committed)} is not a share", "Use 0.0 to 1.0."
+        )
     others = 1 - committed
     held: Any = others if incumbents is None else incumbents
     if not is_number(held) or not 0 <= held <= others:
         raise SpecError(
             "incumbents",
             incumbents,
-            f"{incumbents!r} is not a share of those who are not committed",
+            f"{shown(incumbents)} is not a share of those who are not committed",
             f"Use 0.0 to {others}.",
         )
     rounds = read_whole("rounds", rounds, limits.MEAN_FIELD_ROUNDS)

@@ -25,7 +25,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.metrics import entropy
-from mesa_llm_norms.errors import PairingError, SpecError
+from mesa_llm_norms.errors import PairingError, SpecError, shown
 from mesa_llm_norms.mean_field.population import (
     INTERACTIONS_PER_ROUND,
     Floats,
@@ -147,7 +147,7 @@ def mean_field(
         raise PairingError(
             "pairing",
             pairing,
-            f"the limit of {rule.label!r} for infinitely many agents is not known",
+            f"the limit of {shown(rule.label)} for infinitely many agents is not known",
             "Choose node, edge or matching.",
         )
     population = read_population(mind, names, memory, committed, remembered)
@@ -187,7 +187,7 @@ def _read_start(incumbent: str | None, start: Any) -> dict[str, float]:
         raise SpecError(
             "start",
             start,
-            f"{start!r} does not map names to shares",
+            f"{shown(start)} does not map names to shares",
             'Give shares of at most 1.0 in total, such as {"Q": 0.7, "M": 0.3}.',
         )
     return {name: float(share) for name, share in start.items()}

@@ -22,7 +22,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import filled
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.mean_field.dynamics import play_continuous
 from mesa_llm_norms.mean_field.population import (
     INTERACTIONS_PER_ROUND,
@@ -234,7 +234,7 @@ def _read_between(between: Sequence[str] | None, pool: tuple[str, ...]) -> tuple
         check_name("between", name, pool)
     if len(names) != 2 or names[0] == names[1]:
         raise SpecError(
-            "between", between, f"{between!r} is not two names", "Give two different names."
+            "between", between, f"{shown(between)} is not two names", "Give two different names."
         )
     return names[0], names[1]
 

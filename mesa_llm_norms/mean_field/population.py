@@ -27,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, gcrotmk, splu
 
 from mesa_llm_norms.core.game import Game, Memory, Remembered, filled
-from mesa_llm_norms.errors import MindError, SpecError, some
+from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.simulation.engine import TOLERANCE, is_plain_policy, probabilities_of
 from mesa_llm_norms.simulation.spec import Spec, by_share
@@ -137,7 +137,7 @@ def read_population(
             raise MindError(
                 "mind",
                 one.label,
-                f"{one.label!r} does not say in advance how likely it is to play each name",
+                f"{shown(one.label)} does not say in advance how likely it is to play each name",
                 "Use a recorded mind, a table, or a Policy that does not override decide.",
             )
     policies = cast("list[Policy]", minds)
@@ -152,7 +152,7 @@ def check_name(argument: str, name: Any, pool: tuple[str, ...]) -> None:
     """Raise ``SpecError`` unless the name is in the pool."""
     if not isinstance(name, str) or name not in pool:
         raise SpecError(
-            argument, name, f"{name!r} is not in the pool", f"Use one of {some(pool, 26)}."
+            argument, name, f"{shown(name)} is not in the pool", f"Use one of {some(pool, 26)}."
         )
 
 
@@ -186,7 +186,7 @@ def _read_committed(committed: Any) -> dict[str, float]:
         raise SpecError(
             "committed",
             committed,
-            f"{committed!r} does not map names to shares",
+            f"{shown(committed)} does not map names to shares",
             'Of infinitely many agents a share is committed, such as {"M": 0.1}.',
         )
     if sum(shares.values()) >= 1:

@@ -161,7 +161,7 @@ def _counts(path: Path, content: Any) -> Seen:
                 for name, n in _items(path, counted)
             ):
                 raise FileFormatError(
-                    path, f"the counts of {written!r} are not counts by name", _REMEDY
+                    path, f"the counts of {shown(written)} are not counts by name", _REMEDY
                 )
             counts[pool_key(pool)][_parse_memory(path, written, pool)] = counted
     return counts
@@ -193,12 +193,16 @@ def _table_from_csv(path: Path, text: str) -> TableMind:
     rows: dict[str, list[Any]] = {}
     for memory, *probabilities in lines[1:]:
         if memory in rows:
-            raise FileFormatError(path, f"the memory {memory!r} has two rows", "Keep one of them.")
+            raise FileFormatError(
+                path, f"the memory {shown(memory)} has two rows", "Keep one of them."
+            )
         try:
             rows[memory] = [float(probability) for probability in probabilities]
         except ValueError as error:
             raise FileFormatError(
-                path, f"the row for memory {memory!r} holds something that is not a number", _REMEDY
+                path,
+                f"the row for memory {shown(memory)} holds something that is not a number",
+                _REMEDY,
             ) from error
     return _table(path, names, rows)
 
@@ -212,11 +216,13 @@ def _table(path: Path, names: Sequence[Any], rows: Mapping[str, Any]) -> TableMi
     for written, row in rows.items():
         if not isinstance(row, list) or not all(_is_finite(p) for p in row):
             raise FileFormatError(
-                path, f"the row for memory {written!r} is not a list of numbers", _REMEDY
+                path, f"the row for memory {shown(written)} is not a list of numbers", _REMEDY
             )
         memory = _parse_memory(path, written, pool)
         if memory in table:
-            raise FileFormatError(path, f"the memory {written!r} has two rows", "Keep one of them.")
+            raise FileFormatError(
+                path, f"the memory {shown(written)} has two rows", "Keep one of them."
+            )
         table[memory] = [float(p) for p in row]
     try:
         return TableMind(path.stem, pool, table)

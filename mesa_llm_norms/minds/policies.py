@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from mesa_llm_norms.core.game import Game, Memory
-from mesa_llm_norms.errors import DecisionError, MindError, some
+from mesa_llm_norms.errors import DecisionError, MindError, shown, some
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 
 ROUNDING = 0.002
@@ -53,7 +53,7 @@ class TableMind(Policy):
             raise MindError(
                 "mind",
                 tuple(row),
-                f"the row for memory {write_memory(memory)!r} is not a distribution over "
+                f"the row for memory {shown(write_memory(memory))} is not a distribution over "
                 f"{some(self.names)}",
                 "Give one probability per name, from 0 to 1, summing to 1.",
             )
@@ -153,7 +153,7 @@ class CommittedMind(Policy):
             raise MindError(
                 "committed",
                 self.name,
-                f"{self.name!r} is not in the pool",
+                f"{shown(self.name)} is not in the pool",
                 f"Commit agents to one of {some(game.pool, 26)}.",
             )
 

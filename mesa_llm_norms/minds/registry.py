@@ -28,7 +28,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mesa_llm_norms.errors import MindError, some
+from mesa_llm_norms.errors import MindError, shown, some
 from mesa_llm_norms.minds.files import read_mind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import UniformMind
@@ -76,13 +76,18 @@ def load_mind(mind: Any) -> Mind:
     """
     if isinstance(mind, Mind):
         if not isinstance(getattr(mind, "label", None), str):
-            raise MindError("mind", mind, f"{mind!r} has no label", "Set label to a short text.")
+            raise MindError(
+                "mind", mind, f"{shown(mind)} has no label", "Set label to a short text."
+            )
         return mind
     if isinstance(mind, Path):
         return read_mind(mind)
     if not isinstance(mind, str):
         raise MindError(
-            "mind", mind, f"{mind!r} is not a mind", "Give a Mind, a mind's name, or a mind file."
+            "mind",
+            mind,
+            f"{shown(mind)} is not a mind",
+            "Give a Mind, a mind's name, or a mind file.",
         )
     if mind in UNIFORM:
         return UniformMind()
@@ -101,7 +106,7 @@ def load_mind(mind: Any) -> Mind:
     raise MindError(
         "mind",
         safe_name(mind),
-        f"there is no mind {safe_name(mind)!r}"
+        f"there is no mind {shown(safe_name(mind))}"
         + (f" (did you mean {close[0]!r}?)" if close else ""),
         f"Known are {some(mind_names(), 20)}, files that end in .json or .csv, and live minds: "
         f"{', '.join(_examples())}.",
@@ -231,7 +236,7 @@ def not_live(name: str, examples: Iterable[str]) -> MindError:
     return MindError(
         "mind",
         safe_name(name),
-        f"{safe_name(name)!r} is not the name of a live mind",
+        f"{shown(safe_name(name))} is not the name of a live mind",
         f"Write it like {' or '.join(examples)}.",
     )
 
@@ -302,7 +307,7 @@ def _made(name: str, factory: Callable[[], Mind]) -> Mind:
         raise MindError(
             "mind",
             name,
-            f"the factory registered for {name!r} returned {mind!r}, which is not a Mind",
+            f"the factory registered for {shown(name)} returned {shown(mind)}, which is not a Mind",
             "Have it return one.",
         )
     return load_mind(mind)
@@ -310,9 +315,11 @@ def _made(name: str, factory: Callable[[], Mind]) -> Mind:
 
 def _check_name(name: str, taken: Iterable[str]) -> None:
     if not isinstance(name, str) or not name.isprintable() or len(name.split()) != 1 or ":" in name:
-        raise MindError("name", name, f"{name!r} cannot be a name", "Use a word without a colon.")
+        raise MindError(
+            "name", name, f"{shown(name)} cannot be a name", "Use a word without a colon."
+        )
     if name in taken:
-        raise MindError("name", name, f"{name!r} is a mind that ships", "Choose another name.")
+        raise MindError("name", name, f"{shown(name)} is a mind that ships", "Choose another name.")
 
 
 @cache

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from mesa_llm_norms.errors import SpecError, some
+from mesa_llm_norms.errors import SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors
 
 PLACEMENTS = ("random", "hubs", "periphery", "cluster")
@@ -85,7 +86,7 @@ def place_committed(
                 raise SpecError(
                     "committed",
                     node,
-                    f"node {node!r} is committed to both {taken[place]!r} and {name!r}",
+                    f"node {shown(node)} is committed to {some([taken[place], name])}",
                     "List every node under one name.",
                 )
             taken[place] = name
@@ -127,7 +128,7 @@ def _listed(where: Any, neighbors: Neighbors) -> list[int]:
     nodes = isinstance(where, Sequence | set | frozenset) and not isinstance(where, (str, bytes))
     if not nodes or names_placement:
         raise _unreadable(where)
-    strangers = [node for node in where if not _is_node(node, neighbors)]
+    strangers = list(islice((node for node in where if not _is_node(node, neighbors)), 1_000))
     if strangers:
         raise SpecError(
             "committed",
@@ -172,7 +173,7 @@ def _unreadable(value: Any) -> SpecError:
     return SpecError(
         "committed",
         value,
-        f"{value!r} does not say who is committed",
+        f"{shown(value)} does not say who is committed",
         'Use {"M": 5}, {"M": 0.1}, {"M": (5, "hubs")} or {"M": [nodes]}; placements are '
         + ", ".join(PLACEMENTS)
         + ".",

@@ -24,7 +24,7 @@ import networkx as nx
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.errors import SpecError, TopologyError
+from mesa_llm_norms.errors import SpecError, TopologyError, shown
 from mesa_llm_norms.networks.adjacency import (
     Graph,
     graph_size,
@@ -164,7 +164,7 @@ class Topology:
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name not in self.parameters:
-                raise ValueError(f"no parameter {name!r}; it has {_listed(names)}")
+                raise ValueError(f"no parameter {shown(name)}; it has {_listed(names)}")
             if name in given:
                 raise ValueError(f"two values for {name}")
             given[name] = value
@@ -245,7 +245,7 @@ def topology(
         taken = _TOPOLOGIES.get(made.name)
         if taken and taken.function.__module__ != function.__module__:
             raise TopologyError(
-                "topology", made.name, f"{made.name!r} is taken", "Rename the function."
+                "topology", made.name, f"{shown(made.name)} is taken", "Rename the function."
             )
         _TOPOLOGIES[made.name] = made
         return function
@@ -364,13 +364,13 @@ def _described(
         )
         call = parse(example)
         if call.name != name or not name.isidentifier():
-            raise ValueError(f"its example is {example!r}")
+            raise ValueError(f"its example is {shown(example)}")
         made.read(call.args, call.kwargs)
     except ValueError as error:
         raise TopologyError(
             "topology",
             function,
-            f"{name!r} cannot be used by name: {error}",
+            f"{shown(name)} cannot be used by name: {error}",
             "Give an example, and every parameter a default: an int, a float or a tuple of ints.",
         ) from error
     return made
@@ -498,11 +498,11 @@ def fill(graph: Any, size: Any) -> str:
         raise SpecError(
             "size",
             size,
-            f"there is nothing to fill in in the graph {graph!r}",
+            f"there is nothing to fill in in the graph {shown(graph)}",
             'Write "ring(n={size})" or the like, or leave size out.',
         )
     if size is None:
-        raise SpecError("size", size, f"{graph!r} needs one", "Give size, or write a number.")
+        raise SpecError("size", size, f"{shown(graph)} needs one", "Give size, or write a number.")
     number = read_whole("size", size, limits.SPARSE_NODES)
     return _PLACE.sub(lambda found: str(_value(found[1], number)), graph)
 

@@ -20,7 +20,7 @@ from scipy import stats
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.formatting import p_value
 from mesa_llm_norms.core.limits import read_seed
-from mesa_llm_norms.errors import MindError
+from mesa_llm_norms.errors import MindError, shown
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.registry import load_mind, recorded_names
 from mesa_llm_norms.reproduction import people as with_people
@@ -169,7 +169,7 @@ def reproduce(
         raise MindError(
             "minds",
             minds,
-            f"{unknown[0]!r} was never recorded" if unknown else "no mind is given",
+            f"{shown(unknown[0])} was never recorded" if unknown else "no mind is given",
             f"Use some of {', '.join(recorded_names())}.",
         )
     seed, scale = read_seed(rng), protocol.QUICK if quick else 1.0

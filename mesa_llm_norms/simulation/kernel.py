@@ -27,7 +27,7 @@ from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
 from mesa_llm_norms.core.metrics import Tally
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Recent, Stop
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import Engine, choice_weights, is_plain_policy
@@ -145,7 +145,7 @@ def check_engine(engine: Any) -> None:
     """Raise ``SpecError`` unless this names an engine."""
     if not isinstance(engine, str) or engine not in ENGINES:
         raise SpecError(
-            "engine", engine, f"there is no engine {engine!r}", "Use auto, python or kernel."
+            "engine", engine, f"there is no engine {shown(engine)}", "Use auto, python or kernel."
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.randomness import RandomStream, index_of, mix_array
-from mesa_llm_norms.errors import PairingError
+from mesa_llm_norms.errors import PairingError, shown
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 
 
@@ -174,7 +174,7 @@ def read_pairing(pairing: Any) -> Pairing:
     raise PairingError(
         "pairing",
         pairing,
-        f"there is no pairing rule {pairing!r}"
+        f"there is no pairing rule {shown(pairing)}"
         + (f" (did you mean {close[0]!r}?)" if close else ""),
         "Choose node, edge or matching, or give an object derived from Pairing.",
     )
@@ -193,7 +193,7 @@ def checked_pairs(
             raise PairingError(
                 "pairing",
                 pair,
-                f"{pairing!r} drew the pair {pair!r}, which is not an edge",
+                f"{shown(pairing)} drew the pair {shown(pair)}, which is not an edge",
                 "Draw pairs from neighbors.of(i) or neighbors.edges.",
             )
         yield pair

@@ -26,7 +26,13 @@ from mesa_llm_norms.core.event_loop import (
 )
 from mesa_llm_norms.core.game import Memory, remember
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import DecisionError, InterruptionError, PairingError, SkippedError
+from mesa_llm_norms.errors import (
+    DecisionError,
+    InterruptionError,
+    PairingError,
+    SkippedError,
+    shown,
+)
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 from mesa_llm_norms.simulation.pairing import Pairing, checked_pairs
 
@@ -121,7 +127,7 @@ def plan_rounds(
             raise
         if held is None:
             raise PairingError(
-                "pairing", pairing, f"{pairing!r} drew no pair", "Draw at least one a round."
+                "pairing", pairing, f"{shown(pairing)} drew no pair", "Draw at least one a round."
             )
         yield Planned(round_, number, *held, last=True)
         number += 1

@@ -238,7 +238,7 @@ def _write_graph(graph: Any) -> Any:
 def _read_graph(written: Any, display_only: bool) -> Any:
     if isinstance(written, str):
         if names_file(written):
-            raise ValueError(f"{written!r} is not a topology")
+            raise ValueError(f"{shown(written)} is not a topology")
         return written
     if "path" in written:
         if display_only:
@@ -348,7 +348,7 @@ def _write_node(node: Any) -> Any:
     raise SpecError(
         "graph",
         node,
-        f"node {node!r} cannot be written down",
+        f"node {shown(node)} cannot be written down",
         "Use numbers, texts, or tuples of them as node ids, or play without a folder.",
     )
 
@@ -385,7 +385,9 @@ def _unchanged(written: Mapping[str, Any]) -> Path:
 
 def _give_again(argument: str, label: str) -> tuple[str, str]:
     """Return the problem and the remedy of an error."""
-    problem = f"the {argument} {label!r} is not part of this package, so only its label was saved"
+    problem = (
+        f"the {argument} {shown(label)} is not part of this package, so only its label was saved"
+    )
     return problem, f"Pass it again: {argument}=..."
 
 
@@ -524,12 +526,14 @@ def parse_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
             raise SpecError(
                 "committed",
                 text,
-                f"{text!r} does not say who is committed",
+                f"{shown(text)} does not say who is committed",
                 f"Write M=5, M=10%, M=5:hubs or M=[0,1,2]; placements are {', '.join(PLACEMENTS)}.",
             )
         name = found["name"]
         if name in committed:
-            raise SpecError("committed", text, f"{name!r} is given twice", "Give each name once.")
+            raise SpecError(
+                "committed", text, f"{shown(name)} is given twice", "Give each name once."
+            )
         if found["nodes"] is not None:
             known = nodes()
             committed[name] = [known.get(node, node) for node in _listed(found["nodes"])]

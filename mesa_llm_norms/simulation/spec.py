@@ -24,7 +24,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Memory, filled
 from mesa_llm_norms.core.limits import check_seed, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import MindError, SpecError, some
+from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
@@ -157,7 +157,7 @@ class Spec:
         check_seed(self.seed)
         pool, name = self.game.pool, self.incumbent
         if name is not None and not (isinstance(name, str) and name in pool):
-            problem = f"{name!r} is not in the pool"
+            problem = f"{shown(name)} is not in the pool"
             raise SpecError("incumbent", name, problem, f"Use one of {some(pool, 26)}.")
         for committed in read_committed(self.committed):
             CommittedMind(committed).check(self.game)

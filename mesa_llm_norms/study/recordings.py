@@ -130,10 +130,10 @@ def read_recordings(path: str | Path) -> Recordings:
         If it is not such a file.
     """
     path = Path(path)
-    if path.is_dir():
-        path = path / "interactions.csv.gz"
     remedy = "Give the study's interactions.csv.gz, or the folder that holds it."
     try:
+        if path.is_dir():
+            path = path / "interactions.csv.gz"
         rows = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(("pool", *NAMES), str))
     except OSError as error:
         raise FileFormatError(path, error.strerror or "it cannot be read", remedy) from error

@@ -11,14 +11,11 @@ import argparse
 import io
 import itertools
 import json
-import math
 import os
 import random
-import re
 import resource
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -26,16 +23,33 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from decimal import Decimal
-from fractions import Fraction
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import networkx as nx
-import numpy as np
+from hostile import (
+    NUMBERS,
+    TEXTS,
+    TOPOLOGIES,
+    VALUES,
+    a_graph_file,
+    a_mind_file,
+    a_price_file,
+    a_sweep_file,
+    a_template,
+    damage_journal,
+    garbled,
+    garbled_bytes,
+    garbled_json,
+    minds_by_node,
+    write,
+)
 
 SECONDS = 5
 MEGABYTES = 1_000
@@ -59,187 +73,37 @@ class Failure(NamedTuple):
     where: str
 
 
-# Values
-
-TEXTS = [
-    *("", " ", "\n", "x", "nan", "inf", "-inf", "1e999", "-1", "0", "-0", "1.5", "1e400", "0x10"),
-    *("1_0", "\u0661\u0662", "1,5", "+3", "3%", "None", "true", "null", "[]", "{}", "[[", "=", "%"),
-    *("M=", "=5", "M=-1", "M=5=5", "M=[", "M=5:", "M=999%", "M=[[0]]", "QM", "yes,no", ",", ",,,"),
-    *("9" * 400, "-" + "9" * 400, "9" * 5_000, "x" * 100_000, "(" * 5_000, "[" * 5_000, "M=[" * 999),
-    *("\x1b[2J\x1b]0;x\x07", "\x9b31m", "\u202e", "\ud800", "\udcff", "\x00", "\u200b", "e\u0301" * 99),
-    *("../../etc/passwd", "/dev/zero", "/dev/null", "/", ".", "..", "~", "nowhere.json", "a\\b", "--"),
-    *("%s%n%d", "{size}", "{0}", "$(id)", "<script>", "'", '"', "'; DROP TABLE calls; --", "\U0001f642"),
-]
-NUMBERS = [
-    *("", " ", "x", "nan", "inf", "-inf", "1e999", "-1e999", "-1", "0", "-0.0", "1.5", "0x10"),
-    *("9" * 400, "-" + "9" * 400, "9" * 5_000, "1e400", "1_0", "\u0661", "1,5", "+3", "3%", "1e-400"),
-    *("None", "true", "\x1b[2J", "\ud800", "-1e-9", "2", "1e19", "18446744073709551616", "1" * 30),
-]
-VALUES: list[Callable[[], Any]] = [
-    *(partial(lambda value: value, it) for it in (None, True, False, -1, 0, 1.5, 3, "", "x", b"x")),
-    *(partial(lambda value: value, it) for it in (math.nan, math.inf, -math.inf, 1e308, -0.0, 1j)),
-    *(partial(lambda value: value, it) for it in (10**400, -(10**400), 10**5_000, 2**63, 2**64)),
-    *(partial(lambda value: value, it) for it in TEXTS),
-    *(list, dict, set, object, lambda: print, lambda: [[]], lambda: [None], lambda: {"M": -1}),
-    *(lambda: {"M": math.nan}, lambda: {"M": 10**5_000}, lambda: {"M": [10**5_000]}, lambda: {1: 2}),
-    *(lambda: {"M": (5, "hub")}, lambda: {"M": ("hubs", 5)}, lambda: {"M": None}, lambda: {"M": {}}),
-    *(lambda: {"M": range(10**9)}, lambda: {"M": itertools.count()}, lambda: {"x": 0.5}, nx.Graph),
-    *(lambda: range(10**9), itertools.count, lambda: "x" * 10**6, lambda: ["x"] * 10**5),
-    *(lambda: np.array([]), lambda: np.int64(-5), lambda: np.float64("nan"), lambda: np.zeros((2, 2))),
-    *(lambda: np.datetime64("NaT"), lambda: np.str_("x"), lambda: Decimal("NaN"), lambda: Fraction(1, 3)),
-    *(lambda: Path("/dev/zero"), lambda: Path("nowhere.json"), lambda: Path("."), lambda: Exception),
-    *(lambda: ("uniform", "uniform"), lambda: {"uniform": -1}, lambda: {"uniform": math.inf}),
-    *(lambda: {"uniform": 10**400}, lambda: {0: "uniform"}, lambda: nested(2_000), lambda: {"": ""}),
-]
+# Commands
 
 
-def nested(depth: int) -> list[Any]:
-    """Return a list within a list, and so on."""
-    found: list[Any] = []
-    for _ in range(depth):
-        found = [found]
-    return found
+def run_command(*arguments: str) -> None:
+    """Run a command in this process; AssertionError unless it ends well or refuses on one line."""
+    from mesa_llm_norms import cli
 
-
-def garbled(chance: random.Random, text: str) -> str:
-    """Return a text with a few things changed, or another one altogether."""
-    if chance.random() < 0.3:
-        return chance.choice(TEXTS)
-    for _ in range(chance.randint(1, 3)):
-        start = chance.randint(0, len(text))
-        end = min(len(text), start + chance.choice([0, 1, 1, 2, 5]))
-        put = chance.choice(["", *TEXTS[:40], text[start:end] * 3, chr(chance.randint(1, 0x2FF)), "9"])
-        text = text[:start] + put + text[end:]
-    return text
-
-
-def garbled_bytes(chance: random.Random, data: bytes) -> bytes:
-    """Return the contents of a file damaged: cut, overwritten, doubled, or something else."""
-    kind = chance.randrange(6)
-    place = chance.randint(0, len(data))
-    if kind == 0:
-        return data[:place]
-    if kind == 1:
-        return data[:place] + chance.randbytes(chance.randint(1, 40)) + data[place + 8 :]
-    if kind == 2:
-        return data + data
-    if kind == 3:
-        return chance.choice([b"", b"\0" * 1_000, b"\xff\xfe", b"\xef\xbb\xbf", b"{" * 9_000, b"[" * 99_999])
-    damaged = bytearray(data)
-    for _ in range(chance.randint(1, 8)):
-        if damaged:
-            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
-    return bytes(damaged)
-
-
-def garbled_json(chance: random.Random, content: Any) -> str:
-    """Return JSON in which some values or keys are others; at times the text is damaged too."""
-    strange: list[Any] = [
-        *(None, True, -1, 0, 1.5, 10**400, 1e308, math.nan, math.inf, "", [], {}, [[]], {"": 0}),
-        *("x", "9" * 5_000, "\x1b[2J", "\ud800", "x" * 10_000, [None] * 99, nested(100), {"x": {}}),
-    ]
-
-    def change(value: Any, odds: float) -> Any:
-        if chance.random() < odds:
-            return chance.choice(strange)
-        if isinstance(value, Mapping):
-            kept = {k: change(v, odds) for k, v in value.items() if chance.random() > odds / 2}
-            return kept | ({chance.choice(TEXTS): 1} if chance.random() < odds else {})
-        if isinstance(value, list):
-            items = [change(item, odds) for item in value]
-            return items * (2 if chance.random() < odds / 2 else 1)
-        return value
-
-    text = json.dumps(change(content, chance.choice([0.02, 0.1, 0.3])))
-    if chance.random() < 0.15:
-        text = text.replace("1.5", "1" * 5_000, 1) or garbled(chance, text)
-    return garbled(chance, text) if chance.random() < 0.15 else text
-
-
-def write(chance: random.Random, name: str, text: str) -> Path:
-    """Write a text into a file, at times with damaged bytes."""
-    data = text.encode("utf-8", "surrogatepass")
-    path = Path(name)
-    path.write_bytes(garbled_bytes(chance, data) if chance.random() < 0.2 else data)
-    return path
-
-
-# Files that are fine
-
-TABLE = {"names": ["Q", "M"], "table": {"": [0.5, 0.5], "M/Q": [0.9, 0.1], "M/Q Q/Q": [1, 0]}}
-RECORDED = {
-    "format": "mesa_llm_norms recorded mind",
-    "version": 1,
-    "label": "mine",
-    "provenance": {"source": "me", "decisions": 5, "conditions": [{"kind": "baseline", "pool": ["Q"]}]},
-    "weights": {"name": {"Q": 0.5}, "lag": {"1B": 2.0}},
-    "caution": 10.0,
-    "drift": {"M Q": [1.0, 0.2]},
-    "counts": {"M Q": {"": {"Q": 3}, "Q/M M/M": {"Q": 1, "M": 5}}},
-}
-CSV = "memory,Q,M\n,0.5,0.5\nM/Q,0.9,0.1\n"
-PRICES = 'as_of = "2026-11-24"\n[my-model]\ninput = 1.5\noutput = 2\n'
-SWEEP = (
-    'names = "QM"\nmind = "uniform"\nrounds = 3\nruns = 2\nseed = 1\nuntil = "none"\nwindow = 2\n'
-    '[committed]\nM = [1, "hubs"]\n[grid]\ngraph = ["ring(n={size})", "star(n=6)"]\nsize = [6, 8]\n'
-    "memory = [2, 5]\n"
-)
-GRAPHS = {
-    "csv": "source,target,weight\na,b,1\nb,c,2\nc,a,0.5\n",
-    "edgelist": "0 1\n1 2\n2 0\n",
-    "json": '{"nodes": [{"id": 0}, {"id": 1}], "links": [{"source": 0, "target": 1}], "graph": {}}',
-    "gml": "graph [ node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 ] ]",
-    "graphml": '<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><graph edgedefault="undirected">'
-    '<node id="a"/><node id="b"/><edge source="a" target="b"/></graph></graphml>',
-    "gexf": '<gexf xmlns="http://www.gexf.net/1.2draft" version="1.2"><graph><nodes><node id="0"/>'
-    '<node id="1"/></nodes><edges><edge id="0" source="0" target="1"/></edges></graph></gexf>',
-    "net": "*Vertices 2\n1 a\n2 b\n*Edges\n1 2\n",
-    "mtx": "%%MatrixMarket matrix coordinate real symmetric\n3 3 2\n2 1 1\n3 2 1\n",
-}
-TOPOLOGIES = ["ring(n=6)", "star(6)", "torus(rows=3, columns=4)", "complete(n=5)", "karate"]
-
-
-def a_graph_file(chance: random.Random) -> str:
-    """Return the name of a damaged graph file."""
-    ending = chance.choice(list(GRAPHS))
-    return str(write(chance, f"graph.{ending}", garbled(chance, GRAPHS[ending])))
-
-
-def a_mind_file(chance: random.Random) -> str:
-    """Return the name of a damaged mind file."""
-    if chance.random() < 0.3:
-        return str(write(chance, "mind.csv", garbled(chance, CSV)))
-    return str(write(chance, "mind.json", garbled_json(chance, chance.choice([TABLE, RECORDED]))))
-
-
-def a_sweep_file(chance: random.Random) -> str:
-    """Return the name of a damaged sweep file."""
-    text = garbled(chance, SWEEP)
-    if chance.random() < 0.7:
-        line, value = chance.choice(["names", "mind", "rounds", "runs", "committed", "memory"]), None
-        value = chance.choice(['"x"', "[]", "{}", "-1", "0", "1.5", "nan", "9" * 400, '["M=3"]', "true"])
-        text = re.sub(rf"(?m)^{line} = .*$", lambda _: f"{line} = {value}", SWEEP)
-    return str(write(chance, "sweep.toml", text))
-
-
-def a_template(chance: random.Random) -> str:
-    """Return the name of a damaged prompt template."""
-    from mesa_llm_norms.llm.prompt import default_template
-
-    return str(write(chance, "prompt.txt", garbled(chance, default_template().text)))
-
-
-def a_price_file(chance: random.Random) -> str:
-    """Return the name of a damaged price file."""
-    value = chance.choice(["1" * 400, "nan", "inf", "-1", '"1"', "[1]", "true", "1e400", "{}"])
-    text = PRICES.replace(chance.choice(["1.5", "2\n"]), value + "\n")
-    return str(write(chance, "prices.toml", text if chance.random() < 0.5 else garbled(chance, PRICES)))
-
-
-def minds_by_node(chance: random.Random) -> str:
-    """Return the name of a damaged file of minds by node."""
-    minds = {str(node): "uniform" for node in range(6)}
-    return str(write(chance, "nodes.json", garbled_json(chance, minds)))
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "replace") for _ in range(2))
+    before = sys.argv, sys.stdout, sys.stderr
+    sys.argv, sys.stdout, sys.stderr = ["mesa-llm-norms", *arguments], out, err
+    status: Any = 0
+    try:
+        cli.main()
+    except SystemExit as ended:
+        status = ended.code or 0
+    finally:
+        sys.argv, sys.stdout, sys.stderr = before
+        out.flush()
+        err.flush()
+    said = err.buffer.getvalue().decode()
+    printed = out.buffer.getvalue().decode() + said
+    assert status in (0, 2), f"status {status}: {said[-300:]}"
+    assert "Traceback" not in said, said
+    errors = [line for line in said.splitlines() if not line.startswith("note: ")]
+    assert status == 0 or [line[:7] for line in errors] == ["error: "], (
+        f"not one line: {said[:500]}"
+    )
+    assert len(said) < 20_000, f"{len(said):,} characters: {said[:100]}"
+    assert printed.replace("\n", "").replace("\t", "").isprintable(), (
+        f"not printable: {said[:300]!r}"
+    )
 
 
 SOURCES = ("recorded", "command", "python")
@@ -279,68 +143,25 @@ def a_damaged_folder(chance: random.Random) -> Path:
     if damaged.suffix == ".sqlite" and damaged.exists() and chance.random() < 0.7:
         for _ in range(chance.randint(1, 3)):
             damage_journal(chance, damaged)
-    elif damaged.suffix == ".json" and chance.random() < 0.7:
-        damaged.write_text(garbled_json(chance, json.loads(damaged.read_text())), "utf-8", "replace")
+    elif damaged.suffix == ".json" and damaged.exists() and chance.random() < 0.7:
+        damaged.write_text(
+            garbled_json(chance, json.loads(damaged.read_text())), "utf-8", "replace"
+        )
     elif damaged.exists():
         damaged.write_bytes(garbled_bytes(chance, damaged.read_bytes()))
     return folder
 
 
-def damage_journal(chance: random.Random, path: Path) -> None:
-    """Change a cell of a journal to something hostile, or drop a table."""
-    with sqlite3.connect(path) as database:
-        named = database.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        table = chance.choice([row[0] for row in named] or ["none"])
-        columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-        if chance.random() < 0.1 or not columns:
-            database.execute(f"DROP TABLE IF EXISTS {table}")
-            return
-        column = chance.choice(columns or ["none"])
-        rows = [row[0] for row in database.execute(f"SELECT {column} FROM {table}")]
-        old = chance.choice(rows) if rows else None
-        new: Any = chance.choice([None, -1, 2**62, 1.5, math.inf, "x", "\x1b[2J", b"\xff", "", "9" * 5_000])
-        if isinstance(old, str) and old.startswith("{") and chance.random() < 0.8:
-            new = garbled_json(chance, json.loads(old)).encode("utf-8", "replace").decode()
-        try:
-            database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} IS ?", (new, old))
-        except sqlite3.Error:
-            database.rollback()
-    database.close()
-
-
-# Commands
-
-
-def run_command(*arguments: str) -> None:
-    """Run a command in this process; AssertionError unless it ends well or refuses on one line."""
-    from mesa_llm_norms import cli
-
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "replace") for _ in range(2))
-    before = sys.argv, sys.stdout, sys.stderr
-    sys.argv, sys.stdout, sys.stderr = ["mesa-llm-norms", *arguments], out, err
-    status: Any = 0
-    try:
-        cli.main()
-    except SystemExit as ended:
-        status = ended.code or 0
-    finally:
-        sys.argv, sys.stdout, sys.stderr = before
-        out.flush(), err.flush()
-    said = err.buffer.getvalue().decode()
-    printed = out.buffer.getvalue().decode() + said
-    assert status in (0, 2), f"status {status}: {said[-300:]}"
-    assert "Traceback" not in said, said
-    errors = [line for line in said.splitlines() if not line.startswith("note: ")]
-    assert status == 0 or [line[:7] for line in errors] == ["error: "], f"not one line: {said[:500]}"
-    assert len(said) < 20_000, f"{len(said):,} characters: {said[:100]}"
-    assert printed.replace("\n", "").replace("\t", "").isprintable(), f"not printable: {said[:300]!r}"
-
-
 _GAME: dict[str, Any] = {
-    "-t": lambda chance: chance.choice([garbled(chance, chance.choice(TOPOLOGIES)), a_graph_file(chance)]),
+    "-t": lambda chance: chance.choice(
+        [garbled(chance, chance.choice(TOPOLOGIES)), a_graph_file(chance)]
+    ),
     "--names": "QM",
     "--mind": lambda chance: chance.choice(
-        [garbled(chance, chance.choice(["uniform=0.5", "claude:x", "fuzz:m", "uniform"])), a_mind_file(chance)]
+        [
+            garbled(chance, chance.choice(["uniform=0.5", "claude:x", "fuzz:m", "uniform"])),
+            a_mind_file(chance),
+        ]
     ),
     "--pairing": "node",
     "--memory": NUMBERS,
@@ -421,7 +242,10 @@ COMMANDS: dict[str, tuple[list[str], dict[str, Any]]] = {
             "--edge-price": NUMBERS,
         },
     ),
-    "reproduce": (["--out", "taken"], {**_LIVE, "--seed": NUMBERS, "--runs": NUMBERS, "--mind": "uniform"}),
+    "reproduce": (
+        ["--out", "taken"],
+        {**_LIVE, "--seed": NUMBERS, "--runs": NUMBERS, "--mind": "uniform"},
+    ),
     "classical": (["--out", "taken"], {"--seed": NUMBERS, "--workers": NUMBERS}),
     "app": (
         ["--port", "0", "--no-browser"],
@@ -466,7 +290,10 @@ def a_command(chance: random.Random) -> Input:
             text = garbled(chance, value)
         else:
             text = chance.choice(value)
-        if option in ("--runs", "--rounds", "--after", "--size-runs", "--asks") and text.isdecimal():
+        if (
+            option in ("--runs", "--rounds", "--after", "--size-runs", "--asks")
+            and text.isdecimal()
+        ):
             text = text if len(text) < 2 or len(text) > 10 else "2"
         typed += [option, text]
     if chance.random() < 0.05:
@@ -513,7 +340,9 @@ def a_play(chance: random.Random) -> Input:
     from mesa_llm_norms import NamingGame
 
     given = _changed(chance, {"rounds": 2}, ["rounds", "until", "window", "threshold", "engine"])
-    return f"run {words(given)}", lambda: NamingGame("ring(n=6)", "QM", "uniform", rng=1).run(**given)
+    return f"run {words(given)}", lambda: NamingGame("ring(n=6)", "QM", "uniform", rng=1).run(
+        **given
+    )
 
 
 def settings_of_calls(chance: random.Random) -> Input:
@@ -539,18 +368,50 @@ def a_plan(chance: random.Random) -> Input:
 
     kind = chance.randrange(4)
     if kind == 0:
-        may = ["names", "mind", "pairing", "memory", "directions", "placements", "sizes", "topologies"]
+        may = [
+            "names",
+            "mind",
+            "pairing",
+            "memory",
+            "directions",
+            "placements",
+            "sizes",
+            "topologies",
+        ]
         given = _changed(chance, {"rng": 1}, [*may, "rounds", "after", "most", "runs", "rng"])
         return f"plan_tipping {words(given)}", lambda: plan_tipping(**given)
     if kind == 1:
-        may = ["mind", "names", "graph", "size", "pairing", "memory", "reward", "penalty", "rng", "runs"]
-        given = _changed(chance, {"rng": 1}, [*may, "sizes", "size_runs", "rounds", "window", "level"])
+        may = [
+            "mind",
+            "names",
+            "graph",
+            "size",
+            "pairing",
+            "memory",
+            "reward",
+            "penalty",
+            "rng",
+            "runs",
+        ]
+        given = _changed(
+            chance, {"rng": 1}, [*may, "sizes", "size_runs", "rounds", "window", "level"]
+        )
         return f"plan_audit {words(given)}", lambda: plan_audit(**given)
     if kind == 2:
         may = ["committed", "placement", "memory", "rewired", "other", "other_share"]
         given = _changed(chance, {}, may)
         return f"Intervention {words(given)}", lambda: Intervention(**given).label
-    may = ["graph", "names", "mind", "memory", "committed", "rounds", "until", "window", "incumbent"]
+    may = [
+        "graph",
+        "names",
+        "mind",
+        "memory",
+        "committed",
+        "rounds",
+        "until",
+        "window",
+        "incumbent",
+    ]
     given = _changed(chance, {"graph": ["ring(n=6)"], "mind": ["uniform"]}, may)
     where = chance.choice(may)
     fixed = _changed(chance, {}, [name for name in may if name not in given])
@@ -649,7 +510,9 @@ def a_link(chance: random.Random) -> Input:
     from mesa_llm_norms.web.setting import Setting
 
     if chance.random() < 0.3:
-        usual = to_json(Spec(graph=nx.path_graph(4), names="QM", committed={"M": [0]}, mind="uniform"))
+        usual = to_json(
+            Spec(graph=nx.path_graph(4), names="QM", committed={"M": [0]}, mind="uniform")
+        )
         text = garbled_json(chance, usual)
 
         def read() -> None:
@@ -702,7 +565,7 @@ def words(value: object) -> str:
 
 def prepare() -> None:
     """Let nothing out, and have a provider at hand that answers without a server."""
-    from mesa_llm_norms.cli import app as page
+    import mesa_llm_norms
     from mesa_llm_norms.minds.registry import register_provider
     from mesa_llm_norms.testing import FakeProvider
 
@@ -712,10 +575,13 @@ def prepare() -> None:
     def refuse(*_: object) -> None:
         raise ConnectionRefusedError("nothing is called")
 
+    for module in walk_packages(mesa_llm_norms.__path__, "mesa_llm_norms."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)  # so that no input is charged with it
     register_provider("fuzz", fuzz)
-    socket.socket.connect = refuse  # type: ignore[method-assign, assignment]
-    sys.modules["mesa_llm_norms.cli.app"].serve = lambda listening, *_, **__: listening.socket.close()  # type: ignore[attr-defined]
-    assert page
+    socket.socket.connect = refuse  # type: ignore[method-assign]
+    page: Any = sys.modules["mesa_llm_norms.cli.app"]
+    page.serve = lambda listening, *_, **__: listening.socket.close()
     for name in [name for name in os.environ if name.endswith("_API_KEY")]:
         del os.environ[name]
     os.environ["COLUMNS"] = "100"
@@ -725,18 +591,24 @@ def prepare() -> None:
 
 @contextmanager
 def within_seconds(seconds: float) -> Iterator[None]:
-    """Raise ``TooSlowError`` in the block once so many seconds are over, again and again."""
+    """Raise ``TooSlowError`` in the block once it has computed so long, or waited twice as long.
+
+    Waiting includes that for a processor, which others may have.
+    """
 
     def late(*_: object) -> None:
         raise TooSlowError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    timers = {signal.SIGPROF: signal.ITIMER_PROF, signal.SIGALRM: signal.ITIMER_REAL}
+    before = {kind: signal.signal(kind, late) for kind in timers}
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds, 1.0)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for kind, timer in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(kind, before[kind])
 
 
 def attempt(seed: int, number: int) -> tuple[str, Failure | None]:
@@ -793,7 +665,15 @@ def try_all(seed: int, numbers: range) -> tuple[Counter[str], list[Failure]]:
 
 def try_batch(seed: int, numbers: range) -> tuple[Counter[str], list[Failure]]:
     """Try inputs in a process of their own, whose memory is limited."""
-    command = [sys.executable, __file__, "--seed", str(seed), "--batch", str(numbers.start), str(numbers.stop)]
+    command = [
+        sys.executable,
+        __file__,
+        "--seed",
+        str(seed),
+        "--batch",
+        str(numbers.start),
+        str(numbers.stop),
+    ]
     limit = 6 * MEGABYTES * 2**20
     ended = subprocess.run(
         command,
@@ -816,6 +696,7 @@ def main() -> None:
     parser.add_argument("count", nargs="?", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--batch", type=int, nargs=2)
     given = parser.parse_args()
     if given.batch:
@@ -825,10 +706,14 @@ def main() -> None:
     if given.only is not None:
         tried, failures = try_all(given.seed, range(given.only, given.only + 1))
     else:
-        for start in range(0, given.count, BATCH):
-            some, wrong = try_batch(given.seed, range(start, min(given.count, start + BATCH)))
-            tried += some
-            failures += wrong
+        batches = [
+            range(start, min(given.count, start + BATCH)) for start in range(0, given.count, BATCH)
+        ]
+        with ThreadPoolExecutor(given.jobs) as pool:
+            for some, wrong in pool.map(partial(try_batch, given.seed), batches):
+                tried += some
+                failures += wrong
+                print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr, flush=True)
     for kind, number in tried.items():
         print(f"{number:7,} {kind}")
     print(f"{sum(tried.values()):7,} in all, {len(failures):,} failures")

@@ -44,10 +44,9 @@ from mesa_llm_norms.analysis.intervals import (
 from mesa_llm_norms.classical.engine import ClassicalKernel, PackedPlayers, WordTally
 from mesa_llm_norms.classical.game import ClassicalSpec
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.limits import read_whole
+from mesa_llm_norms.core.limits import read_list, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal, read_rounds
-from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.experiments.audits.individual import IndividualBias
 from mesa_llm_norms.experiments.audits.preference import (
     FirstChoices,
@@ -208,9 +207,8 @@ class SizeCurve:
 
 def read_sizes(sizes: Any) -> tuple[int, ...]:
     """Return sizes in order, each once, or raise ``SpecError``."""
-    if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
-        raise SpecError("sizes", sizes, f"{sizes!r} is not a list of sizes", "Give [2, 10, 100].")
-    return tuple(sorted({read_whole("sizes", size, limits.POPULATION) for size in sizes}))
+    listed = read_list("sizes", sizes, "[2, 10, 100]")
+    return tuple(sorted({read_whole("sizes", size, limits.POPULATION) for size in listed}))
 
 
 def open_topology(graph: Any) -> str:

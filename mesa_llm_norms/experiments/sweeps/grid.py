@@ -7,6 +7,7 @@ import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_text
-from mesa_llm_norms.core.limits import read_seed, read_whole
+from mesa_llm_norms.core.game import read_pool
+from mesa_llm_norms.core.limits import read_list, read_seed, read_whole
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
-from mesa_llm_norms.errors import FileFormatError, SpecError
+from mesa_llm_norms.errors import FileFormatError, SpecError, shown
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, read_committed
 from mesa_llm_norms.networks.reading import graph_file, names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name != "seed")
 """Arguments of ``run_ensemble`` that a spec is made of."""
@@ -36,6 +38,9 @@ NOBODY = "nobody"
 """The label of nobody committed, and of no incumbent."""
 
 Label = str | int | float
+
+_HUGE: Any = 10**18
+"""Where numbers are written out in full no more."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,11 @@ def read_axis(argument: str, given: Any) -> Axis:
     if isinstance(given, Mapping):
         labels: tuple[Label, ...] = tuple(map(str, given))
         values = tuple(given.values())
-    elif isinstance(given, Sequence) and not isinstance(given, (str, bytes)):
-        values = tuple(given)
-        labels = tuple(label(argument, value) for value in values)
     elif hasattr(given, "tolist"):
         return read_axis(argument, given.tolist())
     else:
-        raise SpecError(argument, given, f"{given!r} is not a list of values", "Write a list.")
+        values = read_list(argument, given, "one")
+        labels = tuple(label(argument, value) for value in values)
     if not values:
         raise SpecError(
             argument, given, "there is no value in the list", "Give at least one, or omit the axis."
@@ -86,7 +89,7 @@ def read_axis(argument: str, given: Any) -> Axis:
         raise SpecError(
             argument,
             given,
-            f"two values have the label {twice[0]!r}",
+            f"two values have the label {shown(twice[0])}",
             'Omit one, or give each a label: {"label": value, ...}.',
         )
     numbers, unit = _numbers(argument, values)
@@ -107,36 +110,39 @@ def label(argument: str, value: Any) -> Label:
         )
     if isinstance(value, (bool, str)):
         return str(value)
-    if isinstance(value, Real):
+    if isinstance(value, Real) and -_HUGE < value < _HUGE:
         return value.item() if hasattr(value, "item") else value  # type: ignore[return-value]
     if argument == "names":
-        return ",".join(map(str, value))
+        return ",".join(read_pool(value))
     if isinstance(value, Path):
         return value.stem
     if argument == "mind" and isinstance(value, Mapping):
-        if all(isinstance(share, Real) for share in value.values()):
+        if by_share(value):
             return ", ".join(f"{label(argument, key)} {it:g}" for key, it in value.items())
         return f"{len(set(map(str, value.values())))} minds by node"
     if argument == "graph":
         import random
 
         return "{} nodes, {} edges".format(*graph_size(read_graph(value, random.Random(0))))
-    return str(getattr(value, "label", value))
+    named = getattr(value, "label", value)
+    return named if isinstance(named, str) else shown(named)
 
 
 def _amount(where: Any) -> str:
     if isinstance(where, tuple) and len(where) == 2 and isinstance(where[1], str):
         return f"{where[0]}:{where[1]}"
-    if isinstance(where, Real):
-        return str(where)
-    return "[" + ",".join(map(str, where)) + "]" if isinstance(where, Sequence) else str(where)
+    if isinstance(where, Sequence) and not isinstance(where, str):
+        nodes = read_list("committed", where, "[0, 1]")
+        return "[" + ",".join(it if isinstance(it, str) else shown(it) for it in nodes) + "]"
+    return shown(where)
 
 
 def _numbers(argument: str, values: Sequence[Any]) -> tuple[tuple[float, ...] | None, str]:
     """Return the values as numbers, and their unit, or None."""
     if argument != "committed":
         if all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
-            return tuple(float(value) for value in values), argument
+            with suppress(OverflowError):  # which the argument's own limit refuses
+                return tuple(float(value) for value in values), argument
         return None, ""
     read = [_one_amount(value or {}) for value in values]
     if None in read:
@@ -189,7 +195,7 @@ class SweepPlan:
             raise SpecError(
                 "keep_rounds",
                 self.keep_rounds,
-                f"{self.keep_rounds!r} is not a truth value",
+                f"{shown(self.keep_rounds)} is not a truth value",
                 "Use True or False (true or false in a file).",
             )
         count = len(self)
@@ -322,7 +328,7 @@ def _known(name: str, known: tuple[str, ...]) -> str:
     raise SpecError(
         str(name),
         name,
-        f"a sweep has no {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+        f"a sweep has no {shown(name)}" + (f" (did you mean {close[0]!r}?)" if close else ""),
         f"Known are {', '.join(known)}, and in a file [grid].",
     )
 

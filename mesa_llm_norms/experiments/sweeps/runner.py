@@ -16,7 +16,7 @@ from mesa_llm_norms.analysis.convergence import convergence_time
 from mesa_llm_norms.analysis.intervals import wilson_interval
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_workers, seeded_by_rng
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.experiments.sweeps.cells import (
     Cell,
     CellPlayer,
@@ -259,7 +259,7 @@ class Sweep:
         for name in wanted:
             if name not in self.axes:
                 raise SpecError(
-                    name, at, f"there is no axis {name!r}", f"Axes are {', '.join(self.axes)}."
+                    name, at, f"there is no axis {shown(name)}", f"Axes are {', '.join(self.axes)}."
                 )
         found = [
             cell

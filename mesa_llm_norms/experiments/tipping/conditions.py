@@ -20,9 +20,9 @@ import numpy as np
 
 from mesa_llm_norms.analysis.intervals import LEVEL, read_level
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.limits import choose, read_seed, read_whole
+from mesa_llm_norms.core.limits import choose, read_list, read_number, read_seed, read_whole
 from mesa_llm_norms.core.stopping import WINDOW, Goal, read_rounds
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.experiments.cost_forecast import Forecast, forecast
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.placement import PLACEMENTS
@@ -237,10 +237,11 @@ def plan_tipping(
     most = read_share("most", most)
     if not most:
         raise SpecError("most", most, "nobody would be committed", "Use a share above 0, up to 1.")
-    placements = choose("placement", placements, PLACEMENTS) if placements else ()
+    placements = choose("placements", placements, PLACEMENTS) if placements != () else ()
     both_ways = read_directions(directions, base.game.pool)
     questions = []
-    for one, size in product((graph,) if topologies is None else topologies, sizes or (None,)):
+    given = (graph,) if topologies is None else read_list("topologies", topologies, '["star(n=9)"]')
+    for one, size in product(given, read_list("sizes", sizes or (None,), "[8, 16]")):
         filled = fill(one, size) if is_open(one) or size is not None else one
         spec = replace(base, graph=load_graph(filled))
         topology = replace(base, graph=filled).topology
@@ -265,9 +266,7 @@ def plan_tipping(
 
 def read_share(argument: str, share: Any) -> float:
     """Return a share from 0 to 1, or raise ``SpecError``."""
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-        raise SpecError(argument, share, f"{share!r} is not a share", "Use a number from 0 to 1.")
-    return float(share)
+    return float(read_number(argument, share, limits.SHARE))
 
 
 def read_directions(given: Sequence[Sequence[str]] | None, pool: Sequence[str]) -> list[Direction]:
@@ -281,12 +280,14 @@ def read_directions(given: Sequence[Sequence[str]] | None, pool: Sequence[str]) 
                 'Say so, as in directions=[("Q", "M")].',
             )
         given = [(pool[0], pool[1]), (pool[1], pool[0])]
+    given = read_list("directions", given, '[("Q", "M")]')
     for pair in given:
-        if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(pool):
+        both = isinstance(pair, Sequence) and len(pair) == 2 and all(name in pool for name in pair)
+        if not both or pair[0] == pair[1]:
             raise SpecError(
                 "directions",
                 pair,
-                f"{tuple(pair)!r} is not a pair of different names of the pool",
+                f"{shown(pair)} is not a pair of different names of the pool",
                 'Give the convention and its challenger, as in ("Q", "M").',
             )
     if not given:

@@ -32,7 +32,7 @@ from mesa_llm_norms.core.limits import (
     seeded_by_rng,
 )
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.experiments.cost_forecast.result import Part
 from mesa_llm_norms.experiments.tipping.conditions import (
     ROUNDS,
@@ -369,7 +369,7 @@ def plan_interventions(
         For edges that cannot be rewired.
     """
     if goal not in GOALS:
-        raise SpecError("goal", goal, f"{goal!r} is unknown", f"Use one of {GOALS}.")
+        raise SpecError("goal", goal, f"{shown(goal)} is unknown", f"Use one of {GOALS}.")
     base = Spec(
         graph=load_graph(graph),
         names=names,

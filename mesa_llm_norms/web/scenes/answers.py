@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import networkx as nx
 
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 
 if TYPE_CHECKING:
     from mesa_llm_norms.model import NamingGame
@@ -216,7 +216,10 @@ def read_condition(given: Any, populations: int, pool: Sequence[str]) -> Conditi
         return Condition()
     if not isinstance(given, Mapping) or not given:
         raise SpecError(
-            "when", given, f"{given!r} is not a condition", 'Write {names = 1}, or "otherwise".'
+            "when",
+            given,
+            f"{shown(given)} is not a condition",
+            'Write {names = 1}, or "otherwise".',
         )
     if populations == 1:
         return Condition(tuple(_part(0, key, value, pool) for key, value in given.items()))
@@ -241,7 +244,7 @@ def _part(population: int, key: str, value: Any, pool: Sequence[str]) -> Part:
 
 
 def _refuse(key: str, value: Any, remedy: str) -> SpecError:
-    return SpecError("when", value, f"{key} cannot be {value!r}", remedy)
+    return SpecError("when", value, f"{key} cannot be {shown(value)}", remedy)
 
 
 def _one_of(key: str, value: Any, known: Sequence[str]) -> str:

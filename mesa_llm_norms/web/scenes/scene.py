@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_text
-from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError
+from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError, shown
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import Graph, to_networkx
 from mesa_llm_norms.simulation.ensemble import Progress, run_ensemble
@@ -249,7 +249,7 @@ def _read_folder(folder: Path) -> dict[str, Scene]:
         scene = read_scene(path)
         if scene.key in scenes:
             raise FileFormatError(
-                path, f"another file in the folder is {scene.key!r} too", "Rename one of them."
+                path, f"another file in the folder is {shown(scene.key)} too", "Rename one of them."
             )
         scenes[scene.key] = scene
     return scenes
@@ -269,7 +269,7 @@ def _read_scene(given: Mapping[str, Any], key: str) -> Scene:
     stop = given.get("stop")
     if stop not in (None, "converged"):
         remedy = 'Write "converged", or leave it out.'
-        raise SpecError("stop", stop, f"it cannot be {stop!r}", remedy)
+        raise SpecError("stop", stop, f"it cannot be {shown(stop)}", remedy)
     settings = _read_settings(given)
     answers = _read_answers(given["answers"], settings)
     return Scene(
@@ -440,7 +440,7 @@ def _prose(given: Mapping[str, Any], key: str, where: str = "scene") -> str:
 def _number(argument: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         remedy = f"Give a number from {low:g} to {high:g}."
-        raise SpecError(argument, value, f"it cannot be {value!r}", remedy)
+        raise SpecError(argument, value, f"it cannot be {shown(value)}", remedy)
     return value
 
 

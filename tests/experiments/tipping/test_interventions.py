@@ -73,7 +73,7 @@ def test_a_convention_is_prevented_where_it_does_not_lead_in_the_end() -> None:
     [
         ({"committed": -1}, "committed"),
         ({"placement": "middle"}, "no 'middle'"),
-        ({"rewired": 2}, "not a share"),
+        ({"rewired": 2}, "out of range"),
         ({"other": "llama-2-70b-chat"}, "needs a share"),
         ({"other_share": 0.5}, "needs a share"),
     ],
