@@ -461,10 +461,7 @@ async def find_capabilities(probe: Probe, room: int) -> Capabilities:
     plain = await probe(**PLAIN)
     if isinstance(plain, CallError):
         raise plain
-    if plain.stop in CUT_OFF:  # maybe in thoughts, which may show only where they end
-        roomy = await probe(**{**PLAIN, "max_tokens": room})
-        plain = roomy if isinstance(roomy, Answer) else plain
-    if plain.thinks:
+    if plain.thinks or (plain.stop in CUT_OFF and await _thinks_with(room, probe)):
         for constraint in (*_HOLDING, _SCHEMA):
             held = await _held(constraint, probe, max_tokens=room)
             if held is not None and held.thinks:
@@ -477,6 +474,20 @@ async def find_capabilities(probe: Probe, room: int) -> Capabilities:
             )
     kept = _SCHEMA if await _held(_SCHEMA, probe) else "none"
     return Capabilities(kept, await _probabilities_unconstrained(probe))
+
+
+async def _thinks_with(room: int, probe: Probe) -> bool:
+    """Return whether an answer was cut off in thoughts that show only where they end.
+
+    A model that merely says too much may take longer for that than a call may.
+    """
+    try:
+        roomy = await probe(**{**PLAIN, "max_tokens": room})
+    except CallError as error:
+        if error.kind != "timeout":
+            raise
+        return False
+    return isinstance(roomy, Answer) and roomy.thinks
 
 
 async def _held(constraint: Constraint, probe: Probe, **more: Any) -> Answer | None:

@@ -203,6 +203,19 @@ def test_a_setting_of_another_version_is_named() -> None:
     assert "has a setting that this version does not know: longest_wait. Resume it with" in line
 
 
+def test_a_claude_that_thinks_plays_and_its_thoughts_are_kept(server: MessagesServer) -> None:
+    mind = ("--mind", "claude:claude-test-thinking-1", "--max-tokens", "900", "--out", "mine")
+    short = ("--topology", "ring(n=4)", "--names", "QM", "--rounds", "1", "--until", "none")
+    result = invoke("run", *short, *mind)
+    assert result.exit_code == 0, result.stderr
+    assert {received.body["max_tokens"] for received in server.requests} == {900}
+    with Journal.read(Path("mine") / "journal.sqlite") as journal:
+        first, *_ = journal.attempts_of(0, 0)
+        used = journal.usage()
+    assert first.thoughts == "Hm."
+    assert used.thinking_tokens == 40 * used.calls
+
+
 def test_a_model_that_is_not_there_leaves_nothing(server: MessagesServer) -> None:
     result = invoke("run", *SMALL[:-4], "--mind", "claude:no-such-model", "--out", "mine")
     assert result.exit_code == 2

@@ -91,17 +91,19 @@ class TestThinking:
         assert roomy
         assert not any("logprobs" in body for body in roomy)
 
-    def test_a_server_without_so_much_room_is_played(self) -> None:
+    def test_a_model_that_says_too_much_is_played_without_so_much_room(self) -> None:
         def rambles(choice: Body) -> None:
             if server.bodies[-1]["messages"][-1]["content"] != PROMPT.user:
                 choice["finish_reason"] = "length"
 
-        def short(body: Body) -> Fault | None:
-            error = {"error": "max_tokens is too large"}
-            return Fault("status", 400, content=error) if body["max_tokens"] > 500 else None
+        too_large = Fault("status", 400, content={"error": "max_tokens is too large"})
+        for fault in (too_large, Fault("hang")):
 
-        with ChatServer(OLLAMA, alter=rambles, fault=short) as server:
-            assert ask(server.url).name in POOL
+            def short(body: Body, fault: Fault = fault) -> Fault | None:
+                return fault if body["max_tokens"] > 500 else None
+
+            with ChatServer(OLLAMA, alter=rambles, fault=short) as server:
+                assert ask(server.url, timeout=1.0).name in POOL
 
     def test_max_tokens_are_as_given(self) -> None:
         with ReasoningServer(OLLAMA, IN_CONTENT[0]) as server:

@@ -381,6 +381,12 @@ def test_a_response_without_an_end_is_cut_off_too(status: int, kind: str) -> Non
     assert (caught.value.kind, caught.value.status) == (kind, status)
 
 
+def test_a_response_of_claude_is_cut_off_too() -> None:
+    with pytest.raises(CallError, match="longer than") as caught:
+        reply_to(Answer("M" * (RESPONSE.high + 1)))
+    assert caught.value.kind == "garbled"
+
+
 def test_a_compressed_response_is_read() -> None:
     for encoding, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
         fault = Fault("raw", headers={"content-encoding": encoding}, content=pack(answer_of(1)))
