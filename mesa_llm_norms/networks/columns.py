@@ -66,6 +66,8 @@ _ENDINGS = re.findall(
 )
 """What tells the names of the two columns apart where the rest of them is the same."""
 
+_FIRST_TWO = "to read two fields only; names with spaces need commas, and three nodes are no edge"
+
 _FILLERS = re.compile(r"node|vertex|name|label|user|person|actor|id$|^id")
 _COLUMN_WORD = re.compile(
     r"(?:^|[^a-z])(?:ids?|nodes?|vertex|users?|persons?|people|actors?|names?|labels?|members?|"
@@ -77,25 +79,9 @@ _NODE_TABLE = ("id", "node", "nodes", "name", "label", "key", "vertex", "nodeid"
 
 
 class Lines:
-    """A text as lines of fields, from the first line that is neither blank nor a comment.
+    """A text as lines of fields, after the blank ones and the ``comments`` that it begins with.
 
-    Parameters
-    ----------
-    text : str
-        The text of a file.
-    options : mapping
-        The option ``comments`` says which mark begins a comment: ``#`` or ``%`` by default.
-
-    Attributes
-    ----------
-    text : str
-        The text, its lines ended by a line feed.
-    marks : str
-        The marks that begin a comment.
-    comments : list of str
-        The lines before the first that is neither blank nor a comment.
-    first : str
-        That line; empty if there is none.
+    ``first`` is the line after these, empty if there is none. ``marks`` begin a comment.
     """
 
     def __init__(self, text: str, options: Options) -> None:
@@ -149,8 +135,8 @@ class Lines:
         """Return whether a row begins with one of the marks of comments."""
         return bool(row and row[0]) and row[0][0] in self.marks
 
-    def number(self, rule: Rule, at: int) -> int:
-        """Return the line on which row number ``at``, from 0, ends."""
+    def number(self, rule: Rule, at: int, *, sampled: bool = False) -> int:
+        """Return the line on which row ``at``, from 0, ends; among those of ``sample`` or all."""
         taken = len(self.comments)
 
         def counted() -> Iterator[str]:
@@ -159,9 +145,11 @@ class Lines:
                 taken += 1
                 yield line
 
+        rows = split(counted(), rule.separator, self.marks, rule.attributes)
+        if sampled:
+            rows = (row for row in rows if any(row) and not self.is_comment(row))
         with suppress(csv.Error):
-            for _ in islice(split(counted(), rule.separator, self.marks, rule.attributes), at + 1):
-                pass
+            next(islice(rows, at, None), None)
         return taken
 
     @property
@@ -181,8 +169,7 @@ class Rule:
     separator: str
     width: int
     header: list[str] | None = None
-    first: int = 0
-    """How many rows come before the first edge: the header, if there is one."""
+    first: int = 0  # the rows before the first edge: one if there is a header
     source: int = 0
     target: int = 1
     weight: int | None = None
@@ -227,7 +214,7 @@ def split(
     else:
         for line in lines:
             fields = [it[2] if it[1] is None else it[1] for it in _TOKEN.finditer(line)]
-            if "#" in line and "#" in marks:
+            if "#" in line and "#" in marks and fields and fields[0][:1] != "#":
                 end = next((at for at, it in enumerate(fields) if at and it[:1] == "#"), None)
                 fields = fields[:end]
             yield fields
@@ -261,7 +248,9 @@ def is_number(text: str) -> bool:
 def find_rule(lines: Lines, options: Options) -> Rule | None:
     """Return the one rule that fits the file, None if its lines have different fields."""
     if not lines.first:
-        raise UnreadableError("there is no line with an edge")
+        glued = any(re.match(r"\s*[#%]\w", line) for line in lines.comments)
+        remedy = option_remedy("comments=none", what="if lines with a mark in front are edges")
+        raise UnreadableError("there is no line with an edge", remedy if glued else "")
     attributes = lines.attributes
     wanted = [options["separator"]] if "separator" in options else list(SEPARATORS)
     fitting: dict[str, tuple[Rule, list[list[str]]]] = {}
@@ -271,10 +260,12 @@ def find_rule(lines: Lines, options: Options) -> Rule | None:
         widths = {len(row) for row in rows[1:]} or {len(row) for row in rows}
         if not rows or max(widths) < 2 + attributes or (len(widths) > 1 and len(wanted) > 1):
             continue
+        if not _may_lead(rows[0], max(widths)) or (separator == "space" and _glued(rows)):
+            continue
         try:
             rule = Rule(separator, len(rows[-1]), attributes=attributes)
-            _find_columns(rule, rows, lines, options)
-            fitting[separator] = rule, rows[rule.first :]
+            if _find_columns(rule, rows, lines, options):
+                fitting[separator] = rule, rows[rule.first :]
         except UnreadableError as error:
             problems.append(error)
     if not fitting:
@@ -284,6 +275,16 @@ def find_rule(lines: Lines, options: Options) -> Rule | None:
     chosen = _choose(fitting)
     _check_leading(chosen, lines.comments)
     return chosen
+
+
+def _may_lead(first: list[str], width: int) -> bool:
+    """Return whether the first row may be an edge or a header, or numbers of nodes and edges."""
+    return len(first) in (width, max(width - 1, 2)) or all(map(WHOLE.fullmatch, first[:3]))
+
+
+def _glued(rows: list[list[str]]) -> bool:
+    """Return whether another separator is stuck to a node in a row split at spaces."""
+    return any(name[-1:] in (",", ";", "|") for row in rows for name in row[:2])
 
 
 def _choose(fitting: Mapping[str, tuple[Rule, list[list[str]]]]) -> Rule:
@@ -319,8 +320,8 @@ def _check_leading(rule: Rule, comments: list[str]) -> None:
             )
 
 
-def _find_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Options) -> None:
-    """Say which columns of a file hold what, and whether its first row is a header."""
+def _find_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Options) -> bool:
+    """Find what the columns hold, and if there is a header; False if the first row does not fit."""
     first, rest = rows[0], rows[1:]
     if _is_count_line(rule, first, rest, lines, options):
         rule.first = 1
@@ -329,15 +330,17 @@ def _find_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Opti
         )
         rule.width = len(rest[0])
         _number_columns(rule, rest, lines, options)
-        return
-    if not rule.attributes and _is_header(first, rest, lines, options):
+    elif not rule.attributes and _is_header(first, rest, lines, options):
         rule.first = 1
         if rest and len(first) == len(rest[0]) - 1:
             first = ["", *first]
         rule.header = first
         _name_columns(rule, first, rest, options)
-        return
-    _number_columns(rule, rows, lines, options)
+    elif len(first) == rule.width:
+        _number_columns(rule, rows, lines, options)
+    else:
+        return False
+    return True
 
 
 def _is_count_line(
@@ -386,7 +389,7 @@ def _is_header(first: list[str], rest: list[list[str]], lines: Lines, options: O
     known = any(set(words) <= set(names) and len(words[0]) > 2 for words in _PAIRS)
     if not rest:
         return known
-    if len(first) == len(rest[0]) - 1 or (not first[0] and any(first)):
+    if len(first) < len(rest[0]) or (not first[0] and any(first)):
         return True
     if all(map(WHOLE.fullmatch, first[:2])):
         return False
@@ -469,12 +472,12 @@ def _name_columns(rule: Rule, header: list[str], rest: list[list[str]], options:
     pair = _pair(names)
     if "source" in options or "target" in options:
         pair = (_column(options, "source", header), _column(options, "target", header))
-    elif pair is None:
-        pair = _unnamed_pair(names, header, rest)
-    rule.source, rule.target = pair
     if options.get("weight", NONE) != NONE:
         rule.weight = _column(options, "weight", header)
-    elif "weight" not in options:
+    if pair is None:
+        pair = _unnamed_pair(names, header, rest, rule.weight)
+    rule.source, rule.target = pair
+    if "weight" not in options:
         others = {name: at for at, name in enumerate(header) if at not in pair}
         name = weight_name(others, options)
         rule.weight = None if name is None else others[name]
@@ -501,7 +504,9 @@ def _name_columns(rule: Rule, header: list[str], rest: list[list[str]], options:
             )
 
 
-def _unnamed_pair(names: list[str], header: list[str], rest: list[list[str]]) -> tuple[int, int]:
+def _unnamed_pair(
+    names: list[str], header: list[str], rest: list[list[str]], weight: int | None
+) -> tuple[int, int]:
     """Return the columns of the two nodes where their names do not say so."""
     start = 0 if names[0] else 1
     left = names[start:]
@@ -509,11 +514,11 @@ def _unnamed_pair(names: list[str], header: list[str], rest: list[list[str]]) ->
         raise UnreadableError(
             f"it is a table of nodes (its columns are {', '.join(header)})",
             "Give the table of edges. If two of the columns are the ends of an edge, "
-            + option_remedy(f"source={header[start]}", lower=True)
-            + " and target= likewise.",
+            + option_remedy(f"source={header[start]}", what="and target= likewise", lower=True),
         )
-    if len(left) == 2 or (len(left) == 3 and left[2] in WEIGHTS):
-        return start, start + 1
+    nodes = [at for at, name in enumerate(names) if at >= start and at != weight]
+    if len(nodes) == 2 or (len(left) == 3 and left[2] in WEIGHTS):
+        return nodes[0], nodes[1]
     if len(left) == 3:
         one, other, third = ({row[at] for row in rest} for at in range(start, start + 3))
         if one & other and not third & (one | other):
@@ -568,11 +573,7 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
         raise UnreadableError(
             f"its lines have {len(used)} fields, such as {short(' '.join(rows[0]))}, and no "
             "header says which are the nodes and which is the weight",
-            option_remedy(
-                "weight=3",
-                "weight=none",
-                what="to ignore all but the first two; names with spaces need commas between them",
-            ),
+            option_remedy("weight=3", "weight=none", what=_FIRST_TWO),
         )
     if not others:
         return
@@ -582,9 +583,9 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
     for place, text in enumerate(texts):
         if not is_number(text):
             raise UnreadableError(
-                f"line {lines.number(rule, rule.first + place)} has the weight {short(text)}, "
-                "not a number",
-                option_remedy("weight=none", what="to read the first two fields only"),
+                f"line {lines.number(rule, rule.first + place, sampled=True)} has the weight "
+                f"{short(text)}, not a number",
+                option_remedy("weight=none", what=_FIRST_TWO),
             )
     if not konect and all(
         re.fullmatch(r"\d+(\.0*)?", it) and float(it) >= _EARLIEST for it in texts

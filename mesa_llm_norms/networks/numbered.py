@@ -41,7 +41,11 @@ def read_pajek(text: str, options: Options) -> EdgeTable:
             continue
         fields = [it[2] if it[1] is None else it[1] for it in _PAJEK_TOKEN.finditer(content)]
         if content.startswith("*"):
-            section = fields[0].lower()
+            section = fields[0].lower().partition(":")[0]
+            if section in ("*partition", "*vector", "*cluster", "*permutation"):
+                break
+            if section == "*network" and size:
+                raise UnreadableError("it holds more than one network", "Save one of them.")
             kind = direction(section.startswith("*arcs"))
             if section == "*vertices":
                 if size or len(fields) < 2 or not fields[1].isdecimal():
@@ -61,14 +65,15 @@ def read_pajek(text: str, options: Options) -> EdgeTable:
                     f"line {number}: edges have lifetimes",
                     option_remedy("times=ignore", what="to have all of them from start to end"),
                 )
-            rest = {"weight": fields[2]} if len(fields) > 2 and fields[2][:1] not in "[" else {}
+            weight = re.fullmatch(r"[-+.,\deE]+|nan|inf", fields[2] if len(fields) > 2 else "")
+            rest = {"weight": weight[0]} if weight else {}
             found.add_edge(fields[0], fields[1], kind, rest)
         elif section in ("*arcslist", "*edgeslist"):
             for target in fields[1:]:
                 found.add_edge(fields[0], target, kind, {})
         elif section == "*matrix":
             matrix.append([float(it) for it in fields])
-        elif section not in ("*network", "*partition", "*vector", "*cluster", "*permutation"):
+        elif section != "*network":
             raise UnreadableError(f"line {number} belongs to no section of a Pajek file")
     if not size:
         raise UnreadableError("there are no *Vertices in it")
@@ -163,7 +168,9 @@ def read_dimacs(text: str, options: Options) -> EdgeTable:
             )
     if not found.index:
         raise UnreadableError('no line says "p edge" and how many nodes and edges there are')
-    return found.table(options)
+    table = found.table(options)
+    table.merge_reversed()
+    return table
 
 
 def read_matrix_market(text: str, _: Options) -> EdgeTable:

@@ -136,7 +136,7 @@ def numbers(texts: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.flo
     """
     try:
         found = np.array([float(text) for text in texts])
-        if not np.isnan(found).any():
+        if not np.isnan(found).any() and not any(isinstance(text, bool) for text in texts):
             return found
     except (TypeError, ValueError):
         pass
@@ -412,6 +412,9 @@ def _matrix(lines: Lines, options: Options) -> EdgeTable | None:
                     option_remedy("format=matrix", "format=edges"),
                 )
             continue
+        unlabeled = not forced and names == list(range(len(names)))
+        if unlabeled and cells.diagonal().any() and not _is_symmetric(cells):
+            continue
         return matrix_edges(names, cells, options)
     if forced:
         raise UnreadableError(
@@ -427,11 +430,8 @@ def _cells(rows: list[list[str]]) -> tuple[list[Any], NDArray[np.float64], bool]
         return None
     width, first, columns = widths.pop(), rows[0], [row[0] for row in rows[1:]]
     names: list[Any]
-    if (
-        len(rows) == width
-        and len(first) in (width, width - 1)
-        and first[-len(columns) :] == columns
-    ):
+    headed = len(first) == width - 1 or (len(first) == width and not first[0].isdecimal())
+    if len(rows) == width and headed and first[-len(columns) :] == columns:
         names, body, sure = columns, [row[1:] for row in rows[1:]], True
     elif len(rows) == width + 1 and len(first) == width and not all(map(is_number, first)):
         names, body, sure = first, rows[1:], len(first) > 3

@@ -200,10 +200,11 @@ def _check_weights(graph: Graph) -> None:
         remedy = "graph.astype(bool)"
     if bad:
         named = some([f"{node!r} to {neighbor!r}: {weight!r}" for node, neighbor, weight in bad])
+        low = all(-math.inf < _number(weight) <= 0 for _, _, weight in bad)
+        helping = ("nonpositive=drop", "weight=none") if low else ("weight=none",)
         raise GraphError(
             f"edge weights that are not positive finite numbers ({named})",
-            f"{option_remedy('nonpositive=drop', 'weight=none')} In Python set them, or make all "
-            f"edges equal with {remedy}.",
+            f"{option_remedy(*helping)} In Python set them, or make all edges equal with {remedy}.",
             dict.fromkeys(node for edge in bad for node in edge[:2]),
         )
     if total == math.inf:
