@@ -430,7 +430,8 @@ def _cells(rows: list[list[str]]) -> tuple[list[Any], NDArray[np.float64], bool]
         return None
     width, first, columns = widths.pop(), rows[0], [row[0] for row in rows[1:]]
     names: list[Any]
-    headed = len(first) == width - 1 or (len(first) == width and not first[0].isdecimal())
+    corner = len(first) == width and (not first[0] or not is_number(first[0]))
+    headed = len(first) == width - 1 or corner
     if len(rows) == width and headed and first[-len(columns) :] == columns:
         names, body, sure = columns, [row[1:] for row in rows[1:]], True
     elif len(rows) == width + 1 and len(first) == width and not all(map(is_number, first)):

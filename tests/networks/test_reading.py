@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import os
+import random
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,12 +16,23 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from strategies import bad_graph_files, graph_files, graphs
 
-from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
+from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
 from mesa_llm_norms.networks import reading as files
 from mesa_llm_norms.networks.adjacency import graph_size
-from mesa_llm_norms.networks.reading import FORMATS, read_file
+from mesa_llm_norms.networks.reading import (
+    FORMATS,
+    KINDS,
+    OPTIONS,
+    GraphFile,
+    graph_file,
+    names_file,
+    read_file,
+    read_graph,
+    with_options,
+)
 from mesa_llm_norms.networks.validation import check_graph
 
 DIRECTED = [".graphml", ".xml", ".gexf", ".gml", ".json"]
@@ -363,3 +378,129 @@ def test_damaged_files_give_errors_of_this_package_or_a_graph(
         except (FileFormatError, GraphError):
             return
     assert graph_size(graph)[0] >= 2
+
+
+def test_a_string_says_how_a_file_is_read_and_cleaned(tmp_path: Path) -> None:
+    path = written(tmp_path, "a club.csv", "from,to,kg\nAnn,Bo,2\nBo,Ann,3\nCy,Cy,1\n")
+    text = f'file("{path}", weight="kg", loops="drop", parallel="sum", part="largest")'
+    with pytest.warns(GraphWarning, match="a club.csv: dropped 1 edge .*; kept the largest of 2"):
+        graph: Any = read_graph(text, random.Random(0))
+    assert edges_of(graph) == {(frozenset(("Ann", "Bo")), 5)}
+    for form in (
+        f"file('{path}',weight=kg,clean=true)",
+        f' file ( "{path}" , weight = "kg" , clean = True , ) ',
+    ):
+        with pytest.warns(GraphWarning):
+            assert edges_of(read_graph(form, random.Random(0))) == edges_of(graph)
+        assert names_file(form)
+        assert graph_file(form) == GraphFile(path, {"weight": "kg", "clean": True})
+    assert str(graph_file(text)) == text
+    assert str(graph_file(str(path))) == str(path)
+
+
+@given(
+    path=st.text("abc é./'-_()=,", min_size=1, max_size=9).filter(str.strip),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "weight": st.one_of(st.integers(1, 9), st.text("abc é=,'()", min_size=1, max_size=5)),
+            "directed": st.booleans(),
+            "part": st.just("largest"),
+            "graph": st.integers(1, 99),
+        },
+    ),
+)
+def test_a_string_of_a_file_means_the_same_when_it_is_read_back(
+    path: str, options: dict[str, Any]
+) -> None:
+    file = GraphFile(Path(path), options)
+    assert graph_file(f"{file}") == file or not options
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("file()", "cannot read"),
+        ('file("a.csv"', "cannot read"),
+        ('file("a.csv" part="largest")', "cannot read"),
+        ('file("a.csv", part)', "cannot read"),
+        ('file("a.csv", part="largest", part="largest")', "given twice"),
+        ('file("a.csv", party="largest")', "no option of files is called 'party'"),
+        ('file("a.csv", part="some")', "part='some' is not a value"),
+        ('file("a.csv", part=1)', "part=1 is not a value"),
+        ('file("a.csv", directed="yes")', "directed='yes' is not a value"),
+        ('file("a.csv", weight="")', "weight='' is not a value"),
+        ('file("a.csv", graph="x")', "graph='x' is not a value"),
+        ('file("a.csv", nodes="label")', "the option nodes is not for an edge list"),
+        ('file("a.csv", encoding="rot13")', "encoding='rot13' is not an encoding"),
+        ('file("a.csv", x=' + "y" * 9_999 + ")", "cannot read"),
+    ],
+)
+def test_a_string_that_is_not_understood_is_refused(
+    text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "a.csv", "a,b\nb,c\n")
+    with pytest.raises(TopologyError) as raised:
+        read_graph(text, random.Random(0))
+    assert problem in raised.value.problem
+    assert raised.value.remedy.endswith((".", ")."))
+
+
+def test_options_that_are_typed_become_part_of_the_string() -> None:
+    typed = {"part": "largest", "directed": "false", "weight": "3", "header": "true"}
+    text = with_options("a.csv", typed)
+    assert text == 'file("a.csv", part="largest", directed=false, weight=3, header=true)'
+    assert with_options(text, {"weight": "none"}, clean=True) == (
+        'file("a.csv", part="largest", directed=false, weight="none", header=true, clean=true)'
+    )
+    assert with_options("ring", {}) == "ring"
+    with pytest.raises(TopologyError, match="'ring' is not a file"):
+        with_options("ring", typed)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.graphml", "a.npz"])
+def test_files_may_be_packed(suffix: str, pack: Any, name: str, tmp_path: Path) -> None:
+    graph = nx.path_graph(5)
+    if name == "a.npz":
+        sparse.save_npz(tmp_path / name, nx.to_scipy_sparse_array(graph))
+        contents = (tmp_path / name).read_bytes()
+    else:
+        contents = graph_files(graph)[Path(name).suffix]
+    path = written(tmp_path, f"{name}{suffix}", pack(contents))
+    assert names_file(str(path))
+    assert graph_size(read_file(path)) == (5, 4)
+    written(tmp_path, path.name, pack(contents)[:-9])
+    assert "cannot be unpacked" in refusal(path).problem
+
+
+def test_what_is_packed_is_unpacked_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_BYTES", 1_000_000)
+    for pack in (gzip.compress, bz2.compress, lzma.compress):
+        path = written(tmp_path, "a.csv.gz", pack(b"a,b\n" * 10_000_000))
+        assert path.stat().st_size < 100_000
+        assert "larger than 1 MB" in refusal(path).problem
+
+
+def test_any_suffix_may_be_read_as_a_format_that_is_given(tmp_path: Path) -> None:
+    path = written(tmp_path, "graph.dat", "1 2\n2 3\n")
+    assert "format=edges" in refusal(path).remedy
+    assert graph_size(read_file(path, format="edges")) == (3, 2)
+    assert graph_size(read_file(path, format="adjlist")) == (3, 2)
+
+
+def test_the_documentation_lists_all_formats_and_options() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "topologies.md").read_text(encoding="utf-8")
+    for key, kind in KINDS.items():
+        suffixes = ", ".join(f"`{it}`" for it, its in FORMATS.items() if its is kind)
+        assert f"| {suffixes or f'`format={key}`'} | {kind.name} | {kind.reads} |\n" in page
+    for name, option in OPTIONS.items():
+        values = ", ".join(
+            f"`{str(it).lower() if isinstance(it, bool) else it}`" for it in option.values
+        )
+        assert f"| `{name}` | {values or 'a name or a number'} | {option.about} |\n" in page

@@ -15,10 +15,18 @@ import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import graphs
 
 from mesa_llm_norms.errors import GraphError, GraphWarning
-from mesa_llm_norms.networks.validation import check_graph, components
+from mesa_llm_norms.networks.validation import (
+    CLEANING,
+    EdgeTable,
+    UnreadableError,
+    check_graph,
+    clean,
+    components,
+)
 
 
 def weighted(weight: object) -> nx.Graph[Any]:
@@ -185,3 +193,95 @@ def test_components_come_largest_first_with_nodes_in_the_order_of_the_graph() ->
     """Whatever order sets iterate in."""
     graph: nx.Graph[str] = nx.Graph([("x", "y"), ("c", "b"), ("b", "a")])
     assert components(graph) == [["c", "b", "a"], ["x", "y"]]
+
+
+def table(edges: str, *, directed: bool = False, weights: list[float] | None = None) -> EdgeTable:
+    """Return the edges of a text like ``ab bc``, between the nodes a to e."""
+    ends = np.array([["abcde".index(node) for node in edge] for edge in edges.split()])
+    return EdgeTable(
+        nodes=list("abcde"),
+        ends=ends.reshape(-1, 2).astype(np.int64),
+        weights=None if weights is None else np.array(weights, float),
+        directed=directed,
+    )
+
+
+def listed(found: EdgeTable) -> list[tuple[str, float | None]]:
+    """Return the edges again, each with its weight."""
+    graph = found.graph()
+    return [(f"{u}{v}", weight) for u, v, weight in graph.edges(data="weight")]
+
+
+def test_cleaning_does_what_its_options_say_and_says_what_it_did() -> None:
+    found = table("aa ab ab bc de", weights=[1, 2, 3, 0, 1])
+    clean(found, {"loops": "drop", "nonpositive": "drop", "parallel": "sum", "isolated": "drop"})
+    assert listed(found) == [("ab", 5), ("de", 1)]
+    assert found.done == [
+        "dropped 1 edge from a node to itself",
+        "dropped 1 edge with a weight of 0 or less",
+        "merged 1 parallel edge into others (added their weights)",
+        "dropped 1 node without any edge",
+    ]
+    clean(found, {"part": "largest"})
+    assert found.nodes == ["a", "b"]
+    assert found.done[-1] == "kept the largest of 2 parts, 2 of 4 nodes"
+
+
+def test_what_there_is_nothing_to_do_about_is_not_said_to_be_done() -> None:
+    found = table("ab bc cd de")
+    clean(found, dict.fromkeys(["loops", "nonpositive", "isolated"], "drop") | {"part": "largest"})
+    assert (len(found.nodes), found.done) == (5, [])
+
+
+@pytest.mark.parametrize(("how", "right"), [("sum", 6), ("max", 3), ("first", 2)])
+def test_parallel_edges_become_one(how: str, right: float) -> None:
+    found = table("ab ba ab", weights=[2, 3, 1])
+    clean(found, {"parallel": how})
+    assert listed(found) == [("ab", right)]
+    found = table("ab ba ab", directed=True, weights=[2, 3, 1])
+    clean(found, {"parallel": "sum"})
+    assert listed(found) == [("ab", 3), ("ba", 3)]
+
+
+def test_numbers_of_edges_without_weights_are_their_weights_when_they_are_added_up() -> None:
+    found = table("ab ab bc")
+    clean(found, {"parallel": "sum"})
+    assert listed(found) == [("ab", 2), ("bc", 1)]
+    found = table("ab ab bc")
+    clean(found, {"parallel": "first"})
+    assert listed(found) == [("ab", None), ("bc", None)]
+
+
+def test_without_directions_both_of_a_pair_are_one_edge_or_parallel_ones() -> None:
+    found = table("ab ba bc", directed=True)
+    clean(found, {"directed": False})
+    assert listed(found) == [("ab", None), ("bc", None)]
+    found = table("ab ba bc", directed=True, weights=[1, 2, 1])
+    clean(found, {"directed": False})
+    assert found.parallel == 1
+    found = table("ab ba bc", directed=True, weights=[2, 2, 1])
+    clean(found, {"directed": False, "parallel": "sum"})
+    assert listed(found) == [("ab", 4), ("bc", 1)]
+    with pytest.raises(UnreadableError, match="no direction"):
+        clean(table("ab"), {"directed": True})
+
+
+@given(graph=graphs(), data=st.data())
+def test_a_graph_that_can_be_played_on_is_left_as_it_is_by_cleaning(
+    graph: nx.Graph[Any], data: st.DataObject
+) -> None:
+    place = {node: at for at, node in enumerate(graph)}
+    ends = np.array([(place[u], place[v]) for u, v in graph.edges], np.int64).reshape(-1, 2)
+    weights = np.array([it for _, _, it in graph.edges(data="weight", default=1)], float)
+    found = EdgeTable(nodes=list(graph), ends=ends, weights=weights, directed=graph.is_directed())
+    names = [name for name in CLEANING if name != "directed"]
+    chosen = data.draw(st.sets(st.sampled_from(names)))
+    clean(found, {name: data.draw(st.sampled_from(CLEANING[name][0])) for name in chosen})
+    assert found.done == []
+    again = found.graph()
+    assert list(again) == list(graph)
+    assert nx.utils.edges_equal(
+        again.edges(data="weight"),
+        graph.edges(data="weight", default=1.0),
+        directed=graph.is_directed(),
+    )
