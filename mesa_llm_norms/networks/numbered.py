@@ -212,12 +212,17 @@ def read_graph6(text: str, options: Options) -> EdgeTable:
     """Read graph6 or sparse6, one graph on a line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line: str = choose(lines, options)
-    code = re.sub(r"^>>(graph6|sparse6)<<", "", line).encode("ascii")
-    is_sparse6 = code.startswith(b":")
     library: Any = nx
-    size = library.readwrite.graph6.data_to_n([it - 63 for it in code[is_sparse6:]])[0]
-    check_count(size, 0)
-    graph = (library.from_sparse6_bytes if is_sparse6 else library.from_graph6_bytes)(code)
+    try:
+        code = re.sub(r"^>>(graph6|sparse6)<<", "", line).encode("ascii")
+        is_sparse6 = code.startswith(b":")
+        size = library.readwrite.graph6.data_to_n([it - 63 for it in code[is_sparse6:]])[0]
+        check_count(size, 0)
+        graph = (library.from_sparse6_bytes if is_sparse6 else library.from_graph6_bytes)(code)
+    except (nx.NetworkXError, ValueError, IndexError) as error:
+        if isinstance(error, UnreadableError):
+            raise
+        raise UnreadableError(f"its line is damaged: {error}") from error
     pairs = np.array([edge[:2] for edge in graph.edges], np.int64).reshape(-1, 2)
     return EdgeTable(nodes=list(range(len(graph))), ends=pairs)
 

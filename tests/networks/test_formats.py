@@ -207,7 +207,7 @@ def test_xml_is_decoded_as_it_says(encoding: str, tmp_path: Path) -> None:
     text = graphml('<node id="José"/><node id="Zoë"/><edge source="José" target="Zoë"/>')
     path = tmp_path / "a.graphml"
     path.write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>{text}'.encode(encoding))
-    assert list(read_file(path)) == ["José", "Zoë"]  # type: ignore[arg-type]
+    assert list(read_file(path)) == ["José", "Zoë"]
 
 
 def test_a_document_type_elsewhere_is_not_fetched(tmp_path: Path) -> None:

@@ -127,11 +127,12 @@ def test_what_is_not_of_its_format_is_refused_before_memory_is_taken(
 def test_what_scipy_writes_as_matrix_market_comes_back(
     field: str, graph: nx.Graph[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    array: Any = nx.to_scipy_sparse_array(graph, dtype=float)
+    array: Any = nx.to_scipy_sparse_array(graph).astype(float)
     if field == "pattern":
         array.data[:] = 1
     path = tmp_path_factory.getbasetemp() / "graph.mtx"
-    scipy_io.mmwrite(path, sparse.coo_array(array), field=field)
+    write: Any = scipy_io.mmwrite
+    write(path, sparse.coo_array(array), field=field)
     again: Any = read_file(path)
     assert list(again) == list(range(1, len(graph) + 1))
     found = nx.to_numpy_array(again)

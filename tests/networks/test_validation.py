@@ -208,7 +208,7 @@ def table(edges: str, *, directed: bool = False, weights: list[float] | None = N
 
 def listed(found: EdgeTable) -> list[tuple[str, float | None]]:
     """Return the edges again, each with its weight."""
-    graph = found.graph()
+    graph: Any = found.graph()
     return [(f"{u}{v}", weight) for u, v, weight in graph.edges(data="weight")]
 
 
