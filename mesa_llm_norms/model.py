@@ -201,7 +201,7 @@ class NamingGame(NetworkModel[NamingAgent]):
             content = journal.spec
         if "run" not in content:
             raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
-        spec = from_json(content["spec"], **given)
+        spec = from_json(content.get("spec"), **given)
         llm = llm or LLMSettings()
         confirmed = addresses or llm.addresses
         resumed = replace(llm, folder=folder, resume=True, addresses=confirmed)

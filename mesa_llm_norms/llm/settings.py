@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.limits import read_list, read_number, read_whole
+from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.llm.budget import read_limit
 
@@ -98,8 +98,8 @@ class LLMSettings:
                 f"{shown(self.on_unusable)} is not a choice",
                 'Use "stop" or "skip".',
             )
-        listed = read_list("addresses", self.addresses, '["http://127.0.0.1:8080/v1"]')
-        if not all(isinstance(it, str) for it in listed):
+        listed = isinstance(self.addresses, Iterable) and not isinstance(self.addresses, str)
+        if not listed or not all(isinstance(it, str) for it in self.addresses):
             raise SpecError(
                 "addresses",
                 self.addresses,

@@ -194,8 +194,8 @@ def reported(
     error_of: Callable[[Path | str, Exception], JournalError],
     *kinds: type[Exception],
 ) -> Iterator[None]:
-    """Report errors of SQLite in the block, and those of further kinds, by ``error_of``."""
-    expected: tuple[type[Exception], ...] = (sqlite3.Error, *kinds)
+    """Report errors of SQLite and damaged text in the block, and further kinds, by ``error_of``."""
+    expected: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeError, *kinds)
     try:
         yield
     except JournalError:  # which is a ValueError
