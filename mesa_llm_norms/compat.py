@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import wraps
 from inspect import signature
-from multiprocessing import resource_tracker
+from multiprocessing import current_process, resource_tracker
 from random import Random
 from threading import Thread
 from typing import Any, cast
@@ -87,6 +87,11 @@ def close_writing_end(queue: Any) -> None:
     """Close this process's writing end of a ``multiprocessing.SimpleQueue``."""
     with suppress(OSError):
         queue._writer.close()
+
+
+def is_importing_main() -> bool:
+    """Whether this is a process that was spawned and imports the script it was spawned by."""
+    return getattr(current_process(), "_inheriting", False)
 
 
 def start_resource_tracker() -> None:

@@ -267,17 +267,18 @@ class WorkerError(NormsError):
 
     Attributes
     ----------
-    problem : str
-        What happened to them.
+    problem, remedy : str
+        What happened to them, and what to do.
     """
 
-    _arguments = ("problem",)
+    _arguments = ("problem", "remedy")
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(
-            f"workers: {problem}. Find out what ends them (too little memory?), and run it again."
-        )
+    def __init__(
+        self, problem: str, remedy: str = "Play with workers=1 to see what ends them."
+    ) -> None:
+        super().__init__(f"workers: {problem}. {remedy}")
         self.problem = problem
+        self.remedy = remedy
 
 
 class ReportError(NormsError):

@@ -42,7 +42,7 @@ ONE_OF_EACH: list[NormsError] = [
     BudgetError("usd", 1.5, 1.4, 0.2),
     JournalError(Path("journal.sqlite"), "it is damaged", "Take a copy."),
     ReportError("runs/first", "OSError: no space left"),
-    WorkerError("the executor is broken"),
+    WorkerError("the executor is broken", "Give another one."),
     InterruptionError(),
 ]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.simulation.kernel import invalidate_caches
-from mesa_llm_norms.simulation.workers import Answer, answers
+from mesa_llm_norms.simulation.workers import Answer, answers, check_executor
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -163,6 +163,7 @@ def choose_backend(
         To be used in a ``with`` block.
     """
     invalidate_caches()
+    check_executor(executor)
     if client is not None:
         return Live(client)
     if executor is None and workers == 1:

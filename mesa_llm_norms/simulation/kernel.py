@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.compiled import is_loaded, load
+from mesa_llm_norms.core.compiled import is_loaded, is_switched_off, load, note_switched_off
 from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
 from mesa_llm_norms.core.metrics import Tally
 from mesa_llm_norms.core.randomness import RandomStream
@@ -82,7 +82,8 @@ class Verdict:
     Parameters
     ----------
     reasons : tuple of str
-        The classes and methods that the kernel would have to bypass; empty if there are none.
+        The classes and methods, or the setting, that the kernel would have to bypass; empty if
+        there are none.
     """
 
     reasons: tuple[str, ...]
@@ -112,6 +113,8 @@ def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
     reasons = [f"{_called(type(mind))}.decide" for mind in different if not is_plain_policy(mind)]
     if type(pairing) not in PLAYED_PAIRINGS:
         reasons.append(f"{_called(type(pairing))}.pairs")
+    if is_switched_off():
+        reasons.append("NUMBA_DISABLE_JIT")
     return Verdict(tuple(reasons))
 
 
@@ -161,6 +164,10 @@ def refusal(verdict: Verdict) -> SpecError:
 
 def worthwhile(interactions: int) -> bool:
     """Whether so many interactions, or the kernel being there already, make up for loading it."""
+    if is_switched_off():
+        if interactions >= WORTHWHILE:
+            note_switched_off()
+        return False
     return interactions >= WORTHWHILE or is_loaded("interactions")
 
 

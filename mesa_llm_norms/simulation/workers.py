@@ -11,29 +11,47 @@ import os
 import pickle
 import secrets
 import signal
+import sys
 import threading
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from multiprocessing import parent_process
+from io import BytesIO
+from multiprocessing import connection, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from mesa_llm_norms.compat import close_writing_end, manager_thread, start_resource_tracker
+from mesa_llm_norms.compat import (
+    close_writing_end,
+    is_importing_main,
+    manager_thread,
+    start_resource_tracker,
+)
 from mesa_llm_norms.core.event_loop import POLL_INTERVAL
 from mesa_llm_norms.core.interrupts import SIGNALS, interrupts_held
-from mesa_llm_norms.errors import GraphWarning, SpecError, WorkerError
+from mesa_llm_norms.errors import GraphWarning, MindError, PairingError, SpecError, WorkerError
 
 MAX_SUBMITTED = 2_000
 """Calls that an executor has at the same time, at most."""
 
 TRIES = 4
 """How often a call is made, at most, if the worker that has it is lost."""
+
+UNGUARDED = 76
+"""Exit status of a worker that was about to start workers itself."""
 
 JOIN_SECONDS = 5.0
 """Seconds that the own thread of an ended pool is given to notice."""
@@ -59,8 +77,13 @@ class WorkerPool(ProcessPoolExecutor):
     """
 
     def __init__(self, workers: int) -> None:
+        if is_importing_main():
+            # This is a worker that imports the script it was started by, which starts workers.
+            os._exit(UNGUARDED)
         start_resource_tracker()  # or the queues of the pool would
+        self._workers = workers
         self._context = _Context()
+        self.statuses: set[int | None] = set()
         super().__init__(workers, mp_context=self._context, initializer=prepare_worker)
 
     def abort(self) -> None:
@@ -69,6 +92,8 @@ class WorkerPool(ProcessPoolExecutor):
             manager = manager_thread(self)
             self.shutdown(wait=False, cancel_futures=True)
             started = [worker for worker in self._context.started if worker.pid is not None]
+            # A process that has begun to end, but can only be waited for in a moment, is one.
+            ended = [worker for worker in started if connection.wait([worker.sentinel], 0)]
             for worker in started:
                 worker.kill()
             for worker in started:
@@ -79,6 +104,7 @@ class WorkerPool(ProcessPoolExecutor):
                 close_writing_end(queue)
             if manager is not None:
                 manager.join(JOIN_SECONDS)
+            self.statuses = {worker.exitcode for worker in ended}
 
     def __exit__(
         self,
@@ -91,6 +117,38 @@ class WorkerPool(ProcessPoolExecutor):
             return super().__exit__(kind, error, trace)
         self.abort()
         return None
+
+    def why(self) -> tuple[str, str]:
+        """Return why the processes ended, after ``abort``, and what to do.
+
+        Raises
+        ------
+        SpecError
+            If they ended because they tried to start processes of their own.
+        """
+        if UNGUARDED in self.statuses:
+            raise SpecError(
+                "workers",
+                self._workers,
+                "every worker process imports the script that starts it, and so came to start "
+                "workers itself",
+                'Put what the script does below the line if __name__ == "__main__":',
+            ) from None
+        # One that ends by itself takes the others with it, by SIGTERM.
+        known = [status for status in self.statuses if status]
+        ended = sorted(known, key=lambda one: (one == -signal.SIGTERM, one))
+        if not ended:
+            return "a worker process ended", "Play with workers=1 to see why."
+        if ended[0] >= 0:
+            return (
+                f"a worker process ended with status {ended[0]}",
+                "Play with workers=1 to see why.",
+            )
+        name = signal.Signals(-ended[0]).name
+        problem = f"a worker process was ended by signal {-ended[0]} ({name})"
+        if name == "SIGKILL":
+            return problem, "If memory ran out, which a system ends so: use fewer workers."
+        return problem, "Find out what sent it, or play with workers=1."
 
 
 class _Context(SpawnContext):
@@ -149,14 +207,30 @@ class Shared(Generic[T]):
     """A value that many calls carry: a process that receives it unpacks it once."""
 
     def __init__(self, value: T) -> None:
-        self.value = value
+        self._value = value
         self._token = secrets.token_hex(16)
         self._packed: bytes | None = None
 
+    @property
+    def value(self) -> T:
+        """The value; ``WorkerError`` if it came from another process and makes no sense here."""
+        if not hasattr(self, "_value"):
+            assert self._packed is not None
+            try:
+                self._value = pickle.loads(self._packed)
+            except Exception as error:
+                problem = f"a worker cannot use what it was sent ({type(error).__name__}: {error})"
+                raise WorkerError(problem, f"{_MODULE} that the workers can import.") from error
+        return self._value
+
     def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (self._token, self.pack())
+
+    def pack(self, with_main: bool = True) -> bytes:
+        """Return the value as bytes, which are kept; ``with_main`` is as for ``_pack``."""
         if self._packed is None:
-            self._packed = pickle.dumps(self.value, pickle.HIGHEST_PROTOCOL)
-        return _unpack, (self._token, self._packed)
+            self._packed = _pack(self.value, with_main)
+        return self._packed
 
 
 _unpacked: OrderedDict[str, Shared[Any]] = OrderedDict()
@@ -167,12 +241,81 @@ def _unpack(token: str, packed: bytes) -> Shared[Any]:
     with _unpacking:
         shared = _unpacked.pop(token, None)
         if shared is None:
-            shared = Shared(pickle.loads(packed))
+            shared = Shared.__new__(Shared)
             shared._token, shared._packed = token, packed
         _unpacked[token] = shared
         while len(_unpacked) > MAX_SHARED:
             _unpacked.popitem(last=False)
         return shared
+
+
+# What other processes can be sent
+
+_MODULE = "Put what you wrote into a module, a .py file,"
+_PLAIN = "Keep in it only what can be pickled: no lambda, open file or lock"
+
+
+def check_call(call: Call, executor: Executor) -> None:
+    """Raise ``SpecError`` for a call with a mind, a rule or a graph that cannot be sent."""
+    with_main = isinstance(executor, ProcessPoolExecutor) and _main_is_imported()
+    try:
+        for part in call:
+            part.pack(with_main) if isinstance(part, Shared) else _pack(part, with_main)
+    except Exception as error:
+        for kind, argument, thing in _own_things(call):
+            try:
+                _pack(thing, with_main)
+            except Exception as reason:
+                raise _unsendable(kind, argument, getattr(thing, "label", thing), reason) from error
+        raise _unsendable(SpecError, "workers", call, error) from error
+
+
+def _unsendable(kind: type[SpecError], argument: str, value: Any, reason: Exception) -> SpecError:
+    problem = f"{value!r} cannot be sent to other processes: {reason}".rstrip(".")
+    homeless = "defined in a notebook" in problem
+    remedy = f"{_MODULE} and import it from there" if homeless else _PLAIN
+    return kind(argument, value, problem, f"{remedy}, or play with workers=1 and no executor.")
+
+
+def _own_things(call: Call) -> Iterator[tuple[type[SpecError], str, Any]]:
+    """Yield what users may have made among the arguments of a call: minds, rules and graphs."""
+    for part in call:
+        value = part.value if isinstance(part, Shared) else part
+        inner = (getattr(value, name, None) for name in ("spec", "base"))
+        spec = next((one for one in inner if hasattr(one, "pairing")), value)
+        minds = [*getattr(spec, "minds", ()), getattr(value, "other", None)]
+        yield from ((MindError, "mind", mind) for mind in minds)
+        yield PairingError, "pairing", getattr(spec, "pairing", None)
+        yield SpecError, "graph", getattr(spec, "graph", None)
+
+
+class _Packer(pickle.Pickler):
+    """Refuses what the process that unpacks it would have to import from a script or notebook."""
+
+    def reducer_override(self, it: Any) -> Any:
+        if isinstance(it, (type, FunctionType)) and it.__module__ == "__main__":
+            raise pickle.PicklingError(
+                f"{it.__qualname__} is defined in a notebook or script, where they do not find it"
+            )
+        return NotImplemented
+
+
+def _pack(value: Any, with_main: bool) -> bytes:
+    """Return a value as bytes; ``with_main`` says whether the main module is imported there."""
+    packed = BytesIO()
+    packer = pickle.Pickler if with_main else _Packer
+    packer(packed, pickle.HIGHEST_PROTOCOL).dump(value)
+    return packed.getvalue()
+
+
+def _main_is_imported() -> bool:
+    """Whether a process that is spawned imports the main module of this one."""
+    main = sys.modules["__main__"]
+    name = getattr(getattr(main, "__spec__", None), "name", None)
+    if name is not None:
+        return not name.endswith("__main__")
+    path = getattr(main, "__file__", None)
+    return path is not None and Path(path).is_file() and Path(path).stem != "ipython"
 
 
 class Answer(NamedTuple):
@@ -212,22 +355,27 @@ def answers(
     WorkerError
         If a call has lost its worker four times, or if a given executor is broken. What a call
         raises is raised, too.
+    SpecError
+        Before anything is called, if the arguments cannot be sent to other processes.
     """
     todo = _Todo(function, calls)
     if executor is not None:
-        try:
-            yield from todo.work(executor)
-        except BrokenExecutor as error:
-            raise WorkerError("the executor is broken") from error
+        with as_executor(executor) as given:
+            try:
+                yield from todo.work(given)
+            except BrokenExecutor as error:
+                if isinstance(given, WorkerPool):
+                    given.abort()
+                    raise WorkerError(*given.why()) from error
+                raise WorkerError("the executor is broken", "Give another one.") from error
         return
     while not todo.done:
-        # suppress is outside, so that the pool is ended as broken, and another takes its place.
-        with suppress(BrokenExecutor), WorkerPool(workers) as pool:
+        with WorkerPool(workers) as pool:
             try:
                 yield from todo.work(pool)
-            except BrokenExecutor as error:
-                todo.put_back(workers, error)
-                raise
+            except BrokenExecutor as error:  # another pool takes its place
+                pool.abort()
+                todo.put_back(workers, error, pool.why())
 
 
 class _Todo:
@@ -275,12 +423,17 @@ class _Todo:
                 return finished.get(timeout=POLL_INTERVAL)
 
     def _submit(self, pool: Executor, finished: SimpleQueue[Future[Any]]) -> None:
-        while len(self.out) < MAX_SUBMITTED:
-            one = self.again.popleft() if self.again else next(self.calls, None)
+        threads = isinstance(pool, ThreadPoolExecutor)
+        while len(self.again) + len(self.out) < MAX_SUBMITTED:
+            one = next(self.calls, None)
             if one is None:
-                return
-            self.again.appendleft(one)  # not lost if submitting fails
-            future = pool.submit(_attempt, self.function, one[1])
+                break
+            self.again.append(one)
+            if not threads:
+                check_call(one[1], pool)  # all of them, before the first worker starts
+        while self.again and len(self.out) < MAX_SUBMITTED:
+            one = self.again[0]  # not lost if submitting fails
+            future = pool.submit(_attempt if threads else _attempt_here, self.function, one[1])
             self.again.popleft()
             self.out[future] = one
             future.add_done_callback(finished.put)
@@ -293,7 +446,7 @@ class _Todo:
             raise
         except (Exception, CancelledError) as trouble:  # of the executor: calls return theirs
             one = self.out.pop(future)
-            self._count(one, trouble)
+            self._count(one, trouble, (f"{type(trouble).__name__}: {trouble}",))
             self.again.append(one)
             return None
         number, _ = self.out.pop(future)
@@ -301,22 +454,24 @@ class _Todo:
             raise error
         return Answer(number, result)
 
-    def put_back(self, workers: int, trouble: BaseException) -> None:
+    def put_back(self, workers: int, trouble: BaseException, why: Sequence[str]) -> None:
         """Have the calls that were lost with an executor made again.
 
         The first it was given, one for each worker, may be the ones that broke it.
         """
         lost = list(self.out.values())
         for one in lost[:workers]:
-            self._count(one, trouble)
+            self._count(one, trouble, why)
         self.again = deque(sorted([*lost, *self.again], key=lambda one: one[0]))
         self.out = {}
 
-    def _count(self, one: tuple[int, Call], trouble: BaseException) -> None:
+    def _count(self, one: tuple[int, Call], trouble: BaseException, why: Sequence[str]) -> None:
         """Count a loss; raise if there were too many."""
         self.lost[one[0]] = self.lost.get(one[0], 0) + 1
         if self.lost[one[0]] >= TRIES:
-            raise WorkerError(f"{TRIES} workers were lost over the same runs") from trouble
+            problem, *remedy = why
+            lost = f"{TRIES} workers were lost over the same runs, the last because {problem}"
+            raise WorkerError(lost, *remedy) from trouble
 
 
 def _attempt(function: Callable[..., Any], call: Call) -> tuple[Any, Exception | None]:
@@ -325,6 +480,48 @@ def _attempt(function: Callable[..., Any], call: Call) -> tuple[Any, Exception |
         return function(*call), None
     except Exception as error:
         return None, error
+
+
+def _attempt_here(function: Callable[..., Any], call: Call) -> tuple[Any, Exception | None]:
+    """Attempt a call of another process; an error that cannot be sent back is put into words."""
+    result, failed = _attempt(function, call)
+    try:
+        pickle.loads(pickle.dumps(failed))
+    except Exception:
+        return None, WorkerError(f"a run failed ({type(failed).__name__}: {failed})")
+    return result, failed
+
+
+def check_executor(given: Any) -> None:
+    """Raise ``SpecError`` for what ``as_executor`` cannot use."""
+    if given is not None and not isinstance(given, Executor) and _of_dask(given) is None:
+        raise SpecError(
+            "executor",
+            given,
+            f"{given!r} is not an executor",
+            "Give one of concurrent.futures, or a Client or a LocalCluster of Dask.",
+        )
+
+
+@contextmanager
+def as_executor(given: Any) -> Iterator[Executor]:
+    """Yield the executor that is given, or that of a Dask client or cluster."""
+    if isinstance(given, Executor):
+        yield given
+    elif _of_dask(given) == "Client":
+        yield given.get_executor()
+    else:
+        with import_module("distributed").Client(given, set_as_default=False) as client:
+            yield client.get_executor()
+
+
+def _of_dask(given: Any) -> str | None:
+    """Return whether this is a ``Client`` or a ``Cluster`` of Dask; None if it is neither."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    kinds = {"Client": distributed.Client, "Cluster": distributed.deploy.Cluster}
+    return next((name for name, kind in kinds.items() if isinstance(given, kind)), None)
 
 
 @contextmanager

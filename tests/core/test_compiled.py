@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.core import compiled
 from mesa_llm_norms.core import randomness as draws
 from mesa_llm_norms.core.compiled import is_loaded, load
+from mesa_llm_norms.errors import SpecError
 
+ROOT = Path(compiled.__file__).parents[3]
 numbers = st.integers(0, 2**64 - 1)
 
 
@@ -108,3 +112,40 @@ def test_threads_that_load_at_the_same_time_all_wait_until_it_is_there(
         found = list(threads.map(load, ["made_up"] * 4))
     assert all(module.whole for module in found)
     assert len(loading) == 1
+
+
+SWITCHED_OFF = """
+import warnings
+from mesa_llm_norms import run_classical, run_ensemble
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    found = run_classical("random_regular(n=2002, d=4)", runs=1, rounds=1, rng=1)
+    runs = run_ensemble("complete(n=24)", "QM", "uniform", runs=400, rounds=2, rng=1).runs
+print(*{str(one.message) for one in caught}, sep="|")
+print(found.runs.values.tolist(), runs.values.tolist())
+"""
+
+
+def test_plain_python_plays_the_same_where_nothing_is_to_be_compiled() -> None:
+    said, found = {}, {}
+    for off in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", SWITCHED_OFF],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_DISABLE_JIT": off},
+        )
+        said[off], found[off] = done.stdout.splitlines()
+    assert said["0"] == ""
+    assert said["1"].startswith("NUMBA_DISABLE_JIT is set")
+    assert "|" not in said["1"]
+    assert found["1"] == found["0"]
+
+
+def test_the_kernel_is_refused_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    with pytest.raises(SpecError, match="bypass NUMBA_DISABLE_JIT"):
+        run_ensemble("ring(n=6)", "QM", "uniform", runs=1, rounds=1, engine="kernel", rng=1)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "whatever")
+    assert not compiled.is_switched_off()

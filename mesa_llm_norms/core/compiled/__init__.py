@@ -9,10 +9,13 @@ written, it is kept for the process.
 from __future__ import annotations
 
 import atexit
+import os
+import re
 import shutil
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -38,6 +41,23 @@ def load(name: str) -> ModuleType:
     return _loaded[name]
 
 
+def is_switched_off() -> bool:
+    """Whether numba was told to compile nothing, by ``NUMBA_DISABLE_JIT``."""
+    try:
+        return int(os.environ.get("NUMBA_DISABLE_JIT") or 0) != 0
+    except ValueError:  # which numba takes for 0
+        return False
+
+
+def note_switched_off() -> None:
+    """Warn that plain Python takes the place of compiled code."""
+    warnings.warn(
+        "NUMBA_DISABLE_JIT is set, so nothing is compiled: the same is played in plain Python, "
+        "which takes much longer",
+        stacklevel=2,
+    )
+
+
 def is_loaded(name: str) -> bool:
     """Whether the compiled module ``name`` is there already."""
     return name in _loaded
@@ -45,6 +65,10 @@ def is_loaded(name: str) -> bool:
 
 def _load(module: str, name: str) -> ModuleType:
     numba: Any = import_module("numba")
+    if is_switched_off():
+        # What wraps around as it should is an overflow to numpy.
+        warnings.filterwarnings("ignore", "overflow", RuntimeWarning, re.escape(__name__))
+        note_switched_off()
     with _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."):
         try:
             return import_module(module)
