@@ -162,11 +162,11 @@ def confirm(provider: Provider, addresses: Sequence[str]) -> None:
 
 def destination(provider: Provider) -> str:
     """Return in one line where a provider's calls go, and with which key."""
-    key, proxy = key_for(provider), proxy_for(provider.place)
+    key = key_for(provider)
     line = f"{provider.label}: calls go to {provider.place}"
     if provider.keys is not None:
         line += f" with {key.variable}" if key is not None else " without a key"
-    return f"{line}, by way of {proxy}" if proxy is not None else line
+    return line + by_way(provider.place)
 
 
 def about_key(provider: Provider) -> str:
@@ -298,6 +298,12 @@ def proxy_for(address: str) -> Proxy | None:
     names = f"{scheme}_proxy", f"{scheme}_proxy".upper()
     variable = next((name for name in names if os.environ.get(name)), "the system's settings")
     return Proxy(url if "://" in url else f"http://{url}", variable)
+
+
+def by_way(address: str) -> str:
+    """Return the end of a sentence about calls to an address: the proxy, if they go by one."""
+    proxy = proxy_for(address)
+    return f", by way of {proxy}" if proxy is not None else ""
 
 
 def _excepted(host: str, exceptions: str) -> bool:

@@ -31,7 +31,7 @@ from mesa_llm_norms.llm.provider import (
 )
 from mesa_llm_norms.llm.replies import read_count, read_name, read_word
 from mesa_llm_norms.llm.retry import secrets_in
-from mesa_llm_norms.minds.registry import register_provider
+from mesa_llm_norms.minds.registry import check_model, register_provider
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
@@ -111,6 +111,7 @@ class AnthropicProvider(SDKProvider):
             raise MindError(
                 "model", model, f"{shown(model)} is not a model id", "Give one as a word."
             )
+        check_model(model)
         if temperature is not None:
             read_number("temperature", temperature, limits.CLAUDE_TEMPERATURE, MindError)
         super().__init__(f"claude:{model}", timeout)

@@ -90,6 +90,7 @@ class LLMClient:
         self._limiters: dict[str, Limiter] = {}
         self._asking: dict[str, asyncio.Event] = {}
         self._stopped = self._closed = False
+        self._checked = 0
         self._unwritten: list[Interaction | Skipped] = []
         self._lock = threading.Lock()
 
@@ -223,7 +224,10 @@ class LLMClient:
     ) -> Recorded:
         """Return a new decision; one distribution serves all equal questions, and is asked once."""
         queue = self._queue(mind)
-        check(one.provider for one in [*self._queues.values()])
+        providers = [one.provider for one in [*self._queues.values()]]
+        if len(providers) > self._checked:
+            check(providers)
+            self._checked = len(providers)
         await queue.prepare()
         provider = mind.provider
         if not provider.gives_distributions(situation.game.pool):

@@ -60,7 +60,7 @@ from mesa_llm_norms.llm.provider import (
     Usage,
 )
 from mesa_llm_norms.llm.retry import redacted, secrets_in
-from mesa_llm_norms.minds.registry import not_live, register_provider
+from mesa_llm_norms.minds.registry import check_model, not_live, register_provider
 
 OPENAI = LLAMA[1]
 """The key that belongs to OpenAI's own address."""
@@ -121,6 +121,7 @@ class OpenAICompatibleProvider(SDKProvider):
             raise MindError(
                 "model", model, f"{shown(model)} is not the name of a model", "Give the server's."
             )
+        check_model(model)
         if temperature is not None:
             read_number("temperature", temperature, limits.TEMPERATURE, MindError)
         self.place = read_address(url, "url", LLAMA[0].variable)

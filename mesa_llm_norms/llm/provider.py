@@ -26,6 +26,7 @@ from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.addresses import (
     Key,
     about_key,
+    by_way,
     check,
     connection_failure,
     proxy_for,
@@ -342,7 +343,7 @@ class SDKProvider(Provider):
             async with asyncio.timeout(self.timeout):
                 response = await call(client)
         except TimeoutError:
-            late = f"no reply within {self.timeout:g} seconds"
+            late = f"no reply within {self.timeout:g} seconds{by_way(self.place)}"
             raise CallError(self.label, "timeout", late) from None
         except getattr(sdk, self.base_error) as error:
             # Without the cause, whose text is not cleared of secrets.
@@ -373,8 +374,7 @@ class SDKProvider(Provider):
         """Return the ``CallError`` for an error of the SDK."""
         if isinstance(error.__cause__, CallError):  # of our own, while the response was read
             return error.__cause__
-        proxy = proxy_for(self.place)
-        by = f", by way of {proxy}" if proxy is not None else ""
+        by = by_way(self.place)
         if isinstance(error, sdk.APIStatusError):
             said = self._message(error)
             if not isinstance(said, str) or not said.strip():
@@ -389,7 +389,7 @@ class SDKProvider(Provider):
         if isinstance(error, sdk.APITimeoutError):
             return CallError(self.label, "timeout", f"the network timed out{by}")
         if isinstance(error, sdk.APIConnectionError):
-            problem, remedy = connection_failure(error, proxy)
+            problem, remedy = connection_failure(error, proxy_for(self.place))
             return CallError(self.label, "connection", problem, remedy=remedy)
         kind = "garbled" if isinstance(error, sdk.APIError) else "denied"
         return CallError(self.label, kind, redacted(str(error), secrets))

@@ -50,6 +50,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 """What a name with a password, or a key, has in it."""
+_KEY = re.compile(r"\bsk-[\w-]{8,}|[?&](key|token)=|api_key=", re.IGNORECASE)
+"""What no model is called."""
 
 
 def load_mind(mind: Any) -> Mind:
@@ -229,6 +231,16 @@ def safe_name(name: str) -> str:
     if "@" in name or _SECRET.search(name[: 5 * MOST_SHOWN]):
         return HIDDEN
     return name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..."
+
+
+def check_model(model: str) -> None:
+    """Raise ``MindError`` for the id of a model that is a key, without showing it.
+
+    What it is called stands in results, folders and journals.
+    """
+    if "?" in model or _KEY.search(model):
+        problem = "it looks like a key"
+        raise MindError("model", HIDDEN, problem, "Keys are read from the environment alone.")
 
 
 def not_live(name: str, examples: Iterable[str]) -> MindError:

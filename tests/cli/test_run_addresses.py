@@ -342,6 +342,8 @@ SECRETS = [
     "http://me:swordfish@host/v1",
     "https://me:swordfish@host/minds.json",
     "claud:sk-ant-swordfish-0123456789",
+    "claude:sk-ant-swordfish-0123456789",
+    "llama:http://127.0.0.1:9/v1#m?api_key=swordfish",
     "lama:swordfish0123456789abcdef",
     f"lama:http://{'x' * 150}swordfish@host",
 ]
