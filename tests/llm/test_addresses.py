@@ -467,7 +467,7 @@ def test_a_provider_by_itself_asks_no_unconfirmed_address(monkeypatch: pytest.Mo
 
 def test_addresses_are_a_list() -> None:
     for wrong in (FOREIGN, [1]):
-        with pytest.raises(SpecError, match="^addresses: "):
+        with pytest.raises(SpecError, match=r"^addresses: "):
             LLMSettings(addresses=wrong)  # type: ignore[arg-type]
 
 
