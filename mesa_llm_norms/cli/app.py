@@ -139,7 +139,7 @@ def app(
     )
     announce((live_mind(name) for name in _named(mind or ()) if is_live(name)), LLMSettings())
     listening, token = listen(address, port), new_token()
-    query = urlencode([("token", token), *given])
+    query = urlencode([("token", token), *given], errors="replace")
 
     def started() -> None:
         _say(listening, query)
@@ -187,7 +187,7 @@ def _read(
         return [("replay", "")]
     for basis in bases:
         with size_limit(limits.SHOWN_AGENTS.high, limits.SHOWN_EDGES.high):
-            Setting.from_query(urlencode(pairs), basis).spec().initial_state()
+            Setting.from_query(urlencode(pairs, errors="replace"), basis).spec().initial_state()
     return pairs if scene is None else [("scene", scene), *pairs]
 
 

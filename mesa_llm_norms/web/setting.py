@@ -188,7 +188,7 @@ class Setting:
             if value != getattr(usual, name):
                 values = (value or ("",)) if isinstance(value, tuple) else (value,)
                 pairs += [(_KEYS.get(name, name), _written(one)) for one in values]
-        return urlencode(pairs)
+        return urlencode(pairs, errors="replace")
 
     @classmethod
     def from_query(cls, query: str, basis: Setting | None = None) -> Self:

@@ -326,8 +326,6 @@ def a_model(chance: random.Random) -> Input:
     else:
         goal = ["rounds", "until", "window", "threshold", "runs", "workers", "engine", "llm"]
         given = _changed(chance, {**usual, "rounds": 2, "runs": 2}, [*game, "rng", *goal])
-        if given["runs"] == 10**9 or given["rounds"] == 10**9:
-            given["runs"] = 0
 
         def try_it() -> None:
             run_ensemble(**given)
@@ -695,6 +693,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("count", nargs="?", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--only", type=int)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--batch", type=int, nargs=2)
@@ -707,13 +706,16 @@ def main() -> None:
         tried, failures = try_all(given.seed, range(given.only, given.only + 1))
     else:
         batches = [
-            range(start, min(given.count, start + BATCH)) for start in range(0, given.count, BATCH)
+            range(start, min(given.count, start + BATCH))
+            for start in range(given.start, given.count, BATCH)
         ]
         with ThreadPoolExecutor(given.jobs) as pool:
             for some, wrong in pool.map(partial(try_batch, given.seed), batches):
                 tried += some
                 failures += wrong
-                print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr, flush=True)
+                print(
+                    f"{sum(tried.values()):,} tried", *wrong, sep="\n", file=sys.stderr, flush=True
+                )
     for kind, number in tried.items():
         print(f"{number:7,} {kind}")
     print(f"{sum(tried.values()):7,} in all, {len(failures):,} failures")

@@ -99,7 +99,7 @@ def read_axis(argument: str, given: Any) -> Axis:
 def label(argument: str, value: Any) -> Label:
     """Return the label of a value: the value itself if it is a number or a text."""
     if argument == "committed":
-        who = read_committed(value or None)
+        who = read_committed(value)
         return ", ".join(f"{name}={_amount(it)}" for name, it in who.items()) or NOBODY
     if value is None:
         return NOBODY if argument == "incumbent" else "none"
@@ -144,7 +144,7 @@ def _numbers(argument: str, values: Sequence[Any]) -> tuple[tuple[float, ...] | 
             with suppress(OverflowError):  # which the argument's own limit refuses
                 return tuple(float(value) for value in values), argument
         return None, ""
-    read = [_one_amount(value or {}) for value in values]
+    read = [_one_amount(read_committed(value)) for value in values]
     if None in read:
         return None, ""
     kinds = {(name, where, share) for name, where, share, _ in read if name}  # type: ignore[misc]
@@ -324,7 +324,7 @@ def _known(name: str, known: tuple[str, ...]) -> str:
     name = _alias(name)
     if name in known:
         return name
-    close = difflib.get_close_matches(str(name), [*known, *ALIASES], n=1)
+    close = difflib.get_close_matches(shown(name), [*known, *ALIASES], n=1)
     raise SpecError(
         str(name),
         name,
