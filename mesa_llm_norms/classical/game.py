@@ -183,7 +183,7 @@ class Rules:
         if self.pool is not None:
             object.__setattr__(self, "pool", read_pool(self.pool))
         if not isinstance(self.pairing, str) or self.pairing not in PAIRINGS:
-            close = get_close_matches(str(self.pairing), PAIRINGS, n=1)
+            close = get_close_matches(shown(self.pairing).strip("'"), PAIRINGS, n=1)
             raise PairingError(
                 "pairing",
                 self.pairing,

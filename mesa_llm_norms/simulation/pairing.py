@@ -170,7 +170,7 @@ def read_pairing(pairing: Any) -> Pairing:
         return PAIRINGS[pairing]()
     if isinstance(pairing, Pairing):
         return pairing
-    close = difflib.get_close_matches(shown(pairing), PAIRINGS, n=1)
+    close = difflib.get_close_matches(shown(pairing).strip("'"), PAIRINGS, n=1)
     raise PairingError(
         "pairing",
         pairing,

@@ -324,7 +324,7 @@ def _known(name: str, known: tuple[str, ...]) -> str:
     name = _alias(name)
     if name in known:
         return name
-    close = difflib.get_close_matches(shown(name), [*known, *ALIASES], n=1)
+    close = difflib.get_close_matches(shown(name).strip("'"), [*known, *ALIASES], n=1)
     raise SpecError(
         str(name),
         name,
