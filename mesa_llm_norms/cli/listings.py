@@ -191,9 +191,6 @@ def topologies(
     else:
         graph, table = open_file(file.path, **file.options)
         read = _reading(graph, table)
-        if not as_json:
-            output.say(output.one_line(topology), "bold")
-            output.print_pairs((key, _words(it)) for key, it in read.items())
     check_graph(graph)
     measured = _measure(graph)
     if draw is not None:
@@ -202,11 +199,9 @@ def topologies(
         written = {key.replace(" ", "_"): it for key, it in read.items()}
         output.print_json({"topology": topology, **written, **measured})
         return
-    if file is None:
-        output.say(output.one_line(topology), "bold")
-    output.print_pairs(
-        (key.replace("_", " "), _written(it)) for key, it in measured.items() if key not in read
-    )
+    output.say(output.one_line(topology), "bold")
+    rest = {key.replace("_", " "): _written(it) for key, it in measured.items() if key not in read}
+    output.print_pairs(({key: _words(it) for key, it in read.items()} | rest).items())
     if draw is not None:
         output.say(f"Drawn to {draw}")
 

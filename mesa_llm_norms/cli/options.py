@@ -171,7 +171,8 @@ class FileOptions:
         for text in self.read or ():
             name, given, value = (part.strip() for part in text.partition("="))
             if not given or not value:
-                raise typer.BadParameter(f"--read {text} is not OPTION=VALUE, as in part=largest.")
+                problem = f"{text!r} is not OPTION=VALUE"
+                raise SpecError("read", text, problem, "Write --read part=largest or the like.")
             typed[name] = value
         files = any(map(names_file, topologies))
         return [

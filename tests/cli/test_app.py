@@ -108,6 +108,10 @@ def test_only_what_was_named_at_the_start_is_allowed() -> None:
     live = "llama:http://127.0.0.1:9/v1#some-model"
     link("--topology", "ring.edgelist", "--mind", f"{live}=0.5", "--mind", "llama-2-70b-chat=0.5")
     assert server_settings() == ServerSettings(minds=(live,), topologies=("ring.edgelist",))
+    cleaned = 'file("ring.edgelist", directed=false, clean=true)'
+    asked = link("-t", "ring.edgelist", "--read", "directed=false", "--clean")
+    assert ("topology", cleaned) in asked
+    assert server_settings() == ServerSettings(topologies=(cleaned,))
     link("--mind", "llama-2-70b-chat", "--folder", "elsewhere")
     assert server_settings() == ServerSettings(folder=Path("elsewhere"))
 

@@ -79,3 +79,41 @@ def test_a_drawing_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) ->
     result = invoke("topologies", *arguments)
     assert (result.exit_code, "--draw" in result.stderr) == (2, True)
     assert not Path("x.png").exists()
+
+
+def test_a_graph_file_is_listed_with_how_it_was_read() -> None:
+    text = (
+        "# by hand\nfrom,to,value,year\nann,bo,2,1998\nbo,cy,1,2004\ncy,cy,1,2005\ndi,ed,0,2006\n"
+    )
+    Path("club.csv").write_text(text)
+    assert "--read loops=drop" in refused("topologies", "club.csv")
+    found = printed("topologies", "club.csv", "--read", "loops=drop", "--clean")
+    assert found["topology"] == 'file("club.csv", loops="drop", clean=true)'
+    assert {key: found[key] for key in ("format", "nodes", "edges", "directed", "weights")} == {
+        "format": "an edge list",
+        "nodes": 3,
+        "edges": 2,
+        "directed": False,
+        "weights": "value",
+    }
+    assert (found["parts"], found["skipped_lines"], found["ignored"]) == (1, 1, ["year"])
+    assert found["cleaned"][0] == "dropped 1 edge from a node to itself"
+    shown = invoke("topologies", "club.csv", "--clean").stdout
+    assert "weights" in shown
+    assert "value" in shown
+    assert "dropped 1 edge with a weight of 0 or less" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("ring", "--clean"), "'ring' is not a file"),
+        (("a.csv", "--read", "part"), "'part' is not OPTION=VALUE"),
+        (("a.csv", "--read", "party=largest"), "'party'"),
+        (("a.csv", "--read", "part=some"), "Use largest"),
+        (("a.csv", "--read", "nodes=label"), "nodes is not for an edge list"),
+    ],
+)
+def test_options_of_files_that_make_no_sense_are_refused(typed: tuple[str, ...], said: str) -> None:
+    Path("a.csv").write_text("a,b\nb,c\n")
+    assert said in refused("topologies", *typed)

@@ -315,3 +315,14 @@ def test_any_arguments_give_a_result_or_an_error_of_this_package(arguments: list
         assert list(json.loads(result.stdout)) in (RUN_KEYS, ENSEMBLE_KEYS)
     else:
         assert result.stdout == ""
+
+
+def test_a_file_is_cleaned_on_the_way_and_what_was_done_is_said() -> None:
+    Path("club.csv").write_text("ann,bo\nann,bo\nbo,cy\ndi,di\n")
+    play = ("run", "--names", "QM", "--seed", "1", "--no-files", "-t", "club.csv")
+    assert "--read parallel=sum" in refused(*play)
+    cleaned = invoke(*play, "--clean")
+    assert cleaned.exit_code == 0
+    assert "note: graph: club.csv: dropped 1 edge from a node to itself; merged 1" in cleaned.stderr
+    typed = 'file("club.csv", loops="drop", parallel="sum", isolated="drop")'
+    assert printed(*play[:-1], typed)["agents"] == 3

@@ -19,7 +19,14 @@ from strategies import any_specs, graph_files, graphs, node_ids
 
 from mesa_llm_norms import NormsError
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.errors import FileFormatError, MindError, PairingError, PoolError, SpecError
+from mesa_llm_norms.errors import (
+    FileFormatError,
+    GraphWarning,
+    MindError,
+    PairingError,
+    PoolError,
+    SpecError,
+)
 from mesa_llm_norms.llm.prompt import Template, default_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds import TableMind, UniformMind, load_mind
@@ -138,6 +145,23 @@ def test_a_large_graph_file_is_referred_to_and_must_not_have_changed(
     path.unlink()
     with pytest.raises(SpecError, match="cannot be read"):
         from_json(written)
+
+
+def test_a_file_with_options_is_read_again_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.txt"
+    path.write_text("a b\nb c\nd e\n")
+    spec = Spec(graph=f'file("{path}", part="largest")', names="QM", mind="uniform")
+    with pytest.warns(GraphWarning, match="kept the largest of 2 parts"):
+        small = to_json(spec)
+    assert small["graph"]["nodes"] == list("abc")
+    assert from_json(small).topology == "large.txt"
+    monkeypatch.setattr(serialization, "LARGE_FILE", 10)
+    large = to_json(spec)
+    assert large["graph"]["options"] == {"part": "largest"}
+    with pytest.warns(GraphWarning, match="kept the largest of 2 parts"):
+        assert list(from_json(large).initial_state().neighbors.nodes) == list("abc")
 
 
 def test_a_sparse_array_is_written_edge_by_edge() -> None:

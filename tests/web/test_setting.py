@@ -122,6 +122,8 @@ def test_a_setting_is_the_spec_that_the_command_line_would_read() -> None:
     "setting",
     [
         Setting(topology="../secret.graphml"),
+        Setting(topology='file("../secret.graphml")'),
+        Setting(topology='file("own.graphml", part="largest")'),
         Setting(mind=("secret.json",)),
         Setting(mind=("claude:claude-haiku-5-5",)),
         Setting(mind=("claude-3.5-sonnet=0.5", "llama:http://127.0.0.1:1/v1#x=0.5")),

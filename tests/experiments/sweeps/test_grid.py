@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from chances import FixedPolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms.errors import FileFormatError, SpecError
+from mesa_llm_norms.errors import FileFormatError, GraphWarning, SpecError
 from mesa_llm_norms.experiments.sweeps.grid import (
     ARGUMENTS,
     SweepPlan,
@@ -272,6 +273,19 @@ def test_files_that_a_file_names_are_beside_it(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, 'mind = "uniform"\n[grid]\ngraph = ["net.csv", "ring(n=4)"]\n')
     assert [cell.agents for cell in plan.cells()] == [3, 4]
     assert plan.axes[0].labels == ("net", "ring(n=4)")
+
+
+def test_options_of_files_are_part_of_a_cell_and_of_its_label(tmp_path: Path) -> None:
+    (tmp_path / "net.csv").write_text("a,b\nb,c\nd,e\n", encoding="utf-8")
+    files = ["file('net.csv', part='largest')", "file('net.csv', directed=true, part='largest')"]
+    plan = plan_of(tmp_path, f'mind = "uniform"\n[grid]\ngraph = {json.dumps(files)}\n')
+    with pytest.warns(GraphWarning, match="kept the largest of 2 parts"):
+        assert [cell.agents for cell in plan.cells()] == [3, 3]
+    assert plan.axes[0].labels == (
+        "net (part=largest)",
+        "net (directed=True, part=largest)",
+    )
+    assert len({cell.key for cell in plan.cells()}) == 2
 
 
 @pytest.mark.parametrize(
