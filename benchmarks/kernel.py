@@ -75,16 +75,23 @@ def compiled(folder: Path) -> Any:
     return loop
 
 
+def nexts_of(memories: int) -> Any:
+    """Return what each packed memory becomes by the four outcomes of an interaction."""
+    full = memories // 2
+    grown = (np.arange(memories)[:, None] << 2) + np.arange(4)
+    return np.where(grown < memories, grown, grown % full + full).astype(np.int32)
+
+
 def of_c(loop: Any, initial: InitialState, rounds: int, counter: bool) -> tuple[float, Any]:
     """Play the same in C, with draws by counter or not; return the same two."""
     kernel = Kernel.of_initial_state(initial)
-    neighbors, automaton = initial.neighbors, kernel.automaton
+    neighbors, steps = initial.neighbors, kernel.known.known.steps
     size = 3 * len(neighbors)
-    states, ring = kernel.states, np.zeros(size, np.uint8)
+    states, ring = kernel.states.astype(np.uint32), np.zeros(size, np.uint8)
     counts = np.zeros((rounds, 2), np.int64)
     arrays = [
         np.ascontiguousarray(array)
-        for array in (neighbors.indptr, neighbors.indices, states, automaton.steps, automaton.nexts)
+        for array in (neighbors.indptr, neighbors.indices, states, steps, nexts_of(len(steps)))
     ]
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, counts, ring)]
     start = time.perf_counter()
@@ -104,7 +111,7 @@ def of_c(loop: Any, initial: InitialState, rounds: int, counter: bool) -> tuple[
 def measure(agents: int, repeats: int, interactions: int, loop: Any) -> dict[str, Any]:
     """Return the line of one size."""
     initial, rounds = ready(agents), max(1, interactions // agents)
-    _, expected = of_kernel(initial, rounds)  # has the automaton work out its tables, too
+    _, expected = of_kernel(initial, rounds)  # works out what the mind plays, too
     calls: list[Callable[[], tuple[float, Any]]] = []
     if loop is not None:
         calls = [lambda by=by: of_c(loop, initial, rounds, by) for by in (True, False)]  # type: ignore[misc]

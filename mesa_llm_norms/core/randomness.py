@@ -150,7 +150,7 @@ class RandomStream:
         int
             A number from 0 to 2**64 - 1.
         """
-        value = mix(self.key ^ _purpose_key(purpose))
+        value = mix(self.key ^ purpose_key(purpose))
         for number in position:
             value = mix(value + (number + 1) * GOLDEN)
         return value
@@ -189,5 +189,6 @@ def mix_array(key: int, count: int, first: int = 0) -> NDArray[np.uint64]:
 
 
 @cache
-def _purpose_key(purpose: str) -> int:
+def purpose_key(purpose: str) -> int:
+    """Return the number that keys the draws for a purpose."""
     return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")

@@ -36,9 +36,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import product
 from statistics import NormalDist
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Game, Memory
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.minds.mind import Policy
@@ -51,6 +56,9 @@ MOST_KNOWN = 50_000
 
 MOST_POOLS = 1_000
 """For how many pools it keeps what does not depend on a memory."""
+
+MOST_TABLES = 8
+"""For how many pools it keeps the tables of its utilities."""
 
 Weights: TypeAlias = dict[str, dict[str, float]]
 """family -> feature -> weight; a feature of two parts joins them with a space."""
@@ -115,6 +123,7 @@ class RecordedMind(Policy):
         self._own = lru_cache(MOST_KNOWN)(self._own_utility)
         self._alone = lru_cache(MOST_POOLS)(self._utilities_alone)
         self._fitted = lru_cache(MOST_KNOWN)(self._fitted_distribution)
+        self._tables = lru_cache(MOST_TABLES)(self._utility_tables)
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
         """Return the probabilities of the names on a memory.
@@ -175,6 +184,21 @@ class RecordedMind(Policy):
         """
         return tuple(name for name in pool if name in self.weights["name"])
 
+    def tables(self, pool: Sequence[str]) -> UtilityTables:
+        """Return the utilities of a pool's names as arrays, for compiled loops.
+
+        Parameters
+        ----------
+        pool : sequence of str
+            The names that can be played.
+
+        Returns
+        -------
+        UtilityTables
+            What ``distribution`` adds up, number for number.
+        """
+        return self._tables(tuple(pool))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (
             *(self.label, self.weights, self.counts, self.prior_strength, self.drift),
@@ -215,8 +239,70 @@ class RecordedMind(Policy):
     def _own_utility(self, name: str, letters: str) -> float:
         return self._sum(own_features(name, letters))
 
+    def _utility_tables(self, pool: tuple[str, ...]) -> UtilityTables:
+        profiles, weights = _profiles(), self.weights
+        lags = [f"{len(letters)}{letters[-1:]}" for letters in profiles]
+
+        def of(family: str, keys: Sequence[str], least: int, most: int = DEPTH) -> list[float]:
+            found = weights[family]
+            return [
+                found.get(key, 0.0) if least <= len(letters) <= most else 0.0
+                for key, letters in zip(keys, profiles, strict=True)
+            ]
+
+        none = [0.0] * len(profiles)
+        shared = []
+        for kind in ("", "many_") if len(pool) > 2 else ("",):
+            shared += [of(f"{kind}recent", profiles, 2), of(f"{kind}whole", profiles, 1, DEPTH - 1)]
+            shared += [of(f"{kind}lag", lags, 1), none]
+        by_name = []
+        for name in pool:
+            keys = [f"{name} {letters}" for letters in profiles]
+            by_name.append([of("name_recent", keys, 1), of("name_whole", keys, 1, DEPTH - 1)])
+        met = [
+            [weights["met"].get(f"{length} {met}", 0.0) if length else 0.0 for met in ("no", "yes")]
+            for length in range(DEPTH + 1)
+        ]
+        own, strangers = np.zeros((len(pool), len(profiles))), np.zeros(DEPTH + 1)
+        load("logit").add_up(
+            *(np.array(met), np.array(shared), np.array(by_name)),
+            *(np.zeros(64), np.zeros(64), own, strangers),
+        )
+        alone = np.array([self._alone(pool, first) for first in (False, True)])
+        return UtilityTables(alone, own, strangers)
+
     def _sum(self, features: Iterator[tuple[str, str]]) -> float:
         return math.fsum(self.weights[family].get(feature, 0.0) for family, feature in features)
+
+
+class UtilityTables(NamedTuple):
+    """The utilities of the names of a pool.
+
+    Parameters
+    ----------
+    alone
+        Those that a name has whatever it met: with something remembered, and with nothing, shape
+        (2, names).
+    own
+        What a name that was met has besides, by its profile, shape (names, 1365): shorter profiles
+        first, and within a length by the letters B, O, P, N as digits to base 4, the newest lowest.
+    strangers
+        What a name that was not met has besides, by how much is remembered, shape (6,).
+    """
+
+    alone: NDArray[np.float64]
+    own: NDArray[np.float64]
+    strangers: NDArray[np.float64]
+
+
+@cache
+def _profiles() -> list[str]:
+    """Return all profiles in the order of ``UtilityTables.own``."""
+    return [
+        "".join(reversed(letters))
+        for length in range(DEPTH + 1)
+        for letters in product("BOPN", repeat=length)
+    ]
 
 
 def sharpen(probabilities: Sequence[float], inverse_temperature: float) -> list[float]:

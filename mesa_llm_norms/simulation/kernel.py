@@ -1,10 +1,9 @@
 """The same game, compiled: exactly the interactions of ``engine.Engine``, and far faster.
 
-A mind that is a function of memory makes its agents a finite automaton: what an agent remembers is
-a state, its choice depends on the state, and what it plays and sees takes it to the next one. The
-tables of that automaton drive a compiled loop over the arrays of the neighbors. Nothing is
-enumerated: states, cumulative weights and transitions are worked out when they are first needed,
-so that ten names and a memory of five cost what is met of their 10**10 memories.
+A mind that is a function of memory makes an agent a number: its memory, packed. What the agent
+plays and sees shifts the number on, and how it chooses is worked out when a memory is first met,
+for recorded minds in the compiled loop itself. Memories too long for a number make the agent a
+state of an automaton instead.
 
 Random draws, the order of names and stopping rules are those of the plain engine, and so is every
 row; tests compare the two row by row.
@@ -12,25 +11,25 @@ row; tests compare the two row by row.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import is_loaded, is_switched_off, load, note_switched_off
-from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
+from mesa_llm_norms.core.game import Game, Interaction
 from mesa_llm_norms.core.metrics import Tally
-from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.core.randomness import RandomStream, purpose_key
 from mesa_llm_norms.core.stopping import Recent, Stop
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.simulation.engine import Engine, choice_weights, is_plain_policy
+from mesa_llm_norms.simulation.automaton import Automaton, automaton_for, invalidate_automata
+from mesa_llm_norms.simulation.engine import Engine, is_plain_policy
+from mesa_llm_norms.simulation.memories import KnownMemories, invalidate_memories, known_for
 from mesa_llm_norms.simulation.pairing import (
     EdgePairing,
     MatchingPairing,
@@ -58,21 +57,10 @@ MAX_INTERACTIONS = 1 << 23
 MAX_ROWS = 1 << 18
 """The same where every interaction is kept."""
 
-MAX_DENSE_NAMES = 10
-"""Up to so many names, transitions are a table; with more they are looked up by key."""
-
-BUDGET = 1 << 28
-"""Bytes of tables after which states that no agent is in are forgotten."""
-
 PLAYED_PAIRINGS = (NodePairing, EdgePairing, MatchingPairing)
 """The pairing rules that the compiled loops draw by themselves."""
 
-MAX_AUTOMATA = 4
-"""Automata that a thread keeps for later runs."""
-
 _NONE = np.zeros(0, np.int64)
-_kept = threading.local()
-_epoch = 0
 
 
 @dataclass(frozen=True)
@@ -172,7 +160,7 @@ def worthwhile(interactions: int) -> bool:
 
 
 class Kernel:
-    """Plays a game compiled, on arrays: an agent is a state of an automaton.
+    """Plays a game compiled, on arrays: an agent is a number.
 
     Parameters
     ----------
@@ -184,8 +172,8 @@ class Kernel:
         The rule that draws pairs, one of those that ship.
     stream
         All random draws of the run.
-    automaton
-        The states of agents with these minds.
+    known
+        What the minds of the agents play.
     states
         The state of the agent on each of ``neighbors.nodes``, shape (nodes,).
 
@@ -201,53 +189,49 @@ class Kernel:
         neighbors: Neighbors,
         pairing: Pairing,
         stream: RandomStream,
-        automaton: Automaton,
-        states: NDArray[np.uint32],
+        known: KnownMemories | Automaton,
+        states: NDArray[Any],
     ) -> None:
         self.game = game
         self.neighbors = neighbors
         self.pairing = pairing
         self.stream = stream
-        self.automaton = automaton
+        self.known = known
         self.states = states
         self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
         self.cut: tuple[int, int] | None = None
         """The round in which a mind failed, and its first interaction."""
-        self._minds = automaton.minds
+        self._minds = known.minds
         self._uncommitted: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._pairs = pairs_of(neighbors, pairing)
         self._loops = load("interactions")
 
     @classmethod
     def of_initial_state(cls, initial: InitialState) -> Kernel:
         """Return a kernel that plays a run from its initial state."""
-        automaton = automaton_for(initial.game, initial.minds)
-        starts = [automaton.state(mind, initial.start) for mind in range(len(initial.minds))]
-        states = np.array(starts, np.uint32)[initial.mind_indices]
-        kernel = cls(
-            initial.game, initial.neighbors, initial.pairing, initial.stream, automaton, states
-        )
+        game = initial.game
+        known = known_for(game, initial.minds) or automaton_for(game, initial.minds)
+        starts = [known.state(mind, initial.start) for mind in range(len(initial.minds))]
+        states = np.array(starts, known.dtype)[initial.mind_indices]
+        kernel = cls(game, initial.neighbors, initial.pairing, initial.stream, known, states)
         kernel._uncommitted = initial.uncommitted_indices
         return kernel
 
     @property
     def names_held(self) -> NDArray[np.int16]:
         """For each node the index in the pool of the name played last, -1 for none."""
-        return self.automaton.last_names(self.states)
+        return self.known.last_names(self.states)
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
     ) -> None:
         """Play population rounds until ``recent`` reaches ``stop``, as ``Engine.play`` does."""
-        self.automaton.recast(self._minds)
-        planned = isinstance(self.pairing, MatchingPairing)
+        self.known.recast(self._minds)
         fitting = (MAX_INTERACTIONS if rows is None else MAX_ROWS) // len(self.neighbors)
-        planned_rounds = 4
+        most = max(1, min(MAX_COUNTS // (1 + len(self.game.pool)), fitting))
         while rounds > 0:
-            lines = planned_rounds if planned else MAX_COUNTS // (1 + len(self.game.pool))
-            most = max(1, min(rounds, lines, fitting))
-            planned_rounds = min(64, 2 * planned_rounds)
-            if self._play_some(most, recent, stop, tally, rows):
+            if self._play_some(min(rounds, most), recent, stop, tally, rows):
                 return
             rounds -= most
 
@@ -264,20 +248,23 @@ class Kernel:
         """Give the agents at these indices the mind they have when committed to no name."""
         for index in indices:
             state, mind = int(self.states[index]), int(self._uncommitted[index])
-            self.states[index] = self.automaton.with_mind(state, mind)
+            self.states[index] = self.known.with_mind(state, mind)
 
     def _play_some(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
     ) -> bool:
         """Play a number of rounds at once; return whether the stop was reached."""
-        loops = self._loops
-        pairs, sizes = self._plan(rounds)
+        loops, size = self._loops, len(self.neighbors)
         counts = np.zeros((rounds, 2 + len(self.game.pool)), np.int64)
-        kept = np.zeros((0 if rows is None else int(sizes.sum()), 4), np.int32)
+        kept = np.zeros((0 if rows is None else rounds * size, 4), np.int32)
         window = loops.Window(recent.view, np.array(recent.played, np.int64))
         ending = loops.Ending(stop.matches, stop.plays, np.array(stop.names, np.int64))
-        cursor = np.zeros(11, np.int64)
-        cursor[[loops.T, loops.START]] = self.interactions
+        cursor = np.zeros(13, np.int64)
+        cursor[[loops.T, loops.START, loops.ROUND]] = (
+            self.interactions,
+            self.interactions,
+            self.rounds,
+        )
         cursor[[loops.PLACE, loops.FILLED, loops.MATCHED]] = (
             recent.place,
             recent.filled,
@@ -286,12 +273,12 @@ class Kernel:
         key = np.uint64(self.stream.key)
         status = loops.UNKNOWN
         try:
-            while status == loops.UNKNOWN:
+            while status not in (loops.DONE, loops.REACHED):
                 status = loops.play(
                     key,
-                    pairs,
-                    sizes,
-                    self._tables(),
+                    self._pairs,
+                    rounds,
+                    self.known.known,
                     self.states,
                     window,
                     ending,
@@ -301,6 +288,8 @@ class Kernel:
                 )
                 if status == loops.UNKNOWN:
                     self._find_out(cursor)
+                elif status == loops.CROWDED and isinstance(self.known, KnownMemories):
+                    self.known.grow()
         finally:
             started = int(cursor[loops.LINE]) + (status != loops.DONE)
             tally.extend(counts[:started])
@@ -310,80 +299,21 @@ class Kernel:
                 )
             self.rounds += started
             self.interactions = int(cursor[loops.T])
-            if status == loops.UNKNOWN:
+            if status not in (loops.DONE, loops.REACHED):
                 self.cut = self.rounds - 1, self.interactions - int(counts[started - 1, 0])
             recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
             recent.recount()
         return bool(status == loops.REACHED)
 
-    def _plan(self, rounds: int) -> tuple[Any, NDArray[np.int64]]:
-        """Return where the next rounds' pairs come from, and how many each has."""
-        loops, neighbors = self._loops, self.neighbors
-        unsigned = np.zeros(0, np.uint32)
-        starts, indptr, indices = unsigned, np.zeros(0, np.uint64), unsigned
-        near = edge_steps = _NONE
-        tails = heads = unsigned
-        sizes = np.full(rounds, len(neighbors), np.int64)
-        mode = loops.NODE
-        if isinstance(self.pairing, MatchingPairing):
-            mode = loops.PLANNED
-            tails, heads, sizes = self._matchings(rounds)
-        elif isinstance(self.pairing, EdgePairing):
-            mode = loops.EDGE
-            tails, heads = neighbors.tails.view(np.uint32), neighbors.heads.view(np.uint32)
-            edge_steps = neighbors.cumulative_edge_weights
-        else:
-            starts, indices = neighbors.starts.view(np.uint32), neighbors.indices.view(np.uint32)
-            indptr = neighbors.indptr.view(np.uint64)
-            near = neighbors.cumulative_weights
-        directed = neighbors.directed
-        return (
-            loops.Pairs(mode, directed, starts, indptr, indices, near, tails, heads, edge_steps),
-            sizes,
-        )
-
-    def _matchings(
-        self, rounds: int
-    ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64]]:
-        size = len(self.neighbors)
-        tails = np.zeros(rounds * (size // 2), np.uint32)
-        heads = np.zeros_like(tails)
-        sizes = np.zeros(rounds, np.int64)
-        end = 0
-        for line in range(rounds):
-            order, first_ends, second_ends = MatchingPairing.arrivals(
-                self.neighbors, self.rounds + line, self.stream
-            )
-            sizes[line] = self._loops.match(
-                order,
-                first_ends.view(np.uint32),
-                second_ends.view(np.uint32),
-                size,
-                tails[end:],
-                heads[end:],
-            )
-            end += int(sizes[line])
-        return tails[:end], heads[:end], sizes
-
-    def _tables(self) -> Any:
-        it = self.automaton
-        return self._loops.Tables(it.names, it.steps, it.nexts, it.keys, it.values)
-
     def _find_out(self, cursor: NDArray[np.int64]) -> None:
         """Work out what the interaction at the cursor needs to know."""
-        loops, automaton = self._loops, self.automaton
-        state_a, state_b, name_a, name_b = cursor[
-            [loops.STATE_A, loops.STATE_B, loops.NAME_A, loops.NAME_B]
-        ].tolist()
-        if name_a < 0:
-            for state in (state_a, state_b):
-                if automaton.steps[state, 0] < 0:
-                    automaton.learn(state)
-            return
-        automaton.connect(state_a, name_a, name_b)
-        automaton.connect(state_b, name_b, name_a)
-        if automaton.overgrown:
-            self.automaton, self.states[:] = automaton.only(self.states)
+        loops, known = self._loops, self.known
+        if isinstance(known, Automaton):
+            known.find_out(*cursor[loops.STATE_A : loops.NAME_B + 1].tolist())
+            if known.overgrown:
+                self.known, self.states[:] = known.only(self.states)
+        else:
+            known.find_out(int(cursor[loops.STATE_A]))
 
     def _interactions(
         self, kept: NDArray[np.int32], per_round: NDArray[np.int64]
@@ -396,6 +326,30 @@ class Kernel:
             name_a, name_b = game.pool[own], game.pool[partner]
             payoff = game.payoff(name_a, name_b)
             yield Interaction(run, number, round_, nodes[a], nodes[b], name_a, name_b, payoff)
+
+
+def pairs_of(neighbors: Neighbors, pairing: Pairing) -> Any:
+    """Return where a compiled loop draws its pairs from."""
+    loops = load("interactions")
+    unsigned = np.zeros(0, np.uint32)
+    starts, indptr, indices, near = unsigned, np.zeros(0, np.uint64), unsigned, _NONE
+    tails, heads, edge_steps, edge_weights = unsigned, unsigned, _NONE, np.zeros(0)
+    mode, purpose, planned = loops.NODE, 0, 0
+    if isinstance(pairing, NodePairing):
+        starts, indices = neighbors.starts.view(np.uint32), neighbors.indices.view(np.uint32)
+        indptr, near = neighbors.indptr.view(np.uint64), neighbors.cumulative_weights
+    else:
+        tails, heads = neighbors.tails.view(np.uint32), neighbors.heads.view(np.uint32)
+        if isinstance(pairing, EdgePairing):
+            mode, edge_steps = loops.EDGE, neighbors.cumulative_edge_weights
+        else:
+            mode, purpose, planned = loops.MATCHING, purpose_key("matching"), len(neighbors) // 2
+            if neighbors.edge_weights is not None:
+                edge_weights = neighbors.edge_weights
+    return loops.Pairs(
+        *(mode, neighbors.directed, starts, indptr, indices, near, tails, heads),
+        *(edge_steps, edge_weights, np.uint64(purpose), np.zeros((planned, 2), np.uint32)),
+    )
 
 
 class AgentsEngine(Engine):
@@ -421,149 +375,22 @@ class AgentsEngine(Engine):
             return
         minds = {id(agent.mind): agent.mind for agent in agents}
         indices = {key: index for index, key in enumerate(minds)}
-        automaton = automaton_for(self.game, tuple(minds.values()))
+        game, every = self.game, tuple(minds.values())
+        known = known_for(game, every, whole=True) or automaton_for(game, every)
         states = np.array(
-            [automaton.state(indices[id(one.mind)], one.memory, one.name) for one in agents],
-            np.uint32,
+            [known.state(indices[id(one.mind)], one.memory) for one in agents], known.dtype
         )
-        kernel = Kernel(self.game, self.neighbors, self.pairing, self.stream, automaton, states)
+        kernel = Kernel(game, self.neighbors, self.pairing, self.stream, known, states)
         kernel.interactions, kernel.rounds = self.interactions, self.rounds
         try:
             kernel.play(rounds, recent, stop, tally, rows)
         finally:
-            memory_of = kernel.automaton.memory
-            for agent, state, name in zip(
-                agents, kernel.states.tolist(), kernel.names_held.tolist(), strict=True
-            ):
-                agent.restore(memory_of(state), self.game.pool[name] if name >= 0 else None)
+            memory_of = kernel.known.memory
+            states, names = kernel.states, kernel.names_held
+            for place in np.flatnonzero(names >= 0).tolist():
+                agents[place].restore(memory_of(int(states[place])), game.pool[names[place]])
             self.interactions, self.rounds = kernel.interactions, kernel.rounds
             self.cut = kernel.cut
-
-
-class State(NamedTuple):
-    """The index of a mind, a memory, and the index of the name played last (-1 for none)."""
-
-    mind: int
-    memory: Memory
-    last: int
-
-
-class Automaton:
-    """The states of agents with the minds of ``minds``, playing ``game``.
-
-    The tables are those of ``compiled.interactions.Tables``. They grow, so read them again after
-    every call.
-    """
-
-    def __init__(self, game: Game, minds: Sequence[Mind]) -> None:
-        self.game = game
-        self.minds = tuple(minds)
-        self.names = len(game.pool)
-        self._dense = self.names <= MAX_DENSE_NAMES
-        self._indices = {name: index for index, name in enumerate(game.pool)}
-        self._most = BUDGET // (8 * self.names + 4 * self.names**2 * self._dense + 400)
-        self._known: list[State] = []
-        self._numbers: dict[State, int] = {}
-        self.steps = np.full((64, self.names - 1), -1, np.int64)
-        self.nexts = np.full((64, self.names**2 if self._dense else 0), -1, np.int32)
-        self.keys = np.full(0 if self._dense else 128, -1, np.int64)
-        self.values = np.full(len(self.keys), -1, np.int32)
-        self._stored = 0
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def state(self, mind: int, memory: Memory, name: str | None = None) -> int:
-        """Return the state of an agent that has played ``name`` last, None if it has not played."""
-        return self._number(State(mind, memory, -1 if name is None else self._indices[name]))
-
-    def with_mind(self, state: int, mind: int) -> int:
-        """Return the state of an agent that differs from one in ``state`` by its mind alone."""
-        return self._number(self._known[state]._replace(mind=mind))
-
-    def memory(self, state: int) -> Memory:
-        """Return what an agent in this state remembers."""
-        return self._known[state].memory
-
-    def last_names(self, states: NDArray[np.uint32]) -> NDArray[np.int16]:
-        """Return the index of the name played last in each of these states, -1 for none."""
-        known = self._known
-        return np.array([known[state].last for state in states.tolist()], np.int16)
-
-    def learn(self, state: int) -> None:
-        """Work out how the choice in this state is made; ``MindError`` if the mind gives none."""
-        mind, memory, _ = self._known[state]
-        self.steps[state] = choice_weights(self.minds[mind], memory, self.game)[:-1]
-
-    def connect(self, state: int, own: int, partner: int) -> None:
-        """Work out what this state becomes by playing and seeing these names."""
-        pool = self.game.pool
-        mind, memory, _ = self._known[state]
-        memory = remember(memory, pool[own], pool[partner], self.game.memory)
-        became = self._number(State(mind, memory, own))
-        seen = own * self.names + partner
-        if self._dense:
-            self.nexts[state, seen] = became
-        else:
-            key = state * self.names**2 + seen
-            if 2 * (self._stored + 1) > len(self.keys):
-                self._rehash()
-            self._store([key], [became])
-
-    def recast(self, minds: Sequence[Mind]) -> None:
-        """Replace minds one by one, as a new run may have others."""
-        changed = [new is not old for new, old in zip(minds, self.minds, strict=True)]
-        self.minds = tuple(minds)
-        if any(changed):
-            here = [state for state, known in enumerate(self._known) if changed[known.mind]]
-            self.steps[here, 0] = -1
-
-    def relearn(self) -> None:
-        """Ask all minds again how they choose."""
-        self.steps[:, 0] = -1
-
-    @property
-    def overgrown(self) -> bool:
-        """Whether the tables are over budget, so that ``only`` should drop a part."""
-        return len(self) > self._most
-
-    def only(self, states: NDArray[np.uint32]) -> tuple[Automaton, NDArray[np.uint32]]:
-        """Return an automaton that knows these states alone, and their numbers in it."""
-        kept, numbers = np.unique(states, return_inverse=True)
-        other = Automaton(self.game, self.minds)
-        other._most = max(self._most, 2 * len(kept))
-        for old in kept.tolist():
-            other._number(self._known[old])
-        return other, numbers.astype(np.uint32)
-
-    def _number(self, state: State) -> int:
-        found = self._numbers.get(state)
-        if found is None:
-            if len(self._known) == len(self.steps):
-                self._grow()
-            found = len(self._known)
-            self._known.append(state)
-            self._numbers[state] = found
-        return found
-
-    def _grow(self) -> None:
-        for name in ("steps", "nexts"):
-            table: NDArray[Any] = getattr(self, name)
-            setattr(self, name, np.concatenate([table, np.full_like(table, -1)]))
-
-    def _rehash(self) -> None:
-        used = self.keys >= 0
-        keys, values = self.keys[used], self.values[used]
-        self.keys = np.full(2 * len(self.keys), -1, np.int64)
-        self.values = np.full(len(self.keys), -1, np.int32)
-        self._stored = 0
-        self._store(keys, values)
-
-    def _store(self, keys: Any, values: Any) -> None:
-        load("interactions").store(
-            self.keys, self.values, np.asarray(keys, np.int64), np.asarray(values, np.int32)
-        )
-        self._stored += len(keys)
 
 
 def invalidate_caches() -> None:
@@ -571,28 +398,8 @@ def invalidate_caches() -> None:
 
     A mind must not change while it plays; between ensembles it may have been changed in place.
     """
-    global _epoch
-    _epoch += 1
-
-
-def automaton_for(game: Game, minds: Sequence[Mind]) -> Automaton:
-    """Return an automaton for these minds; one that this thread has, if it had them before."""
-    if not hasattr(_kept, "automata"):
-        _kept.automata = OrderedDict()
-    automata: OrderedDict[Any, Automaton] = _kept.automata
-    key = game.pool, game.memory, tuple(mind.label for mind in minds)
-    automaton = automata.pop(key, None)
-    if automaton is None or automaton.overgrown:
-        automaton = Automaton(game, minds)
-    if _epoch != getattr(_kept, "epoch", 0):
-        _kept.epoch = _epoch
-        for each in (automaton, *automata.values()):
-            each.relearn()
-    automata[key] = automaton
-    while len(automata) > MAX_AUTOMATA:
-        automata.popitem(last=False)
-    automaton.recast(minds)
-    return automaton
+    invalidate_memories()
+    invalidate_automata()
 
 
 def _called(kind: type) -> str:

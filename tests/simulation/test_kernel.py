@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 import subprocess
 import sys
 from collections.abc import Hashable, Iterator, Sequence
@@ -9,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import networkx as nx
-import numpy as np
 import pytest
 from chances import FixedPolicy, LoggedGame, Waiting, copying
 from hypothesis import given, settings
@@ -27,19 +28,16 @@ from mesa_llm_norms import (
     Policy,
     ScriptedMind,
     TableMind,
-    load_mind,
     run_ensemble,
 )
-from mesa_llm_norms.core.game import Game, Memory, read_memory, remember
+from mesa_llm_norms.core.game import Memory, read_memory
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.minds import Situation, UniformMind
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.simulation import can_play, can_run
-from mesa_llm_norms.simulation.engine import choice_weights
 from mesa_llm_norms.simulation.ensemble import play_run
-from mesa_llm_norms.simulation.kernel import MAX_AUTOMATA, Automaton, automaton_for
 from mesa_llm_norms.simulation.pairing import PAIRINGS, NodePairing
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -360,65 +358,67 @@ class TestWhatItRefuses:
             run_ensemble(names="QM", mind="uniform", runs=1, engine=engine)
 
 
-class TestAutomaton:
-    @settings(max_examples=50)
-    @given(st.data(), pools(max_size=13), st.integers(1, 4))
-    def test_states_are_memories_and_lead_to_the_next_ones(
-        self, data: st.DataObject, pool: tuple[str, ...], length: int
-    ) -> None:
-        game, mind = Game(pool, memory=length), load_mind("claude-3.5-sonnet")
-        automaton = Automaton(game, [mind])
-        memory: Memory = ()
-        state = automaton.state(0, memory)
-        assert automaton.last_names(np.array([state], np.uint32)).tolist() == [-1]
-        place = st.integers(0, len(pool) - 1)
-        for own, partner in data.draw(st.lists(st.tuples(place, place), max_size=12)):
-            automaton.learn(state)
-            assert automaton.steps[state].tolist() == choice_weights(mind, memory, game)[:-1]
-            automaton.connect(state, own, partner)
-            memory = remember(memory, pool[own], pool[partner], length)
-            state = automaton.state(0, memory, pool[own])
-            assert automaton.memory(state) == memory
-            assert automaton.last_names(np.array([state], np.uint32)).tolist() == [own]
+def random_specs(number: int, seed: str) -> Iterator[tuple[Spec, Goal, int]]:
+    """Yield specs over all that the kernel plays: 2 to 26 names, memories of 1 to 8, any graph."""
+    chance = random.Random(seed)
+    for _ in range(number):
+        pool = chance.sample(string.ascii_uppercase, chance.choice((2, 3, 4, 10, 17, 26)))
+        if chance.random() < 0.5:  # those that were recorded, in any order
+            pool = list(chance.choice(("QM", "XY", "FJ", "QMXYFJPRCD")))
+            chance.shuffle(pool)
+        nodes = chance.randrange(2, 25)
+        graph: nx.Graph[Any] = nx.gnm_random_graph(
+            nodes,
+            chance.randrange(nodes, 4 * nodes),
+            seed=chance.getrandbits(32),
+            directed=chance.random() < 0.4,
+        )
+        nx.add_path(graph, range(nodes))
+        if chance.random() < 0.4:
+            for _, _, data in graph.edges(data=True):
+                data["weight"] = chance.uniform(0.1, 9)
+        minds: list[Any] = [*RECORDED, DRIFTING, "uniform", copying(pool)]
+        if len(pool) == 2:
+            minds.append(FixedPolicy(0.3, 0.7))
+        few = chance.sample(minds, 3)
+        mind = chance.choice(
+            [few[0], dict.fromkeys(RECORDED, 0.5), {node: chance.choice(few) for node in graph}]
+        )
+        committed = chance.choice(
+            [None, None, {pool[1]: 1}, {pool[0]: (0.2, "hubs"), pool[1]: (0.2, "periphery")}]
+        )
+        spec = Spec(
+            graph=graph,
+            names=pool,
+            mind=mind,
+            pairing=chance.choice(["node", "edge", "matching"]),
+            memory=chance.randrange(1, 9),
+            incumbent=chance.choice([None, pool[0], pool[-1]]),
+            committed=committed,
+            seed=chance.getrandbits(64),
+        )
+        until = chance.choice(["converged", "flipped" if committed else "converged", None])
+        goal = Goal(until, chance.choice([0.5, 1, 3]), chance.choice([0.7, 0.95, 1.0]))
+        yield spec, goal, chance.randrange(4, 30)
 
-    def test_what_nobody_remembers_any_more_is_forgotten_and_play_goes_on(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from mesa_llm_norms.simulation import kernel
 
-        spec = Spec(graph="complete(n=10)", names="QMXYFJPRCDAB", mind="uniform", seed=4)
-        expected = play_run(spec, 0, Goal(), 40, keep=True, engine="python").rows
-        monkeypatch.setattr(kernel, "BUDGET", 30_000)
-        monkeypatch.setattr(kernel, "_kept", type(kernel._kept)())
-        sizes = []
-        forgetting = Automaton.only
+def check_that_rows_are_equal(number: int, seed: str) -> None:
+    for spec, goal, rounds in random_specs(number, seed):
+        for run in (0, 1):
+            plain = play_run(spec, run, goal, rounds, keep=True, engine="python")
+            compiled = play_run(spec, run, goal, rounds, keep=True, engine="kernel")
+            assert compiled.rows == plain.rows, spec
+            assert compiled.tally.counts.tolist() == plain.tally.counts.tolist(), spec
+            assert compiled.outcome == plain.outcome, spec
 
-        def counted(self: Automaton, states: Any) -> Any:
-            other, numbers = forgetting(self, states)
-            sizes.append((len(self), len(other)))
-            return other, numbers
 
-        monkeypatch.setattr(Automaton, "only", counted)
-        assert play_run(spec, 0, Goal(), 40, keep=True, engine="kernel").rows == expected
-        assert len(sizes) > 3
-        assert all(after <= 10 < before for before, after in sizes)
+def test_rows_are_those_of_the_plain_engine_for_many_names_and_long_memories() -> None:
+    check_that_rows_are_equal(40, "a few")
 
-    def test_a_thread_keeps_few_of_them(self) -> None:
-        games = [Game(("Q", "M"), memory=length) for length in range(1, MAX_AUTOMATA + 3)]
-        mind = UniformMind()
-        made = [automaton_for(game, [mind]) for game in games]
-        assert automaton_for(games[-1], [mind]) is made[-1]
-        assert automaton_for(games[0], [mind]) is not made[0]
 
-    def test_thresholds_of_a_mind_that_changed_are_worked_out_again(self) -> None:
-        first, second = FixedPolicy(0.2, 0.8), FixedPolicy(0.9, 0.1)
-        automaton = Automaton(Game(("Q", "M")), [first, UniformMind()])
-        states = [automaton.state(seat, ()) for seat in (0, 1)]
-        for state in states:
-            automaton.learn(state)
-        known = automaton.steps[states].tolist()
-        automaton.recast([second, automaton.minds[1]])
-        assert automaton.steps[states].tolist() == [[-1], known[1]]
+@pytest.mark.slow
+def test_rows_are_those_of_the_plain_engine_on_a_thousand_specs() -> None:
+    check_that_rows_are_equal(1_000, "many")
 
 
 @settings(max_examples=30)

@@ -1,8 +1,9 @@
 """The naming game of policies, compiled: plan, decide and commit, interaction by interaction.
 
-Agents are states of an automaton (``simulation.kernel.Automaton``), names are indices in the pool.
-Importing this module compiles it. Indices are unsigned throughout: numba then leaves out what lets
-negative ones count from the end.
+An agent is a memory packed in a number (``logit.Known``) or, where that does not fit, a state of an
+automaton (``simulation.automaton``). Names are indices in the pool. Importing this module compiles
+it. Indices are unsigned throughout: numba then leaves out what lets negative ones count from the
+end.
 """
 
 from __future__ import annotations
@@ -12,10 +13,20 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from mesa_llm_norms.core.compiled.logit import (
+    ASK,
+    EPOCH,
+    PLAYED,
+    Known,
+    learn,
+    look_up,
+    nothing_known,
+)
 from mesa_llm_norms.core.compiled.randomness import (
     HALF,
     LOW,
     ONE,
+    STEP,
     first_above,
     index_of,
     mix,
@@ -23,17 +34,20 @@ from mesa_llm_norms.core.compiled.randomness import (
     seat_bits,
 )
 
-NODE, EDGE, PLANNED = 0, 1, 2
-DONE, REACHED, UNKNOWN = 0, 1, 2
+NODE, EDGE, MATCHING = 0, 1, 2
+DONE, REACHED, UNKNOWN, CROWDED = 0, 1, 2, 3
 
-
-T, START, LEFT, LINE, PLACE, FILLED, MATCHED, STATE_A, STATE_B, NAME_A, NAME_B = range(11)
+(T, START, LEFT, LINE, PLACE, FILLED, MATCHED, STATE_A, STATE_B, NAME_A, NAME_B, ROUND, BEGUN) = (
+    range(13)
+)
 """What the cursor holds: interactions so far, and when the first of these rounds began; how many
-are left of the round; its line in the counts; place, filled and matched of the window; and, where
-something is unknown, for which states and names."""
+are left of the round; its line in the counts; place, filled and matched of the window; where
+something is unknown, for which states and names; the number of the round of the first line; and
+when the present round began."""
 
 ZERO, TWO, TOP = np.uint64(0), np.uint64(2), np.uint64(31)
 NAME_BITS, NAME_MASK = np.uint64(16), np.uint64(0xFFFF)
+_UNUSED = np.uint64(11)
 
 
 class Pairs(NamedTuple):
@@ -41,7 +55,8 @@ class Pairs(NamedTuple):
 
     NODE: a node of ``starts``, then one of its ``indices``, by ``near`` where they are weighted.
     EDGE: an edge from ``tails`` to ``heads``, by ``edge_steps``; which comes first is drawn too
-    unless ``directed``. PLANNED: one of ``tails`` and ``heads`` after the other.
+    unless ``directed``. MATCHING: edges in random order, by ``edge_weights`` where they are
+    weighted, of which ``planned`` takes those whose ends are free; ``purpose`` keys the draws.
     """
 
     mode: int
@@ -53,19 +68,20 @@ class Pairs(NamedTuple):
     tails: Any
     heads: Any
     edge_steps: Any
+    edge_weights: Any
+    purpose: Any
+    planned: Any
 
 
 class Tables(NamedTuple):
     """The automaton: for each state the cumulative weights of its choice, and what it becomes.
 
-    A row of ``steps`` that is not known starts with -1. What a state becomes is in ``nexts``, by
-    own name times ``names`` plus partner's, -1 where unknown; or, where that has no columns, under
-    the key ``state * names**2`` plus that number in ``keys`` and ``values``.
+    A row of ``steps`` that is not known starts with -1. What a state becomes is under the key
+    ``state * names**2`` plus own name times ``names`` plus partner's in ``keys`` and ``values``.
     """
 
     names: int
     steps: Any
-    nexts: Any
     keys: Any
     values: Any
 
@@ -109,31 +125,55 @@ def store(keys, values, new_keys, new_values):
         values[place] = value
 
 
-@numba.njit(
-    "int64(int64[::1], uint32[::1], uint32[::1], int64, uint32[::1], uint32[::1])", cache=True
-)
-def match(order, first_ends, second_ends, size, tails, heads):
-    """Plan a matching: edges in this order, taken if both ends are free. Return how many pairs."""
+@numba.njit(cache=True)
+def match(pairs, key, number, size):
+    """Plan the matching of a round; return how many pairs it has. See ``MatchingPairing``."""
+    key = mix(mix(key ^ pairs.purpose) + np.uint64(number + 1) * STEP)
+    tails, heads, weights = pairs.tails, pairs.heads, pairs.edge_weights
+    arrivals = np.empty(len(tails))
+    for edge in range(len(tails)):
+        hashed = mix(key + np.uint64(edge + 1) * STEP)
+        arrivals[edge] = -np.log(np.float64(hashed >> _UNUSED) * 2.0**-53 + 2.0**-54)
+        if len(weights) > 0:
+            arrivals[edge] /= weights[edge]
     busy = np.zeros(size, np.bool_)
     found = 0
-    for place in order:
-        a, b = first_ends[place], second_ends[place]
+    for edge in np.argsort(arrivals, kind="mergesort"):
+        a, b = tails[edge], heads[edge]
         if not (busy[a] or busy[b]):
             busy[a] = busy[b] = True
-            tails[found], heads[found] = a, b
+            if not pairs.directed and mix(key + np.uint64(edge + 1) * STEP) & ONE == ZERO:
+                a, b = b, a
+            pairs.planned[found, 0], pairs.planned[found, 1] = a, b
             found += 1
     return found
 
 
-def _loop(common):
-    """Return the loop that ``play`` runs: the whole, or one for the commonest case alone.
+@numba.njit(cache=True)
+def row_of(known, state):
+    """Return the row with the weights of an agent in this state, -1 where they are not known."""
+    key = key_of(known, state)
+    if len(known.keys) > 0:
+        return look_up(known.keys, known.steps, known.numbers[EPOCH], key)
+    return np.int64(key) if known.steps[key, 0] >= 0 else np.int64(-1)
 
-    That is two names, a node and then any of its neighbors, no rows kept and no flip waited for.
-    The other branches are left out, which makes it about a tenth faster.
+
+@numba.njit(cache=True)
+def key_of(known, state):
+    """Return what the mind looks at in a state that leaves out whether its agent has played."""
+    state = np.uint64(state)
+    return state & known.masks[state >> (known.full + ONE)]
+
+
+def _loop(common, packed):
+    """Return the loop that ``play`` runs: for packed memories or an automaton, for all or most.
+
+    The commonest case is two names, a node and then any of its neighbors, no rows kept and no flip
+    waited for. The other branches are left out, which makes it about a tenth faster.
     """
 
     @numba.njit(cache=True, nogil=True)
-    def play(key, pairs, sizes, tables, states, window, ending, counts, rows, cursor):
+    def play(key, pairs, lines, tables, states, window, ending, counts, rows, cursor):
         t, start, left, line = (
             np.uint64(cursor[T]),
             np.uint64(cursor[START]),
@@ -141,38 +181,46 @@ def _loop(common):
             cursor[LINE],
         )
         place, filled, matched = np.uint64(cursor[PLACE]), cursor[FILLED], cursor[MATCHED]
+        begun = np.uint64(cursor[BEGUN])
         ring, played, plays = window.ring, window.played, ending.plays
-        steps, nexts, names = tables.steps, tables.nexts, tables.names
+        steps, names = tables.steps, np.uint64(tables.names)
+        choices = names - ONE
         starts, indptr, indices = pairs.starts, pairs.indptr, pairs.indices
-        tails, heads = pairs.tails, pairs.heads
-        size, lines = len(ring), len(sizes)
+        tails, heads, planned = pairs.tails, pairs.heads, pairs.planned
+        size = len(ring)
         matches = ending.matches if ending.matches > 0 else size + 1
         last, n_starts, n_edges = np.uint64(size - 1), np.uint64(len(starts)), np.uint64(len(tails))
         anyone = len(starts) == len(states)
+        if packed:
+            bits, full = tables.bits, tables.full
+            digit = TWO * bits
+            code_mask = (TWO << full) - ONE
+            mind_mask = ~(code_mask | PLAYED)
         if common:
-            binary = dense = drawn = True
-            keep = flipping = planned = weighted = False
+            keep = flipping = matching = weighted = False
+            drawn = True
         else:
             keep = len(rows) > 0
-            binary = names == 2
-            dense = nexts.shape[1] > 0
             flipping = plays > 0
             drawn = pairs.mode == NODE
-            planned = pairs.mode == PLANNED
+            matching = pairs.mode == MATCHING
             weighted = len(pairs.near) > 0 or len(pairs.edge_steps) > 0
         status = DONE
         a = b = np.uint32(0)
         while line < lines:
             if left == 0:
-                left = sizes[line]
+                left = len(states)
+                if matching:
+                    left = match(pairs, key, cursor[ROUND] + line, len(states))
+                    begun = t
             before = left
             seconds, hits = np.int64(0), np.int64(0)
             while left > 0:
-                if planned:
-                    a, b = tails[t - start], heads[t - start]
+                if matching:
+                    a, b = planned[t - begun, 0], planned[t - begun, 1]
                 else:
-                    bits = plan_bits(key, t)
-                    high, low = bits >> HALF, bits & LOW
+                    drawn_bits = plan_bits(key, t)
+                    high, low = drawn_bits >> HALF, drawn_bits & LOW
                     if drawn:
                         drawn_first = index_of(high, n_starts)
                         a = np.uint32(drawn_first) if anyone else starts[drawn_first]
@@ -189,41 +237,57 @@ def _loop(common):
                         a, b = tails[edge], heads[edge]
                         if not pairs.directed and low >> TOP == ZERO:
                             a, b = b, a
+                seats = seat_bits(key, t)
+                draw_a, draw_b = np.int64(seats >> HALF), np.int64(seats & LOW)
                 state_a, state_b = states[a], states[b]
-                step_a, step_b = steps[state_a, 0], steps[state_b, 0]
-                if (step_a | step_b) < 0:
-                    cursor[STATE_A], cursor[STATE_B], cursor[NAME_A] = state_a, state_b, -1
-                    status = UNKNOWN
-                    break
-                bits = seat_bits(key, t)
-                draw_a, draw_b = np.int64(bits >> HALF), np.int64(bits & LOW)
-                if binary:
-                    name_a, name_b = np.uint64(draw_a >= step_a), np.uint64(draw_b >= step_b)
-                    seen_a, seen_b = name_a + name_a + name_b, name_b + name_b + name_a
+                if packed:
+                    row_a, row_b = np.int64(state_a & ~PLAYED), np.int64(state_b & ~PLAYED)
+                    if common:
+                        unknown = (steps[row_a, 0] | steps[row_b, 0]) < 0
+                    else:
+                        row_a, row_b = row_of(tables, row_a), row_of(tables, row_b)
+                        unknown = (row_a | row_b) < 0
+                    if unknown:
+                        cursor[STATE_A], cursor[STATE_B] = state_a & ~PLAYED, state_b & ~PLAYED
+                        status = UNKNOWN
+                        break
+                    if common:
+                        name_a = np.uint64(draw_a >= steps[row_a, 0])
+                        name_b = np.uint64(draw_b >= steps[row_b, 0])
+                    else:
+                        name_a = first_above(steps[row_a], ZERO, choices, draw_a)
+                        name_b = first_above(steps[row_b], ZERO, choices, draw_b)
+                    code_a, code_b = state_a & code_mask, state_b & code_mask
+                    next_a = (code_a << digit) | (name_a << bits) | name_b
+                    next_b = (code_b << digit) | (name_b << bits) | name_a
+                    # A full memory keeps the one in front of it.
+                    next_a = (next_a & code_mask) | ((code_a >> full) << full)
+                    next_b = (next_b & code_mask) | ((code_b >> full) << full)
+                    states[a] = (state_a & mind_mask) | PLAYED | next_a
+                    states[b] = (state_b & mind_mask) | PLAYED | next_b
                 else:
-                    choices = np.uint64(names - 1)
+                    if (steps[state_a, 0] | steps[state_b, 0]) < 0:
+                        cursor[STATE_A], cursor[STATE_B], cursor[NAME_A] = state_a, state_b, -1
+                        status = UNKNOWN
+                        break
                     name_a = first_above(steps[state_a], ZERO, choices, draw_a)
                     name_b = first_above(steps[state_b], ZERO, choices, draw_b)
-                    seen_a = name_a * np.uint64(names) + name_b
-                    seen_b = name_b * np.uint64(names) + name_a
-                if dense:
-                    next_a, next_b = nexts[state_a, seen_a], nexts[state_b, seen_b]
-                else:
-                    many = np.uint64(names * names)
+                    many = names * names
+                    seen_a, seen_b = name_a * names + name_b, name_b * names + name_a
                     next_a = find(tables.keys, tables.values, np.uint64(state_a) * many + seen_a)
                     next_b = find(tables.keys, tables.values, np.uint64(state_b) * many + seen_b)
-                if (next_a | next_b) < 0:
-                    cursor[STATE_A], cursor[STATE_B] = state_a, state_b
-                    cursor[NAME_A], cursor[NAME_B] = name_a, name_b
-                    status = UNKNOWN
-                    break
-                states[a], states[b] = next_a, next_b
+                    if (next_a | next_b) < 0:
+                        cursor[STATE_A], cursor[STATE_B] = state_a, state_b
+                        cursor[NAME_A], cursor[NAME_B] = name_a, name_b
+                        status = UNKNOWN
+                        break
+                    states[a], states[b] = next_a, next_b
                 if keep:
                     row = t - start
                     rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3] = a, b, name_a, name_b
                 hit = np.int64(name_a == name_b)
                 hits += hit
-                if binary:
+                if common:
                     seconds += np.int64(name_a + name_b)
                 else:
                     counts[line, TWO + name_a] += 1
@@ -257,62 +321,79 @@ def _loop(common):
                             break
             counts[line, 0] += before - left
             counts[line, 1] += hits
-            if binary:
+            if common:
                 counts[line, 2] += 2 * (before - left) - seconds
                 counts[line, 3] += seconds
             if status != DONE:
                 break
             line += 1
-        cursor[T], cursor[LEFT], cursor[LINE] = t, left, line
+        cursor[T], cursor[LEFT], cursor[LINE], cursor[BEGUN] = t, left, line, begun
         cursor[PLACE], cursor[FILLED], cursor[MATCHED] = place, filled, matched
         return status
 
     return play
 
 
-_play_common, _play_any = _loop(True), _loop(False)
+_play_common, _play_any = _loop(True, True), _loop(False, True)
+_play_automaton = _loop(False, False)
 
 
-def play(key, pairs, sizes, tables, states, window, ending, counts, rows, cursor):
-    """Play from the cursor until ``sizes`` rounds are done, or until something is needed.
-
-    ``sizes`` says how many interactions each round has, ``states`` is the agents, a line of
-    ``counts`` is that of a ``Tally``, and ``rows``, unless empty, has room for each interaction:
-    two nodes and two names.
-
-    Returns DONE; REACHED, at the ending; or UNKNOWN, having changed nothing, where the tables lack
-    what the states in the cursor need.
-    """
+@numba.njit(cache=True, nogil=True)
+def play_packed(key, pairs, lines, known, states, window, ending, counts, rows, cursor):
+    """Play as ``play`` does with packed memories; what is unknown of logits is worked out."""
     common = (
         pairs.mode == NODE
-        and tables.names == 2
-        and tables.nexts.shape[1] > 0
+        and known.names == 2
+        and len(known.keys) == 0
         and ending.plays == 0
         and len(rows) == 0
         and len(pairs.near) == 0
     )
-    loop = _play_common if common else _play_any
-    return loop(key, pairs, sizes, tables, states, window, ending, counts, rows, cursor)
+    while True:
+        if common:
+            status = _play_common(
+                key, pairs, lines, known, states, window, ending, counts, rows, cursor
+            )
+        else:
+            status = _play_any(
+                key, pairs, lines, known, states, window, ending, counts, rows, cursor
+            )
+        if status != UNKNOWN:
+            return status
+        for seat in (STATE_A, STATE_B):
+            if row_of(known, cursor[seat]) < 0:
+                asked = key_of(known, cursor[seat])
+                row = learn(known, asked)
+                if row < 0:
+                    cursor[STATE_A] = asked
+                    return UNKNOWN if row == ASK else CROWDED
+
+
+def play(key, pairs, lines, tables, states, window, ending, counts, rows, cursor):
+    """Play from the cursor until so many ``lines`` are done, or until something is needed.
+
+    A line is a round. ``states`` is the agents, a line of ``counts`` is that of a ``Tally``, and
+    ``rows``, unless empty, has room for each interaction: two nodes and two names.
+
+    Returns DONE; REACHED, at the ending; or, having changed nothing, UNKNOWN where the tables lack
+    what the states in the cursor need, and CROWDED where they have to grow.
+    """
+    loop = play_packed if isinstance(tables, Known) else _play_automaton
+    return loop(key, pairs, lines, tables, states, window, ending, counts, rows, cursor)
 
 
 def _compile() -> None:
-    """Compile both loops for the types they are called with, by playing no round at all."""
+    """Compile all loops for the types they are called with, by playing no round at all."""
     u32, u64 = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
-    i32, i64 = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    nothing = (
-        np.uint64(0),
-        Pairs(NODE, False, u32, u64, u32, i64, u32, u32, i64),
-        i64,
-        Tables(2, i64.reshape(0, 1), i32.reshape(0, 4), i64, i32),
-        u32,
-        Window(u32, i64),
-        Ending(0, 0, i64),
-        i64.reshape(0, 4),
-        i32.reshape(0, 4),
-        np.zeros(11, np.int64),
-    )
-    for loop in (_play_common, _play_any):
-        loop(*nothing)
+    i64, f64 = np.zeros(0, np.int64), np.zeros(0)
+    key, pairs_at = np.uint64(0), (u32, u64, u32, i64, u32, u32, i64, f64)
+    pairs = Pairs(NODE, False, *pairs_at, key, u32.reshape(0, 2))
+    rest = Window(u32, i64), Ending(0, 0, i64), i64.reshape(0, 4), np.zeros((0, 4), np.int32)
+    for tables, states in (
+        (nothing_known(), u64),
+        (Tables(2, i64.reshape(0, 1), i64, np.zeros(0, np.int32)), u32),
+    ):
+        play(key, pairs, 0, tables, states, *rest, np.zeros(13, np.int64))
 
 
 _compile()
