@@ -125,9 +125,8 @@ def run_classical(
     processes = read_workers(workers)
     shared = Shared(replace(spec, graph=load_graph(spec.graph)))
     backend = choose_backend(workers=processes, executor=executor)
-    size = backend.batch_size(runs, agents=1)
     how = most, until == "converged", keep_rounds
-    calls = ((shared, range(first, min(first + size, runs)), how) for first in range(0, runs, size))
+    calls = ((shared, part, how) for part in backend.parts(range(runs), agents=1))
     played: list[_Played] = []
     with closing(backend.play(_play_batch, calls)) as batches:
         for batch in batches:

@@ -172,6 +172,11 @@ class Recent:
         return bool(stop.plays) and any(self.played[name] >= stop.plays for name in stop.names)
 
 
+def window_size(goal: Goal, agents: int) -> int:
+    """Return how many interactions a goal looks at in a population."""
+    return max(1, round(goal.window * agents))
+
+
 def converging(size: int, threshold: float) -> Stop:
     """Return the stop at which at least ``threshold`` of ``size`` interactions matched."""
     return Stop(matches=max(1, math.ceil(threshold * size)))

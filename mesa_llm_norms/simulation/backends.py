@@ -7,8 +7,9 @@ takes the results as they come, without asking again where that happens.
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from types import TracebackType
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 LIVE_RUNS_AT_ONCE = 64
 """Runs with live minds that are played at the same time, at most."""
 
-BATCH_RUNS = 50
+BATCH_RUNS = 250
 """Runs that go to a worker at once, at most."""
+
+MOMENT = 0.2
+"""Seconds after which runs played in this process should show progress."""
 
 BATCH_AGENTS = 50_000
 """Agents in them, at most, if they are of more than one run."""
@@ -67,9 +71,10 @@ class Backend(ABC):
             If workers are lost again and again. What a call raises is raised, too.
         """
 
-    def batch_size(self, runs: int, agents: int) -> int:  # noqa: ARG002
-        """Return how many of ``runs`` runs with so many agents one call plays."""
-        return 1
+    def parts(self, runs: range, agents: int) -> Iterator[range]:  # noqa: ARG002
+        """Yield the runs, each with so many agents, that one call after the other plays."""
+        for run in runs:
+            yield range(run, run + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +100,20 @@ class InProcess(Backend):
         for number, call in enumerate(calls):
             yield Answer(number, function(*call))
 
+    def parts(self, runs: range, agents: int) -> Iterator[range]:
+        """Yield twice as many runs as before while they take less than a moment."""
+        start, size, most = runs.start, 1, max(1, BATCH_AGENTS // agents)
+        while start < runs.stop:
+            before = time.perf_counter()
+            yield range(start, min(start + size, runs.stop))
+            start += size
+            taken = time.perf_counter() - before
+            size = (
+                min(most, 2 * size)
+                if taken < MOMENT / 2
+                else max(1, size // (1 + (taken > MOMENT)))
+            )
+
 
 class InWorkers(Backend):
     """Calls in worker processes of its own, or by any executor."""
@@ -111,9 +130,11 @@ class InWorkers(Backend):
         """Call a function for every tuple of arguments; see ``Backend.play``."""
         return answers(function, calls, self.workers, self.executor)
 
-    def batch_size(self, runs: int, agents: int) -> int:
-        """Return how many of ``runs`` runs with so many agents one call plays."""
-        return batch_size(runs, agents, self.workers)
+    def parts(self, runs: range, agents: int) -> Iterator[range]:
+        """Yield so many runs at once that no worker is idle and none waits long."""
+        size = batch_size(len(runs), agents, self.workers)
+        for start in range(runs.start, runs.stop, size):
+            yield range(start, min(start + size, runs.stop))
 
 
 class Live(Backend):

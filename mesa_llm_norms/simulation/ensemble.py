@@ -21,9 +21,17 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.reading import graph_file, read_file
 from mesa_llm_norms.simulation.backends import choose_backend, open_client
+from mesa_llm_norms.simulation.batch import play_together
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import Kernel, can_play, check_engine, refusal, worthwhile
-from mesa_llm_norms.simulation.run import Run, RunResult, interaction_table, run_table, tally_table
+from mesa_llm_norms.simulation.run import (
+    Batch,
+    Run,
+    RunResult,
+    interaction_table,
+    run_table,
+    tally_table,
+)
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared
 
@@ -234,44 +242,53 @@ def play_ensemble(
     check_engine(engine)
     written = {"runs": runs, **(content or {})}
     client = open_client(spec, llm, written, executor=executor, engine=engine)
-    results: list[RunResult] = []
+    batches: list[Batch] = []
     with choose_backend(client, workers=processes, executor=executor) as backend:
         loaded = replace(spec, graph=load_graph(spec.graph))
         initial = loaded.initial_state()
         agents = len(initial.neighbors)
         typical = most if goal.until is None else min(most, TYPICAL_ROUNDS)
         engine = settle(engine, runs * agents * typical)
-        size = backend.batch_size(runs, agents)
         if backend.elsewhere:
             load_kernel(engine, initial)
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
-        calls = ((shared, range(at, min(at + size, runs)), how) for at in range(0, runs, size))
-        with closing(backend.play(play_batch, calls)) as found:
+        parts = backend.parts(range(runs), agents)
+        done = 0
+        with closing(backend.play(play_batch, ((shared, part, how) for part in parts))) as found:
             for answer in found:
-                results += answer.result
+                batches.append(answer.result)
+                done += len(answer.result.run)
                 if progress is not None:
-                    progress(len(results), runs)
+                    progress(done, runs)
         usage = client.usage if client is not None else None
-    results.sort(key=lambda one: one.run)
+    batches.sort(key=lambda batch: int(batch.run[0]))
     return Ensemble(
         spec,
-        run_table(results),
-        tally_table([(one.run, one.tally) for one in results]),
-        interaction_table(row for one in results for row in one.rows)
+        run_table(batches),
+        tally_table(batches),
+        interaction_table(row for batch in batches for row in batch.rows)
         if keep_interactions
         else None,
-        tuple(one.held for one in results),
+        tuple(held for batch in batches for held in batch.held),
         usage,
-        discarded=sum(one.discarded for one in results),
-        skipped=sum(one.skipped for one in results),
+        discarded=sum(batch.discarded for batch in batches),
+        skipped=sum(batch.skipped for batch in batches),
     )
 
 
-def play_batch(
-    spec: Shared[Spec], runs: range, how: How, client: LLMClient | None = None
-) -> list[RunResult]:
-    """Play some runs of a spec, in this process or another."""
-    return [play_run(spec.value, run, *how, client) for run in runs]
+def play_batch(spec: Shared[Spec], runs: range, how: How, client: LLMClient | None = None) -> Batch:
+    """Play some runs of a spec, in this process or another; at least one."""
+    return play_part(spec.value, runs, how, client)
+
+
+def play_part(spec: Spec, runs: range, how: How, client: LLMClient | None = None) -> Batch:
+    """Play some runs of a spec, all in one compiled call where that can be; at least one."""
+    goal, rounds, keep, engine = how
+    if engine != "python" and not keep:
+        batch = play_together(spec, runs, goal, rounds)
+        if batch is not None:
+            return batch
+    return Batch.of([play_run(spec, run, *how, client) for run in runs])
 
 
 def play_run(
@@ -386,6 +403,7 @@ def load_kernel(engine: str, initial: InitialState) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
     if engine != "python" and can_play(initial.minds, initial.pairing):
         load("interactions")
+        load("batches")
 
 
 def load_graph(graph: Any) -> Any:

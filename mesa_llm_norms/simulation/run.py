@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from mesa_llm_norms.core.stopping import (
     check_goal,
     converging,
     flipping,
+    window_size,
 )
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ class Run:
         return Stop()
 
     def _window(self) -> int:
-        return max(1, round(self.goal.window * len(self.engine.neighbors)))
+        return window_size(self.goal, len(self.engine.neighbors))
 
 
 class RunResult(NamedTuple):
@@ -270,37 +271,90 @@ class RunResult(NamedTuple):
         return self.tally.to_rounds()
 
 
-def run_table(results: Sequence[RunResult]) -> pd.DataFrame:
+class Batch(NamedTuple):
+    """Runs of one spec, played, as columns; see ``Ensemble.runs`` for their meaning.
+
+    ``winner`` is the index of a name in ``pool``, -1 for none. ``counts`` has the rounds of one run
+    after the other as in ``Tally.counts``, as many as ``rounds`` says of each, and ``held`` what
+    ``RunResult`` has.
+    """
+
+    pool: tuple[str, ...]
+    run: NDArray[np.int64]
+    interactions: NDArray[np.int64]
+    rounds: NDArray[np.int64]
+    converged: NDArray[np.bool_]
+    winner: NDArray[np.int64]
+    share: NDArray[np.float64]
+    flipped: NDArray[np.bool_]
+    local_agreement: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    largest_cluster: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    held: Sequence[NDArray[np.int16]]
+    rows: Sequence[Interaction] = ()
+    discarded: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, results: Sequence[RunResult]) -> Batch:
+        """Return runs that were played one by one; at least one."""
+        pool = results[0].tally.pool
+        counts = [one.tally.counts for one in results]
+        index: dict[str | None, int] = {name: place for place, name in enumerate(pool)}
+        index[None] = -1
+        return cls(
+            pool,
+            np.array([one.run for one in results]),
+            np.array([one.outcome.interactions for one in results]),
+            np.array([len(lines) for lines in counts]),
+            np.array([one.outcome.converged for one in results]),
+            np.array([index[one.outcome.winner] for one in results]),
+            np.array([one.outcome.share for one in results]),
+            np.array([one.outcome.flipped for one in results]),
+            np.array([one.local_agreement for one in results]),
+            np.array([one.clusters for one in results]),
+            np.array([one.largest_cluster for one in results]),
+            np.concatenate(counts),
+            [one.held for one in results],
+            [row for one in results for row in one.rows],
+            sum(one.discarded for one in results),
+            sum(one.skipped for one in results),
+        )
+
+
+def run_table(batches: Sequence[Batch]) -> pd.DataFrame:
     """Return runs as a table with a row for each; the columns are those of ``Ensemble.runs``."""
-    return pd.DataFrame(
-        {
-            "run": [one.run for one in results],
-            "interactions": [one.outcome.interactions for one in results],
-            "rounds": [one.outcome.rounds for one in results],
-            "converged": [one.outcome.converged for one in results],
-            "winner": [one.outcome.winner for one in results],
-            "share": [one.outcome.share for one in results],
-            "flipped": [one.outcome.flipped for one in results],
-            "local_agreement": [one.local_agreement for one in results],
-            "clusters": [one.clusters for one in results],
-            "largest_cluster": [one.largest_cluster for one in results],
-        }
-    )
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(batch, name) for batch in batches])
+
+    names = [*batches[0].pool, None]
+    found: dict[str, Any] = {name: column(name) for name in _RUN_COLUMNS}
+    found["winner"] = [names[index] for index in found["winner"].tolist()]
+    return pd.DataFrame(found)
 
 
-def tally_table(tallies: Sequence[tuple[int, Tally]]) -> pd.DataFrame:
-    """Return the rounds of ``(run, tally)`` pairs as a table; see ``round_table``."""
-    counts = [tally.counts for _, tally in tallies]
-    lengths = [len(lines) for lines in counts]
-    pool = tallies[0][1].pool
-    every = np.concatenate(counts)
+_RUN_COLUMNS = (
+    *("run", "interactions", "rounds", "converged", "winner", "share", "flipped"),
+    *("local_agreement", "clusters", "largest_cluster"),
+)
+
+
+def tally_table(batches: Sequence[Batch]) -> pd.DataFrame:
+    """Return the rounds of runs as a table; see ``round_table``."""
+    pool = batches[0].pool
+    every = np.concatenate([batch.counts for batch in batches])
+    lengths = np.concatenate([batch.rounds for batch in batches])
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    so_far = np.concatenate([[0], np.cumsum(every[:, 0])])
     shares = every[:, 2:] / (2 * every[:, :1])
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(shares > 0, shares * np.log2(shares), 0).sum(axis=1) + 0.0
     fixed = {
-        "run": np.repeat([run for run, _ in tallies], lengths),
-        "round": np.concatenate([np.arange(length) for length in lengths]),
-        "interactions": np.concatenate([np.cumsum(lines[:, 0]) for lines in counts]),
+        "run": np.repeat(np.concatenate([batch.run for batch in batches]), lengths),
+        "round": np.arange(len(every)) - before,
+        "interactions": so_far[1:] - so_far[before],
         "success_rate": every[:, 1] / every[:, 0],
         "distinct_names": (shares > 0).sum(axis=1),
         "entropy": entropy,

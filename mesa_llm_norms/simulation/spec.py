@@ -9,7 +9,7 @@ stream that all of the run's random draws come from.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from numbers import Real
@@ -228,6 +228,42 @@ class Spec:
         return InitialState(
             self.game, graph, neighbors, tuple(minds), indices, uncommitted, start, pairing, stream
         )
+
+    def initial_states(self, runs: Sequence[int]) -> Iterator[InitialState]:
+        """Yield the states that runs start from; where all else is the same, it is the same object.
+
+        Parameters
+        ----------
+        runs : sequence of int
+            The numbers of the runs.
+
+        Yields
+        ------
+        InitialState
+            What ``initial_state`` returns for each of them.
+
+        Raises
+        ------
+        SpecError
+            See ``initial_state``.
+        """
+        first = None
+        for run in runs:
+            if first is None or not self._alike:
+                first = self.initial_state(run)
+                yield first
+                continue
+            stream = RandomStream(self.seed, run)
+            minds = tuple(mind.for_run(self.game, stream) for mind in self._minds.values())
+            same = all(mind is other for mind, other in zip(minds, first.minds, strict=True))
+            yield first._replace(stream=stream, minds=first.minds if same else minds)
+
+    @property
+    def _alike(self) -> bool:
+        """Whether runs start alike but for their random streams and minds that change with them."""
+        shares = isinstance(self.mind, Mapping) and by_share(self.mind)
+        distinct = len({id(mind) for mind in self._minds.values()}) == len(self._minds)
+        return not (is_random(self.graph) or self.committed or shares) and distinct
 
     @property
     def topology(self) -> str:

@@ -90,9 +90,10 @@ def test_a_run_that_fails_stops_the_calls_of_the_others() -> None:
     assert client.done == ["stop", "close"]
 
 
-def test_worker_processes_get_runs_in_batches_and_others_one_by_one() -> None:
-    assert choose_backend().batch_size(1_000, 24) == 1
-    assert choose_backend(workers=2).batch_size(1_000, 24) == batch_size(1_000, 24, 2) == BATCH_RUNS
+def test_worker_processes_get_runs_in_batches() -> None:
+    sizes = [len(part) for part in choose_backend(workers=2).parts(range(1_000), 24)]
+    assert sizes == [batch_size(1_000, 24, 2)] * 8 == [125] * 8
+    assert batch_size(10_000, 24, 2) == BATCH_RUNS
     assert batch_size(8, 24, 2) == 1
     assert batch_size(1_000, BATCH_AGENTS, 1) == 1
 
@@ -115,3 +116,11 @@ def test_live_minds_are_played_neither_compiled_nor_elsewhere(given: dict[str, A
     live = Spec(graph="ring(n=4)", names="QM", mind=FakeProvider().mind(), seed=1)
     with pytest.raises(SpecError, match="from this process, in plain Python"):
         open_client(live, None, {}, **given)
+
+
+def test_runs_in_this_process_come_in_parts_that_are_all_of_them() -> None:
+    for agents in (2, 24, 10**6):
+        parts = list(choose_backend().parts(range(3, 5_000), agents))
+        assert [run for part in parts for run in part] == list(range(3, 5_000))
+        assert len(parts[0]) == 1
+        assert all(len(part) * agents <= BATCH_AGENTS or len(part) == 1 for part in parts)

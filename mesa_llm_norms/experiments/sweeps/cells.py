@@ -40,7 +40,7 @@ from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.reading import graph_file, read_graph
 from mesa_llm_norms.networks.registry import find_topology
-from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_run, settle
+from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_part, settle
 from mesa_llm_norms.simulation.kernel import can_play
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.run import run_table, tally_table
@@ -130,6 +130,7 @@ class Cell:
         engine = settle("auto", interactions)
         if elsewhere and engine != "python" and self._ready[1]:
             load("interactions")
+            load("batches")
         how = self.goal, self.rounds, False, engine
         return CellPlayer(replace(self.spec, graph=load_graph(self.spec.graph)), how, keep_rounds)
 
@@ -144,9 +145,8 @@ class CellPlayer:
 
     def play(self, runs: range) -> Tables:
         """Play these runs; run k does not depend on which others are played."""
-        played = [play_run(self.spec, run, *self.how) for run in runs]
-        rounds = tally_table([(one.run, one.tally) for one in played]) if self.keep_rounds else None
-        return Tables(run_table(played), rounds)
+        played = [play_part(self.spec, runs, self.how)]
+        return Tables(run_table(played), tally_table(played) if self.keep_rounds else None)
 
 
 class MemoryStore:

@@ -1,0 +1,280 @@
+"""Many runs of the naming game in one call: from their initial states to how each of them ended.
+
+What is worked out at the end of a run is that of ``simulation.run.Run`` and ``analysis.agreement``.
+Importing this module compiles it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from mesa_llm_norms.core.compiled.interactions import (
+    CROWDED,
+    DONE,
+    FILLED,
+    LINE,
+    NODE,
+    REACHED,
+    ROUND,
+    START,
+    UNKNOWN,
+    Ending,
+    Pairs,
+    T,
+    Window,
+    play_packed,
+)
+from mesa_llm_norms.core.compiled.logit import EPOCH, PLAYED, nothing_known
+from mesa_llm_norms.core.compiled.randomness import ONE
+
+PAUSED = 4
+"""Instead of DONE: enough has been played for one call, or there is no room for more rounds."""
+
+RUN, FRESH, WITHIN, LINES, PLAYED_LINES, SPENT = range(6)
+"""Where a batch is: its run; whether that has to be started; how many lines the inner loop plays in
+the call that is under way; how many lines of the counts are taken; how many are of this run; and
+how many interactions have been played in this call."""
+
+INTERACTIONS, ROUNDS, CONVERGED, FLIPPED, WINNER, PLAYS, IN_WINDOW = range(7)
+AGREEING, JUDGED, CLUSTERS, LARGEST, PLAYERS = range(7, 12)
+"""How a run ended: the columns of ``Found.numbers``."""
+
+NUMBERS = 12
+
+
+class Graphs(NamedTuple):
+    """The networks of runs, one after the other, or a single one for all of them.
+
+    The arrays are those of ``networks.Neighbors``. Graph g has ``starts_at[g]`` to
+    ``starts_at[g + 1]`` of ``starts``, and likewise its ``entries`` and its edges.
+    """
+
+    mode: int
+    directed: bool
+    starts: Any
+    indptr: Any
+    indices: Any
+    near: Any
+    tails: Any
+    heads: Any
+    edge_steps: Any
+    edge_weights: Any
+    starts_at: Any
+    entries_at: Any
+    edges_at: Any
+    purpose: Any
+    planned: Any
+
+
+class Runs(NamedTuple):
+    """What differs between runs; of ``states`` and ``powers`` there may be one row for all.
+
+    ``renewed`` says before which runs minds become others, and ``powers`` their new inverse
+    temperatures.
+    """
+
+    keys: Any
+    renewed: Any
+    powers: Any
+    states: Any
+
+
+class Goals(NamedTuple):
+    """When runs stop, after how many rounds at most, and when they have converged or flipped."""
+
+    ending: Any
+    rounds: int
+    budget: int
+    matches: int
+    plays: int
+    names: Any
+
+
+class Found(NamedTuple):
+    """How runs ended, what every agent holds, and the rounds of one run after the other."""
+
+    numbers: Any
+    held: Any
+    counts: Any
+
+
+@numba.njit(cache=True)
+def _part(array, at, graph):
+    return array[at[graph] : at[graph + 1]] if len(array) > 0 else array
+
+
+@numba.njit(cache=True)
+def _pairs(graphs, graph):
+    entries, edges = graphs.entries_at, graphs.edges_at
+    return Pairs(
+        graphs.mode,
+        graphs.directed,
+        _part(graphs.starts, graphs.starts_at, graph),
+        graphs.indptr[graph],
+        _part(graphs.indices, entries, graph),
+        _part(graphs.near, entries, graph),
+        _part(graphs.tails, edges, graph),
+        _part(graphs.heads, edges, graph),
+        _part(graphs.edge_steps, edges, graph),
+        _part(graphs.edge_weights, edges, graph),
+        graphs.purpose,
+        graphs.planned,
+    )
+
+
+@numba.njit(cache=True)
+def _root(parents, node):
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = parents[node]
+    return node
+
+
+@numba.njit(cache=True)
+def _leads(indptr, indices, a, b):
+    for place in range(indptr[a], indptr[a + 1]):  # noqa: SIM110  numba would make an array
+        if indices[place] == b:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def lie(indptr, indices, directed, held, line):
+    """Write how the names held lie on a network: agreement along edges, and clusters."""
+    size = len(held)
+    parents, sizes = np.arange(size), np.zeros(size, np.int64)
+    agreeing = judged = 0
+    for a in range(size):
+        for place in range(indptr[a], indptr[a + 1]):
+            b = np.int64(indices[place])
+            first = (
+                a < b if not directed else a != b and not (a > b and _leads(indptr, indices, b, a))
+            )
+            if first and held[a] >= 0 and held[b] >= 0:
+                judged += 1
+                if held[a] == held[b]:
+                    agreeing += 1
+                    parents[_root(parents, a)] = _root(parents, b)
+    players = clusters = largest = 0
+    for node in range(size):
+        if held[node] >= 0:
+            players += 1
+            root = _root(parents, node)
+            clusters += sizes[root] == 0
+            sizes[root] += 1
+            largest = max(largest, sizes[root])
+    line[AGREEING], line[JUDGED] = agreeing, judged
+    line[CLUSTERS], line[LARGEST], line[PLAYERS] = clusters, largest, players
+
+
+@numba.njit(cache=True)
+def _end(cursor, window, goals, known, states, pairs, line, held):
+    filled = cursor[FILLED]
+    played = window.played
+    played[:] = 0
+    matched = 0
+    for place in range(filled):
+        first, second = np.int64(window.ring[place]) >> 16, np.int64(window.ring[place]) & 0xFFFF
+        played[first] += 1
+        played[second] += 1
+        matched += first == second
+    winner, flipped = 0, False
+    for name in range(len(played)):
+        if played[name] > played[winner]:
+            winner = name
+    for name in goals.names:
+        flipped |= played[name] >= goals.plays
+    full = filled == len(window.ring)
+    line[INTERACTIONS], line[IN_WINDOW] = cursor[T], filled
+    line[CONVERGED], line[FLIPPED] = full and matched >= goals.matches, full and flipped
+    line[WINNER] = winner if filled > 0 else -1
+    line[PLAYS] = played[winner]
+    lowest = (ONE << known.bits) - ONE
+    for node in range(len(states)):
+        newest = np.int16((states[node] >> known.bits) & lowest)
+        held[node] = newest if states[node] & PLAYED else np.int16(-1)
+    lie(pairs.indptr, pairs.indices, pairs.directed, held, line)
+
+
+@numba.njit(cache=True)
+def _start(runs, known, states, cursor, window, run):
+    if runs.renewed[run]:
+        known.inverse_temperature[:] = runs.powers[run if len(runs.powers) > 1 else 0]
+        known.numbers[EPOCH] += 1
+        if len(known.keys) == 0:
+            known.steps[:, 0] = -1
+    states[:] = runs.states[run if len(runs.states) > 1 else 0]
+    cursor[:] = 0
+    window.played[:] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, found):
+    """Play from where the batch is; return DONE, PAUSED, or what the inner loop needs."""
+    at[SPENT] = 0
+    while at[RUN] < len(runs.keys):
+        run = at[RUN]
+        pairs = _pairs(graphs, run if len(graphs.indptr) > 1 else 0)
+        if at[FRESH]:
+            _start(runs, known, states, cursor, window, run)
+            at[FRESH] = at[PLAYED_LINES] = 0
+        room = len(found.counts) - at[LINES]
+        left = goals.rounds - at[PLAYED_LINES]
+        lines = min(left, room, max(1, goals.budget // len(states)))
+        if left > 0 and (room == 0 or at[SPENT] >= goals.budget):
+            return PAUSED
+        status = DONE
+        if left > 0:
+            if not at[WITHIN]:
+                at[WITHIN] = lines
+                cursor[LINE], cursor[START], cursor[ROUND] = 0, cursor[T], at[PLAYED_LINES]
+            lines = at[WITHIN]
+            counts = found.counts[at[LINES] : at[LINES] + lines]
+            before = cursor[T]
+            status = play_packed(
+                runs.keys[run],
+                pairs,
+                lines,
+                known,
+                states,
+                window,
+                goals.ending,
+                counts,
+                rows,
+                cursor,
+            )
+            at[SPENT] += cursor[T] - before
+            if status in (UNKNOWN, CROWDED):
+                return status
+            at[WITHIN] = 0
+            started = cursor[LINE] + (status == REACHED)
+            at[LINES] += started
+            at[PLAYED_LINES] += started
+        if status == REACHED or at[PLAYED_LINES] == goals.rounds:
+            _end(cursor, window, goals, known, states, pairs, found.numbers[run], found.held[run])
+            found.numbers[run, ROUNDS] = at[PLAYED_LINES]
+            at[RUN] += 1
+            at[FRESH] = 1
+    return DONE
+
+
+def _compile() -> None:
+    """Compile for the types that batches are played with, by playing no run at all."""
+    u32, u64 = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
+    i64, f64 = np.zeros(0, np.int64), np.zeros(0)
+    table = i64.reshape(0, 1)
+    arrays = u32, u64.reshape(0, 1), u32, i64, u32, u32, i64, f64
+    graphs = Graphs(NODE, False, *arrays, i64, i64, i64, np.uint64(0), u32.reshape(0, 2))
+    runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), u64.reshape(0, 1))
+    goals = Goals(Ending(0, 0, i64), 0, 0, 0, 0, i64)
+    found = Found(table, np.zeros((0, 1), np.int16), table)
+    play_runs(
+        *(runs, graphs, nothing_known(), goals, Window(u32, i64), u64),
+        *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(6, np.int64), found),
+    )
+
+
+_compile()

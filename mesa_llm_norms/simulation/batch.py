@@ -1,0 +1,211 @@
+"""Many runs of a spec played in one compiled call: what an ensemble of policies does.
+
+Python makes the initial states and is entered again only for minds that have to be asked, for
+more room, and now and then so that an interrupt is noticed. The results are those of ``play_run``,
+run by run, for any size of batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core.compiled import load
+from mesa_llm_norms.core.stopping import Goal, Stop, converging, flipping, window_size
+from mesa_llm_norms.minds.recorded import RecordedMind
+from mesa_llm_norms.networks.adjacency import Neighbors
+from mesa_llm_norms.simulation.kernel import can_play, pairs_of
+from mesa_llm_norms.simulation.memories import KnownMemories, known_for
+from mesa_llm_norms.simulation.pairing import Pairing
+from mesa_llm_norms.simulation.run import Batch
+from mesa_llm_norms.simulation.spec import InitialState, Spec
+
+INTERACTIONS_PER_CALL = 1 << 18
+"""Interactions after which a call returns, about, so that an interrupt is noticed."""
+
+ROUNDS_AT_ONCE = 1 << 14
+"""Population rounds that a call has room for."""
+
+
+def play_together(spec: Spec, runs: range, goal: Goal, rounds: int) -> Batch | None:
+    """Play some runs of a spec with the kernel, if it can play them together.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is played.
+    runs : range
+        The numbers of the runs, at least one.
+    goal : Goal
+        When a run stops.
+    rounds : int
+        The most population rounds.
+
+    Returns
+    -------
+    Batch or None
+        How they ended. None where the kernel cannot play them, memories do not fit into 64 bits, or
+        networks are not of one kind and size.
+    """
+    initials = list(spec.initial_states(runs))
+    first = initials[0]
+    minds = {id(mind): mind for one in initials for mind in one.minds}.values()
+    if not can_play(minds, first.pairing):
+        return None
+    known = known_for(first.game, first.minds)
+    networks = {id(one.neighbors): one.neighbors for one in initials}.values()
+    kinds = {(len(one), one.directed, one.weights is None) for one in networks}
+    if known is None or len(kinds) > 1:
+        return None
+    return _Together(spec, initials, known, goal, rounds).play()
+
+
+class _Together:
+    """A batch being played."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        initials: Sequence[InitialState],
+        known: KnownMemories,
+        goal: Goal,
+        rounds: int,
+    ) -> None:
+        self._loops, self._batches = load("interactions"), load("batches")
+        self._spec, self._initials, self._known = spec, initials, known
+        agents = len(initials[0].neighbors)
+        names = len(spec.game.pool)
+        size = window_size(goal, agents)
+        self._window = self._loops.Window(np.zeros(size, np.uint32), np.zeros(names, np.int64))
+        self._goals = self._read_goal(goal, size, rounds)
+        self._states = np.zeros(agents, np.uint64)
+        self._numbers = np.zeros((len(initials), self._batches.NUMBERS), np.int64)
+        self._held = np.zeros((len(initials), agents), np.int16)
+
+    def play(self) -> Batch:
+        """Play all runs."""
+        batches, known, initials = self._batches, self._known, self._initials
+        cursor, at = np.zeros(13, np.int64), np.zeros(6, np.int64)
+        at[batches.FRESH] = 1
+        runs = self._runs()
+        pairing = initials[0].pairing
+        graphs = _graphs([one.neighbors for one in initials], pairing)
+        rows = np.zeros((0, 4), np.int32)
+        played: list[NDArray[np.int64]] = []
+        counts = np.zeros((ROUNDS_AT_ONCE, 2 + len(self._spec.game.pool)), np.int64)
+        status = self._loops.UNKNOWN
+        try:
+            while status != self._loops.DONE:
+                found = batches.Found(self._numbers, self._held, counts)
+                status = batches.play_runs(
+                    *(runs, graphs, known.known, self._goals, self._window, self._states),
+                    *(rows, cursor, at, found),
+                )
+                if status == self._loops.UNKNOWN:
+                    known.minds = initials[at[batches.RUN]].minds
+                    known.find_out(int(cursor[self._loops.STATE_A]))
+                elif status == self._loops.CROWDED:
+                    known.grow()
+                elif at[batches.LINES] == len(counts) or status == self._loops.DONE:
+                    played.append(counts[: at[batches.LINES]])
+                    counts, at[batches.LINES] = np.zeros_like(counts), 0
+        finally:
+            started = at[batches.RUN] - at[batches.FRESH]
+            if started >= 0:
+                known.minds = initials[started].minds
+        return self._batch(np.concatenate(played))
+
+    def _batch(self, counts: NDArray[np.int64]) -> Batch:
+        batches, numbers = self._batches, self._numbers
+        pool = self._spec.game.pool
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = numbers[:, batches.PLAYS] / (2 * numbers[:, batches.IN_WINDOW])
+            agreement = numbers[:, batches.AGREEING] / numbers[:, batches.JUDGED]
+            largest = numbers[:, batches.LARGEST] / numbers[:, batches.PLAYERS]
+        return Batch(
+            pool,
+            np.array([one.stream.run for one in self._initials]),
+            numbers[:, batches.INTERACTIONS],
+            numbers[:, batches.ROUNDS],
+            numbers[:, batches.CONVERGED] > 0,
+            numbers[:, batches.WINNER],
+            np.where(numbers[:, batches.IN_WINDOW] > 0, share, 0.0),
+            numbers[:, batches.FLIPPED] > 0,
+            agreement,
+            numbers[:, batches.CLUSTERS],
+            largest,
+            counts,
+            list(self._held),
+        )
+
+    def _read_goal(self, goal: Goal, size: int, rounds: int) -> Any:
+        pool = self._spec.game.pool
+        converged = converging(size, goal.threshold)
+        flipped = flipping(size, [pool.index(name) for name in self._spec.committed_names])
+        stop = {"converged": converged, "flipped": flipped}.get(goal.until or "", Stop())
+        names = np.array(flipped.names, np.int64)
+        ending = self._loops.Ending(stop.matches, stop.plays, names)
+        return self._batches.Goals(
+            ending, rounds, INTERACTIONS_PER_CALL, converged.matches, flipped.plays, names
+        )
+
+    def _runs(self) -> Any:
+        initials, known = self._initials, self._known
+        first = initials[0]
+        renewed = np.zeros(len(initials), np.bool_)
+        for place, (before, one) in enumerate(pairwise(initials), start=1):
+            if one.minds is not before.minds:
+                pairs = zip(one.minds, before.minds, strict=True)
+                renewed[place] = any(new is not old for new, old in pairs)
+        powers = np.array(
+            [
+                [
+                    mind.inverse_temperature if isinstance(mind, RecordedMind) else 1.0
+                    for mind in one.minds
+                ]
+                for one in (initials if renewed.any() else initials[:1])
+            ]
+        )
+        starts = [known.state(mind, first.start) for mind in range(len(first.minds))]
+        states = np.array(starts, np.uint64)
+        same = all(one.mind_indices is first.mind_indices for one in initials)
+        seats = [one.mind_indices for one in (initials[:1] if same else initials)]
+        keys = np.array([one.stream.key for one in initials], np.uint64)
+        return self._batches.Runs(keys, renewed, powers, states[np.array(seats)])
+
+
+class _Part(NamedTuple):
+    """Arrays of several networks, one after the other, and where each of them begins."""
+
+    every: NDArray[Any]
+    at: NDArray[np.int64]
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> _Part:
+    at = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=at[1:])
+    return _Part(parts[0] if len(parts) == 1 else np.concatenate(parts), at)
+
+
+def _graphs(networks: Sequence[Neighbors], pairing: Pairing) -> Any:
+    """Return the networks of runs for the compiled loop, a single one if all have the same."""
+    if all(one is networks[0] for one in networks):
+        networks = networks[:1]
+    pairs = [pairs_of(one, pairing) for one in networks]
+    first = pairs[0]
+    starts, near, tails, heads, edge_steps, edge_weights = (
+        _joined([getattr(one, field) for one in pairs])
+        for field in ("starts", "near", "tails", "heads", "edge_steps", "edge_weights")
+    )
+    indices = _joined([one.indices.view(np.uint32) for one in networks])
+    return load("batches").Graphs(
+        first.mode,
+        first.directed,
+        *(starts.every, np.array([one.indptr.view(np.uint64) for one in networks]), indices.every),
+        *(near.every, tails.every, heads.every, edge_steps.every, edge_weights.every),
+        *(starts.at, indices.at, tails.at, first.purpose, first.planned),
+    )
