@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 PORTS = {"http": 80, "https": 443}
 PATHS = ("/v1", "/api/v1", "/openai/v1")
 """Where servers and services have chat completions."""
+_WORD = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 
 
@@ -198,13 +199,11 @@ def read_address(url: str, argument: str, key: str) -> str:
     except (ValueError, TypeError, AttributeError):
         right = False
     # Of other hosts, programs have different ideas where they end.
-    if not (
-        right and url.isascii() and url.isprintable() and _HOST.fullmatch(parts.hostname or "")
-    ):
+    if not (right and _WORD.fullmatch(url) and _HOST.fullmatch(parts.hostname or "")):
         raise MindError(
             argument, HIDDEN, "it is not an address", "Give one that begins with http or https."
         )
-    if "@" in url or parts.query or parts.fragment:
+    if "@" in url or "//" in parts.path or parts.query or parts.fragment:
         raise MindError(
             argument,
             HIDDEN,

@@ -31,7 +31,7 @@ from mesa_llm_norms.llm.provider import (
 )
 from mesa_llm_norms.llm.replies import read_count, read_name, read_word
 from mesa_llm_norms.llm.retry import secrets_in
-from mesa_llm_norms.minds.registry import check_model, register_provider
+from mesa_llm_norms.minds.registry import check_model, register_provider, safe_name
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
@@ -107,11 +107,10 @@ class AnthropicProvider(SDKProvider):
         timeout: float = 60.0,
         max_tokens: int | None = None,
     ) -> None:
-        if not isinstance(model, str) or not model or len(model.split()) != 1:
-            raise MindError(
-                "model", model, f"{shown(model)} is not a model id", "Give one as a word."
-            )
         check_model(model)
+        if not isinstance(model, str) or len(model.split()) != 1 or not model.isprintable():
+            said = shown(safe_name(model) if isinstance(model, str) else model)
+            raise MindError("model", said, f"{said} is not a model id", "Give one as a word.")
         if temperature is not None:
             read_number("temperature", temperature, limits.CLAUDE_TEMPERATURE, MindError)
         super().__init__(f"claude:{model}", timeout)

@@ -117,11 +117,11 @@ class OpenAICompatibleProvider(SDKProvider):
         timeout: float = 60.0,
         max_tokens: int | None = None,
     ) -> None:
+        check_model(model)
         if not isinstance(model, str) or not model or model != model.strip():
             raise MindError(
                 "model", model, f"{shown(model)} is not the name of a model", "Give the server's."
             )
-        check_model(model)
         if temperature is not None:
             read_number("temperature", temperature, limits.TEMPERATURE, MindError)
         self.place = read_address(url, "url", LLAMA[0].variable)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -50,7 +51,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 """What a name with a password, or a key, has in it."""
-_KEY = re.compile(r"\bsk-[\w-]{8,}|[?&](key|token)=|api_key=", re.IGNORECASE)
+_KEY = re.compile(r"\bsk-[\w-]{8,}|\?|//|\\\\|:.*@|api_key=", re.IGNORECASE | re.DOTALL)
 """What no model is called."""
 
 
@@ -99,7 +100,8 @@ def load_mind(mind: Any) -> Mind:
         return _made(mind, _minds[mind])
     if is_live(mind):
         return load_provider(mind).mind()
-    if mind.lower().endswith((".json", ".csv")) and "://" not in mind:
+    readable = safe_name(mind) == mind or os.path.exists(mind)  # noqa: PTH110  (raises nothing)
+    if mind.lower().endswith((".json", ".csv")) and readable and "://" not in mind:
         return read_mind(mind)
     for entry in _entry_points(MINDS):
         if entry.name == mind:
@@ -233,13 +235,13 @@ def safe_name(name: str) -> str:
     return name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..."
 
 
-def check_model(model: str) -> None:
-    """Raise ``MindError`` for the id of a model that is a key, without showing it.
+def check_model(model: object) -> None:
+    """Raise ``MindError`` for the id of a model that holds a key or a password, without showing it.
 
-    What it is called stands in results, folders and journals.
+    What a model is called stands in results, folders and journals.
     """
-    if "?" in model or _KEY.search(model):
-        problem = "it looks like a key"
+    if isinstance(model, str) and _KEY.search(model):
+        problem = "it looks like a key, or an address with a password"
         raise MindError("model", HIDDEN, problem, "Keys are read from the environment alone.")
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesa_llm_norms import NamingGame, load_mind, mind_names
-from mesa_llm_norms.errors import FileFormatError, MindError
+from mesa_llm_norms.errors import FileFormatError, MindError, NormsError
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds import UniformMind, registry
 from mesa_llm_norms.minds.registry import (
@@ -239,3 +241,37 @@ def test_an_installed_package_adds_a_mind_and_a_provider(tmp_path: Path) -> None
     assert "tiny-minds provides it, and tiny_minds:Missing cannot be imported" in errors[0]
     assert "stubborn" in errors[1]
     assert "tiny:MODEL" in errors[1]
+
+
+PASSWORD = "Sw0rdfishSw0rdfish7"
+
+
+@given(
+    st.sampled_from(["lama:", "llama:", "claude:", "Claude:", "", "llama", "openai:", " llama:"]),
+    st.sampled_from(["http://", "https://", "ftp://", "//", "http:/", "", "http:\\\\"]),
+    st.sampled_from(["me:{}@", ":{}@", "me:{}/x@", "me:a{}?b@", "me:{}#x@", "sk-{}:@"]),
+    st.sampled_from(["host", "127.0.0.1", "[::1]", "host:8000", "host:port", "[::1", "ho st"]),
+    st.sampled_from(["/v1", "", f"/v1?key={PASSWORD}", "#", "/v1#frag"]),
+    st.sampled_from(["#m", "", "#", "#a?b", ".json", ".csv", "=0.5", "\x1b[31m"]),
+)
+def test_no_mistyped_mind_shows_its_password(*parts: str) -> None:
+    name = "".join(parts).format(PASSWORD)
+    try:
+        label = load_mind(name).label
+    except NormsError as error:
+        label = f"{error} {getattr(error, 'value', '')!r}"
+    assert PASSWORD not in label
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "@cf/meta/llama-3.1-8b-instruct",
+        "claude-3-5-sonnet@20240620",
+        "llama3.1:8b",
+        "a/b-7B_Q4.gguf",
+    ],
+)
+def test_the_models_of_all_services_have_names(model: str) -> None:
+    assert load_mind(f"llama:http://127.0.0.1:1/v1#{model}").label.endswith(model)
+    assert load_mind(f"claude:{model}").label == f"claude:{model}"
