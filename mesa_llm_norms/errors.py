@@ -154,15 +154,17 @@ class DecisionError(NormsError):
         The label of the mind.
     problem : str
         What it did instead.
+    remedy : str
+        What to do; by default, to fix the mind.
     """
 
-    _arguments = ("mind", "problem")
+    _arguments = ("mind", "problem", "remedy")
 
-    def __init__(self, mind: str, problem: str) -> None:
-        remedy = "The interaction was not played; fix the mind and continue."
-        super().__init__(f"mind {shown(mind)}: {problem}. {remedy}")
+    def __init__(self, mind: str, problem: str, remedy: str = "Fix the mind and continue.") -> None:
+        super().__init__(f"mind {shown(mind)}: {problem}. The interaction was not played. {remedy}")
         self.mind = mind
         self.problem = problem
+        self.remedy = remedy
 
 
 class SkippedError(DecisionError):

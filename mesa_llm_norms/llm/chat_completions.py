@@ -45,7 +45,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from mesa_llm_norms.errors import CallError
 from mesa_llm_norms.llm.prompt import Prompt, name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import Usage
-from mesa_llm_norms.llm.replies import CUT_OFF, Name, read_count, read_name, read_word
+from mesa_llm_norms.llm.replies import Name, cut_off, read_count, read_name, read_word
 
 Constraint: TypeAlias = Literal["grammar", "choice", "schema", "none"]
 Probabilities: TypeAlias = Literal["none", "before", "after"]
@@ -169,9 +169,8 @@ class Answer(NamedTuple):
     @property
     def thinks(self) -> bool:
         """Whether the model thought before it answered, or had no room for more than thoughts."""
-        cut_off = self.stop in CUT_OFF and not self.text.strip()
-        thoughts = self.name(lambda _: None).thoughts
-        return bool(thoughts or self.usage.thinking_tokens or cut_off)
+        thoughts = self.name(lambda _: None).thoughts or self.usage.thinking_tokens
+        return bool(thoughts) or (cut_off(self.stop) and not self.text.strip())
 
 
 def read_answer(content: object, asked: int) -> Answer:
@@ -461,7 +460,7 @@ async def find_capabilities(probe: Probe, room: int) -> Capabilities:
     plain = await probe(**PLAIN)
     if isinstance(plain, CallError):
         raise plain
-    if plain.thinks or (plain.stop in CUT_OFF and await _thinks_with(room, probe)):
+    if plain.thinks or (cut_off(plain.stop) and await _thinks_with(room, probe)):
         for constraint in (*_HOLDING, _SCHEMA):
             held = await _held(constraint, probe, max_tokens=room)
             if held is not None and held.thinks:

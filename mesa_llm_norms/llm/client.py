@@ -43,7 +43,7 @@ from mesa_llm_norms.llm.journal.rows import (
 )
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind, Question, Reply, Usage
-from mesa_llm_norms.llm.replies import NOT_A_NAME, quoted_reply
+from mesa_llm_norms.llm.replies import NOT_A_NAME, cut_off, quoted_reply
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 
@@ -278,14 +278,21 @@ class LLMClient:
                 return answer
             last = answer
             unusable += 1
-        why = self._why_unusable(last or self._last_reply(where), unusable)
-        raise (SkippedError if self.llm.on_unusable == "skip" else DecisionError)(mind.label, why)
+        reply = last or self._last_reply(where)
+        why = self._why_unusable(reply, unusable)
+        if self.llm.on_unusable == "skip":
+            raise SkippedError(mind.label, why)
+        remedy = "Ask more often (ask_again), or skip such interactions (on_unusable)."
+        if cut_off(reply.stop):
+            remedy = "Resume with more room (--max-tokens; in Python max_tokens)."
+        raise DecisionError(mind.label, why, remedy)
 
     def _last_reply(self, where: tuple[int, int, int]) -> Reply:
         """Return the last reply on record for a decision that has some, none of them usable."""
         attempts = self.journal.attempts_of(*where[:2])
         last = [it for it in attempts if it.seat == where[2] and it.outcome == "unusable"][-1]
-        return Reply(last.reply or "", Usage(), problem=last.problem, thoughts=last.thoughts)
+        text, problem = last.reply or "", last.problem
+        return Reply(text, Usage(), problem=problem, stop=last.stop, thoughts=last.thoughts)
 
     def _why_unusable(self, reply: Reply, times: int) -> str:
         path = self.journal.path

@@ -37,6 +37,7 @@ from mesa_llm_norms.llm.replies import (
     ENCODINGS,
     error_in,
     kept,
+    misread,
     quoted,
     read_response,
 )
@@ -357,7 +358,7 @@ class SDKProvider(Provider):
                 return result
         except Exception as error:  # SDKs check nothing, and trip over what they did not expect
             secrets = self._secrets(client)
-            problem = f"the response is not one of this API ({redacted(str(error), secrets)})"
+            problem = f"the response is not one of this API ({misread(error)})"
             if http.text.strip():
                 problem += f"; it says {quoted(http.text, secrets)}"
             kind, status, text = "garbled", http.status_code, http.text

@@ -150,12 +150,17 @@ def read_name(
         if silent:
             return Name(None, "it thought and wrote nothing", thoughts)
         return Name(None, NOT_A_NAME if text.strip() else "it is empty", thoughts)
-    if ended not in CUT_OFF:
+    if not cut_off(stop):
         unknown = f"it ended for an unknown reason: {redacted(stop or '')}"
         return Name(None, CUT_SHORT.get(ended, unknown), thoughts)
     if silent:
         return Name(None, "it thought and wrote nothing: raise --max-tokens", thoughts)
     return Name(None, "it was cut off at max_tokens", thoughts)
+
+
+def cut_off(stop: str | None) -> bool:
+    """Return whether a reply ended because it had no more room."""
+    return stop is not None and stop.lower() in CUT_OFF
 
 
 def read_count(value: object, name: str) -> int:
@@ -188,7 +193,16 @@ def quoted_reply(text: str, thoughts: str | None) -> str:
     answer = split_thoughts(text).answer
     if answer and answer.strip():
         return f"; it says {quoted(answer)}"
-    return f"; it thought {quoted(thoughts)}" if thoughts else ""
+    return f"; its thoughts: {quoted(thoughts)}" if thoughts else ""
+
+
+def misread(error: Exception) -> str:
+    """Return why a response cannot be read, given the error with which reading it ended."""
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        return "it is not JSON"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return redacted(str(error)) if isinstance(error, ValueError) else "it has another form"
 
 
 # Errors in place of replies
@@ -298,8 +312,11 @@ async def read_response(provider: str, response: Any) -> None:
         raise CallError(provider, "garbled", problem, response.status_code) from None
     if max(len(body), len(content)) > RESPONSE.high:
         text = content.decode(errors="replace")
-        problem = f"the response is longer than {RESPONSE.high:,} bytes; it begins {quoted(text)}"
-        raise CallError(provider, "garbled", problem, response.status_code, said=kept(text))
+        problem = (
+            f'the response is longer than {RESPONSE.high:,} bytes; it begins "{redacted(text)}"'
+        )
+        remedy, status = "Check the address: no reply takes as much.", response.status_code
+        raise CallError(provider, "garbled", problem, status, remedy=remedy, said=kept(text))
     response.headers.pop("content-encoding", None)
     media = response.headers.get("content-type", "")
     if ";" in media:  # a charset may be one that Python knows and that gives no text
@@ -357,7 +374,8 @@ def located(error: CallError, journal: Path | None) -> CallError:
     """Return an error that says where the whole is kept of what it quotes."""
     if journal is None or error.said is None or len(error.said) <= MAX_MESSAGE:
         return error
-    return _with(error, f"{error.problem} (the whole of it is in {journal})", error.said)
+    much = "more" if len(error.said) > RECORDED.high else "the whole"
+    return _with(error, f"{error.problem} ({much} of it is in {journal})", error.said)
 
 
 def _with(error: CallError, problem: str, said: str | None) -> CallError:

@@ -451,7 +451,7 @@ def test_an_unusable_reply_is_quoted_with_where_the_whole_of_it_is(tmp_path: Pat
 
 def test_a_thought_is_quoted_where_there_is_nothing_else() -> None:
     provider = FakeProvider(lambda *_: Reply("", Usage(), problem="no", thoughts="Q, or M?"))
-    with pytest.raises(DecisionError, match='it thought "Q, or M\\?"'):
+    with pytest.raises(DecisionError, match='its thoughts: "Q, or M\\?"'):
         play(provider)
 
 
