@@ -316,7 +316,14 @@ async def read_response(provider: str, response: Any) -> None:
             f'the response is longer than {RESPONSE.high:,} bytes; it begins "{redacted(text)}"'
         )
         remedy, status = "Check the address: no reply takes as much.", response.status_code
-        raise CallError(provider, "garbled", problem, status, remedy=remedy, said=kept(text))
+        told = "" if encodings else response.headers.get("content-length", "")
+        size = (
+            f"{int(told):,} bytes"
+            if re.fullmatch(r"\d{1,15}", told)
+            else f"more than {RESPONSE.high:,} bytes"
+        )
+        said = kept(text, size=size)
+        raise CallError(provider, "garbled", problem, status, remedy=remedy, said=said)
     response.headers.pop("content-encoding", None)
     media = response.headers.get("content-type", "")
     if ";" in media:  # a charset may be one that Python knows and that gives no text
@@ -374,7 +381,7 @@ def located(error: CallError, journal: Path | None) -> CallError:
     """Return an error that says where the whole is kept of what it quotes."""
     if journal is None or error.said is None or len(error.said) <= MAX_MESSAGE:
         return error
-    much = "more" if len(error.said) > RECORDED.high else "the whole"
+    much = "more" if error.said.endswith(" in all]") else "the whole"
     return _with(error, f"{error.problem} ({much} of it is in {journal})", error.said)
 
 
@@ -385,12 +392,14 @@ def _with(error: CallError, problem: str, said: str | None) -> CallError:
     return CallError(error.provider, error.kind, problem, *rest, said=said)
 
 
-def kept(text: str, secrets: Sequence[str] = ()) -> str:
-    """Return a text as it is recorded: without keys, and cut if it is very long."""
+def kept(text: str, secrets: Sequence[str] = (), size: str = "") -> str:
+    """Return a text as it is recorded: without keys, and cut if it is very long.
+
+    What is cut ends by saying its true ``size``, that of the text if omitted.
+    """
     clean = without_secrets(text[: RECORDED.high + LONGEST_SECRET], secrets)
-    if len(text) <= RECORDED.high:
+    if len(text) <= RECORDED.high and not size:
         return clean
+    note = f"\n[cut here: {size or f'{len(text):,} characters'} in all]"
     # Less the end, which may be the beginning of a key.
-    return (
-        f"{clean[:-LONGEST_SECRET][: RECORDED.high]}\n[cut here: {len(text):,} characters in all]"
-    )
+    return f"{clean[:-LONGEST_SECRET][: RECORDED.high - len(note)]}{note}"

@@ -100,7 +100,7 @@ def test_no_text_takes_long_to_read(unit: str) -> None:
     """In time that grew with the square of its length, this test would not end."""
     text = "analysis" + unit * (1_000_000 // len(unit))
     assert read_name(text, "stop", lambda text: read_plain(text, POOL)).name is None
-    assert len(kept(text)) < RECORDED.high + 100
+    assert len(kept(text)) <= RECORDED.high
     assert len(redacted(text, ())) <= MAX_MESSAGE
 
 
@@ -366,9 +366,11 @@ def test_a_response_of_any_length_is_cut_off_while_it_is_read(
     with Journal.read(tmp_path / "run" / JOURNAL) as journal:
         calls = [one for n in range(9) for one in journal.attempts_of(0, n)]
     assert {call.outcome for call in calls} <= {"failed", "abandoned"}
-    texts = [call.reply for call in calls if call.reply is not None]
-    assert len(texts) == 1
-    assert len(texts[0]) < RECORDED.high + 100
+    (text,) = [call.reply for call in calls if call.reply is not None]
+    assert len(text) <= RECORDED.high
+    size = f"{len(packed):,}" if encoding is None else f"more than {RESPONSE.high:,}"
+    assert text.endswith(f"M\n[cut here: {size} bytes in all]")
+    assert "(more of it is in" in error.problem
 
 
 @pytest.mark.parametrize(("status", "kind"), [(200, "garbled"), (500, "garbled")])
@@ -415,6 +417,13 @@ def test_a_response_that_cannot_be_unpacked_is_garbled(encoding: str) -> None:
         ask(server.url)
     assert caught.value.kind == "garbled"
     assert "compressed" in caught.value.problem
+
+
+@given(st.integers(RECORDED.high - 5, 3 * RECORDED.high))
+def test_what_was_cut_is_not_cut_again(length: int) -> None:
+    once = kept("x" * length)
+    assert kept(once) == once
+    assert len(once) <= RECORDED.high
 
 
 def test_a_long_text_is_recorded_as_far_as_its_limit(tmp_path: Path) -> None:
