@@ -180,3 +180,15 @@ def page_connection() -> tuple[Callable[[], bool], Callable[[], bool]]:
         return lambda: True, lock.locked
     statuses = kernel_context.get_current_context().page_status
     return lambda: kernel_context.PageStatus.CONNECTED in tuple(statuses.values()), lock.locked
+
+
+def close_kernels(kernel: str | None = None) -> None:
+    """Close Solara's kernel of this id, or all of them, with everything that belongs to its page.
+
+    Not in the thread of the server's event loop, which closing waits for.
+    """
+    from solara.server.kernel_context import contexts
+
+    for name, context in list(contexts.items()):
+        if kernel in (None, name) and not context.closed_event.is_set():
+            context.close()

@@ -26,7 +26,7 @@ from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server
-from mesa_llm_norms.web.serve import LOOPBACK, PORT, Listening, listen, new_token, serve
+from mesa_llm_norms.web.serve import LOOPBACK, PORT, VIEWERS, Listening, listen, new_token, serve
 
 _SHOWN, _SERVER = "What is shown first", "The server"
 
@@ -73,6 +73,15 @@ def app(
             limit=limits.BUDGET,
         ),
     ] = None,
+    viewers: Annotated[
+        int,
+        option(
+            _SERVER,
+            "People who may see the page at the same time; others are told that the room is full.",
+            min=limits.VIEWERS.low,
+            max=limits.VIEWERS.high,
+        ),
+    ] = VIEWERS,
     port: Annotated[
         int | None,
         option(
@@ -147,7 +156,7 @@ def app(
             link = f"{listening.origin}/?{query}"
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
-    serve(listening, token, started, offline=offline)
+    serve(listening, token, started, offline=offline, viewers=viewers)
 
 
 def _read(

@@ -188,7 +188,7 @@ LINKED_INTERACTIONS = Limit(
 )
 SCENE_ROUNDS = Limit("rounds of a scene", 1, 10_000, "population rounds", "A class sees the end.")
 SCENE_ANSWERS = Limit("answers of a scene", 2, 8, "answers", "They fit on a screen.")
-MESSAGE = Limit("message to the page", 0, 1 << 20, "bytes", "Clicks and typed text are shorter.")
+MESSAGE = Limit("message to the page", 0, 1 << 17, "bytes", "Clicks and typed text are shorter.")
 PAGE_CALLS = Limit("calls of all viewers of the page", 1, 10**15, "calls", "As for a budget.")
 PORT = Limit("port", 0, 65_535, "", "That of TCP.")
 

@@ -7,12 +7,16 @@ construct or call what the browser names. ``admitted`` looks at every message be
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import logging
+import re
 import secrets
+import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,8 +24,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mesa_llm_norms import compat
+from mesa_llm_norms.web import serve
+from mesa_llm_norms.web.serve import VIEWERS
 
 TOKEN = "token"
 """The key of the token in a link."""
@@ -49,6 +56,27 @@ _FOREIGN_NAME = (
     "This server has other names: open the link that was printed when the page was started.\n"
 )
 _FOREIGN_PAGE = "Requests from other pages are refused: open this page by its link.\n"
+_FULL = (
+    "The room is full: this page is for at most {seats} people at the same time. Try again once "
+    "somebody has left.\n"
+)
+_KERNEL = re.compile(r"/jupyter/api/kernels/([^/]+)/[^/]+")
+
+CONNECTIONS = 1_000
+"""Connections at the same time, websockets included."""
+
+_RELOADING = 1.5
+"""Seconds that a page is waited for to give back its seat, as it does when it is loaded again."""
+
+_COMING = 15.0
+"""Seconds for which a seat is kept for a browser that fetched the page and has to connect."""
+
+_SOCKETS = 4
+"""Websockets of one page; it has one, and for a moment a second when it connects again."""
+
+_RATE, _BURST = 50.0, 500.0
+"""Messages per second that are read from a page, and how many may come at once."""
+
 _PROXY_HEADERS = (b"x-forwarded-", b"forwarded", b"script-name", b"x-script-name")
 _POLICY = "; ".join(
     (
@@ -68,6 +96,114 @@ _POLICY = "; ".join(
 _log = logging.getLogger(__name__)
 
 
+# Connections
+
+
+class PatientProtocol(H11Protocol):
+    """Speaks HTTP over one connection, and closes it if it takes too long.
+
+    ``serve.PATIENCE`` says how long. Of more than ``CONNECTIONS``, the one that has waited longest
+    for a request is closed.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the clock of a new connection."""
+        super().connection_made(transport)
+        self._served: object = None
+        self._since = self.loop.time()
+        self.loop.call_later(serve.PATIENCE.request, self._look)
+        if len(self.connections) > CONNECTIONS:
+            waiting = (it for it in self.connections if isinstance(it, PatientProtocol))
+            idle = [it for it in waiting if not it._busy]
+            if idle:
+                min(idle, key=lambda it: it._since).transport.abort()
+
+    @property
+    def _busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _look(self) -> None:
+        if self not in self.connections:  # closed, or a websocket now
+            return
+        now = self.loop.time()
+        if self.cycle is not self._served:
+            self._served, self._since = self.cycle, now
+        patience = serve.PATIENCE
+        if now - self._since >= (patience.response if self._busy else patience.request):
+            self.transport.abort()
+        else:
+            self.loop.call_later(patience.request / 2, self._look)
+
+
+# Viewers
+
+
+class Room:
+    """Counts who sees the page: those connected, and those who may come back in a moment.
+
+    Parameters
+    ----------
+    seats : int, default VIEWERS
+        How many pages may be connected at the same time.
+    close : callable, default compat.close_kernels
+        Closes the page of a kernel. As many pages as there are seats may wait for their connection
+        to come back; then the one that has waited longest is closed.
+    """
+
+    def __init__(
+        self, seats: int = VIEWERS, close: Callable[[str], object] = compat.close_kernels
+    ) -> None:
+        self.seats = seats
+        self._close = close
+        self._sockets: Counter[str] = Counter()
+        self._lost: dict[str, None] = {}
+        self._coming: dict[str, float] = {}
+        self._closing: set[asyncio.Task[object]] = set()
+
+    def full(self, address: str) -> bool:
+        """Return whether there is no seat for somebody at this address."""
+        now = time.monotonic()
+        self._coming = {it: until for it, until in self._coming.items() if until > now}
+        others = len(self._coming) - (address in self._coming)
+        return len(self._sockets) + others >= self.seats
+
+    async def keep(self, address: str) -> bool:
+        """Keep a seat for a browser that is about to connect; False if none becomes free."""
+        end = time.monotonic() + _RELOADING
+        while self.full(address):
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.05)
+        self._coming[address] = time.monotonic() + _COMING
+        return True
+
+    def enter(self, kernel: str, address: str) -> bool:
+        """Count a connection of a page; False if there is no room for it."""
+        if kernel in self._sockets:
+            if self._sockets[kernel] >= _SOCKETS:
+                return False
+        elif len(self._sockets) >= self.seats:
+            return False
+        self._sockets[kernel] += 1
+        self._lost.pop(kernel, None)
+        self._coming.pop(address, None)
+        return True
+
+    def leave(self, kernel: str) -> None:
+        """Count a connection of a page no more."""
+        self._sockets[kernel] -= 1
+        if self._sockets[kernel] > 0:
+            return
+        del self._sockets[kernel]
+        self._lost[kernel] = None
+        if len(self._lost) > self.seats:
+            oldest = next(iter(self._lost))
+            del self._lost[oldest]
+            task = asyncio.create_task(asyncio.to_thread(self._close, oldest))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
 # Requests
 
 
@@ -77,13 +213,14 @@ class Guard:
 
     ``goes_by`` tells whether a ``Host`` header names this server. The token arrives in the query of
     the front page, moves to the cookie named ``cookie``, and disappears from the address bar; the
-    rest of the query stays.
+    rest of the query stays. ``room`` counts the viewers.
     """
 
     app: ASGIApp
     token: str
     cookie: str
     goes_by: Callable[[str], bool]
+    room: Room = field(default_factory=Room)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it with one sentence."""
@@ -104,16 +241,16 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
-        async def receive_admitted() -> Message:
-            while True:
-                message = await receive()
-                if message["type"] != "websocket.receive":
-                    return message
-                text = admitted(message.get("text"))
-                if text is not None:
-                    return {"type": "websocket.receive", "text": text}
-
-        await self.app(_without_proxy(scope), receive_admitted, send)
+        found = _KERNEL.fullmatch(scope["path"])
+        kernel = found[1] if found is not None else ""
+        if not self.room.enter(kernel, _address(scope)):
+            full = PlainTextResponse(_FULL.format(seats=self.room.seats), 503)
+            await full(scope, receive, send)
+            return
+        try:
+            await self.app(_without_proxy(scope), _admitting(receive), send)
+        finally:
+            self.room.leave(kernel)
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -124,6 +261,9 @@ class Guard:
             await send(message)
 
         answer = self._answer(scope, headers)
+        if answer is None and scope["path"] == "/" and not await self.room.keep(_address(scope)):
+            text = _FULL.format(seats=self.room.seats)
+            answer = PlainTextResponse(text, 503, headers={"retry-after": "10"})
         if answer is None:
             await self.app(_without_proxy(scope), receive, send_with_headers)
         else:
@@ -192,7 +332,41 @@ def _without_proxy(scope: Scope) -> Scope:
     return {**scope, "headers": kept}
 
 
+def _address(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
+
+
 # Messages
+
+
+def _admitting(receive: Receive) -> Receive:
+    """Return what receives the messages that are admitted, and not more of them than can be read.
+
+    A connection whose page says nothing at first ends.
+    """
+    left, before, first = _BURST, time.monotonic(), True
+
+    async def receive_admitted() -> Message:
+        nonlocal left, before, first
+        while True:
+            try:
+                message = await asyncio.wait_for(
+                    receive(), serve.PATIENCE.first_message if first else None
+                )
+            except TimeoutError:
+                return {"type": "websocket.disconnect", "code": 1008}
+            if message["type"] != "websocket.receive":
+                return message
+            first = False
+            now = time.monotonic()
+            left, before = min(_BURST, left + (now - before) * _RATE) - 1, now
+            if left < 0:
+                await asyncio.sleep(-left / _RATE)
+            text = admitted(message.get("text"))
+            if text is not None:
+                return {"type": "websocket.receive", "text": text}
+
+    return receive_admitted
 
 
 def admitted(text: str | None) -> str | None:

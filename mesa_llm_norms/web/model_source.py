@@ -40,9 +40,6 @@ LIVE_ROUNDS = 50
 
 FREE_ROUNDS = 100_000
 
-VIEWERS = 40
-"""How many may see the page at the same time, unless the server is told otherwise."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -52,7 +49,6 @@ class ServerSettings:
     ``minds`` are the live minds and mind files, ``topologies`` the graph files that may be chosen.
     Runs with live minds are saved in ``folder``. All viewers together make at most ``budget_calls``
     calls, which cost at most ``budget_usd`` US dollars, unlimited by default.
-    At most ``viewers`` people see the page at the same time.
     """
 
     replay: Path | None = None
@@ -62,7 +58,6 @@ class ServerSettings:
     folder: Path = RUNS
     budget_calls: int = 2_000
     budget_usd: float | None = None
-    viewers: int = VIEWERS
 
 
 _settings = ServerSettings()

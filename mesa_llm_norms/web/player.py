@@ -12,11 +12,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from enum import Enum
+from weakref import WeakSet
 
+from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.limits import EDITS
 from mesa_llm_norms.errors import BudgetError, InterruptionError, NormsError
 from mesa_llm_norms.web.frames import AgentDetails, Frame, History, Renderer, Source
@@ -36,10 +38,19 @@ _BURST = 2
 _GATHERING = 0.004
 """Seconds from the first news to its frame, which includes what happens meanwhile."""
 
-_BREATH = 0.01
-"""Seconds of play at full speed after which other threads get a turn."""
+FRAMES_TOGETHER = 45
+"""Frames per second, at most, of all players that play at the same time."""
+
+_TURN = 0.01
+"""Seconds of play at full speed after which others get a turn."""
+
+_turn = threading.Lock()
+"""Held by the player that plays. If all did at once, every click would wait for each of them."""
 
 _log = logging.getLogger(__name__)
+_players: WeakSet[Player] = WeakSet()
+_active: set[Player] = set()
+"""The players that carry out an order."""
 _versions = itertools.count()
 
 
@@ -91,6 +102,7 @@ class Player:
         self._news = threading.Event()
         self._order, self._orders = Order.PAUSE, 0
         self._held = False
+        self._ended = threading.Event()
         self._ready, self._busy, self._closed, self._over = False, True, False, False
         self._note = self._error = ""
         self._threads: list[threading.Thread] = []
@@ -99,6 +111,7 @@ class Player:
 
     def start(self) -> None:
         """Start both threads; call it once."""
+        _players.add(self)
         self._threads = [
             threading.Thread(target=task, name=f"mesa_llm_norms {name}", daemon=True)
             for task, name in ((self._play, "player"), (self._make_frames, "frames"))
@@ -154,6 +167,7 @@ class Player:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._ended.set()
         self._interrupt()
         self._news.set()
 
@@ -229,6 +243,7 @@ class Player:
         try:
             self._apply_requested(source, renderer)
             if order is not Order.PAUSE:
+                _active.add(self)
                 self._follow(order, source, renderer)
         except InterruptionError:
             pass
@@ -241,6 +256,7 @@ class Player:
         except Exception as error:
             self._fail(error)
         finally:
+            _active.discard(self)
             with self._changed:
                 if self._orders == orders and not self._requested:
                     self._order = Order.PAUSE
@@ -258,13 +274,39 @@ class Player:
     ) -> None:
         """Play as ordered; with ``to``, at full speed until so many interactions are played."""
         history = renderer.history
-        due = breathed = time.monotonic()
+        due = time.monotonic()
         completed = history.rounds - (not source.between_rounds)
         last_round = (completed // source.rounds + 1) * source.rounds
+        played = over = False
 
         def superseded() -> bool:
             other = to is None and self._order is not order
             return self._closed or self._held or bool(self._requested) or other
+
+        def advance(rows: Iterator[Interaction]) -> float | None:
+            """Play until it is time to wait, and return for how long; None to stop here."""
+            nonlocal due, played, over
+            begun = time.monotonic()
+            for row in rows:
+                played = True
+                with self._rendering:
+                    renderer.add(row, source.converged)
+                self._news.set()
+                if to is not None:
+                    over = history.interactions >= to and not self._is_due(to)
+                else:
+                    over = self._is_done(order, source, history, last_round)
+                if over or superseded() or self._is_due(history.interactions):
+                    return None
+                now = time.monotonic()
+                if order is Order.PLAY and to is None:
+                    # Lost time is not made up for.
+                    due = max(due + 1 / (self.speed * source.agents), now - 0.1)
+                    if due - now > 0.004:
+                        return due - now
+                if now - begun > _TURN:
+                    return 0.001
+            return None
 
         while True:
             with self._changed:
@@ -281,29 +323,15 @@ class Player:
                 return
             played = False
             with closing(source.play()) as rows:
-                for row in rows:
-                    played = True
-                    with self._rendering:
-                        renderer.add(row, source.converged)
-                    self._news.set()
-                    if to is not None:
-                        if history.interactions >= to and not self._is_due(to):
-                            return
-                    elif self._is_done(order, source, history, last_round):
-                        return
-                    if superseded() or self._is_due(history.interactions):
-                        break
-                    if order is not Order.PLAY or to is not None:
-                        continue
-                    now = time.monotonic()
-                    # Lost time is not made up for.
-                    due = max(due + 1 / (self.speed * source.agents), now - 0.1)
-                    if due - now > 0.004:
+                wait: float | None = 0.0
+                while wait is not None:
+                    with _turn if source.free else nullcontext():
+                        wait = advance(rows)
+                    if wait is not None:
                         with self._changed:
-                            self._changed.wait_for(superseded, due - now)
-                    elif now - breathed > _BREATH:
-                        breathed = now
-                        time.sleep(0.001)
+                            self._changed.wait_for(superseded, wait)
+            if over:
+                return
             if not played and to is not None and not self._held:
                 return
 
@@ -365,9 +393,11 @@ class Player:
             self.version = next(_versions)
             if self._on_frame is not None:
                 self._on_frame()
-            now = time.monotonic()
-            due = max(due, now - (_BURST - 1) / FRAMES) + 1 / FRAMES
-            time.sleep(max(0.0, due - now))
+            now, pause = time.monotonic(), 1 / FRAMES
+            if self in _active:
+                pause = max(pause, len(_active) / FRAMES_TOGETHER)
+            due = max(due, now - (_BURST - 1) * pause) + pause
+            self._ended.wait(max(0.0, due - now))
 
     def _current_frame(self) -> Frame:
         if not self._ready:
@@ -381,3 +411,13 @@ class Player:
             return replace(self.frame, state=state, note=self._note, error=self._error)
         with self._rendering:
             return renderer.frame(source, state, self._note, self._error)
+
+
+def end_all_players(seconds: float) -> None:
+    """Close every player of this process, and wait for their threads, but not longer than that."""
+    end = time.monotonic() + seconds
+    players = list(_players)
+    for player in players:
+        player.close()
+    for player in players:
+        player.join(end - time.monotonic())

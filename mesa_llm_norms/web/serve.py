@@ -7,21 +7,26 @@ offline.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
+import math
 import os
 import re
 import secrets
 import signal
 import socket
 import sys
+import threading
+import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
@@ -62,10 +67,35 @@ SETTINGS: Mapping[str, str] = {
 }
 """The environment in which Solara is imported; nothing outside can change these values."""
 
+
+class Patience(NamedTuple):
+    """Seconds that a browser may take."""
+
+    request: float = 10.0
+    """To send a request."""
+    response: float = 120.0
+    """To fetch the response."""
+    first_message: float = 10.0
+    """To say something once a page is connected."""
+
+
+PATIENCE = Patience()
+
 _SWITCH_INTERVAL = 0.001
 """Seconds after which a playing thread lets others have a turn, a fifth of Python's default."""
-_SHUTDOWN_SECONDS = 1
-"""Time that requests under way have when the server stops."""
+VIEWERS = 40
+"""How many people may see the page at the same time, unless it is started for more or fewer.
+
+On two cores, 40 that play at two rounds per second each get an update per second.
+"""
+
+_PLAYING_ENDS, _PAGES_END, _REQUESTS_END = 1.5, 0.8, 0.1
+"""Seconds for calls under way, for closing pages and for requests when the server stops."""
+_FILES = 12
+"""Open files per viewer: the connections of a browser, and an event loop."""
+_MOST_LOGGED, _MOST_FRAMES, _PAUSE = 200, 5, 1.0
+"""Characters of a message, places of an exception, and seconds between equal messages."""
+_log = logging.getLogger(__name__)
 
 # The address
 
@@ -234,6 +264,60 @@ def check_assets(page: str, folder: Path) -> None:
         )
 
 
+# What is logged
+
+
+class BriefFormatter(logging.Formatter):
+    """Writes a record as one short line without anything that a browser sent.
+
+    Of a message only the text in the program, of an exception its kind and where it was raised.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        said = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        text = "".join(char for char in said.partition("\n")[0] if char.isprintable())
+        line = f"{record.levelname.lower()}: {record.name}: {text[:_MOST_LOGGED]}"
+        kind, error, _ = record.exc_info or (None, None, None)
+        if kind is not None and error is not None:
+            frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+            places = (f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+            line += f" ({kind.__name__} at {' > '.join(places)})"
+        return line
+
+
+class _Seldom(logging.Filter):
+    """Drops what was logged in the same words less than a second before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        before = self._last.get(place, -math.inf)
+        if now - before < _PAUSE:
+            return False
+        self._last[place] = now
+        return True
+
+
+def log_briefly() -> None:
+    """Have everything that is logged in this process written as ``BriefFormatter`` does."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(BriefFormatter())
+    handler.addFilter(_Seldom())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for name in ("solara", "Solara", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    def report(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is not None:
+            _log.error("a thread failed", exc_info=failed.exc_value)
+
+    threading.excepthook = report
+
+
 # The server
 
 
@@ -249,6 +333,7 @@ def serve(
     *,
     offline: bool = False,
     page: str = PAGE,
+    viewers: int = VIEWERS,
 ) -> None:
     """Serve a page until the process is interrupted; once per process.
 
@@ -264,20 +349,23 @@ def serve(
         Whether nothing may be downloaded.
     page : str, default PAGE
         The module that holds the page.
+    viewers : int, default VIEWERS
+        How many people may see it at the same time.
 
     Raises
     ------
     SpecError
         If ``offline`` is set and files are missing.
     KeyboardInterrupt
-        When interrupted, after all viewers' work has ended.
+        When interrupted by Ctrl-C, after all viewers' work has ended. SIGTERM and SIGHUP do then
+        what they did before.
     """
     if "solara" in sys.modules:
         raise RuntimeError("Solara reads its settings when it is imported, which was too early")
     os.environ.update(SETTINGS, SOLARA_APP=page)
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    for name in ("solara", "Solara", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    log_briefly()
+    _allow_files(_FILES * (viewers + 10))
     # About cookies within frames of other websites, which are refused here.
     warnings.filterwarnings("ignore", "Cookies with samesite=none")
     import uvicorn
@@ -285,7 +373,9 @@ def serve(
     from solara.server import settings, starlette
     from solara.server.server import read_root
 
-    from mesa_llm_norms.web.guard import Guard, guard_widgets
+    from mesa_llm_norms import compat
+    from mesa_llm_norms.web.guard import Guard, PatientProtocol, Room, guard_widgets
+    from mesa_llm_norms.web.player import end_all_players
 
     guard_widgets()
     solara_app.ensure_apps_initialized()
@@ -299,39 +389,73 @@ def serve(
         token=token,
         cookie=f"norms-{listening.port}",  # browsers do not tell ports apart
         goes_by=listening.goes_by,
+        room=Room(viewers),
     )
 
-    class AnnouncingServer(uvicorn.Server):
+    class PageServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             started()
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for server in self.servers:
+                server.close()
+            # In threads of their own: what they wait for may need this one.
+            playing = _start(end_all_players, _PLAYING_ENDS)
+            pages = _start(compat.close_kernels)
+            begun = time.monotonic()
+            while (playing.is_alive() and time.monotonic() < begun + _PLAYING_ENDS) or (
+                pages.is_alive() and time.monotonic() < begun + _PAGES_END
+            ):
+                await asyncio.sleep(0.01)
+            self.force_exit = True  # Solara would close the pages that are left, in this thread
+            for name in ("asyncio", "uvicorn"):  # what is cut short now is no news
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            await super().shutdown(sockets)
+
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
-            """Stop at SIGHUP, too, where it ends the process."""
-            with super().capture_signals():
-                usual = {
-                    number: handler
-                    for number in SIGNALS
-                    if number not in uvicorn.server.HANDLED_SIGNALS
-                    and callable(handler := signal.getsignal(number))
-                }
-                for number in usual:
+            usual = {number: signal.getsignal(number) for number in SIGNALS}
+            for number, handler in usual.items():
+                if handler is not signal.SIG_IGN:
                     signal.signal(number, self.handle_exit)
-                try:
-                    yield
-                finally:
-                    for number, handler in usual.items():
-                        signal.signal(number, handler)
+            try:
+                yield
+            finally:
+                for number, handler in usual.items():
+                    signal.signal(number, handler)
+            if self._captured_signals:
+                signal.raise_signal(self._captured_signals[0])
 
     config = uvicorn.Config(
         guard,
+        http=PatientProtocol,
         lifespan="on",
-        log_level="error",
+        log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=_REQUESTS_END,  # type: ignore[arg-type]
         ws_max_size=limits.MESSAGE.high,
+        ws_max_queue=4,
     )
-    AnnouncingServer(config).run(sockets=[listening.socket])
+    PageServer(config).run(sockets=[listening.socket])
+
+
+def _start(task: Callable[..., object], *given: object) -> threading.Thread:
+    thread = threading.Thread(target=task, args=given, name="mesa_llm_norms end", daemon=True)
+    thread.start()
+    return thread
+
+
+def _allow_files(number: int) -> None:
+    """Allow this process so many open files, if the system lets it."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number:
+        most = number if hard == resource.RLIM_INFINITY else min(hard, number)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

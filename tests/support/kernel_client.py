@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection
 from typing import Any, Self
 
@@ -31,14 +33,15 @@ def get(server: Served, path: str = "/", **headers: str) -> tuple[int, Message, 
 class Viewer:
     """One open page of a server; ``widgets`` holds the state of every widget by its id."""
 
-    def __init__(self, server: Served, **headers: str) -> None:
+    def __init__(self, server: Served, kernel: str = "", **headers: str) -> None:
         cookie = f"norms-{server.port}={server.token}"
         sent = {"cookie": cookie, "origin": server.origin, **headers}
         self.widgets: dict[str, Message] = {}
+        self._server = server
         self.heard: list[Message] = []
-        self._kernel, self._session = str(uuid.uuid4()), str(uuid.uuid4())
+        self.kernel, self._session = kernel or str(uuid.uuid4()), str(uuid.uuid4())
         self._socket: ClientConnection = connect(
-            f"ws://127.0.0.1:{server.port}/jupyter/api/kernels/{self._kernel}/channels"
+            f"ws://127.0.0.1:{server.port}/jupyter/api/kernels/{self.kernel}/channels"
             f"?session_id={self._session}",
             additional_headers=sent,
             max_size=None,
@@ -87,17 +90,17 @@ class Viewer:
         """Send a widget what ipyvue takes for an event or a command."""
         self.say(widget, method="custom", content=content)
 
-    def run(self) -> None:
-        """Have the page run, and wait until it is there."""
+    def run(self, path: str = "") -> None:
+        """Have the page of this path and query run, and wait until it is there."""
         control = self.open("solara.control")
         themes: Message = {"light": {}, "dark": {}}
-        self.say(control, method="run", args={"path": "", "themes": themes, "dark": False})
+        self.say(control, method="run", args={"path": path, "themes": themes, "dark": False})
         self.until(lambda message: said(message).get("method") == "finished")
 
     def until(self, wanted: Callable[[Message], bool]) -> Message:
         """Read on until a message comes that is wanted, and return it."""
         while True:
-            message = self._read()
+            message = self.read()
             if wanted(message):
                 return message
 
@@ -112,9 +115,33 @@ class Viewer:
             for widget, has in self.widgets.items():
                 if all(has.get(name) == value for name, value in state.items()):
                     return widget
-            self._read()
+            self.read()
 
-    def _read(self) -> Message:
+    def press(self, name: str) -> None:
+        """Click the button of this ``data-testid`` once it is there."""
+        while True:
+            for widget, has in self.widgets.items():
+                if (has.get("attributes") or {}).get("data-testid") == name:
+                    self.tell(widget, event="click", data={})
+                    return
+            self.read()
+
+    def leave(self) -> None:
+        """Tell the server that the page is closed, as browsers do."""
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=PATIENCE)
+        path = f"/_solara/api/close/{self.kernel}?session_id={self._session}"
+        cookie = f"norms-{self._server.port}={self._server.token}"
+        connection.request("POST", path, headers={"cookie": cookie})
+        assert connection.getresponse().status == 200
+        connection.close()
+
+    def drop(self) -> None:
+        """Break the connection, as when a cable is unplugged."""
+        with suppress(OSError):
+            self._socket.socket.shutdown(socket.SHUT_RDWR)
+
+    def read(self) -> Message:
+        """Return the next message, and change ``widgets`` as it says."""
         frame = self._socket.recv(timeout=PATIENCE)
         if isinstance(frame, bytes):  # a number of offsets, the offsets, JSON, buffers
             count = int.from_bytes(frame[:4], "big")

@@ -1,6 +1,7 @@
 """``python small_server.py [--offline] [--impatient]`` serves ``small_page`` and prints its link.
 
-Impatient, it takes a broken connection for a viewer who left after half a second.
+Impatient, it takes a broken connection for a viewer who left after half a second, and waits no
+longer for requests and for the first message of a page.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ def main() -> None:
     listening, token = listen(port=0), serve.new_token()
     if "--impatient" in sys.argv:
         serve.SETTINGS = {**serve.SETTINGS, "SOLARA_KERNEL_CULL_TIMEOUT": "0.5s"}
+        serve.PATIENCE = serve.Patience(request=0.5, response=5, first_message=0.5)
     with suppress(KeyboardInterrupt):
         serve.serve(
             listening,
