@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,8 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mesa_llm_norms import compat
-from mesa_llm_norms.web import serve
-from mesa_llm_norms.web.serve import VIEWERS
+from mesa_llm_norms.core import limits
 
 TOKEN = "token"
 """The key of the token in a link."""
@@ -99,10 +98,25 @@ _log = logging.getLogger(__name__)
 # Connections
 
 
-class PatientProtocol(H11Protocol):
+class BrowserTimeouts(NamedTuple):
+    """Seconds that a browser may take."""
+
+    request: float = 10.0
+    """To send a request."""
+    response: float = 120.0
+    """To fetch the response."""
+    first_message: float = 10.0
+    """To say something once a page is connected."""
+
+
+TIMEOUTS = BrowserTimeouts()
+"""Those of this server."""
+
+
+class TimedProtocol(H11Protocol):
     """Speaks HTTP over one connection, and closes it if it takes too long.
 
-    ``serve.PATIENCE`` says how long. Of more than ``CONNECTIONS``, the one that has waited longest
+    ``TIMEOUTS`` says how long. Of more than ``CONNECTIONS``, the one that has waited longest
     for a request is closed.
     """
 
@@ -111,9 +125,9 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         self._served: object = None
         self._since = self.loop.time()
-        self.loop.call_later(serve.PATIENCE.request, self._look)
+        self.loop.call_later(TIMEOUTS.request, self._look)
         if len(self.connections) > CONNECTIONS:
-            waiting = (it for it in self.connections if isinstance(it, PatientProtocol))
+            waiting = (it for it in self.connections if isinstance(it, TimedProtocol))
             idle = [it for it in waiting if not it._busy]
             if idle:
                 min(idle, key=lambda it: it._since).transport.abort()
@@ -128,11 +142,11 @@ class PatientProtocol(H11Protocol):
         now = self.loop.time()
         if self.cycle is not self._served:
             self._served, self._since = self.cycle, now
-        patience = serve.PATIENCE
-        if now - self._since >= (patience.response if self._busy else patience.request):
+        longest = TIMEOUTS
+        if now - self._since >= (longest.response if self._busy else longest.request):
             self.transport.abort()
         else:
-            self.loop.call_later(patience.request / 2, self._look)
+            self.loop.call_later(longest.request / 2, self._look)
 
 
 # Viewers
@@ -143,7 +157,7 @@ class Room:
 
     Parameters
     ----------
-    seats : int, default VIEWERS
+    seats : int, default limits.VIEWERS.high
         How many pages may be connected at the same time.
     close : callable, default compat.close_kernels
         Closes the page of a kernel. As many pages as there are seats may wait for their connection
@@ -151,7 +165,9 @@ class Room:
     """
 
     def __init__(
-        self, seats: int = VIEWERS, close: Callable[[str], object] = compat.close_kernels
+        self,
+        seats: int = limits.VIEWERS.high,
+        close: Callable[[str], object] = compat.close_kernels,
     ) -> None:
         self.seats = seats
         self._close = close
@@ -351,7 +367,7 @@ def _admitting(receive: Receive) -> Receive:
         while True:
             try:
                 message = await asyncio.wait_for(
-                    receive(), serve.PATIENCE.first_message if first else None
+                    receive(), TIMEOUTS.first_message if first else None
                 )
             except TimeoutError:
                 return {"type": "websocket.disconnect", "code": 1008}

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
@@ -66,20 +66,6 @@ SETTINGS: Mapping[str, str] = {
     "SOLARA_THEME_TITLE": "mesa_llm_norms",
 }
 """The environment in which Solara is imported; nothing outside can change these values."""
-
-
-class Patience(NamedTuple):
-    """Seconds that a browser may take."""
-
-    request: float = 10.0
-    """To send a request."""
-    response: float = 120.0
-    """To fetch the response."""
-    first_message: float = 10.0
-    """To say something once a page is connected."""
-
-
-PATIENCE = Patience()
 
 _SWITCH_INTERVAL = 0.001
 """Seconds after which a playing thread lets others have a turn, a fifth of Python's default."""
@@ -374,7 +360,7 @@ def serve(
     from solara.server.server import read_root
 
     from mesa_llm_norms import compat
-    from mesa_llm_norms.web.guard import Guard, PatientProtocol, Room, guard_widgets
+    from mesa_llm_norms.web.guard import Guard, Room, TimedProtocol, guard_widgets
     from mesa_llm_norms.web.player import end_all_players
 
     guard_widgets()
@@ -429,7 +415,7 @@ def serve(
 
     config = uvicorn.Config(
         guard,
-        http=PatientProtocol,
+        http=TimedProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from mesa_llm_norms.web import serve
+from mesa_llm_norms.web import guard, serve
 from mesa_llm_norms.web.serve import listen
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     listening, token = listen(port=0), serve.new_token()
     if "--impatient" in sys.argv:
         serve.SETTINGS = {**serve.SETTINGS, "SOLARA_KERNEL_CULL_TIMEOUT": "0.5s"}
-        serve.PATIENCE = serve.Patience(request=0.5, response=5, first_message=0.5)
+        guard.TIMEOUTS = guard.BrowserTimeouts(request=0.5, response=5, first_message=0.5)
     with suppress(KeyboardInterrupt):
         serve.serve(
             listening,
