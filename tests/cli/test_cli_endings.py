@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from commands import start
-from messages_server import MessagesServer
+from messages_server import Fault, MessagesServer
 from programs import Program
 
 from mesa_llm_norms import cli
@@ -267,3 +268,46 @@ def test_no_answered_call_is_lost_with_a_live_run_that_is_ended() -> None:
 @pytest.mark.slow
 def test_nor_is_one_with_fifty_that_are_ended_at_random_moments() -> None:
     end_live_runs(50, [signal.SIGTERM], seed=2)
+
+
+EXPERIMENTS = {
+    "many runs": ("run", "--topology", "ring(n=6)", *LIVE, "--seed", "5", "--runs", "4", "--quiet"),
+    "audit": ("audit", *LIVE, "--seed", "5", "--runs", "2", "--asks", "6", "--asks-after", "2"),
+    "tip": ("tip", "-t", "ring(n=6)", *LIVE, "--flip", "Q=M", "--runs", "40", "--after", "0"),
+    "intervene": ("intervene", "M", "Q", *LIVE, "--try", "committed=2", "--runs", "2"),
+    "reproduce": ("reproduce", "--mind", MIND, "--budget-calls", "5000", "--runs", "2"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_no_answered_call_is_lost_with_a_live_experiment_that_is_ended(name: str) -> None:
+    chance = random.Random(name)
+    with MessagesServer(latency=0.05) as server, nursery(server) as commands:
+        for trial in range(6):
+            folder, before = Path(f"ended{trial}"), len(server.answered)
+            number = SIGNALS[trial % len(SIGNALS)]
+            arguments = (*EXPERIMENTS[name], "--out", str(folder))
+            status = commands.run(*arguments, number=number, after=chance.uniform(0.1, 4.0))
+            assert status in (0, status_of(number)), commands.said
+            if status:
+                assert commands.said.splitlines()[-1] == SENTENCE, commands.said
+            answered = 0
+            for path in folder.rglob(JOURNAL):
+                with Journal.read(path) as journal:
+                    answered += journal.usage().answered
+                    assert journal.usage().calls == journal.usage().answered
+            assert answered == len(server.answered) - before
+            assert list(Path().rglob(".unfinished*")) == []
+
+
+def test_a_wait_and_a_call_that_never_ends_are_ended_too() -> None:
+    with MessagesServer(faults=lambda *_: Fault("hang")) as server, nursery(server) as commands:
+        for fault in (Fault("hang"), Fault("status", 529)):
+            server.faults = lambda *_, fault=fault: fault
+            before = len(server.requests)
+            status = commands.run(*LIVE_RUN, "--out", "mine", number=signal.SIGTERM, after=2.0)
+            assert status == status_of(signal.SIGTERM), commands.said
+            assert commands.said.splitlines()[-1] == SENTENCE, commands.said
+            assert len(server.requests) > before
+            shutil.rmtree("mine")
