@@ -40,6 +40,7 @@ class _State:
 
     installed = False
     working = False
+    said = False
     received: int | None = None
 
 
@@ -71,7 +72,11 @@ def working() -> Iterator[None]:
 
 
 def exit_status() -> int:
-    """Return the status of an interrupted process: 130 after Ctrl-C, 143 or 129."""
+    """Return the status of an interrupted process: 130 after Ctrl-C, 143 or 129.
+
+    The caller has said ``SENTENCE``.
+    """
+    _State.said = True
     return 128 + (_State.received or signal.SIGINT)
 
 
@@ -122,8 +127,9 @@ def _leave(number: int) -> None:
         with suppress(OSError):
             shutil.rmtree(path, ignore_errors=True)
             os.unlink(path)  # noqa: PTH108
-    with suppress(OSError):
-        os.write(2, f"interrupted: {SENTENCE}\n".encode())
+    if not _State.said:
+        with suppress(OSError):
+            os.write(2, f"interrupted: {SENTENCE}\n".encode())
     os._exit(128 + number)
 
 

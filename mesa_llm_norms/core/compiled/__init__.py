@@ -22,6 +22,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from mesa_llm_norms.core.interrupts import leftovers
+
 SILENT_SECONDS = 1.0
 """Compiling that takes longer is mentioned on standard error."""
 
@@ -76,6 +78,7 @@ def _load(module: str, name: str) -> ModuleType:
             if "cannot cache function" not in str(error):
                 raise
             numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="mesa_llm_norms-")
+            leftovers.add(numba.config.CACHE_DIR)
             atexit.register(shutil.rmtree, numba.config.CACHE_DIR, ignore_errors=True)
             return import_module(module)
 

@@ -120,7 +120,7 @@ def _bad(others: Nodes, d: int) -> list[int]:
     return found
 
 
-@njit("int32[::1](int64, int64, uint64)", cache=True)
+@njit("int32[::1](int64, int64, uint64)", cache=True, nogil=True)
 def grown(n: int, m: int, seed: np.uint64) -> Nodes:
     """Return the edges of a preferential attachment graph, end after end: 2 i and 2 i + 1 are one.
 
@@ -147,7 +147,7 @@ def grown(n: int, m: int, seed: np.uint64) -> Nodes:
     return ends
 
 
-@njit("int32[:, ::1](int64, int64, float64, uint64)", cache=True)
+@njit("int32[:, ::1](int64, int64, float64, uint64)", cache=True, nogil=True)
 def rewired(n: int, half: int, p: float, seed: np.uint64) -> Nodes:
     """Return, for each node, the other ends of the ``half`` ties that start at it.
 
@@ -171,7 +171,7 @@ def rewired(n: int, half: int, p: float, seed: np.uint64) -> Nodes:
     return heads
 
 
-@njit("int32[::1](int32[::1], int64, uint64)", cache=True)
+@njit("int32[::1](int32[::1], int64, uint64)", cache=True, nogil=True)
 def simple(mates: Nodes, d: int, seed: np.uint64) -> Nodes:
     """Return the node at the other end of every half-edge, once no tie is a loop or double.
 
@@ -199,7 +199,7 @@ def simple(mates: Nodes, d: int, seed: np.uint64) -> Nodes:
     return others
 
 
-@njit("int32[::1](int32[::1], int32[::1], int32[::1])", cache=True)
+@njit("int32[::1](int32[::1], int32[::1], int32[::1])", cache=True, nogil=True)
 def neighbours(u: Nodes, v: Nodes, starts: Nodes) -> Nodes:
     """Return the sorted neighbours of every node, row after row, from the edges u[i] - v[i].
 
