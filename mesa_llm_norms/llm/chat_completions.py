@@ -86,8 +86,8 @@ _GATEWAYS = (408, 409, 425, 502, 504)
 """The statuses of failures that say nothing about a field."""
 _FORBIDDEN = (403, 404, 405)
 """The statuses of errors that are about the fields where a plain question is answered."""
-_REPEATED = 3
-"""How many failures of a server's own are a rejection."""
+_REPEATED = 4
+"""How many failures of a server's own are a rejection, an answer to a plain question among them."""
 
 
 def constrained(constraint: Constraint, pool: Sequence[str]) -> dict[str, Any]:
@@ -438,7 +438,8 @@ class Probe:
         key = json.dumps(fields, sort_keys=True)
         while key not in self._known:
             if self._failures[key] == 1 and fields != PLAIN:
-                await self._ask(QUESTION, PLAIN)
+                await self.check()
+                self._failures[key] += 1
             try:
                 self._known[key] = await self._ask(QUESTION, fields)
             except CallError as error:
@@ -450,16 +451,20 @@ class Probe:
                     self._known[key] = error
         return self._known[key]
 
+    async def check(self) -> None:
+        """Raise ``CallError`` if the server does not answer a plain question now."""
+        await self._ask(QUESTION, PLAIN)
 
-async def find_capabilities(probe: Probe, room: int) -> Capabilities:
+
+async def find_capabilities(probe: Probe, room: int) -> Capabilities | CallError:
     """Return what the server behind ``probe`` can do, in two calls to ten.
 
-    A model that thinks is given ``room`` tokens for that. Raises ``CallError`` where the server
-    cannot be asked at all.
+    A model that thinks is given ``room`` tokens for that. Where the server rejects even a plain
+    question, how it does so is returned; ``CallError`` is raised where it cannot be asked.
     """
     plain = await probe(**PLAIN)
     if isinstance(plain, CallError):
-        raise plain
+        return plain
     if plain.thinks or (cut_off(plain.stop) and await _thinks_with(room, probe)):
         for constraint in (*_HOLDING, _SCHEMA):
             held = await _held(constraint, probe, max_tokens=room)
@@ -485,6 +490,7 @@ async def _thinks_with(room: int, probe: Probe) -> bool:
     except CallError as error:
         if error.kind != "timeout":
             raise
+        await probe.check()
         return False
     return isinstance(roomy, Answer) and roomy.thinks
 

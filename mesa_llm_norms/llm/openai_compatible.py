@@ -23,7 +23,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import add
-from typing import Any
+from typing import Any, NoReturn
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
@@ -37,7 +37,6 @@ from mesa_llm_norms.llm.addresses import (
 )
 from mesa_llm_norms.llm.chat_completions import (
     PLAIN,
-    REJECTIONS,
     Answer,
     Capabilities,
     Probe,
@@ -196,23 +195,26 @@ class OpenAICompatibleProvider(SDKProvider):
             self._listed = True
         room = self._max_tokens or MAX_TOKENS_THINKING
         try:
-            try:
-                self.capabilities = await find_capabilities(self._probe(), room)
-            except CallError as error:
-                if error.status in (404, 405) and "model" not in error.problem.lower():
-                    await self._look_elsewhere()
-                    self._refuse(
-                        f"there are no chat completions at {self.place}: {error.problem}",
-                        "Check its path; most addresses end in /v1.",
-                    )
-                if error.kind not in REJECTIONS:
-                    raise
-                self.left_out = await self._refused(error)
-                self.capabilities = await find_capabilities(self._probe(), room)
+            found = await find_capabilities(self._probe(), room)
         except CallError as error:
-            if error.kind in REJECTIONS:
-                self._probes.clear()  # or the same would be raised again without a call
+            if error.status in (404, 405) and "model" not in error.problem.lower():
+                await self._look_elsewhere()
+                self._refuse(
+                    f"there are no chat completions at {self.place}: {error.problem}",
+                    "Check its path; most addresses end in /v1.",
+                )
             raise
+        if isinstance(found, CallError):
+            self.left_out = await self._refused(found)
+            found = await find_capabilities(self._probe("again"), room)
+        if isinstance(found, CallError):
+            self._give_up(found)
+        self.capabilities = found
+
+    def _give_up(self, error: CallError) -> NoReturn:
+        """Raise the error of a question that the server rejects in every way, and forget all."""
+        self._probes.clear()  # or the next time the same would be raised without a call
+        raise error
 
     def _probe(self, *stage: str) -> Probe:
         """Return what asks without the fields that are left out, the same at the same stage."""
@@ -267,7 +269,7 @@ class OpenAICompatibleProvider(SDKProvider):
             if not named and (latest.kind == "failed" or not rest):
                 named = [field for field in rest if field == "system"]
                 if not named:
-                    raise error
+                    self._give_up(error)
             left_out += ((named or rest)[0],)
             latest = await self._objection(left_out)
         for field in left_out:  # it may have been another one that mattered
