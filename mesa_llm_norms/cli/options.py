@@ -72,7 +72,7 @@ Minds = Annotated[
     option(
         GAME,
         "Mind (see mesa-llm-norms minds), mind file or live mind. Repeat it to share the nodes "
-        f"equally, or by NAME=0.7. Default {DEFAULT_MIND}.",
+        f"equally, or by NAME=0.7 or NAME=70%. Default {DEFAULT_MIND}.",
     ),
 ]
 PairingRule = Annotated[str, option(GAME, "Pairing rule: node, edge or matching.")]

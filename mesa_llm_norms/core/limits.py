@@ -318,7 +318,7 @@ def choose(argument: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[
     """
     wanted = read_list(argument, wanted, f"[{known[0]!r}]")
     for name in wanted:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             close = difflib.get_close_matches(shown(name, 99).strip("'"), known, n=1, cutoff=0.4)
             raise SpecError(
                 argument,
