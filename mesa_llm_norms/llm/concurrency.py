@@ -253,7 +253,8 @@ class RequestQueue:
         try:
             await recorded
             begun = time.monotonic()
-            reply = await self._answered(self.provider.ask(request.question))
+            answer = await self._answered(self.provider.ask(request.question))
+            reply = recordable(self.provider, answer, request.question.pool)
         except CallError as error:
             if error.kind == "rate limit":
                 # A pause longer than allowed ends the run, and need keep nobody waiting.
@@ -273,15 +274,11 @@ class RequestQueue:
         return reply, recorded.attempt, time.monotonic() - begun
 
     async def _answered(self, answering: Awaitable[T]) -> T:
-        """Return what a provider answers, fit to be recorded and shown, as are its errors."""
-        provider = self.provider
+        """Return what a provider answers, or raise its error as it may be recorded and shown."""
         try:
-            answer = await answering
+            return await answering
         except CallError as error:
-            raise clean_error(error, provider.secrets) from None
-        if isinstance(answer, Reply):
-            return recordable(provider.label, answer, provider.secrets)  # type: ignore[return-value]
-        return answer
+            raise clean_error(error, self.provider.secrets) from None
 
     def _note_model(self, mind: str, model: str | None) -> None:
         """Say once if another model answers than in the beginning; which one is with every call."""

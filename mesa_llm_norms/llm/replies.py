@@ -13,6 +13,7 @@ the opening mark for part of the prompt, so that only the closing one comes.
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from mesa_llm_norms.errors import CallError
 from mesa_llm_norms.llm.retry import LONGEST_SECRET, MAX_MESSAGE, redacted, without_secrets
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.llm.provider import Reply
+    from mesa_llm_norms.llm.provider import Provider, Reply
 
 MOST_OF_AN_ERROR = 1_000
 """How many characters an error has to say what happened, with what it quotes."""
@@ -316,10 +317,10 @@ async def read_response(provider: str, response: Any) -> None:
             f'the response is longer than {RESPONSE.high:,} bytes; it begins "{redacted(text)}"'
         )
         remedy, status = "Check the address: no reply takes as much.", response.status_code
-        told = "" if encodings else response.headers.get("content-length", "")
+        length = "" if encodings else response.headers.get("content-length", "")
         size = (
-            f"{int(told):,} bytes"
-            if re.fullmatch(r"\d{1,15}", told)
+            f"{int(length):,} bytes"
+            if re.fullmatch(r"\d{1,15}", length)
             else f"more than {RESPONSE.high:,} bytes"
         )
         said = kept(text, size=size)
@@ -349,18 +350,26 @@ def _decompressed(encoding: str, content: bytes) -> bytes:
 # What is recorded
 
 
-def recordable(provider: str, reply: Reply, secrets: Sequence[str] = ()) -> Reply:
+def recordable(provider: Provider, reply: Reply, pool: Sequence[str]) -> Reply:
     """Return a reply as it may be recorded and shown: without keys, and its texts bounded.
 
-    Raises ``CallError`` if it has what no reply can have, such as a number of tokens below zero.
+    A name that is not in the pool is none, and so are probabilities that are not those of its
+    names. Raises ``CallError`` for what no reply can have, such as a number of tokens below zero.
     """
     try:
         for name, count in reply.usage._asdict().items():
             read_count(count, name)
-        for name in ("text", "problem", "model", "stop", "thoughts"):
+        for name in ("text", "name", "problem", "model", "stop", "thoughts"):
             read_word(getattr(reply, name), name)
-    except ValueError as error:
-        raise CallError(provider, "garbled", f"the reply cannot be used: {error}") from None
+    except (ValueError, AttributeError) as error:
+        problem = f"the reply cannot be used: {redacted(str(error), provider.secrets)}"
+        raise CallError(provider.label, "garbled", problem) from None
+    if reply.name is not None and reply.name not in pool:
+        reply = reply._replace(name=None, problem=NOT_A_NAME)
+    if reply.distribution is not None and not _is_distribution(reply.distribution, len(pool)):
+        problem = f"its probabilities cannot be those of {len(pool)} names"
+        reply = reply._replace(distribution=None, problem=problem)
+    secrets = provider.secrets
     return reply._replace(
         text=kept(reply.text, secrets),
         thoughts=reply.thoughts and kept(reply.thoughts, secrets),
@@ -368,6 +377,14 @@ def recordable(provider: str, reply: Reply, secrets: Sequence[str] = ()) -> Repl
         model=reply.model and redacted(reply.model, secrets),
         stop=reply.stop and redacted(reply.stop, secrets),
     )
+
+
+def _is_distribution(shares: Sequence[float], size: int) -> bool:
+    try:
+        possible = len(shares) == size and all(0 <= share <= 1 for share in shares)
+        return possible and math.isclose(math.fsum(shares), 1, abs_tol=1e-6)
+    except TypeError:
+        return False
 
 
 def clean_error(error: CallError, secrets: Sequence[str] = ()) -> CallError:

@@ -275,6 +275,39 @@ def test_nor_does_one_from_a_provider_of_your_own_reach_the_journal(tmp_path: Pa
         play(provider, folder=tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("I say Z", Usage(), name="Z"),
+        Reply("I say Z", Usage(), distribution=(0.5, 0.3, 0.2)),
+        Reply("I say Z", Usage(), distribution=(0.5, float("nan"))),
+        Reply("I say Z", Usage(), distribution=(1.5, -0.5)),
+        Reply("I say Z", Usage(), distribution=(0.2, 0.3)),
+        Reply("I say Z", Usage(), distribution=("Q", "M")),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_a_choice_is_an_unusable_reply(reply: Reply, tmp_path: Path) -> None:
+    """Of a provider of your own; so nothing comes of it, now or when the run is resumed."""
+    with pytest.raises(DecisionError, match='it says "I say Z"'):
+        play(FakeProvider(lambda *_: reply), tmp_path / "run")
+    with Journal.read(tmp_path / "run" / JOURNAL) as journal:
+        assert journal.decision(0, 0, 0) is None
+        assert journal.attempts_of(0, 0)[0].outcome == "unusable"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(7, Usage(), name="Q"),  # type: ignore[arg-type]
+        Reply("Q", None, name="Q"),  # type: ignore[arg-type]
+        Reply("Q", Usage(), name="Q", model=b"bytes"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_not_a_reply_is_garbled(answer: Reply) -> None:
+    with pytest.raises(CallError, match="the reply cannot be used"):
+        play(FakeProvider(lambda *_: answer), wait_at_most=0.01)
+
+
 def test_thoughts_counted_apart_are_among_the_tokens_written() -> None:
     usage = {
         "prompt_tokens": 9,
