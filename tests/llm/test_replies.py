@@ -620,7 +620,7 @@ def test_one_in_the_reason_why_a_reply_ended_is_not_shown(
     "key",
     [
         "sk-proj-abcdefgh12345678",
-        "sk-ant-api03-abcdefgh",
+        "sk" + "-ant-api03-abcdefgh",
         "gsk_abcdefghijklmnop1234",
         "hf_abcdefghijklmnopqrstuv",
         "AIza" + "x" * 35,
