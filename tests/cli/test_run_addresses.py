@@ -296,7 +296,7 @@ def test_what_an_address_says_cannot_be_run_by_copying_it(
     llama: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLAMA_API_KEY", KEY)
-    hostile = f"{llama.url}/$(touch owned);x"
+    hostile = f"{llama.url}/$(touch${{IFS}}owned);x"
     Path("minds.json").write_text(
         json.dumps({str(node): f"llama:{hostile}#m" for node in range(6)})
     )
