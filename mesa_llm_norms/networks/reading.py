@@ -278,7 +278,7 @@ class Option(NamedTuple):
 
 
 def _is_call(text: str) -> bool:
-    return bool(re.match(r"\s*file\s*\(", text))
+    return bool(re.fullmatch(r"\s*file\s*\(.*\)\s*", text, re.DOTALL))
 
 
 def _parse_call(text: str) -> GraphFile:

@@ -215,6 +215,8 @@ def _read(lines: Lines, rule: Rule, options: Options) -> EdgeTable:
                     continue
             u, v = row[source], row[target]
             if not u or not v:
+                if not any(row):
+                    continue
                 raise UnreadableError(
                     f"line {lines.number(rule, at)} is not two nodes: its "
                     f"{'first' if not u else 'second'} node is missing",

@@ -151,6 +151,7 @@ def test_a_file_without_one_rule_is_refused_saying_what_was_found_and_what_to_do
         ("(0, 0) (0, 1) {}\n(0, 1) (1, 1) {'weight': 2}", {("(0, 0)", "(0, 1)"): None}),
         ("ann bo {'weight': 2, 'x': 1}\nbo cy {'weight': 1}", WEIGHTS),
         ("ann,bo\r\nbo,cy\r\n", NAMES),
+        ("ann,bo,\n,,\nbo,cy,\n\n", NAMES),
         ("ann,bo\rbo,cy\r", NAMES),
     ],
 )

@@ -421,7 +421,7 @@ def test_a_string_of_a_file_means_the_same_when_it_is_read_back(
     ("text", "problem"),
     [
         ("file()", "cannot read"),
-        ('file("a.csv"', "cannot read"),
+        ('file("a.csv"', "parenthesis"),
         ('file("a.csv" part="largest")', "cannot read"),
         ('file("a.csv", part)', "cannot read"),
         ('file("a.csv", part="largest", part="largest")', "given twice"),
@@ -445,6 +445,12 @@ def test_a_string_that_is_not_understood_is_refused(
         read_graph(text, random.Random(0))
     assert problem in raised.value.problem
     assert raised.value.remedy.endswith((".", ")."))
+
+
+def test_a_file_may_be_called_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "file (1).csv", "a,b\nb,c\n")
+    assert graph_file("file (1).csv") == GraphFile(Path("file (1).csv"))
+    assert graph_size(read_graph(f'file("{path}")', random.Random(0))) == (3, 2)
 
 
 def test_options_that_are_typed_become_part_of_the_string() -> None:
