@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mesa_llm_norms.errors import some
-from mesa_llm_norms.networks.columns import Options
+from mesa_llm_norms.networks.columns import Options, weight_name
 from mesa_llm_norms.networks.tables import Listing, choose, direction
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
 
@@ -87,6 +87,7 @@ class _XML:
             if self._inside == 1:
                 self.graphs.append(Listing())
                 said = attrs.get("edgedefault") or attrs.get("defaultedgetype")
+                self.graphs[-1].says = said is not None
                 self._default = said if said in ("directed", "mutual") else "undirected"
         elif name == "edge" and self._inside:
             self._edge, self._attributes = attrs, {}
@@ -168,6 +169,7 @@ class _GraphML(_XML):
         """Return the direction of an edge, whose attributes are then complete."""
         self._attributes = {**self.defaults, **self._attributes}
         said = edge.get("directed", "").strip().lower()
+        self.graphs[-1].says |= bool(said)
         return direction(said in ("true", "1")) if said else self._default
 
 
@@ -190,7 +192,10 @@ class _GEXF(_XML):
             self._attributes["weight"] = attrs["weight"]
         elif name == "attvalue" and "edge" in self._open:
             said = attrs.get("for") or attrs.get("id") or ""
-            self._attributes.setdefault(self.names.get(said) or said, attrs.get("value", ""))
+            said = self.names.get(said) or said
+            self._attributes.setdefault(said, attrs.get("value", ""))
+            if weight_name([said], {}) and any(key in attrs for key in self._TIMES):
+                self.timed = self.timed or "weights"
         if name in ("edge", "node") and any(key in attrs for key in self._TIMES):
             self.timed = self.timed or f"{name}s"
         elif name == "spell" and self._inside:
@@ -204,6 +209,7 @@ class _GEXF(_XML):
 
     def kind(self, edge: dict[str, str]) -> str:
         """Return the direction of an edge."""
+        self.graphs[-1].says |= "type" in edge
         said = edge.get("type", self._default).strip().lower()
         return said if said in ("directed", "mutual", "undirected") else self._default
 
@@ -253,6 +259,7 @@ def read_gml(text: str, options: Options) -> EdgeTable:
         )
     found: Listing
     found, about = choose(graphs, options)
+    found.says = "directed" in about
     found.kinds = [direction(about.get("directed") in (1, "1", "true"))] * len(found.ends)
     unique = len(set(map(_typed, found.labels.values()))) == len(found.index)
     if options.get("nodes") == "label" or (unique and options.get("nodes") != "id"):
@@ -325,7 +332,7 @@ def read_json(text: str, options: Options) -> EdgeTable:
         nodes: Any = data.get("nodes")
         edges: Any = data[keys[0]]
         if nodes is None and isinstance(edges, list):
-            return _listed_edges(edges, options, _said(data))
+            return _listed_edges(edges, options, _said(data, options))
         if isinstance(nodes, dict):
             nodes = [
                 {"id": key, **(it if isinstance(it, dict) else {})} for key, it in nodes.items()
@@ -337,7 +344,7 @@ def read_json(text: str, options: Options) -> EdgeTable:
                     f"a {type(value).__name__}",
                     _KNOWN_JSON,
                 )
-        return _node_link(nodes, edges, _said(data), options)
+        return _node_link(nodes, edges, _said(data, options), options)
     if "nodes" in data:
         raise UnreadableError('it has "nodes", but no "edges" or "links"', _KNOWN_JSON)
     if data and all(isinstance(it, (list, dict)) for it in data.values()):
@@ -349,7 +356,7 @@ def read_json(text: str, options: Options) -> EdgeTable:
     )
 
 
-def _said(data: Mapping[str, Any]) -> bool | None:
+def _said(data: Mapping[str, Any], options: Options) -> bool | None:
     """Return whether a graph says that it is directed; None if edges say so one by one."""
     settings = data.get("options")
     if isinstance(settings, dict) and "type" in settings:
@@ -359,7 +366,7 @@ def _said(data: Mapping[str, Any]) -> bool | None:
             raise UnreadableError(
                 f'"{name}" is {_json_text(data[name])}', f'"{name}" must be true or false.'
             )
-    return bool(data.get("directed", False))
+    return bool(data.get("directed", options.get("directed", False)))
 
 
 def _json_text(value: Any) -> str:
@@ -497,7 +504,7 @@ def _cytoscape(elements: Any, data: Mapping[str, Any], options: Options) -> Edge
         name = node.get("name", node.get("label")) if isinstance(node, dict) else None
         found.add_node(str(_id(node)), name)
     pairs = [_edge(edge, at) for at, edge in enumerate(edges)]
-    _add_edges(found, [(str(u), str(v), rest) for u, v, rest in pairs], _said(data))
+    _add_edges(found, [(str(u), str(v), rest) for u, v, rest in pairs], _said(data, options))
     return found.table(options)
 
 
@@ -507,7 +514,7 @@ def _adjacency(data: Mapping[str, Any], options: Options) -> EdgeTable:
         raise UnreadableError(
             '"nodes" and "adjacency" must be lists of the same length', _KNOWN_JSON
         )
-    found, said = Listing(), _said(data)
+    found, said = Listing(), _said(data, options)
     for node in nodes:
         found.add_node(_id(node))
     place = {node: at for at, node in enumerate(found.index)}

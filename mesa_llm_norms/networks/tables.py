@@ -488,6 +488,8 @@ class Listing:
         self.ignored: dict[str, None] = {}
         self.positions: dict[Hashable, Any] = {}
         self.notes: list[str] = []
+        self.says = True
+        """Whether the file says anything about directions."""
 
     def add_node(self, node: Any, label: Any = None) -> None:
         """Add a node, with its label if it has one."""
@@ -530,7 +532,7 @@ class Listing:
         pairs = [(self.index[u], self.index[v]) for u, v in self.ends]
         ends = np.array(pairs, np.int64).reshape(-1, 2)
         directed = bool(options.get("directed", False))
-        if self.kinds:
+        if self.kinds and (self.says or "directed" not in options):
             ends, weights, directed = directions(ends, weights, self.kinds, options)
         nodes: Iterable[Any] = self._named() if options.get("nodes") == "label" else self.index
         return EdgeTable(

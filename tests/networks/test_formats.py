@@ -131,6 +131,24 @@ def test_a_direction_is_read_of_the_graph_or_of_all_edges(
     assert read(tmp_path, name, text, directed=False) == (False, PLAIN)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.graphml", graphml(NODES + PATH)),
+        ("a.gexf", gexf(PATH)),
+        ("a.json", '{"nodes": ["a", "b", "c"], "links": [["a", "b"], ["b", "c"]]}'),
+        ("a.json", '[["a", "b"], ["b", "c"]]'),
+    ],
+)
+def test_a_file_that_says_nothing_of_directions_is_directed_on_request(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    assert read(tmp_path, name, text) == (False, PLAIN)
+    assert read(tmp_path, name, text, directed=True) == (True, PLAIN)
+    said = graphml(NODES + PATH, "", 'edgedefault="undirected"')
+    assert "no direction" in refusal(tmp_path, "said.graphml", said, directed=True).problem
+
+
 MIXED = [
     ("a.graphml", graphml(NODES + PATH.replace("<edge", '<edge directed="true"', 1))),
     ("a.gexf", gexf(PATH.replace("<edge", '<edge type="directed"', 1))),
