@@ -81,6 +81,14 @@ class Neighbors:
         if not len(self.indices):
             raise GraphError("no edge joins two agents", "Add an edge.", self.nodes)
 
+    @classmethod
+    def of_rows(cls, indptr: NDArray[np.int64], indices: NDArray[np.int32]) -> Neighbors:
+        """Return an undirected graph without weights, given its arrays, which are not checked."""
+        made = object.__new__(cls)
+        made.directed, made.weights = False, None
+        made.nodes, made.indptr, made.indices = range(len(indptr) - 1), indptr, indices
+        return made
+
     def __len__(self) -> int:
         return len(self.nodes)
 

@@ -12,7 +12,7 @@ the same graph, or one of the same distribution, as a sparse array: a symmetric 
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import networkx as nx
@@ -23,11 +23,23 @@ from scipy import sparse
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.errors import GraphError, SpecError
-from mesa_llm_norms.networks.adjacency import Adjacency, Graph, to_networkx
-from mesa_llm_norms.networks.registry import MAX_NODES, MAX_SPARSE_NODES, check_size, topology
+from mesa_llm_norms.networks.adjacency import Adjacency, Graph, Neighbors, to_networkx
+from mesa_llm_norms.networks.registry import (
+    MAX_DRAWS,
+    MAX_NODES,
+    MAX_SPARSE_NODES,
+    check_size,
+    find_topology,
+    is_limited,
+    parse,
+    topology,
+)
 
 LARGE = 10_000
 """Above so many nodes, graphs are sparse arrays."""
+
+MOST_TOGETHER = 256
+"""Up to so many nodes, the small worlds of several runs are drawn at once."""
 
 _HOPELESS = 30
 """With so many isolated nodes expected, one draw in e**30 has none."""
@@ -162,6 +174,42 @@ def watts_strogatz(n: int = 24, k: int = 4, p: float = 0.1, *, rng: random.Rando
     _check_degree("k", k)
     heads = load("randomness").rewired(n, k // 2, p, _seed(rng))
     return _from_edges(n, np.repeat(_all(n), k // 2), heads.ravel())
+
+
+def small_worlds(graph: Any, seeds: Sequence[int]) -> list[Neighbors] | None:
+    """Return the small worlds that a topology draws from generators with these seeds, at once.
+
+    Parameters
+    ----------
+    graph : object
+        A topology.
+    seeds : sequence of int
+        The seeds of the ``random.Random`` objects that ``read_graph`` would be given.
+
+    Returns
+    -------
+    list of Neighbors or None
+        The same networks as ``read_graph`` draws; None where that has to draw them, for the
+        topology is another, the networks are large, or one cannot be drawn.
+    """
+    kind = find_topology(graph) if isinstance(graph, str) else None
+    if kind is None or kind.function is not watts_strogatz or is_limited():
+        return None
+    call = parse(graph)
+    try:
+        values: dict[str, Any] = kind.read(call.args, call.kwargs)
+    except ValueError:
+        return None
+    n, k = values["n"], values["k"]
+    if k >= n or k % 2 or n > MOST_TOGETHER:
+        return None
+    indptr = np.zeros((len(seeds), n + 1), np.int64)
+    indices = np.zeros((len(seeds), n * k), np.int32)
+    given = np.array(seeds, np.uint64)
+    draw = load("small_worlds").draw
+    if draw(given, k // 2, values["p"], MAX_DRAWS, indptr, indices) < len(seeds):
+        return None
+    return [Neighbors.of_rows(*rows) for rows in zip(indptr, indices, strict=True)]
 
 
 @topology("connected_caveman(cliques=5, size=5)", cliques=_SMALL[2], size=_SMALL[3])

@@ -281,6 +281,11 @@ def check_size(nodes: float, edges: float = 0, *, sparse: bool = False) -> None:
         )
 
 
+def is_limited() -> bool:
+    """Whether the size of graphs is limited here, as in pages."""
+    return _size_limit.get() is not None
+
+
 _size_limit: ContextVar[tuple[int, int] | None] = ContextVar("size_limit", default=None)
 
 

@@ -18,11 +18,12 @@ from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.stopping import Goal, Stop, converging, flipping, window_size
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.networks.adjacency import Neighbors
+from mesa_llm_norms.simulation.engine import is_plain_policy
 from mesa_llm_norms.simulation.kernel import can_play, pairs_of
 from mesa_llm_norms.simulation.memories import KnownMemories, known_for
-from mesa_llm_norms.simulation.pairing import Pairing
+from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 from mesa_llm_norms.simulation.run import Batch
-from mesa_llm_norms.simulation.spec import InitialState, Spec
+from mesa_llm_norms.simulation.spec import Spec, Start
 
 INTERACTIONS_PER_CALL = 1 << 18
 """Interactions after which a call returns, about, so that an interrupt is noticed."""
@@ -51,17 +52,16 @@ def play_together(spec: Spec, runs: range, goal: Goal, rounds: int) -> Batch | N
         How they ended. None where the kernel cannot play them, memories do not fit into 64 bits, or
         networks are not of one kind and size.
     """
-    initials = list(spec.initial_states(runs))
-    first = initials[0]
-    minds = {id(mind): mind for one in initials for mind in one.minds}.values()
-    if not can_play(minds, first.pairing):
+    if not can_play(spec.minds, read_pairing(spec.pairing)):
         return None
-    known = known_for(first.game, first.minds)
-    networks = {id(one.neighbors): one.neighbors for one in initials}.values()
+    starts = spec.starts(runs)
+    minds = {id(mind): mind for one in starts for mind in one.minds}.values()
+    networks = {id(one.neighbors): one.neighbors for one in starts}.values()
     kinds = {(len(one), one.directed, one.weights is None) for one in networks}
+    known = known_for(spec.game, starts[0].minds) if all(map(is_plain_policy, minds)) else None
     if known is None or len(kinds) > 1:
         return None
-    return _Together(spec, initials, known, goal, rounds).play()
+    return _Together(spec, starts, known, goal, rounds).play()
 
 
 class _Together:
@@ -70,30 +70,30 @@ class _Together:
     def __init__(
         self,
         spec: Spec,
-        initials: Sequence[InitialState],
+        starts: Sequence[Start],
         known: KnownMemories,
         goal: Goal,
         rounds: int,
     ) -> None:
         self._loops, self._batches = load("interactions"), load("batches")
-        self._spec, self._initials, self._known = spec, initials, known
-        agents = len(initials[0].neighbors)
+        self._spec, self._starts, self._known = spec, starts, known
+        agents = len(starts[0].neighbors)
         names = len(spec.game.pool)
         size = window_size(goal, agents)
         self._window = self._loops.Window(np.zeros(size, np.uint32), np.zeros(names, np.int64))
         self._goals = self._read_goal(goal, size, rounds)
         self._states = np.zeros(agents, np.uint64)
-        self._numbers = np.zeros((len(initials), self._batches.NUMBERS), np.int64)
-        self._held = np.zeros((len(initials), agents), np.int16)
+        self._numbers = np.zeros((len(starts), self._batches.NUMBERS), np.int64)
+        self._held = np.zeros((len(starts), agents), np.int16)
 
     def play(self) -> Batch:
         """Play all runs."""
-        batches, known, initials = self._batches, self._known, self._initials
+        batches, known, starts = self._batches, self._known, self._starts
         cursor, at = np.zeros(13, np.int64), np.zeros(6, np.int64)
         at[batches.FRESH] = 1
         runs = self._runs()
-        pairing = initials[0].pairing
-        graphs = _graphs([one.neighbors for one in initials], pairing)
+        pairing = read_pairing(self._spec.pairing)
+        graphs = _graphs([one.neighbors for one in starts], pairing)
         rows = np.zeros((0, 4), np.int32)
         played: list[NDArray[np.int64]] = []
         counts = np.zeros((ROUNDS_AT_ONCE, 2 + len(self._spec.game.pool)), np.int64)
@@ -106,7 +106,7 @@ class _Together:
                     *(rows, cursor, at, found),
                 )
                 if status == self._loops.UNKNOWN:
-                    known.minds = initials[at[batches.RUN]].minds
+                    known.minds = starts[at[batches.RUN]].minds
                     known.find_out(int(cursor[self._loops.STATE_A]))
                 elif status == self._loops.CROWDED:
                     known.grow()
@@ -116,7 +116,7 @@ class _Together:
         finally:
             started = at[batches.RUN] - at[batches.FRESH]
             if started >= 0:
-                known.minds = initials[started].minds
+                known.minds = starts[started].minds
         return self._batch(np.concatenate(played))
 
     def _batch(self, counts: NDArray[np.int64]) -> Batch:
@@ -128,7 +128,7 @@ class _Together:
             largest = numbers[:, batches.LARGEST] / numbers[:, batches.PLAYERS]
         return Batch(
             pool,
-            np.array([one.stream.run for one in self._initials]),
+            np.array([one.stream.run for one in self._starts]),
             numbers[:, batches.INTERACTIONS],
             numbers[:, batches.ROUNDS],
             numbers[:, batches.CONVERGED] > 0,
@@ -154,10 +154,10 @@ class _Together:
         )
 
     def _runs(self) -> Any:
-        initials, known = self._initials, self._known
-        first = initials[0]
-        renewed = np.zeros(len(initials), np.bool_)
-        for place, (before, one) in enumerate(pairwise(initials), start=1):
+        starts, known = self._starts, self._known
+        first = starts[0]
+        renewed = np.zeros(len(starts), np.bool_)
+        for place, (before, one) in enumerate(pairwise(starts), start=1):
             if one.minds is not before.minds:
                 pairs = zip(one.minds, before.minds, strict=True)
                 renewed[place] = any(new is not old for new, old in pairs)
@@ -167,14 +167,14 @@ class _Together:
                     mind.inverse_temperature if isinstance(mind, RecordedMind) else 1.0
                     for mind in one.minds
                 ]
-                for one in (initials if renewed.any() else initials[:1])
+                for one in (starts if renewed.any() else starts[:1])
             ]
         )
-        starts = [known.state(mind, first.start) for mind in range(len(first.minds))]
-        states = np.array(starts, np.uint64)
-        same = all(one.mind_indices is first.mind_indices for one in initials)
-        seats = [one.mind_indices for one in (initials[:1] if same else initials)]
-        keys = np.array([one.stream.key for one in initials], np.uint64)
+        start = self._spec.start
+        states = np.array([known.state(mind, start) for mind in range(len(first.minds))], np.uint64)
+        same = all(one.mind_indices is first.mind_indices for one in starts)
+        seats = [one.mind_indices for one in (starts[:1] if same else starts)]
+        keys = np.array([one.stream.key for one in starts], np.uint64)
         return self._batches.Runs(keys, renewed, powers, states[np.array(seats)])
 
 

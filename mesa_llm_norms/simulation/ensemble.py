@@ -402,8 +402,8 @@ def settle(engine: str, interactions: int) -> str:
 def load_kernel(engine: str, initial: InitialState) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
     if engine != "python" and can_play(initial.minds, initial.pairing):
-        load("interactions")
-        load("batches")
+        for name in ("interactions", "batches", "small_worlds"):
+            load(name)
 
 
 def load_graph(graph: Any) -> Any:

@@ -9,7 +9,7 @@ stream that all of the run's random draws come from.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from numbers import Real
@@ -30,6 +30,7 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
+from mesa_llm_norms.networks.generators import small_worlds
 from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.validation import check_graph
@@ -97,6 +98,15 @@ class InitialState(NamedTuple):
         return {
             node: self.minds[index] for node, index in zip(nodes, indices.tolist(), strict=True)
         }
+
+
+class Start(NamedTuple):
+    """What differs between the initial states of the runs of a spec; see ``InitialState``."""
+
+    neighbors: Neighbors
+    minds: tuple[Mind, ...]
+    mind_indices: NDArray[np.int32]
+    stream: RandomStream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,10 +221,60 @@ class Spec:
         """
         stream = RandomStream(self.seed, read_whole("run", run, limits.RUN_NUMBER))
         graph, neighbors = (
-            self._read_graph(stream.generator("graph"))
-            if is_random(self.graph)
-            else self._fixed_graph
+            self._read_graph(stream.generator("graph")) if self._is_random else self._fixed_graph
         )
+        minds, indices, uncommitted = self._seated(neighbors, stream)
+        pairing = read_pairing(self.pairing)
+        return InitialState(
+            self.game, graph, neighbors, minds, indices, uncommitted, self.start, pairing, stream
+        )
+
+    def starts(self, runs: Sequence[int]) -> list[Start]:
+        """Return what differs between the states that runs start from.
+
+        Parameters
+        ----------
+        runs : sequence of int
+            The numbers of the runs, at least one.
+
+        Returns
+        -------
+        list of Start
+            Parts of what ``initial_state`` returns for each; where they are the same in several
+            runs, they are the same objects.
+
+        Raises
+        ------
+        SpecError
+            See ``initial_state``.
+        """
+        first = self.initial_state(runs[0])
+        found = [Start(first.neighbors, first.minds, first.mind_indices, first.stream)]
+        streams = [RandomStream(self.seed, run) for run in runs[1:]]
+        networks: Sequence[Neighbors | None] = [None] * len(streams)
+        if self._is_random and streams:
+            seeds = [stream.of("graph") for stream in streams]
+            networks = small_worlds(self.graph, seeds) or networks
+        one_mind = not isinstance(self.mind, Mapping)
+        alike = not self.committed and (one_mind or self._same_minds)
+        for stream, network in zip(streams, networks, strict=True):
+            if network is None and self._is_random:
+                network = self._read_graph(stream.generator("graph"))[1]
+            neighbors = network or first.neighbors
+            if not alike or len(neighbors) != len(first.neighbors):
+                minds, indices, _ = self._seated(neighbors, stream)
+            else:
+                minds = tuple(mind.for_run(self.game, stream) for mind in self._minds.values())
+                indices = first.mind_indices
+                if all(mind is other for mind, other in zip(minds, first.minds, strict=True)):
+                    minds = first.minds
+            found.append(Start(neighbors, minds, indices, stream))
+        return found
+
+    def _seated(
+        self, neighbors: Neighbors, stream: RandomStream
+    ) -> tuple[tuple[Mind, ...], NDArray[np.int32], NDArray[np.int32]]:
+        """Return the minds of a run, for each node the index of its own, and if none committed."""
         minds, indices = self._assign_minds(neighbors.nodes, stream.generator("minds"))
         this_run = {id(mind): mind.for_run(self.game, stream) for mind in minds}
         minds = [this_run[id(mind)] for mind in minds]
@@ -223,47 +283,22 @@ class Spec:
         for name, mind in self._committed_minds.items():
             indices[[place for place, its_name in taken.items() if its_name == name]] = len(minds)
             minds.append(mind)
-        start = filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
-        pairing = read_pairing(self.pairing)
-        return InitialState(
-            self.game, graph, neighbors, tuple(minds), indices, uncommitted, start, pairing, stream
-        )
+        return tuple(minds), indices, uncommitted
 
-    def initial_states(self, runs: Sequence[int]) -> Iterator[InitialState]:
-        """Yield the states that runs start from; where all else is the same, it is the same object.
+    @cached_property
+    def _is_random(self) -> bool:
+        return is_random(self.graph)
 
-        Parameters
-        ----------
-        runs : sequence of int
-            The numbers of the runs.
-
-        Yields
-        ------
-        InitialState
-            What ``initial_state`` returns for each of them.
-
-        Raises
-        ------
-        SpecError
-            See ``initial_state``.
-        """
-        first = None
-        for run in runs:
-            if first is None or not self._alike:
-                first = self.initial_state(run)
-                yield first
-                continue
-            stream = RandomStream(self.seed, run)
-            minds = tuple(mind.for_run(self.game, stream) for mind in self._minds.values())
-            same = all(mind is other for mind, other in zip(minds, first.minds, strict=True))
-            yield first._replace(stream=stream, minds=first.minds if same else minds)
+    @cached_property
+    def _same_minds(self) -> bool:
+        """Whether a mapping of nodes to minds, none of them given twice, means the same always."""
+        distinct = len({id(mind) for mind in self._minds.values()}) == len(self._minds)
+        return distinct and not self._is_random and not by_share(self.mind)
 
     @property
-    def _alike(self) -> bool:
-        """Whether runs start alike but for their random streams and minds that change with them."""
-        shares = isinstance(self.mind, Mapping) and by_share(self.mind)
-        distinct = len({id(mind) for mind in self._minds.values()}) == len(self._minds)
-        return not (is_random(self.graph) or self.committed or shares) and distinct
+    def start(self) -> Memory:
+        """What every agent remembers at the start."""
+        return filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
 
     @property
     def topology(self) -> str:

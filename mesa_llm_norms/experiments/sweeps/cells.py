@@ -129,8 +129,8 @@ class Cell:
         """
         engine = settle("auto", interactions)
         if elsewhere and engine != "python" and self._ready[1]:
-            load("interactions")
-            load("batches")
+            for name in ("interactions", "batches", "small_worlds"):
+                load(name)
         how = self.goal, self.rounds, False, engine
         return CellPlayer(replace(self.spec, graph=load_graph(self.spec.graph)), how, keep_rounds)
 
