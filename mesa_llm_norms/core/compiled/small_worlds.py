@@ -1,7 +1,7 @@
 """Small worlds of many runs drawn in one call: those that networkx draws, edge for edge.
 
 The chance is that of Python's ``random.Random``, a Mersenne twister (Matsumoto and Nishimura, ACM
-TOMACS 8, 3, 1998), so a network is the same whoever draws it. Importing this module compiles it.
+TOMACS 8, 3, 1998), so a network is the same as in Python. Importing this module compiles it.
 """
 
 from __future__ import annotations
