@@ -135,7 +135,7 @@ class FileFormatError(NormsError, ValueError):
 
     def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
         problem, remedy = _shortened(problem), _shortened(remedy)
-        super().__init__(f"{path}: {problem}. {remedy}")
+        super().__init__(f"{_shortened(str(path))}: {problem}. {remedy}")
         self.path = Path(path)
         self.problem = problem
         self.remedy = remedy

@@ -32,3 +32,12 @@ def test_none_of_very_many_bad_inputs_does() -> None:
         for failure in try_batch(1, range(start, start + BATCH))[1]
     ]
     assert not failures, told(failures)
+
+
+FOUND = [138, 985, 1696, 1965, 2130, 2692, 3068, 4079, 6381, 7242, 7699, 7765, 8487, 16585]
+"""Those of seed 1 that failed once: lists and files without end, too many digits, long names."""
+
+
+def test_what_once_failed_fails_no_more() -> None:
+    _, failures = try_batch(1, FOUND)
+    assert not failures, told(failures)

@@ -21,7 +21,7 @@ from mesa_llm_norms.cli.study import fit, validate
 from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.tipping import intervene, tip
 from mesa_llm_norms.core.interrupts import SENTENCE, exit_status, install, working
-from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.errors import NormsError, shown
 
 BAD_INPUT = 2
 """The exit status after an error of this package."""
@@ -50,6 +50,11 @@ class Commands(TyperGroup):
                 return super().invoke(ctx)
         except UsageError as error:
             raise _refusal(error) from error
+        except OSError as error:  # of a file that was named, or a full disk
+            if error.filename is None or error.strerror is None:
+                raise
+            output.complain("error", f"{shown(error.filename)}: {error.strerror}. Check the path.")
+            raise typer.Exit(BAD_INPUT) from error
         except NormsError as error:
             output.complain("error", str(error))
             raise typer.Exit(BAD_INPUT) from error

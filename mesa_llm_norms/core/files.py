@@ -48,6 +48,22 @@ _XZ_MEMORY = 200_000_000
 """The most bytes that unpacking may take besides what is unpacked."""
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there; a name that cannot be one is of none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a regular file is there; a name that cannot be one is of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def read_text(path: Path, remedy: str) -> str:
     """Return the contents of a UTF-8 file of at most 20 MB.
 

@@ -104,7 +104,7 @@ def _parse(text: str, path: str) -> Prices:
 
     try:
         content: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FileFormatError(path, f"it is not TOML: {error}", _REMEDY) from error
     return _read(content, path)
 

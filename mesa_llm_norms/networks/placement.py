@@ -73,7 +73,7 @@ def place_committed(
                 raise SpecError(
                     "committed",
                     where,
-                    f"{number} of {len(neighbors)} agents cannot be committed "
+                    f"{shown(number)} of {len(neighbors)} agents cannot be committed "
                     f"({len(taken)} already committed)",
                     f"Use 0 to {len(free)}, or a share from 0.0 to 1.0; all shares together at "
                     "most 1.",

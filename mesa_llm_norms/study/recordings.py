@@ -134,7 +134,13 @@ def read_recordings(path: str | Path) -> Recordings:
     try:
         if path.is_dir():
             path = path / "interactions.csv.gz"
+        if path.exists() and not path.is_file():
+            raise FileFormatError(path, "it is not a regular file", remedy)
+        if path.stat().st_size not in limits.RECORDINGS:
+            raise FileFormatError(path, f"it is over {limits.RECORDINGS.high:,} bytes", remedy)
         rows = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(("pool", *NAMES), str))
+    except FileFormatError:
+        raise
     except OSError as error:
         raise FileFormatError(path, error.strerror or "it cannot be read", remedy) from error
     except Exception as error:  # pandas has no common base for what a damaged file raises

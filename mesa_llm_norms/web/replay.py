@@ -18,7 +18,7 @@ import networkx as nx
 import pyarrow as pa
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import SPEC, read_json
+from mesa_llm_norms.core.files import SPEC, is_folder, read_json
 from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
 from mesa_llm_norms.core.stopping import Goal, Recent, check_stopping, converging
 from mesa_llm_norms.errors import FileFormatError, SpecError
@@ -107,7 +107,7 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         because of its journal.
     """
     journal, file, table = folder / JOURNAL, folder / SPEC, folder / TABLE
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise FileFormatError(folder, "there is no such folder", _OPEN)
     calls = None
     if journal.exists():

@@ -6,6 +6,7 @@ import difflib
 import itertools
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -84,7 +85,7 @@ def read_axis(argument: str, given: Any) -> Axis:
         raise SpecError(
             argument, given, "there is no value in the list", "Give at least one, or omit the axis."
         )
-    twice = [one for place, one in enumerate(labels) if one in labels[:place]]
+    twice = [one for one, times in Counter(labels).items() if times > 1]
     if twice:
         raise SpecError(
             argument,

@@ -23,7 +23,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
-from mesa_llm_norms.core.files import sync
+from mesa_llm_norms.core.files import is_file, is_folder, sync
 from mesa_llm_norms.errors import JournalError
 from mesa_llm_norms.llm.journal.rows import (
     APPLICATION,
@@ -178,8 +178,8 @@ def examined(path: Path) -> Iterator[sqlite3.Connection]:
 
 def check_exists(path: Path) -> None:
     """Raise ``JournalError`` if there is no such file."""
-    if not path.is_file():
-        problem = "it is not a file" if path.exists() else "there is no such file"
+    if not is_file(path):
+        problem = "it is not a file" if is_folder(path) else "there is no such file"
         raise JournalError(path, problem, "Name a run's folder that contains a journal.")
 
 

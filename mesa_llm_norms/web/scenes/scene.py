@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import read_text
+from mesa_llm_norms.core.files import is_folder, read_text
 from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError, shown
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import Graph, to_networkx
@@ -225,7 +225,7 @@ def read_scene(path: Path) -> Scene:
     """Return the scene in a file; ``FileFormatError`` says what is wrong with an invalid one."""
     try:
         given = tomllib.loads(read_text(path, "A scene is a text file in TOML."))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         said = str(error)
         problem = f"it is not TOML: {said[:1].lower()}{said[1:]}"
         raise FileFormatError(path, problem, "Correct that line.") from error
@@ -242,7 +242,7 @@ def _read_folder(folder: Path) -> dict[str, Scene]:
 
     paths = sorted(folder.glob("*.toml"), key=order)
     if not paths:
-        problem = "it contains no scenes" if folder.is_dir() else "there is no such folder"
+        problem = "it contains no scenes" if is_folder(folder) else "there is no such folder"
         raise FileFormatError(folder, problem, "Give a folder with scenes, files in *.toml.")
     scenes: dict[str, Scene] = {}
     for path in paths:
