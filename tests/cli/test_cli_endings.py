@@ -68,11 +68,6 @@ def status_of(number: int) -> int:
     return 128 + number
 
 
-def semaphores() -> set[str]:
-    there = Path("/dev/shm")
-    return {path.name for path in there.iterdir()} if there.is_dir() else set()
-
-
 def processes_of(session: int) -> list[int]:
     """Return the processes of a session that still run."""
     found = []
@@ -84,31 +79,56 @@ def processes_of(session: int) -> list[int]:
     return found
 
 
+def semaphores_of(processes: Sequence[int]) -> set[str]:
+    """Return the files of the semaphores that processes have in their memory."""
+    found: set[str] = set()
+    for process in processes:
+        with suppress(OSError):
+            maps = Path(f"/proc/{process}/maps").read_text()
+            found |= {word for word in maps.split() if word.startswith("/dev/shm/sem.")}
+    return found
+
+
+def wait_for_handler(process: Program) -> None:
+    """Wait until a process catches SIGTERM, which Python by itself does not."""
+    while process.poll() is None:
+        with suppress(OSError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+            if caught >> (signal.SIGTERM - 1) & 1:
+                return
+        time.sleep(0.01)
+
+
 def end(arguments: Sequence[str], number: int, after: float, everyone: bool) -> None:
-    """End a command after some seconds; check all that this may and must do."""
-    before = semaphores()
+    """End a command some seconds after Python has started; check all that it may and must do."""
     with start(*arguments, start_new_session=True) as process:
+        wait_for_handler(process)
         time.sleep(after)
-        begun = time.monotonic()
+        semaphores = semaphores_of(processes_of(process.pid))
         done = process.poll() is not None
         if not done:
             (os.killpg if everyone else os.kill)(process.pid, number)
         _, err = process.communicate(timeout=60)
-        took = time.monotonic() - begun
-        said = f"{arguments} {signal.Signals(number).name} after {after:.3f} s, {took:.2f} s: {err}"
+        said = f"{arguments} {signal.Signals(number).name} after {after:.3f} s: {err}"
         lines = [line for line in err.splitlines() if not line.startswith(("note:", "mesa_llm_"))]
         if done or process.returncode == 0:
             assert (process.returncode, lines) == (0, []), said
-        else:
-            assert process.returncode == status_of(number), said
-            assert lines == [SENTENCE], said
-            for _ in range(200):
-                if not processes_of(process.pid):
-                    break
-                time.sleep(0.05)
-            assert processes_of(process.pid) == [], said
-            assert semaphores() <= before, said
-            assert list(Path().rglob(".unfinished*")) == [], said
+            return
+        assert process.returncode == status_of(number), said
+        assert lines == [SENTENCE], said
+        wait_until_gone(process, semaphores)
+        assert list(Path().rglob(".unfinished*")) == [], said
+
+
+def wait_until_gone(process: Program, semaphores: set[str]) -> None:
+    """Wait for the processes of a session and what they shared to be gone."""
+    for _ in range(400):
+        left = processes_of(process.pid), {one for one in semaphores if Path(one).exists()}
+        if left == ([], set()):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"these are left: {left}")
 
 
 @pytest.mark.parametrize(
@@ -136,17 +156,13 @@ def test_every_command_is_ended_at_random_moments(name: str) -> None:
 def test_a_process_that_is_killed_takes_its_workers_with_it() -> None:
     chance = random.Random(3)
     for _ in range(6):
-        before = semaphores()
         with start(*OFFLINE["many runs"], start_new_session=True) as process:
-            time.sleep(chance.uniform(1.0, 5.0))
+            wait_for_handler(process)
+            time.sleep(chance.uniform(0.5, 5.0))
+            semaphores = semaphores_of(processes_of(process.pid))
             process.kill()
             process.wait()
-            for _ in range(200):
-                if not processes_of(process.pid):
-                    break
-                time.sleep(0.05)
-            assert processes_of(process.pid) == []
-        assert semaphores() <= before
+            wait_until_gone(process, semaphores)
 
 
 # Live
