@@ -55,10 +55,13 @@ class Served(NamedTuple):
 @contextmanager
 def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     way: list[str | None] = [None]
+    answered: list[Any] = []
     monkeypatch.setenv("ANTHROPIC_API_KEY", "not-a-key-but-as-long-as-one")
 
-    def fault(*_: Any) -> Fault | None:
+    def fault(_: int, body: Any) -> Fault | None:
         found = WAYS.get(way[0] or "")
+        if found is None:
+            answered.append(body)
         return found[0] if found else None
 
     with MessagesServer(faults=fault, latency=0.05) as server, Front(server.url) as front:
@@ -67,7 +70,7 @@ def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
             "claude:claude-test-1",
             front,
             lambda kind: way.__setitem__(0, kind),
-            lambda: server.answered,
+            lambda: answered,
         )
 
 
