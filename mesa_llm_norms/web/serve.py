@@ -75,7 +75,7 @@ VIEWERS = 40
 On two cores, 40 that play at two rounds per second each get an update per second.
 """
 
-_PLAYING_ENDS, _PAGES_END, _REQUESTS_END = 1.5, 0.8, 0.1
+_PLAYING_ENDS, _PAGES_END, _REQUESTS_END = 1.5, 0.5, 0.1
 """Seconds for calls under way, for closing pages and for requests when the server stops."""
 _FILES = 12
 """Open files per viewer: the connections of a browser, and an event loop."""

@@ -35,14 +35,17 @@ def busy(server: Served, seconds: float = 1.0) -> float:
 
 
 @contextmanager
-def playing(server: Served, query: str = QUERY, beacon: bool = True) -> Iterator[Viewer]:
+def playing(
+    server: Served, query: str = QUERY, beacon: bool = True, opened: Viewer | None = None
+) -> Iterator[Viewer]:
     """Open a page and press Play; what comes is read until the block ends.
 
     Then the page is closed as a browser does it, with a ``beacon``, or its connection just breaks.
     """
     with ExitStack() as stack:
-        viewer = stack.enter_context(Viewer(server))
-        viewer.run(query)
+        viewer = opened or stack.enter_context(Viewer(server))
+        if opened is None:
+            viewer.run(query)
         viewer.press("play")
         ended = threading.Event()
 
@@ -74,6 +77,10 @@ def visits(server: Served, number: int, seconds: float, beacons: Sequence[bool] 
 def crowd(server: Served, number: int, seconds: float, query: str = QUERY) -> None:
     """Have so many people on a page at the same time, all of whom play for so long and leave."""
     with ExitStack() as stack:
+        viewers = []
         for _ in range(number):
-            stack.enter_context(playing(server, query, beacon=False))
+            viewers.append(stack.enter_context(Viewer(server)))
+            viewers[-1].run(query)
+        for viewer in viewers:
+            stack.enter_context(playing(server, beacon=False, opened=viewer))
         time.sleep(seconds)

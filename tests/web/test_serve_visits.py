@@ -15,9 +15,6 @@ from served import Served, start_app, start_small_page
 from visits import busy, crowd, load, playing, visits
 from websockets.exceptions import InvalidStatus
 
-ENDING = 2.0
-"""Seconds in which a server ends."""
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
@@ -95,7 +92,6 @@ def test_200_visits_leave_as_little_as_20() -> None:
         wait_until(lambda: counts(served)["total"] == 0)
         wait_until(lambda: load(served).threads <= before.threads + 2)
         after = load(served)
-        print(before, after)
         assert after.descriptors <= before.descriptors + 2
         assert after.memory <= before.memory + 30
 
@@ -107,9 +103,7 @@ def test_100_viewers_come_and_go() -> None:
         time.sleep(5)
         assert busy(served, 2) < 0.2
         served.send_signal(signal.SIGINT)
-        began = time.monotonic()
         assert served.wait(timeout=30) == 130
-        print("ended after", time.monotonic() - began)
 
 
 # Slow and hostile connections
