@@ -51,7 +51,7 @@ WORTHWHILE = 20_000
 MAX_COUNTS = 4_096
 """Rounds times names, and one more, that are counted in one call, at most."""
 
-MAX_INTERACTIONS = 1 << 23
+MAX_INTERACTIONS = 1 << 20
 """Interactions played in one call, at most, if a round is not longer: an interrupt waits for it."""
 
 MAX_ROWS = 1 << 18
