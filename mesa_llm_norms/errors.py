@@ -78,7 +78,7 @@ class SpecError(NormsError, ValueError):
     _arguments: ClassVar[tuple[str, ...]] = ("argument", "value", "problem", "remedy")
 
     def __init__(self, argument: str, value: Any, problem: str, remedy: str) -> None:
-        problem, remedy = _shortened(problem), _shortened(remedy)
+        problem, remedy = shortened(problem), shortened(remedy)
         super().__init__(f"{argument}: {problem}. {remedy}")
         self.argument = argument
         self.value = value
@@ -134,8 +134,8 @@ class FileFormatError(NormsError, ValueError):
     _arguments = ("path", "problem", "remedy")
 
     def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
-        problem, remedy = _shortened(problem), _shortened(remedy)
-        super().__init__(f"{_shortened(str(path))}: {problem}. {remedy}")
+        problem, remedy = shortened(problem), shortened(remedy)
+        super().__init__(f"{shortened(str(path))}: {problem}. {remedy}")
         self.path = Path(path)
         self.problem = problem
         self.remedy = remedy
@@ -327,7 +327,8 @@ def some(items: Sequence[Any], limit: int = 5) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _shortened(text: str, most: int = 1_000) -> str:
+def shortened(text: str, most: int = 1_000) -> str:
+    """Return a text of at most so many characters, or so many of it and how many it has."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
@@ -339,4 +340,4 @@ def shown(value: Any, most: int = 200) -> str:
         text = "a number of too many digits"
     except RecursionError:
         text = f"a {type(value).__name__} within many others"
-    return _shortened(text, most)
+    return shortened(text, most)

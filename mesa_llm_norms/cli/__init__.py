@@ -21,7 +21,7 @@ from mesa_llm_norms.cli.study import fit, validate
 from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.tipping import intervene, tip
 from mesa_llm_norms.core.interrupts import SENTENCE, exit_status, install, working
-from mesa_llm_norms.errors import NormsError, shown
+from mesa_llm_norms.errors import NormsError, shortened, shown
 
 BAD_INPUT = 2
 """The exit status after an error of this package."""
@@ -76,7 +76,7 @@ app = typer.Typer(
 def _refusal(error: Any) -> typer.Exit:
     """Say on one line what is wrong with the options; return what ends the command."""
     command = error.ctx.command_path if error.ctx is not None else "mesa-llm-norms"
-    said = error.format_message()
+    said = shortened(error.format_message())
     output.complain("error", f"{said}{'' if said[-1:] in '.?' else '.'} See {command} --help.")
     return typer.Exit(BAD_INPUT)
 
