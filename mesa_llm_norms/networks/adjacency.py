@@ -83,7 +83,18 @@ class Neighbors:
 
     @classmethod
     def of_rows(cls, indptr: NDArray[np.int64], indices: NDArray[np.int32]) -> Neighbors:
-        """Return an undirected graph without weights, given its arrays, which are not checked."""
+        """Return an undirected graph without weights, given its arrays, which are not checked.
+
+        Parameters
+        ----------
+        indptr, indices : numpy.ndarray of int64 and of int32
+            The attributes of these names; each node's neighbors in ascending order.
+
+        Returns
+        -------
+        Neighbors
+            The graph, whose nodes are 0 to n - 1.
+        """
         made = object.__new__(cls)
         made.directed, made.weights = False, None
         made.nodes, made.indptr, made.indices = range(len(indptr) - 1), indptr, indices
