@@ -48,7 +48,7 @@ CASES: dict[str, dict[str, Any]] = {
 _CODE = """
 import json, resource, sys, time
 from mesa_llm_norms import NamingGame, run_ensemble
-from mesa_llm_norms.compiled import load
+from mesa_llm_norms.core.compiled import load
 load("interactions"), load("randomness")
 case, agents = json.loads(sys.argv[1]), 0
 start = time.perf_counter()
