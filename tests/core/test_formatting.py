@@ -45,12 +45,14 @@ def test_json_is_written_by_one_function() -> None:
     assert own <= {
         "core/formatting.py",
         "experiments/sweeps/cells.py",
+        "llm/chat_completions.py",
         "llm/client.py",
         "llm/journal/database.py",
         "llm/journal/journal.py",
         "llm/journal/rows.py",
         "llm/replies.py",
         "llm/retry.py",
+        "networks/formats.py",
         "simulation/serialization.py",
         "web/guard.py",
     }

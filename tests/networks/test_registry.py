@@ -432,7 +432,8 @@ def test_the_size_that_is_refused_is_named_and_so_is_the_limit(text: str) -> Non
 def test_a_topology_of_ones_own_that_checks_nothing_is_refused_too() -> None:
     @topology("grown(n=3)")
     def grown(n: int = 3) -> nx.Graph[Any]:
-        return nx.path_graph(n * n)
+        graph: nx.Graph[Any] = nx.path_graph(n * n)
+        return graph
 
     assert len(read_topology("grown(n=10)", rng())) == 100
     with size_limit(50, 1_000), pytest.raises(TopologyError, match="too many"):

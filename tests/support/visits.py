@@ -31,7 +31,7 @@ def load(server: Served) -> Load:
 
 def busy(server: Served, seconds: float = 1.0) -> float:
     """Return the share of a core that a server uses now."""
-    return psutil.Process(server.pid).cpu_percent(seconds) / 100
+    return float(psutil.Process(server.pid).cpu_percent(seconds)) / 100
 
 
 @contextmanager

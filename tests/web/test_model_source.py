@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,14 @@ def test_a_budget_ends_play_with_a_message(
         assert usage.calls <= 20
 
 
+def says(player: Player, text: str) -> bool:
+    return text in player.frame.note
+
+
+def is_at(player: Player, interactions: int) -> bool:
+    return player.frame.state == "paused" and player.frame.interactions == interactions
+
+
 def test_one_budget_is_for_all_viewers_and_populations_together(
     started: Callable[..., tuple[ViewerSession, Player]],
 ) -> None:
@@ -115,12 +124,12 @@ def test_one_budget_is_for_all_viewers_and_populations_together(
         until(lambda: all(not it.playing for it in [session, *others]))
         for other in others:
             assert other.problem == ""
-            until(lambda it=other: "for all viewers" in it.players[0].frame.note)
+            until(partial(says, other.players[0], "for all viewers"))
             assert "40" in other.players[0].frame.note
             other.compare(mind=("uniform",))
-            until(lambda it=other: it.players[1].frame.state == "paused")
+            until(partial(is_at, other.players[1], 0))
             other.players[1].give(Order.ROUND)
-            until(lambda it=other: it.players[1].frame.interactions == 6)
+            until(partial(is_at, other.players[1], 6))
             other.close()
         assert 30 <= len(server.requests) <= 40
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -142,6 +143,10 @@ def test_pause_stops_play_where_it_is_and_play_goes_on_from_there(
     assert held(player) == list(played(RING, at).names_held.values())
 
 
+def has_played(player: Player, interactions: int) -> bool:
+    return player.history is not None and player.history.interactions > interactions
+
+
 def test_nothing_plays_while_nobody_watches_and_then_it_continues(
     start: Callable[..., Player],
 ) -> None:
@@ -151,12 +156,12 @@ def test_nothing_plays_while_nobody_watches_and_then_it_continues(
             player.give(order)
             goes_on(player)
         else:
-            until(lambda it=player: it.history is not None and it.history.interactions > 100)
+            until(partial(has_played, player, 100))
         player.hold(True)
-        until(lambda it=player: stands_still(it))
+        until(partial(stands_still, player))
         player.hold(False)
         before = player.history.interactions if player.history is not None else 0
-        until(lambda it=player, n=before: it.history is not None and it.history.interactions > n)
+        until(partial(has_played, player, before))
         assert player.playing is (order is not None)
         player.hold(True)
         player.close()
