@@ -72,7 +72,7 @@ _SWITCH_INTERVAL = 0.001
 VIEWERS = 40
 """How many people may see the page at the same time, unless it is started for more or fewer.
 
-On two cores, 40 that play at two rounds per second each get an update per second.
+All of them share 45 updates per second: 40 that play at the same time get about one each.
 """
 
 _PLAYING_ENDS, _PAGES_END, _REQUESTS_END = 1.5, 0.5, 0.1
