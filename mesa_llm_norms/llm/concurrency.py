@@ -117,12 +117,18 @@ class RequestQueue:
     async def prepare(self) -> None:
         """Have the provider find out what it can do, once; callers meanwhile wait.
 
-        After a failure, the next caller tries again.
+        After a failure, the next caller tries again. ``stop`` ends it: nothing of it is recorded.
         """
         if self._prepared is None:
             self._prepared = asyncio.get_running_loop().create_task(self._prepare())
             self._prepared.add_done_callback(self._forget_failure)
-        await asyncio.shield(self._prepared)
+        prepared = self._prepared
+        try:
+            await asyncio.shield(prepared)
+        except asyncio.CancelledError:
+            if self._stopped is not None and prepared.cancelled():
+                raise self._stopped from None
+            raise
 
     async def ask(self, request: Request) -> Recorded | Reply:
         """Make calls until one brings a reply; return the decision, or a reply that gives none.
@@ -142,6 +148,8 @@ class RequestQueue:
         self._stopped = reason
         self.limiter.shut(reason)
         self.turn_away(reason)
+        if self._prepared is not None:
+            self._prepared.cancel()
         asyncio.get_running_loop().call_later(GRACE_PERIOD, self._give_up)
 
     async def finish_calls(self) -> None:

@@ -10,10 +10,11 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,10 @@ class Nursery:
         self.program = program
         self.said = ""
 
-    def run(self, *arguments: str, number: int = 0, after: float | None = None) -> int:
-        """Return the status of a command, which gets a signal after so many seconds."""
+    def run(
+        self, *arguments: str, number: int = 0, after: float | Callable[[], None] | None = None
+    ) -> int:
+        """Return the status of a command, which gets a signal after seconds or something else."""
         assert self.program.stdin is not None
         assert self.program.stdout is not None
         errors = Path("stderr.txt")
@@ -213,7 +216,7 @@ class Nursery:
         self.program.stdin.flush()
         child = int(self.program.stdout.readline())
         if after is not None:
-            time.sleep(after)
+            after() if callable(after) else time.sleep(after)
             with suppress(ProcessLookupError):  # it may have come to its end
                 os.kill(child, number)
         status = int(self.program.stdout.readline())
@@ -222,8 +225,8 @@ class Nursery:
 
 
 @contextmanager
-def nursery(server: MessagesServer) -> Iterator[Nursery]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ANTHROPIC_BASE_URL": server.url}
+def nursery(url: str) -> Iterator[Nursery]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ANTHROPIC_BASE_URL": url}
     with Program(
         [sys.executable, "-c", NURSERY],
         stdin=subprocess.PIPE,
@@ -248,7 +251,7 @@ def end_live_runs(trials: int, numbers: Sequence[int], seed: int) -> None:
     run = [*LIVE_RUN, "--rounds", str(ROUNDS), "--until", "none", "--out"]
     chance = random.Random(seed)
     cut_short = 0
-    with MessagesServer(latency=0.02) as server, nursery(server) as commands:
+    with MessagesServer(latency=0.02) as server, nursery(server.url) as commands:
         assert commands.run(*run, "first") == 0
         assert commands.run(*run, "whole") == 0
         begun = time.monotonic()
@@ -299,7 +302,7 @@ EXPERIMENTS = {
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_no_answered_call_is_lost_with_a_live_experiment_that_is_ended(name: str) -> None:
     chance = random.Random(name)
-    with MessagesServer(latency=0.05) as server, nursery(server) as commands:
+    with MessagesServer(latency=0.05) as server, nursery(server.url) as commands:
         for trial in range(6):
             folder, before = Path(f"ended{trial}"), len(server.answered)
             number = SIGNALS[trial % len(SIGNALS)]
@@ -317,8 +320,29 @@ def test_no_answered_call_is_lost_with_a_live_experiment_that_is_ended(name: str
             assert list(Path().rglob(".unfinished*")) == []
 
 
+@pytest.mark.parametrize("name", ["one run", "many runs", "tip", "audit"])
+def test_a_server_that_is_still_being_probed_leaves_nothing_behind(name: str) -> None:
+    arguments = LIVE_RUN if name == "one run" else EXPERIMENTS[name]
+    number, probes = signal.SIGTERM, []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+
+        def probed() -> None:
+            probes.append(silent.accept())
+            probes[0][0].recv(1)
+
+        with nursery(f"http://127.0.0.1:{silent.getsockname()[1]}") as commands:
+            status = commands.run(*arguments, "--out", "mine", number=number, after=probed)
+        for connection, _ in probes:
+            connection.close()
+    assert status == status_of(number), commands.said
+    assert commands.said.splitlines()[-1] == SENTENCE, commands.said
+    assert "resume with" not in commands.said
+    assert [path.name for path in Path().iterdir()] == ["stderr.txt"]
+
+
 def test_a_wait_and_a_call_that_never_ends_are_ended_too() -> None:
-    with MessagesServer(faults=lambda *_: Fault("hang")) as server, nursery(server) as commands:
+    with MessagesServer(faults=lambda *_: Fault("hang")) as server, nursery(server.url) as commands:
         for fault in (Fault("hang"), Fault("status", 529)):
             server.faults = lambda *_, fault=fault: fault
             before = len(server.requests)
