@@ -14,6 +14,7 @@ from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.formatting import count
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import shortened
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import TableMind
@@ -122,29 +123,34 @@ def _print_minds(described: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_mind(mind: Mind) -> None:
     one = _describe(mind, full=True)
-    output.say(Text.assemble((one["name"], "bold"), f": {one['what']}"))
+    output.say(Text.assemble((_brief(one["name"]), "bold"), f": {one['what']}"))
     if isinstance(mind, LiveMind):
         return
     known = " ".join(one["known_names"]) or "none, so it prefers no name"
-    output.say(f"names with measured weights: {known}")
+    output.say(f"names with measured weights: {_brief(known)}")
     for key, value in one["provenance"].items():
         if key != "conditions":
-            output.say(f"{key.replace('_', ' ')}: {value}")
+            output.say(f"{_brief(key.replace('_', ' '))}: {_brief(value)}")
     if one["conditions"]:
         output.print_table(
             ("condition", "names", "decisions", "log-loss (fitted)", "(held out)"),
             [
                 (
-                    str(it.get("kind")),
-                    pool_text(it.get("pool")),
-                    str(it.get("decisions")),
-                    str(it.get("log_loss")),
+                    _brief(it.get("kind")),
+                    _brief(pool_text(it.get("pool"))),
+                    _brief(it.get("decisions")),
+                    _brief(it.get("log_loss")),
                     _loss(it),
                 )
                 for it in one["conditions"]
             ],
             prose=1,
         )
+
+
+def _brief(value: Any) -> str:
+    """Return what stands in a mind file, which may be of any length, for a line of text."""
+    return shortened(str(value), 300)
 
 
 def _loss(condition: Mapping[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from commands import invoke, printed, refused
 
-from mesa_llm_norms import mind_names
+from mesa_llm_norms import mind_names, minds
 from mesa_llm_norms.networks.registry import topologies
 
 
@@ -40,6 +42,19 @@ def test_a_mind_file_is_described_too() -> None:
     Path("mine.csv").write_text("memory,Q,M\n,0.5,0.5\n")
     assert printed("minds", "mine.csv")["known_names"] == ["Q", "M"]
     assert "a measured table of 1 memories" in invoke("minds", "mine.csv").stdout
+
+
+def test_what_a_mind_file_says_of_itself_is_shortened() -> None:
+    mind = json.loads(
+        (resources.files(minds) / "recordings" / "claude-3.5-sonnet.json").read_text("utf-8")
+    )
+    mind["provenance"] |= {"source": "x" * 100_000, "y" * 100_000: ["z"] * 100_000}
+    mind["provenance"]["conditions"][0] |= {"kind": "k" * 100_000, "log_loss": "l" * 100_000}
+    Path("mine.json").write_text(json.dumps(mind), encoding="utf-8")
+    text = invoke("minds", "mine.json").stdout
+    assert "(100,000 characters)" in text
+    assert len(text) < 10_000
+    assert len(printed("minds", "mine.json")["provenance"]["source"]) == 100_000
 
 
 def test_the_topologies_are_listed_with_examples_that_work() -> None:
