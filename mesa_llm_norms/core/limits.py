@@ -144,6 +144,8 @@ COUNT = Limit("count in a mind file", 0, 2**53 - 1, "decisions", "It stays exact
 
 # Live minds
 
+API_ADDRESS = Limit("address of an API", 1, 2_000, "characters", "Servers take lines of 8 KB.")
+MODEL_NAME = Limit("name of a model", 1, 256, "characters", "It stands in tables and records.")
 CONCURRENCY = Limit("max_concurrency", 1, 10_000, "calls", "Each holds a connection.")
 CONNECTIONS = Limit("connections", 1, 1_000, "connections", "A process may open 1,024 files.")
 ASK_AGAIN = Limit("ask_again", 0, 100, "times", "Each is a call.")

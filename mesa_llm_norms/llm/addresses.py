@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from mesa_llm_norms.core.limits import CONNECTIONS
-from mesa_llm_norms.errors import MindError
+from mesa_llm_norms.core.limits import API_ADDRESS, CONNECTIONS, PORT
+from mesa_llm_norms.errors import MindError, shortened
 from mesa_llm_norms.llm.retry import redacted
 from mesa_llm_norms.minds.registry import HIDDEN, safe_name
 
@@ -38,7 +38,8 @@ PORTS = {"http": 80, "https": 443}
 PATHS = ("/v1", "/api/v1", "/openai/v1")
 """Where servers and services have chat completions."""
 _WORD = re.compile(r"[!-~]+")
-_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
+_HOST = re.compile(r"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]+")
+"""Names of hosts with parts that can be looked up, and addresses."""
 
 
 class Key(NamedTuple):
@@ -203,6 +204,9 @@ def read_address(url: str, argument: str, key: str) -> str:
         raise MindError(
             argument, HIDDEN, "it is not an address", "Give one that begins with http or https."
         )
+    if len(url) > API_ADDRESS.high:
+        problem = f"it has {len(url):,} characters"
+        raise MindError(argument, HIDDEN, problem, f"Use {API_ADDRESS.range}.")
     if "@" in url or "//" in parts.path or parts.query or parts.fragment:
         raise MindError(
             argument,
@@ -272,7 +276,8 @@ class Proxy:
 
     def __str__(self) -> str:
         scheme, _, rest = self.url.partition("://")
-        return f"the proxy {scheme}://{rest.rpartition('@')[2].partition('/')[0]} ({self.variable})"
+        place = shortened(f"{scheme}://{rest.rpartition('@')[2].partition('/')[0]}", 100)
+        return f"the proxy {place} ({self.variable})"
 
     __repr__ = __str__
 
@@ -329,9 +334,11 @@ def transport(provider: Provider) -> Any:
     proxy = proxy_for(provider.place)
     try:
         by = HTTPProxy(proxy.url) if proxy is not None else None
+        if by is not None:
+            _check_reachable(by.url)
     except Exception:  # whose text has the password
         problem = f"{proxy} is not the address of a proxy"
-        remedy = "Begin it with http, https or socks5, or unset it."
+        remedy = "Begin it with http, https or socks5, give it a host and a port, or unset it."
         raise MindError("mind", provider.label, problem, remedy) from None
     try:
         return AsyncHTTPTransport(limits=limits, proxy=by)
@@ -342,6 +349,14 @@ def transport(provider: Provider) -> Any:
         problem = f"the certificates in SSL_CERT_FILE or SSL_CERT_DIR cannot be read ({why})"
         remedy = "Unset the variable, or let it name a file of certificates."
     raise MindError("mind", provider.label, problem, remedy)
+
+
+def _check_reachable(url: Any) -> None:
+    """Raise ``ValueError`` for the URL of a proxy without a host and port to connect to."""
+    if not _HOST.fullmatch(url.raw_host.decode()):
+        raise ValueError("host")
+    if url.port is not None and (url.port == 0 or url.port not in PORT):
+        raise ValueError("port")
 
 
 def connection_failure(error: BaseException, proxy: Proxy | None) -> tuple[str, str | None]:

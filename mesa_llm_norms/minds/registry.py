@@ -29,6 +29,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mesa_llm_norms.core.limits import MODEL_NAME
 from mesa_llm_norms.errors import MindError, shown, some
 from mesa_llm_norms.minds.files import read_mind
 from mesa_llm_norms.minds.mind import Mind
@@ -236,11 +237,16 @@ def safe_name(name: str) -> str:
 
 
 def check_model(model: object) -> None:
-    """Raise ``MindError`` for the id of a model that holds a key or a password, without showing it.
+    """Raise ``MindError`` for the id of a model that is too long or holds a key, unshown.
 
     What a model is called stands in results, folders and journals.
     """
-    if isinstance(model, str) and _KEY.search(model):
+    if not isinstance(model, str):
+        return
+    if len(model) > MODEL_NAME.high:
+        problem = f"{shown(safe_name(model))} has {len(model):,} characters"
+        raise MindError("model", safe_name(model), problem, f"Use {MODEL_NAME.range}.")
+    if _KEY.search(model):
         problem = "it looks like a key, or an address with a password"
         raise MindError("model", HIDDEN, problem, "Keys are read from the environment alone.")
 

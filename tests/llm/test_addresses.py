@@ -42,6 +42,7 @@ from mesa_llm_norms.llm.anthropic import AnthropicProvider
 from mesa_llm_norms.llm.client import LLMClient
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.minds.registry import load_provider
 
 KEYS = {key.variable: key for key in (*CLAUDE, *LLAMA)}
 FOREIGN = "http://gpu.example:8000/v1"
@@ -511,6 +512,31 @@ def test_any_text_is_read_as_an_address_or_refused(text: str) -> None:
         assert "@" not in read_address(text, "url", "KEY")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://127.0.0.1:1/{'x' * 70_000}",
+        f"http://127.0.0.1:1/{'x' * 2_000}",
+        f"http://{'x' * 64}.example/v1",
+        f"http://{'x.' * 127}example/v1",
+        "http://two..dots/v1",
+    ],
+)
+def test_an_address_that_no_host_can_have_is_refused_briefly(url: str) -> None:
+    with pytest.raises(MindError) as caught:
+        OpenAICompatibleProvider(url, "m")
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("model", ["1" * 400, "x" * 70_000, ":" * 70_000, "x" * 257])
+def test_the_name_of_a_model_that_is_too_long_is_refused_briefly(model: str) -> None:
+    for name in (f"llama:{FOREIGN}#{model}", f"claude:{model}"):
+        with pytest.raises(MindError, match="Use 1 to 256") as caught:
+            load_provider(name)
+        assert len(str(caught.value)) < 300
+    assert load_provider(f"claude:{'m' * 256}").model == "m" * 256
+
+
 @given(st.text("abc/:@#?%[]", max_size=12), st.text("abc/:@#?%[]", max_size=12))
 def test_a_password_in_an_address_is_never_shown(name: str, rest: str) -> None:
     with pytest.raises(MindError) as caught:
@@ -602,6 +628,13 @@ def test_exceptions(
         ("ALL_PROXY", "socks4://me:swordfish@10.0.0.1:1080", "Begin it with http, https or socks5"),
         ("HTTP_PROXY", "http://me:swordfish@[::1", "is not the address of a proxy"),
         ("HTTP_PROXY", "http://me:swordfish@10.0.0.1:port", "is not the address of a proxy"),
+        *(
+            ("HTTP_PROXY", f"http://me:swordfish@{place}", "is not the address of a proxy")
+            for place in ("h:99999999999999999999", "h:65536", "h:0", "h:-1", "", ":80", "a b:80")
+        ),
+        ("ALL_PROXY", "socks5://me:swordfish@h:70000", "is not the address of a proxy"),
+        ("ALL_PROXY", f"http://{'x' * 64}.example:80", "is not the address of a proxy"),
+        ("ALL_PROXY", f"http://me:swordfish@{'x' * 70_000}", "is not the address of a proxy"),
         ("SSL_CERT_FILE", "/nowhere/swordfish.pem", "SSL_CERT_FILE or SSL_CERT_DIR cannot be read"),
     ],
 )
@@ -617,6 +650,8 @@ def test_an_environment_in_which_no_client_can_be_made(
     with pytest.raises(MindError, match=told) as caught:
         prepare(provider)
     assert "swordfish" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert len(destination(provider)) < 500
 
 
 # Files, redirects and certificates
