@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Hashable, Mapping, Sequence
@@ -86,6 +87,7 @@ class LLMClient:
             self.journal, self._folders_made = _open_journal(self.llm, spec or {})
         used = self.journal.usage()
         self.budget = Budget(limit, Amount(used.calls, used.tokens, used.cost))
+        self._found = self.journal.usage_by_mind()
         self._queues: dict[int, RequestQueue] = {}
         self._limiters: dict[str, Limiter] = {}
         self._asking: dict[str, asyncio.Event] = {}
@@ -113,6 +115,7 @@ class LLMClient:
         for mind in minds:
             if isinstance(mind, LiveMind):
                 self._queue(mind)
+                self._charge(mind)
                 mind = LiveMind(mind.provider, mind.template, self)
             attached.append(mind)
         return tuple(attached)
@@ -311,6 +314,18 @@ class LLMClient:
                 provider, limiter, self.llm, self.budget, self.journal, price
             )
         return self._queues[id(provider)]
+
+    def _charge(self, mind: LiveMind) -> None:
+        """Count what calls of a mind on record cost at the price of now, if that is more.
+
+        No price may have been known then, and a journal may have been edited.
+        """
+        price = self._prices.of(mind.provider.model)
+        used = self._found.pop(mind.label, None)
+        if price is not None and used is not None:
+            cost = price.cost(Usage(used.input_tokens, used.output_tokens))
+            if cost > used.cost and not math.isclose(cost, used.cost):
+                self.budget.used = self.budget.used.plus(Amount(usd=cost - used.cost))
 
     def _turn_away(self) -> None:
         self.budget.shut(CLOSED)

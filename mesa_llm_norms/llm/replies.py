@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mesa_llm_norms.core.limits import RECORDED, RESPONSE, TOKENS
-from mesa_llm_norms.errors import CallError
+from mesa_llm_norms.errors import CallError, shown
 from mesa_llm_norms.llm.retry import LONGEST_SECRET, MAX_MESSAGE, redacted, without_secrets
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_OF_AN_ERROR = 1_000
 """How many characters an error has to say what happened, with what it quotes."""
+MOST_DIGITS = 30
+"""How much of a number is quoted."""
 ENCODINGS = "gzip, deflate"
 """How responses may be compressed: so that no more than asked for is ever decompressed."""
 COMPLETE = (
@@ -168,18 +170,24 @@ def read_count(value: object, name: str) -> int:
     """Return a number of tokens as an API sent it, 0 for None; ``ValueError`` for anything else."""
     if value is None:
         return 0
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value not in TOKENS:
-        raise ValueError(f"{name} is {redacted(repr(value))}, not a number of tokens")
-    return value
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or value not in TOKENS or value != int(value):
+        raise ValueError(f"{name} is {_shown(value)}, not a number of tokens")
+    return int(value)
 
 
 def read_word(value: object, name: str) -> str | None:
     """Return a text as an API sent it, or None; ``ValueError`` for anything else."""
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is {redacted(repr(value))}, not a text")
+        raise ValueError(f"{name} is {_shown(value)}, not a text")
     return value
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, a very long number shortened."""
+    if isinstance(value, (int, float)):
+        return shown(value, MOST_DIGITS)
+    return redacted(shown(value, RECORDED.high))
 
 
 def quoted(text: str, secrets: Sequence[str] = ()) -> str:
@@ -203,6 +211,8 @@ def misread(error: Exception) -> str:
         return "it is not JSON"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
+    if "set_int_max_str_digits" in str(error):  # Python's words for programmers
+        return "a number in it has too many digits"
     return redacted(str(error)) if isinstance(error, ValueError) else "it has another form"
 
 

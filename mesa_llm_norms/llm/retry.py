@@ -6,6 +6,7 @@ policy serves them all. No secret gets into a message.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -37,6 +38,8 @@ MIN_SECRET = 8
 """Anything shorter is not a key, and could be any word."""
 LONGEST_BACKOFF = 30.0
 """Seconds that the growing wait never exceeds."""
+LONGEST_WRITTEN = 1e9
+"""From here on seconds are written with an exponent."""
 _KEY_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """What environment variables that hold a key are called."""
 _KEY_LIKE = re.compile(
@@ -52,6 +55,15 @@ _ESCAPE = re.compile(
     r"|\x1b[ -/]*[0-Z\\^-~]"
 )
 """What a terminal would obey."""
+_NOISE = re.compile(
+    rf"{_ESCAPE.pattern}|(?P<gap>[\s\0-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+)"
+    r"|(?<!\\)\\+(?:u(?:0000)?(?P<u>[0-9a-f]{4})|u\{(?P<braced>[0-9a-f]{1,5})\}|x(?P<x>[0-9a-f]{2})"
+    r"|[nrt]|(?=/))|%(?P<percent>[0-9a-f]{2})|&\#x0*(?P<html>[0-9a-f]{1,5});"
+    r"|&\#0*(?P<decimal>[0-9]{1,6});",
+    re.IGNORECASE,
+)
+"""What may stand between the characters of a key, or for one of them."""
 REFUSED = 2
 """How often a call is repeated to which the provider objects: that rarely passes."""
 AT_THE_START = 3
@@ -128,7 +140,8 @@ class RetryPolicy:
             rest = f"{limit:,g} is the limit"
             if tries > 1:
                 rest = f"{max(left, 0.0):,.0f} of {limit:,g} are left"
-            raise _final(error, f"it asks to wait {asked:,.0f} seconds, {rest}")
+            wish = f"{asked:,.0f}" if asked < LONGEST_WRITTEN else f"{asked:.3g}"
+            raise _final(error, f"it asks to wait {wish} seconds, {rest}")
         if left <= 0:
             raise _final(error, f"after {plural(tries, 'try', 'tries')} and {limit:,g} seconds")
         growing = min(LONGEST_BACKOFF, self.llm.wait * 2.0 ** min(self._doublings, 30))
@@ -272,9 +285,67 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
 
 @lru_cache(1_024)
 def _cleaned(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in (*secrets, *keys_in_environment()):
+    known = (*secrets, *keys_in_environment())
+    for secret in known:
         text = text.replace(secret, "[secret]")
-    return _KEY_LIKE.sub("[secret]", text)
+    return _KEY_LIKE.sub("[secret]", _without_disguised(text, known))
+
+
+def _without_disguised(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without the secrets that are split, escaped or encoded in it."""
+    plain, begins, ends = _plain(text)
+    spans = []
+    for form in {form for secret in secrets for form in _disguises(secret)}:
+        at = plain.find(form)
+        while at >= 0:
+            spans.append((begins[at], ends[at + len(form) - 1]))
+            at = plain.find(form, at + len(form))
+    clean, done = [], 0
+    for begin, end in sorted(spans):
+        if begin >= done:
+            clean += [text[done:begin], "[secret]"]
+        done = max(done, end)
+    return "".join((*clean, text[done:]))
+
+
+def _plain(text: str) -> tuple[str, list[int], list[int]]:
+    """Return a text without what may split a key and with escapes read, and where each character
+    begins and ends in the text.
+    """
+    parts: list[str] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    done = 0
+    for noise in _NOISE.finditer(text):
+        parts.append(text[done : noise.start()])
+        begins += range(done, noise.start())
+        ends += range(done + 1, noise.start() + 1)
+        done = noise.end()
+        kind = noise.lastgroup
+        if kind is None or kind == "gap":
+            continue
+        code = int(noise[kind], 10 if kind == "decimal" else 16)
+        if not _NOISE.match(character := chr(code)):
+            parts.append(character)
+            begins.append(noise.start())
+            ends.append(noise.end())
+    parts.append(text[done:])
+    begins += range(done, len(text))
+    ends += range(done + 1, len(text) + 1)
+    return "".join(parts), begins, ends
+
+
+@lru_cache(1_024)
+def _disguises(secret: str) -> tuple[str, ...]:
+    """Return a secret as ``_plain`` gives it, in hexadecimal, and in base64 inside any text."""
+    content = secret.encode("utf-8", "surrogatepass")
+    forms = [_plain(secret)[0], content.hex(), content.hex().upper()]
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + content).decode()
+        # Less the characters that depend on what stands before and after it too.
+        whole = coded[(0, 2, 3)[before] : (before + len(content)) * 8 // 6]
+        forms += whole, whole.replace("+", "-").replace("/", "_")
+    return tuple({form for form in forms if len(form) >= MIN_SECRET})
 
 
 def redacted(text: str, secrets: Iterable[str] = (), most: int = MAX_MESSAGE) -> str:

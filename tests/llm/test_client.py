@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,24 @@ def test_a_budget_in_dollars_needs_a_price_and_is_never_passed(tmp_path: Path) -
     with pytest.raises(BudgetError, match="usd"):
         play(server, budget_usd=0.02, prices=prices)
     assert 0.009 < len(server.asked) * (40 * 10 + 5 * 100) / 1e6 <= 0.02
+
+
+@pytest.mark.parametrize("cost", ["NULL", "0", "1e-9"])
+def test_calls_on_record_count_at_least_at_the_price_of_now(tmp_path: Path, cost: str) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('as_of = "2026-11-24"\n[mod]\ninput = 10\noutput = 100\n', encoding="utf-8")
+    limit: dict[str, Any] = {"budget_usd": 0.02, "prices": prices}
+    first, second = FakeProvider(), FakeProvider()
+    with pytest.raises(BudgetError, match="usd"):
+        play(first, folder=tmp_path / "run", **limit)
+    with closing(sqlite3.connect(tmp_path / "run" / JOURNAL)) as journal, journal:
+        journal.execute(f"UPDATE attempts SET cost = {cost}")
+    model = NamingGame.resume(tmp_path / "run", LLMSettings(**limit), mind=second.mind())
+    with pytest.raises(BudgetError, match="usd"):
+        model.run(rounds=3, until=None)
+    model.close()
+    assert first.asked
+    assert not second.asked
 
 
 def test_a_run_out_of_budget_goes_on_with_a_larger_one_and_pays_for_nothing_twice(

@@ -30,8 +30,15 @@ from mesa_llm_norms.llm.addresses import Key
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.prompt import read_plain
 from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage, live_mind
-from mesa_llm_norms.llm.replies import error_in, kept, read_name, split_thoughts
-from mesa_llm_norms.llm.retry import MAX_MESSAGE, redacted, without_secrets
+from mesa_llm_norms.llm.replies import (
+    error_in,
+    kept,
+    misread,
+    read_count,
+    read_name,
+    split_thoughts,
+)
+from mesa_llm_norms.llm.retry import MAX_MESSAGE, RetryPolicy, redacted, without_secrets
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.testing import FakeProvider
 
@@ -629,6 +636,84 @@ def test_one_in_the_reason_why_a_reply_ended_is_not_shown(
 )
 def test_what_looks_like_a_key_is_taken_for_one(key: str) -> None:
     assert without_secrets(f"the key {key} is wrong") == "the key [secret] is wrong"
+
+
+DISGUISES: list[Callable[[str], str]] = [
+    " ".join,
+    "\n".join,
+    "\u200b".join,
+    "\u2060\t".join,
+    "\\n".join,
+    "\\u200b".join,
+    "\x1b[31m".join,
+    lambda key: f"{key[:9]}\r\n   {key[9:]}",
+    lambda key: "".join(f"\\u{ord(one):04x}" for one in key),
+    lambda key: "".join(f"\\\\u{ord(one):04X}" for one in key),
+    lambda key: "".join(f"\\x{ord(one):02x}" for one in key),
+    lambda key: "".join(f"%{ord(one):02x}" for one in key),
+    lambda key: "".join(f"&#{ord(one)};" for one in key),
+    lambda key: f"{key[:5]}\\u{ord(key[5]):04x}{key[6:]}",
+    lambda key: key.encode().hex(),
+    lambda key: key.encode().hex(" ").upper(),
+]
+"""Ways of writing a key in which it can still be read."""
+
+
+@given(
+    st.text(
+        st.characters(codec="ascii", categories=("L", "N"), include_characters="-_"), min_size=20
+    )
+)
+def test_a_key_is_found_split_escaped_and_in_hexadecimal(key: str) -> None:
+    for disguise in DISGUISES:
+        assert without_secrets(f"<{disguise(key)}>", [key]) == "<[secret]>"
+        assert redacted(f"<{disguise(key)}>", [key]) == "<[secret]>"
+
+
+@given(
+    st.binary(max_size=9) | st.just(b"Bearer "),
+    st.text(
+        st.characters(codec="ascii", categories=("L", "N"), include_characters="-_"), min_size=20
+    ),
+    st.binary(max_size=9),
+    st.sampled_from([base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes]),
+)
+def test_a_key_is_found_in_base64_whatever_stands_around_it(
+    before: bytes, key: str, after: bytes, encode: Callable[[bytes], bytes]
+) -> None:
+    coded = encode(before + key.encode() + after).decode()
+    shown = without_secrets(coded, [key])
+    assert shown.count("[secret]") == 1
+    left = len(coded) - (len(shown) - len("[secret]"))
+    assert left >= len(key) * 8 // 6 - 2
+
+
+@given(st.text(), st.text(min_size=8))
+def test_a_text_without_a_key_is_unchanged(text: str, key: str) -> None:
+    """Nor is anything else: what is not printable, escapes, and letters far apart."""
+    harmless = f"{text}\\u0041 %41 &#65; \u200b\n"
+    if without_secrets(harmless) == harmless and "[secret]" not in harmless:
+        assert without_secrets(harmless, [f"{key}-never-in-there"]) == harmless
+
+
+@pytest.mark.parametrize("tokens", [10**300, 1e300, 10**4_000, -(10**5_000)], ids=lambda _: "")
+def test_a_number_of_tokens_that_is_far_too_long_is_shortened(tokens: Any) -> None:
+    with pytest.raises(ValueError, match="not a number of tokens") as caught:
+        read_count(tokens, "input_tokens")
+    assert len(str(caught.value)) < 120
+    assert "1000000000000000000000000000000000" not in str(caught.value)
+
+
+def test_a_number_of_too_many_digits_is_said_in_plain_words() -> None:
+    with pytest.raises(ValueError, match="digits") as caught:
+        json.loads("9" * 5_000)
+    assert misread(caught.value) == "a number in it has too many digits"
+
+
+def test_a_wait_of_very_many_seconds_is_written_short() -> None:
+    error = CallError("m", "rate limit", "wait", 429, float("9" * 300))
+    with pytest.raises(CallError, match=r"it asks to wait 1e\+300 seconds"):
+        RetryPolicy(LLMSettings()).wait_after(error, 0.0)
 
 
 @given(st.text())

@@ -24,7 +24,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from filelock import FileLock, Timeout
 
 from mesa_llm_norms.core.files import is_file, is_folder, sync
-from mesa_llm_norms.errors import JournalError
+from mesa_llm_norms.core.limits import BUDGET, TOKENS
+from mesa_llm_norms.errors import JournalError, shown
 from mesa_llm_norms.llm.journal.rows import (
     APPLICATION,
     ENDED_COLUMNS,
@@ -216,6 +217,25 @@ def unwritable(path: Path | str, error: BaseException) -> JournalError:
         f"it cannot be written ({error})",
         "Check that its folder exists, is writable and has room; what is in it is kept.",
     )
+
+
+def check_amounts(connection: sqlite3.Connection, columns: Iterable[str]) -> None:
+    """Raise ``ValueError`` for an amount that no call can have: budgets count on them.
+
+    No tokens are known of calls without an outcome, and no cost where no price was.
+    """
+    ended = "outcome IN ('name', 'distribution', 'unusable', 'failed', 'abandoned')"
+    for column in columns:
+        kind, high, known = "integer", TOKENS.high, ended
+        if column == "cost":
+            kind, high, known = "real", BUDGET.high, "FALSE"
+        found = connection.execute(
+            f"SELECT id, {column} FROM attempts WHERE CASE WHEN {column} IS NULL"
+            f" THEN {known} ELSE typeof({column}) != ? OR {column} NOT BETWEEN 0 AND ? END",
+            (kind, high),
+        ).fetchone()
+        if found is not None:
+            raise ValueError(f"the {column} of call {found[0]} cannot be {shown(found[1], 30)}")
 
 
 def now() -> str:

@@ -22,7 +22,10 @@ from mesa_llm_norms.errors import JournalError, SpecError
 from mesa_llm_norms.llm.journal import database
 from mesa_llm_norms.llm.journal.database import Begun, Lock, Writer, Written
 from mesa_llm_norms.llm.journal.rows import (
+    ATTEMPTS,
     BEGUN,
+    BY_AGENT,
+    BY_MIND,
     DECISION,
     DISTRIBUTION,
     ENDED,
@@ -217,8 +220,18 @@ class Journal:
         return self._asked(
             lambda connection: tuple(
                 AgentUsage(None if node is None else read_node(node), *used)
-                for node, *used in connection.execute(_BY_AGENT, (run,))
+                for node, *used in connection.execute(BY_AGENT, (run,))
             )
+        )
+
+    def usage_by_mind(self) -> dict[str, Totals]:
+        """Return the tokens read and written by each mind's calls, and their known cost."""
+        fields = "input_tokens", "output_tokens", "cost"
+        return self._asked(
+            lambda connection: {
+                mind: Totals(**dict(zip(fields, used, strict=True)))
+                for mind, *used in connection.execute(BY_MIND)
+            }
         )
 
     def attempts_of(self, run: int, interaction: int) -> tuple[Attempt, ...]:
@@ -501,6 +514,7 @@ def _load(connection: sqlite3.Connection) -> _Ledger:
 
     Calls without an outcome are counted as calls; they are not in flight in this process.
     """
+    database.check_amounts(connection, _USED)
     ledger = _Ledger()
     (ledger.last,) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()
     for run, interaction, seat, *recorded in connection.execute(
@@ -538,29 +552,8 @@ def _load(connection: sqlite3.Connection) -> _Ledger:
     return ledger
 
 
-_ATTEMPTS = """
-SELECT a.id, a.run, a.interaction, a.seat, a.try, a.mind, a.place, p.text, s.text, u.text, a.begun,
-    a.latency, a.outcome, a.problem, a.status, a.reply, a.model, a.stop, a.input_tokens,
-    a.output_tokens, a.thinking_tokens, a.cached_tokens, a.cost, a.thoughts
-FROM attempts a
-LEFT JOIN parameters p ON p.digest = a.parameters
-LEFT JOIN prompts s ON s.digest = a.system
-LEFT JOIN prompts u ON u.digest = a.user
-"""
-_BY_AGENT = """
-SELECT CASE a.seat WHEN 0 THEN i.node_a ELSE i.node_b END AS node, count(*),
-    coalesce(sum(a.input_tokens), 0),
-    coalesce(sum(a.output_tokens), 0), coalesce(sum(a.thinking_tokens), 0), total(a.cost)
-FROM attempts a
-LEFT JOIN interactions i ON i.run = a.run AND i.interaction = a.interaction
-WHERE a.run = ?
-GROUP BY node
-ORDER BY min(a.id)
-"""
-
-
 def _attempts(connection: sqlite3.Connection, condition: str, *values: int) -> tuple[Attempt, ...]:
-    rows = connection.execute(f"{_ATTEMPTS} {condition} ORDER BY a.id", values)
+    rows = connection.execute(f"{ATTEMPTS} {condition} ORDER BY a.id", values)
     return tuple(Attempt(*row)._replace(parameters=json.loads(row[7])) for row in rows)
 
 

@@ -365,3 +365,29 @@ INSERTS: Sequence[str] = (
 """How rows of each kind are inserted: where, and into which columns."""
 Row: TypeAlias = tuple[int, tuple[Any, ...]]
 """A kind, and the values of its statement."""
+
+# What is asked
+
+ATTEMPTS = """
+SELECT a.id, a.run, a.interaction, a.seat, a.try, a.mind, a.place, p.text, s.text, u.text, a.begun,
+    a.latency, a.outcome, a.problem, a.status, a.reply, a.model, a.stop, a.input_tokens,
+    a.output_tokens, a.thinking_tokens, a.cached_tokens, a.cost, a.thoughts
+FROM attempts a
+LEFT JOIN parameters p ON p.digest = a.parameters
+LEFT JOIN prompts s ON s.digest = a.system
+LEFT JOIN prompts u ON u.digest = a.user
+"""
+BY_MIND = """
+SELECT mind, coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), total(cost)
+FROM attempts GROUP BY mind
+"""
+BY_AGENT = """
+SELECT CASE a.seat WHEN 0 THEN i.node_a ELSE i.node_b END AS node, count(*),
+    coalesce(sum(a.input_tokens), 0),
+    coalesce(sum(a.output_tokens), 0), coalesce(sum(a.thinking_tokens), 0), total(a.cost)
+FROM attempts a
+LEFT JOIN interactions i ON i.run = a.run AND i.interaction = a.interaction
+WHERE a.run = ?
+GROUP BY node
+ORDER BY min(a.id)
+"""

@@ -347,6 +347,22 @@ def test_what_is_no_journal_of_this_version_is_refused_and_left_alone(
     refused(path, match)
 
 
+@pytest.mark.parametrize("value", ["-1000", "'-5x'", "'nan'", "1e308", "9e999", "x'ff'"])
+@pytest.mark.parametrize(
+    "column", ["cost", "input_tokens", "output_tokens", "thinking_tokens", "cached_tokens"]
+)
+def test_amounts_that_no_call_can_have_are_refused_as_budgets_count_on_them(
+    path: Path, sound: bytes, column: str, value: str
+) -> None:
+    changed(path, sound, f"UPDATE attempts SET {column} = {value} WHERE id = 2")
+    refused(path, f"damaged.*the {column} of call 2 cannot be ")
+
+
+def test_tokens_of_a_call_that_ended_are_known(path: Path, sound: bytes) -> None:
+    changed(path, sound, "UPDATE attempts SET output_tokens = NULL WHERE id = 1")
+    refused(path, "damaged.*the output_tokens of call 1 cannot be None")
+
+
 @pytest.mark.parametrize("contents", [b"", b"no database", b"SQLite format 3\0", bytes(9_000)])
 def test_a_file_of_another_kind_is_refused_and_left_alone(path: Path, contents: bytes) -> None:
     path.write_bytes(contents)
