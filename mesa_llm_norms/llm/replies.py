@@ -170,10 +170,10 @@ def read_count(value: object, name: str) -> int:
     """Return a number of tokens as an API sent it, 0 for None; ``ValueError`` for anything else."""
     if value is None:
         return 0
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or value not in TOKENS or value != int(value):
-        raise ValueError(f"{name} is {_shown(value)}, not a number of tokens")
-    return int(value)
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
+    if number in TOKENS and number == int(number):
+        return int(number)
+    raise ValueError(f"{name} is {_shown(value)}, not a number of tokens")
 
 
 def read_word(value: object, name: str) -> str | None:

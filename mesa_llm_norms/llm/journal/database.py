@@ -226,9 +226,9 @@ def check_amounts(connection: sqlite3.Connection, columns: Iterable[str]) -> Non
     """
     ended = "outcome IN ('name', 'distribution', 'unusable', 'failed', 'abandoned')"
     for column in columns:
-        kind, high, known = "integer", TOKENS.high, ended
-        if column == "cost":
-            kind, high, known = "real", BUDGET.high, "FALSE"
+        is_cost = column == "cost"
+        kind, high = ("real", BUDGET.high) if is_cost else ("integer", TOKENS.high)
+        known = "FALSE" if is_cost else ended
         found = connection.execute(
             f"SELECT id, {column} FROM attempts WHERE CASE WHEN {column} IS NULL"
             f" THEN {known} ELSE typeof({column}) != ? OR {column} NOT BETWEEN 0 AND ? END",
