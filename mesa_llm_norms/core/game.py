@@ -8,7 +8,6 @@ names are equal, and both get ``penalty`` when they differ. Each agent remembers
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -114,9 +113,9 @@ def read_pool(names: Any) -> tuple[str, ...]:
     Parameters
     ----------
     names : str or sequence of str
-        Letters in a string (``"QM"`` or ``"Q M"``), or a sequence of names. A name is 1 to 32
-        printable characters without surrounding spaces; a pool is 2 to 1,000 different names in a
-        fixed order, so not a set.
+        Letters or symbols in a string (``"QM"`` or ``"Q M"``), or a sequence of names. A name is 1
+        to 32 printable characters without surrounding spaces; a pool is 2 to 1,000 different names
+        in a fixed order, so not a set.
 
     Returns
     -------
@@ -135,15 +134,15 @@ def read_pool(names: Any) -> tuple[str, ...]:
             "names", names, f"{shown(names)} is not a pool", 'Try names="QM" or ["yes", "no"].'
         )
     if isinstance(names, str):
-        words = re.findall(r"[^,\s]+", names)
-        if "," in names or (len(words) > 1 and max(map(len, words)) > 1):
+        words = separated(names)
+        if words:
             raise PoolError(
                 "names",
                 names,
                 f"{shown(names)} is neither letters nor a list",
-                f"Write names={shown(words)}, or letters without commas and spaces.",
+                f"Write names={shown(words)}, or letters alone.",
             )
-        names = "".join(words)
+        names = "".join(names.split())
     pool = tuple(islice(names, limits.POOL.high + 1))
     bad = [name for name in pool if not is_name(name)]
     if bad:
@@ -165,6 +164,23 @@ def read_pool(names: Any) -> tuple[str, ...]:
             "names", names, f"a pool of {len(pool)}", f"Give {limits.POOL.range} different names."
         )
     return pool
+
+
+def separated(text: str) -> list[str]:
+    """Return the names that marks or spaces separate in a text; none if it is letters alone.
+
+    Punctuation separates letters; among symbols it is a name as any of them.
+    """
+    letters = any(map(str.isalnum, text))
+    marks = {it for it in set(text) if it == "," or (letters and _is_mark(it))}
+    words = "".join(" " if it in marks else it for it in text).split()
+    if not marks and (len(words) < 2 or max(map(len, words)) == 1):
+        return []
+    return words if len(words) > 1 else [it for it in text if not it.isspace()]
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "P" or character in "|\uff5c\u00a6\u2502\u2223"
 
 
 def is_name(name: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import random
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ from mesa_llm_norms.errors import SpecError, shown, some
 Number = TypeVar("Number", int, float)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+_PERCENTAGE = re.compile(r"\s*([+-]?(?:\d{1,20}\.?\d{0,20}|\.\d{1,20})) ?%\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,12 @@ def read_number(
         unit = f" ({limit.unit})" if limit.unit else ""
         raise error(argument, value, problem, f"Use {limit.range}{unit}.")
     return value  # type: ignore[no-any-return]
+
+
+def read_percentage(value: Any) -> Any:
+    """Return the share that a text such as ``"25%"`` stands for, and anything else as it is."""
+    found = _PERCENTAGE.fullmatch(value) if isinstance(value, str) else None
+    return value if found is None else float(found[1]) / 100
 
 
 def read_list(argument: str, value: Any, example: str) -> tuple[Any, ...]:

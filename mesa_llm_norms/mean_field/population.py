@@ -29,8 +29,9 @@ from scipy.sparse.linalg import LinearOperator, gcrotmk, splu
 from mesa_llm_norms.core.game import Game, Memory, Remembered, filled
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.networks.placement import read_committed
 from mesa_llm_norms.simulation.engine import TOLERANCE, is_plain_policy, probabilities_of
-from mesa_llm_norms.simulation.spec import Spec, by_share
+from mesa_llm_norms.simulation.spec import Spec, by_share, read_shares
 
 INTERACTIONS_PER_ROUND = 2
 """How many of a population round's N interactions an agent takes part in, on average."""
@@ -170,6 +171,7 @@ def normalized(amounts: Floats) -> Floats:
 def _read_weights(mind: Any) -> Floats:
     if not isinstance(mind, Mapping):
         return np.ones(1)
+    mind = read_shares(mind)
     if not by_share(mind):
         raise MindError(
             "mind",
@@ -182,6 +184,8 @@ def _read_weights(mind: Any) -> Floats:
 
 def _read_committed(committed: Any) -> dict[str, float]:
     shares = {} if committed is None else committed
+    if isinstance(shares, Mapping):
+        shares = read_committed(shares)
     if not isinstance(shares, Mapping) or not all(map(_is_share, shares.values())):
         raise SpecError(
             "committed",

@@ -113,7 +113,8 @@ def load_mind(mind: Any) -> Mind:
         safe_name(mind),
         f"there is no mind {shown(safe_name(mind))}"
         + (f" (did you mean {close[0]!r}?)" if close else ""),
-        f"Known are {some(mind_names(), 20)}, files that end in .json or .csv, and live minds: "
+        ('Write shares as {"NAME": 0.5, ...}. ' if "=" in mind else "")
+        + f"Known are {some(mind_names(), 20)}, files that end in .json or .csv, and live minds: "
         f"{', '.join(_examples())}.",
     )
 

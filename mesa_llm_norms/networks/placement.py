@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mesa_llm_norms.core.limits import read_percentage
 from mesa_llm_norms.errors import SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors
 
@@ -17,12 +18,22 @@ PLACEMENTS = ("random", "hubs", "periphery", "cluster")
 
 
 def read_committed(committed: Any) -> dict[str, Any]:
-    """Return who is committed, by name; None is nobody. ``SpecError`` for what is not a mapping."""
+    """Return who is committed, by name, percentages as shares; None is nobody.
+
+    Raises ``SpecError`` for what is not a mapping.
+    """
     if committed is None:
         return {}
     if not isinstance(committed, Mapping):
         raise _unreadable(committed)
-    return dict(committed)
+    return {name: _read_share(where) for name, where in committed.items()}
+
+
+def _read_share(where: Any) -> Any:
+    pair = isinstance(where, tuple) and len(where) == 2 and isinstance(where[1], str)
+    if pair and where[1] not in PLACEMENTS:
+        return where
+    return (read_percentage(where[0]), where[1]) if pair else read_percentage(where)
 
 
 def place_committed(
@@ -174,7 +185,6 @@ def _unreadable(value: Any) -> SpecError:
         "committed",
         value,
         f"{shown(value)} does not say who is committed",
-        'Use {"M": 5}, {"M": 0.1}, {"M": (5, "hubs")} or {"M": [nodes]}; placements are '
-        + ", ".join(PLACEMENTS)
-        + ".",
+        'Use {"M": 5}, {"M": 0.1}, {"M": "10%"}, {"M": (5, "hubs")} or {"M": [nodes]}; placements '
+        "are " + ", ".join(PLACEMENTS) + ".",
     )

@@ -39,7 +39,8 @@ import networkx as nx
 import numpy as np
 
 from mesa_llm_norms.core.files import read_json
-from mesa_llm_norms.core.limits import check_seed
+from mesa_llm_norms.core.game import separated
+from mesa_llm_norms.core.limits import check_seed, read_percentage
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import (
     DecisionError,
@@ -460,17 +461,16 @@ def parse_spec(
 def parse_names(text: str) -> str | list[str]:
     """Return a pool from text: names between commas, or else the letters of ``text``.
 
-    Raises ``PoolError`` for words without a comma, which may mean either.
+    Raises ``PoolError`` for what has other marks or spaces in it, which may mean either.
     """
     if "," in text:
         return [name.strip() for name in text.split(",")]
-    words = text.split()
-    if len(words) > 1 and max(map(len, words)) > 1:
-        problem, remedy = (
-            f"{shown(text)} has spaces and no comma",
-            f"Write {shown(','.join(words))}",
+    names = separated(text)
+    if names:
+        problem = f"{shown(text)} is neither letters nor names between commas"
+        raise PoolError(
+            "names", text, problem, f"Write {shown(','.join(names))}, or letters alone."
         )
-        raise PoolError("names", text, problem, f"{remedy}, or letters alone.")
     return text
 
 
@@ -576,8 +576,9 @@ def _name_and_share(text: str) -> tuple[str, float | None]:
 
 def _amount(text: str) -> int | float:
     """Return a count, or a share where there is a decimal point or a percent sign."""
-    if text.endswith("%"):
-        return float(text[:-1]) / 100
+    share = read_percentage(text)
+    if share is not text:
+        return float(share)
     return float(text) if "." in text else int(text)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Memory, filled
-from mesa_llm_norms.core.limits import check_seed, read_whole
+from mesa_llm_norms.core.limits import check_seed, read_percentage, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.llm.provider import LiveMind
@@ -125,7 +125,8 @@ class Spec:
         The pool: one letter per name, or a list of names. Default: ten letters.
     mind : Mind, str, Path or mapping
         The mind of all agents (an object, a name that ``load_mind`` knows, or a mind file), a
-        mapping of every node to its mind, or one of minds to their shares of the agents.
+        mapping of every node to its mind, or one of minds to their shares of the agents (``0.5`` or
+        ``"50%"``).
     pairing : str or Pairing
         Who interacts: ``"node"`` (default; a node, then one of its neighbours), ``"edge"``,
         ``"matching"``, or a rule object.
@@ -136,8 +137,8 @@ class Spec:
     incumbent : str, optional
         The name that fills all memories at the start. By default memories are empty.
     committed : mapping, optional
-        Who always plays the same name: for a name a count (``5``), a share of the agents (``0.1``),
-        either with a placement (``(5, "hubs")``), or a list of nodes.
+        Who always plays the same name: for a name a count (``5``), a share of the agents (``0.1``
+        or ``"10%"``), either with a placement (``(5, "hubs")``), or a list of nodes.
     seed : int
         0 (default) to 2**64 - 1.
 
@@ -165,11 +166,14 @@ class Spec:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        object.__setattr__(self, "mind", read_shares(self.mind))
+        if self.committed is not None:
+            object.__setattr__(self, "committed", read_committed(self.committed))
         pool, name = self.game.pool, self.incumbent
         if name is not None and not (isinstance(name, str) and name in pool):
             problem = f"{shown(name)} is not in the pool"
             raise SpecError("incumbent", name, problem, f"Use one of {some(pool, 26)}.")
-        for committed in read_committed(self.committed):
+        for committed in self.committed_names:
             CommittedMind(committed).check(self.game)
         for mind in self._minds.values():
             mind.check(self.game)
@@ -384,6 +388,14 @@ class Spec:
         return minds, np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
 
 
+def read_shares(mind: Any) -> Any:
+    """Return a ``mind=`` argument with a share for each percentage in it."""
+    if not isinstance(mind, Mapping):
+        return mind
+    read = {key: read_percentage(it) for key, it in mind.items()}
+    return mind if all(read[key] is it for key, it in mind.items()) else read
+
+
 def by_share(mind: Mapping[Any, Any]) -> bool:
     """Return whether a ``mind=`` mapping is one of minds to shares, not one of nodes to minds.
 
@@ -398,7 +410,7 @@ def by_share(mind: Mapping[Any, Any]) -> bool:
         return False
     if not all(numbers) or not all(it in limits.MIND_SHARE for it in shares) or not sum(shares):
         raise MindError(
-            "mind", mind, "the shares are not numbers from 0 up", "Give each mind its share."
+            "mind", mind, "the shares are not numbers from 0 up", "Give each mind a share: 0.5."
         )
     return True
 

@@ -353,8 +353,8 @@ def answers(
     Raises
     ------
     WorkerError
-        If a call has lost its worker four times, or if a given executor is broken. What a call
-        raises is raised, too.
+        If a call has lost its worker four times, or if a given executor is broken or shut
+        down. What a call raises is raised, too.
     SpecError
         Before anything is called, if the arguments cannot be sent to other processes.
     """
@@ -433,7 +433,9 @@ class _Todo:
                 check_call(one[1], pool)  # all of them, before the first worker starts
         while self.again and len(self.out) < MAX_SUBMITTED:
             one = self.again[0]  # not lost if submitting fails
-            future = pool.submit(_attempt if threads else _attempt_here, self.function, one[1])
+            attempt = _attempt if threads else _attempt_here
+            with _taking_calls():
+                future = pool.submit(attempt, self.function, one[1])
             self.again.popleft()
             self.out[future] = one
             future.add_done_callback(finished.put)
@@ -511,8 +513,22 @@ def as_executor(given: Any) -> Iterator[Executor]:
     elif _of_dask(given) == "Client":
         yield given.get_executor()
     else:
-        with import_module("distributed").Client(given, set_as_default=False) as client:
+        with _taking_calls():
+            client = import_module("distributed").Client(given, set_as_default=False)
+        with client:
             yield client.get_executor()
+
+
+@contextmanager
+def _taking_calls() -> Iterator[None]:
+    """Raise ``WorkerError`` for an executor that takes no calls, such as one shut down."""
+    try:
+        yield
+    except BrokenExecutor:
+        raise
+    except Exception as error:  # each kind of executor has its own
+        problem = f"the executor takes no calls ({type(error).__name__}: {error})".rstrip(".")
+        raise WorkerError(problem, "Give one that is running, or none.") from error
 
 
 def _of_dask(given: Any) -> str | None:

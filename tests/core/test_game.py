@@ -100,6 +100,20 @@ def test_words_in_one_string_are_answered_with_the_list_of_them() -> None:
     assert "names=['yes', 'no']" in caught.value.remedy
 
 
+@pytest.mark.parametrize("mark", [*";|/.:-_&·、\uff0c\uff1b\uff0f\uff5c", " | ", "; "])
+def test_whatever_separates_letters_is_answered_with_the_list_of_them(mark: str) -> None:
+    for words in (["Q", "M"], ["yes", "no"], ["是", "否"], ["1", "2"]):
+        with pytest.raises(PoolError) as caught:
+            read_pool(mark.join(words))
+        assert f"names={words}" in caught.value.remedy
+        assert read_pool(words) == tuple(words)
+
+
+@pytest.mark.parametrize("names", ["🍎🍊", "★☆", "Q★", "+Q", "Q1", "?!", "→ ←"])
+def test_symbols_are_names_as_letters_are(names: str) -> None:
+    assert read_pool(names) == tuple(names.replace(" ", ""))
+
+
 @pytest.mark.parametrize("names", [{"Q", "M"}, frozenset("QM")])
 def test_a_set_is_no_pool_for_its_order_differs_from_process_to_process(names: Any) -> None:
     with pytest.raises(PoolError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -325,9 +326,9 @@ def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
     assert parse_names("yes, no") == ["yes", "no"]
 
 
-@pytest.mark.parametrize("text", ["yes no", "Q no", "ab\tb"])
-def test_typed_names_with_spaces_are_answered_with_commas(text: str) -> None:
-    with pytest.raises(PoolError, match=",".join(text.split())):
+@pytest.mark.parametrize("text", ["yes no", "Q no", "ab\tb", "Q;M", "Q | M", "yes/no", "Q\uff0cM"])
+def test_typed_names_with_other_marks_are_answered_with_commas(text: str) -> None:
+    with pytest.raises(PoolError, match=",".join(re.split(r"\W+", text))):
         parse_names(text)
 
 

@@ -9,7 +9,13 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -122,6 +128,14 @@ def test_an_executor_that_loses_every_call_is_given_up() -> None:
 def test_a_broken_executor_is_given_up_at_once() -> None:
     with pytest.raises(WorkerError, match="the executor is broken"):
         in_order(answers(double, [(1,)], 1, Flaky(1, BrokenExecutor())))
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_an_executor_that_was_shut_down_is_refused(kind: type[Executor]) -> None:
+    executor = kind()
+    executor.shutdown()
+    with pytest.raises(WorkerError, match="the executor takes no calls"):
+        in_order(answers(double, [(1,)], 1, executor))
 
 
 def test_leaving_early_drops_the_calls_of_an_executor() -> None:

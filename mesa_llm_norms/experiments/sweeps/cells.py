@@ -30,8 +30,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.files import new_file, write_csv
+from mesa_llm_norms.core.files import new_file, read_bytes, write_csv
 from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import FileFormatError, SpecError
@@ -361,10 +362,7 @@ def _graph(graph: Any, digests: Digests) -> Any:
 
 def _digest(thing: Any) -> str:
     if isinstance(thing, Path):
-        try:
-            return _hash(thing.read_bytes())
-        except OSError:
-            return "unreadable"
+        return _hash(read_bytes(thing, limits.SPARSE_FILE.high))
     if isinstance(thing, Mind) or hasattr(thing, "label"):
         return _hash(_pickled(thing))
     import random

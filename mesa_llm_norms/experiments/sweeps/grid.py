@@ -21,11 +21,12 @@ from mesa_llm_norms.core.limits import read_list, read_seed, read_whole
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import FileFormatError, SpecError, shown
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
+from mesa_llm_norms.minds.registry import safe_name
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, read_committed
 from mesa_llm_norms.networks.reading import graph_file, names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share, read_shares
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name != "seed")
 """Arguments of ``run_ensemble`` that a spec is made of."""
@@ -90,7 +91,7 @@ def read_axis(argument: str, given: Any) -> Axis:
         raise SpecError(
             argument,
             given,
-            f"two values have the label {shown(twice[0])}",
+            f"two values have the label {_safe(twice[0])}",
             'Omit one, or give each a label: {"label": value, ...}.',
         )
     numbers, unit = _numbers(argument, values)
@@ -118,6 +119,7 @@ def label(argument: str, value: Any) -> Label:
     if isinstance(value, Path):
         return value.stem
     if argument == "mind" and isinstance(value, Mapping):
+        value = read_shares(value)
         if by_share(value):
             return ", ".join(f"{label(argument, key)} {it:g}" for key, it in value.items())
         return f"{len(set(map(str, value.values())))} minds by node"
@@ -127,6 +129,10 @@ def label(argument: str, value: Any) -> Label:
         return "{} nodes, {} edges".format(*graph_size(read_graph(value, random.Random(0))))
     named = getattr(value, "label", value)
     return named if isinstance(named, str) else shown(named)
+
+
+def _safe(label: Label) -> str:
+    return shown(safe_name(label) if isinstance(label, str) else label)
 
 
 def _amount(where: Any) -> str:
@@ -145,7 +151,9 @@ def _numbers(argument: str, values: Sequence[Any]) -> tuple[tuple[float, ...] | 
             with suppress(OverflowError):  # which the argument's own limit refuses
                 return tuple(float(value) for value in values), argument
         return None, ""
-    read = [_one_amount(read_committed(value)) for value in values]
+    read: list[tuple[str, str, bool, float] | None] = [None]
+    with suppress(OverflowError):
+        read = [_one_amount(read_committed(value)) for value in values]
     if None in read:
         return None, ""
     kinds = {(name, where, share) for name, where, share, _ in read if name}  # type: ignore[misc]
@@ -223,7 +231,7 @@ class SweepPlan:
             except SpecError as error:
                 if not at:
                     raise
-                where = ", ".join(f"{column} {label}" for column, label in at.items())
+                where = ", ".join(f"{column} {safe_name(str(it))}" for column, it in at.items())
                 raise SpecError(
                     error.argument, error.value, f"{error.problem} (cell: {where})", error.remedy
                 ) from error
@@ -364,7 +372,7 @@ def _plain(argument: str, value: Any, near: Path) -> Any:
             return str(file._replace(path=near / file.path))
         return beside if file is not None or names_file(str(beside)) else value
     if argument == "mind" and isinstance(value, str) and value.endswith((".json", ".csv")):
-        return near / value
+        return value if "://" in value else near / value
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from chances import FixedPolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms.errors import FileFormatError, GraphWarning, SpecError
+from mesa_llm_norms.errors import FileFormatError, GraphWarning, NormsError, SpecError
 from mesa_llm_norms.experiments.sweeps.grid import (
     ARGUMENTS,
     SweepPlan,
@@ -161,6 +162,57 @@ def test_the_last_axis_runs_fastest_and_the_seed_is_everybodys() -> None:
 def test_an_axis_of_committed_agents_takes_only_tables(committed: Any) -> None:
     with pytest.raises(SpecError, match="does not say who is committed"):
         read_axis("committed", committed)
+
+
+def test_percentages_are_shares(tmp_path: Path) -> None:
+    axis = read_axis("committed", [{"M": "10%"}, {"M": "25%"}])
+    assert (axis.labels, axis.numbers) == (("M=0.1", "M=0.25"), (0.1, 0.25))
+    assert read_axis("committed", [{"M": ("10%", "hubs")}]).labels == ("M=0.1:hubs",)
+    typed = """names = "QM"
+        [grid]
+        mind = [{uniform = %s, "llama-2-70b-chat" = %s}]
+        committed = [{M = %s}, {M = [%s, "hubs"]}]"""
+    (tmp_path / "other").mkdir()
+    percentages = plan_of(tmp_path, typed % ('"50%"', '"50 %"', '"25%"', '"12.5%"'))
+    shares = plan_of(tmp_path / "other", typed % (0.5, 0.5, 0.25, 0.125))
+    assert keys(percentages) == keys(shares)
+    with pytest.raises(SpecError, match="Write shares as"):
+        keys(plan_sweep({"mind": ["uniform=50%"]}, {}))
+
+
+def test_an_amount_beyond_all_numbers_is_refused() -> None:
+    for digits in (400, 5_000):
+        plan = plan_sweep({"committed": [{"M": 10**digits}]}, {"names": "QM"})
+        with pytest.raises(SpecError, match="committed"):
+            sum(cell.agents for cell in plan.cells())
+
+
+@pytest.mark.parametrize("prefix", ["lama", "llama"])
+@pytest.mark.parametrize("rest", ["http://u:pa55word@h/v1#m", "http://u:pa55word@h/m.json"])
+def test_a_password_in_a_grid_is_not_shown(tmp_path: Path, prefix: str, rest: str) -> None:
+    mind = f"{prefix}:{rest}"
+    for grid in ([mind], [mind, mind], [{mind: 1, "uniform": 1}]):
+        with pytest.raises(NormsError) as caught:
+            keys(plan_sweep({"mind": grid}, {}))
+        assert "pa55word" not in str(caught.value)
+    for text in (f'mind = "{mind}"', f'[grid]\nmind = ["{mind}"]'):
+        with pytest.raises(NormsError) as caught:
+            keys(plan_of(tmp_path, text))
+        assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("kind", ["endless", "link", "pipe", "folder"])
+def test_a_graph_that_is_no_regular_file_is_refused_unread(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "endless" else tmp_path / "net.csv"
+    if kind == "link":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(FileFormatError, match="not a regular file"):
+        keys(plan_sweep({"graph": [str(path)]}, {"mind": "uniform"}))
 
 
 def test_names_with_commas_are_a_list(tmp_path: Path) -> None:
