@@ -14,6 +14,7 @@ import mesa
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_seed, read_whole, seeded_by_rng
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, read_rounds
@@ -220,7 +221,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         game_run = self._current()
         game_run.play()
         self.running = not game_run.reached
-        self.datacollector.collect(self)
+        with interrupts_held():  # or some columns would have a row more than others
+            self.datacollector.collect(self)
 
     def run(
         self,

@@ -108,16 +108,18 @@ class Automaton:
         seen = own * self.names + partner
         if 2 * (self._stored + 1) > len(self.keys):
             self._rehash()
-        self._store([state * self.names**2 + seen], [became])
+        self._stored += 1  # before, for an interrupt: there must never be more than is counted
+        key, value = np.array([state * self.names**2 + seen]), np.array([became], np.int32)
+        load("interactions").store(self.keys, self.values, key, value)
         return became
 
     def recast(self, minds: Sequence[Mind]) -> None:
         """Replace minds one by one, as a new run may have others."""
         changed = [new is not old for new, old in zip(minds, self.minds, strict=True)]
-        self.minds = tuple(minds)
         if any(changed):
             here = [state for state, known in enumerate(self._known) if changed[known.mind]]
             self.steps[here, 0] = -1
+        self.minds = tuple(minds)
 
     def relearn(self) -> None:
         """Ask all minds again how they choose."""
@@ -152,17 +154,10 @@ class Automaton:
 
     def _rehash(self) -> None:
         used = self.keys >= 0
-        keys, values = self.keys[used], self.values[used]
-        self.keys = np.full(2 * len(self.keys), -1, np.int64)
-        self.values = np.full(len(self.keys), -1, np.int32)
-        self._stored = 0
-        self._store(keys, values)
-
-    def _store(self, keys: Any, values: Any) -> None:
-        load("interactions").store(
-            self.keys, self.values, np.asarray(keys, np.int64), np.asarray(values, np.int32)
-        )
-        self._stored += len(keys)
+        keys = np.full(2 * len(used), -1, np.int64)
+        values = np.full(len(keys), -1, np.int32)
+        load("interactions").store(keys, values, self.keys[used], self.values[used])
+        self.keys, self.values = keys, values
 
 
 def invalidate_automata() -> None:
@@ -181,9 +176,9 @@ def automaton_for(game: Game, minds: Sequence[Mind]) -> Automaton:
     if automaton is None or automaton.overgrown:
         automaton = Automaton(game, minds)
     if _epoch != getattr(_kept, "epoch", 0):
-        _kept.epoch = _epoch
         for each in (automaton, *automata.values()):
             each.relearn()
+        _kept.epoch = _epoch
     automata[key] = automaton
     while len(automata) > MAX_AUTOMATA:
         automata.popitem(last=False)

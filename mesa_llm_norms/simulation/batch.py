@@ -98,25 +98,22 @@ class _Together:
         played: list[NDArray[np.int64]] = []
         counts = np.zeros((ROUNDS_AT_ONCE, 2 + len(self._spec.game.pool)), np.int64)
         status = self._loops.UNKNOWN
-        try:
-            while status != self._loops.DONE:
-                found = batches.Found(self._numbers, self._held, counts)
-                status = batches.play_runs(
-                    *(runs, graphs, known.known, self._goals, self._window, self._states),
-                    *(rows, cursor, at, found),
-                )
-                if status == self._loops.UNKNOWN:
-                    known.minds = starts[at[batches.RUN]].minds
-                    known.find_out(int(cursor[self._loops.STATE_A]))
-                elif status == self._loops.CROWDED:
-                    known.grow()
-                elif at[batches.LINES] == len(counts) or status == self._loops.DONE:
-                    played.append(counts[: at[batches.LINES]])
-                    counts, at[batches.LINES] = np.zeros_like(counts), 0
-        finally:
-            started = at[batches.RUN] - at[batches.FRESH]
-            if started >= 0:
-                known.minds = starts[started].minds
+        while status != self._loops.DONE:
+            found = batches.Found(self._numbers, self._held, counts)
+            known.minds = ()  # unless the loop returns, nobody knows whose weights there are
+            status = batches.play_runs(
+                *(runs, graphs, known.known, self._goals, self._window, self._states),
+                *(rows, cursor, at, found),
+            )
+            if status == self._loops.UNKNOWN:
+                known.minds = starts[at[batches.RUN]].minds
+                known.find_out(int(cursor[self._loops.STATE_A]))
+            elif status == self._loops.CROWDED:
+                known.grow()
+            elif at[batches.LINES] == len(counts) or status == self._loops.DONE:
+                played.append(counts[: at[batches.LINES]])
+                counts, at[batches.LINES] = np.zeros_like(counts), 0
+        known.minds = starts[-1].minds
         return self._batch(np.concatenate(played))
 
     def _batch(self, counts: NDArray[np.int64]) -> Batch:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import is_loaded, is_switched_off, load, note_switched_off
 from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.metrics import Tally
 from mesa_llm_norms.core.randomness import RandomStream, purpose_key
 from mesa_llm_norms.core.stopping import Recent, Stop
@@ -61,6 +62,8 @@ PLAYED_PAIRINGS = (NodePairing, EdgePairing, MatchingPairing)
 """The pairing rules that the compiled loops draw by themselves."""
 
 _NONE = np.zeros(0, np.int64)
+
+_SETTLED = -1
 
 
 @dataclass(frozen=True)
@@ -290,20 +293,43 @@ class Kernel:
                     self._find_out(cursor)
                 elif status == loops.CROWDED and isinstance(self.known, KnownMemories):
                     self.known.grow()
-        finally:
-            started = int(cursor[loops.LINE]) + (status != loops.DONE)
+            self._settle(cursor, counts, kept, recent, stop, tally, rows)
+        except BaseException:  # an interrupt, too, and of the line above
+            self._settle(cursor, counts, kept, recent, stop, tally, rows)
+            raise
+        return bool(status == loops.REACHED)
+
+    def _settle(
+        self,
+        cursor: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        kept: NDArray[np.int32],
+        recent: Recent,
+        stop: Stop,
+        tally: Tally,
+        rows: list[Interaction] | None,
+    ) -> None:
+        """Take over what was played up to the cursor, unless that is done.
+
+        The cursor alone says how far that is: an interrupt can hide what the loop has returned.
+        """
+        loops = self._loops
+        with interrupts_held():
+            line, played = int(cursor[loops.LINE]), int(cursor[loops.T]) - self.interactions
+            if line == _SETTLED:
+                return
+            unfinished = cursor[loops.LEFT] > 0
+            started = line + int(unfinished or counts[line : line + 1, 0].any())
             tally.extend(counts[:started])
             if rows is not None:
-                rows += self._interactions(
-                    kept[: int(cursor[loops.T]) - self.interactions], counts[:started, 0]
-                )
+                rows += self._interactions(kept[:played], counts[:started, 0])
             self.rounds += started
-            self.interactions = int(cursor[loops.T])
-            if status not in (loops.DONE, loops.REACHED):
-                self.cut = self.rounds - 1, self.interactions - int(counts[started - 1, 0])
+            self.interactions += played
             recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
             recent.recount()
-        return bool(status == loops.REACHED)
+            if unfinished and not (played and recent.reaches(stop)):
+                self.cut = self.rounds - 1, self.interactions - int(counts[line, 0])
+            cursor[loops.LINE] = _SETTLED
 
     def _find_out(self, cursor: NDArray[np.int64]) -> None:
         """Work out what the interaction at the cursor needs to know."""
@@ -384,11 +410,18 @@ class AgentsEngine(Engine):
         kernel.interactions, kernel.rounds = self.interactions, self.rounds
         try:
             kernel.play(rounds, recent, stop, tally, rows)
-        finally:
+            self._take_over(kernel)
+        except BaseException:  # an interrupt, too, and of the line above
+            self._take_over(kernel)
+            raise
+
+    def _take_over(self, kernel: Kernel) -> None:
+        agents: Sequence[Any] = self.players
+        with interrupts_held():
             memory_of = kernel.known.memory
             states, names = kernel.states, kernel.names_held
             for place in np.flatnonzero(names >= 0).tolist():
-                agents[place].restore(memory_of(int(states[place])), game.pool[names[place]])
+                agents[place].restore(memory_of(int(states[place])), self.game.pool[names[place]])
             self.interactions, self.rounds = kernel.interactions, kernel.rounds
             self.cut = kernel.cut
 

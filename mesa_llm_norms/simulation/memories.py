@@ -124,7 +124,8 @@ class KnownMemories:
 
     def recast(self, minds: Sequence[Mind]) -> None:
         """Replace minds one by one, as a new run may have others."""
-        if any(new is not old for new, old in zip(minds, self.minds, strict=True)):
+        known = len(minds) == len(self.minds)
+        if not known or any(new is not old for new, old in zip(minds, self.minds, strict=True)):
             self._cast(minds)
 
     def relearn(self) -> None:
@@ -145,22 +146,25 @@ class KnownMemories:
     def grow(self) -> None:
         """Give the table twice as many places."""
         old = self.known
-        old.numbers[self._logit.STORED] = 0
-        self.known = old._replace(**self._table(2 * len(old.keys), len(old.probabilities) > 0))
-        self._logit.move(old, self.known)
+        table = self._table(2 * len(old.keys), len(old.probabilities) > 0)
+        new = old._replace(**table, numbers=old.numbers.copy())
+        new.numbers[self._logit.STORED] = 0
+        self._logit.move(old, new)
+        self.known = new
 
     @property
     def _code_mask(self) -> int:
         return (2 << self._full) - 1
 
     def _cast(self, minds: Sequence[Mind]) -> None:
-        self.minds = tuple(minds)
+        self.minds = ()  # should this be interrupted, it is done again
         for index, mind in enumerate(minds):
             if isinstance(mind, RecordedMind):
                 self.known.inverse_temperature[index] = mind.inverse_temperature
             if self.known.kinds[index] == self._logit.FIXED:
                 self.known.fixed[index] = choice_weights(mind, (), self.game)[:-1]
         self.relearn()
+        self.minds = tuple(minds)
 
     def _first_known(self) -> Any:
         logit, minds, names = self._logit, self.minds, len(self.game.pool)
@@ -262,9 +266,9 @@ def known_for(game: Game, minds: Sequence[Mind], whole: bool = False) -> KnownMe
     key = game.pool, length, tuple(map(_identity, minds))
     found = tables.pop(key, None)
     if _epoch != _kept.epoch:
-        _kept.epoch = _epoch
         for each in (*tables.values(), *([found] if found else [])):
             each.relearn()
+        _kept.epoch = _epoch
     if found is None:
         found = KnownMemories(game, minds, length)
     tables[key] = found

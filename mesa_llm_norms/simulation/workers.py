@@ -86,6 +86,11 @@ class WorkerPool(ProcessPoolExecutor):
         self.statuses: set[int | None] = set()
         super().__init__(workers, mp_context=self._context, initializer=prepare_worker)
 
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have a call made; ``SpecError`` if the processes could not import the main module."""
+        _check_main(self._workers)
+        return super().submit(function, *args, **kwargs)
+
     def abort(self) -> None:
         """End the processes now, whatever they are doing; what was submitted is lost."""
         with interrupts_held():
@@ -310,12 +315,32 @@ def _pack(value: Any, with_main: bool) -> bytes:
 
 def _main_is_imported() -> bool:
     """Whether a process that is spawned imports the main module of this one."""
-    main = sys.modules["__main__"]
-    name = getattr(getattr(main, "__spec__", None), "name", None)
+    name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", None)
     if name is not None:
         return not name.endswith("__main__")
+    path = _script()
+    return path is not None and path.is_file()
+
+
+def _script() -> Path | None:
+    """Return the path that a process which is spawned imports as its main module, if any."""
+    main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
-    return path is not None and Path(path).is_file() and Path(path).stem != "ipython"
+    if path is None or getattr(main, "__spec__", None) or Path(path).stem == "ipython":
+        return None
+    return Path(path)
+
+
+def _check_main(workers: int) -> None:
+    """Raise ``SpecError`` if the main module is not in a file, as on standard input."""
+    path = _script()
+    if path is not None and not path.is_file():
+        raise SpecError(
+            "workers",
+            workers,
+            f"every worker process imports the script that starts it, and {path} is not a file",
+            'Put the script into a .py file, with what it does below if __name__ == "__main__":',
+        )
 
 
 class Answer(NamedTuple):

@@ -168,6 +168,15 @@ def test_a_script_without_a_guard_is_told_once(tmp_path: Path) -> None:
     assert last.endswith('Put what the script does below the line if __name__ == "__main__":')
 
 
+def test_a_script_on_standard_input_is_told_once() -> None:
+    done = run(SCRIPT)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("mesa_llm_norms.errors.SpecError: workers: every worker process imports")
+    assert "<stdin> is not a file. Put the script into a .py file" in last
+
+
 def test_a_cluster_and_its_client_are_executors(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     done = run(CLUSTER, "-", str(tmp_path))
