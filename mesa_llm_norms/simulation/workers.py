@@ -549,7 +549,7 @@ def _taking_calls() -> Iterator[None]:
     """Raise ``WorkerError`` for an executor that takes no calls, such as one shut down."""
     try:
         yield
-    except BrokenExecutor:
+    except (BrokenExecutor, SpecError):
         raise
     except Exception as error:  # each kind of executor has its own
         problem = f"the executor takes no calls ({type(error).__name__}: {error})".rstrip(".")
