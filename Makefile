@@ -21,7 +21,7 @@ again := again
 endif
 
 .NOTPARALLEL:
-.PHONY: help run app test test-mesa35 mesa35 test-slow test-llama test-browser format format-check \
+.PHONY: help run app test test-mesa35 mesa35 test-slow test-llama test-load test-browser format format-check \
 	lint typecheck pytest docs-check house benchmarks benchmark-app clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
@@ -50,6 +50,9 @@ test-slow: $(VENV)/.dev ## The tests that take minutes
 test-llama: $(VENV)/.dev ## The tests against a real llama.cpp server, built once (some minutes)
 	@$(bin) tests/support/llama_server/build.py
 	@$(bin) -m pytest -m llama $(ARGS)
+
+test-load: $(VENV)/.dev ## A crowd at the page, on a machine with nothing else to do
+	@$(bin) -m pytest -m load $(ARGS)
 
 test-browser: $(VENV)/.browser ## The page in a real Chromium, where there is one
 	@$(bin) -m pytest -m browser $(ARGS)

@@ -83,7 +83,7 @@ def test_a_server_ends_at_once_while_everybody_plays(number: signal.Signals) -> 
         assert served.complaints() == "interrupted: nothing more was written.\n"
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_200_visits_leave_as_little_as_20() -> None:
     with start_app() as served:
         visits(served, 20, 0.3)
@@ -96,7 +96,7 @@ def test_200_visits_leave_as_little_as_20() -> None:
         assert after.memory <= before.memory + 30
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_100_viewers_come_and_go() -> None:
     with start_app("--viewers", "100") as served:
         crowd(served, 100, 2)
