@@ -18,6 +18,7 @@ from functools import cached_property
 from itertools import islice, pairwise, takewhile
 from typing import Any, TypeAlias
 
+from mesa_llm_norms.errors import shown
 from mesa_llm_norms.networks.validation import UnreadableError, option_remedy
 
 Options: TypeAlias = Mapping[str, Any]
@@ -36,6 +37,9 @@ BLANK = ("", "NA", "na", "NaN", "nan", "null", "None")
 """What stands for a missing number."""
 
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+QUOTED = 40
+"""How many characters of a line or field an error shows."""
 
 SAMPLE = 1_000
 """By how many lines the rule of a file is found."""
@@ -225,12 +229,6 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-def short(value: Any) -> str:
-    """Return a value as it would be written, cut short for a message."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
-
-
 def is_number(text: str) -> bool:
     """Return whether a field is a number, or stands for a missing one."""
     if text in BLANK:
@@ -315,7 +313,7 @@ def _check_leading(rule: Rule, comments: list[str]) -> None:
         row = next(split([line], rule.separator, "", False), [])
         if len(row) == rule.width and any(it[:1] in ("#", "%") for it in row[1:]):
             raise UnreadableError(
-                f"line {number} ({short(line.strip())}) may be a comment or an edge",
+                f"line {number} ({shown(line.strip(), QUOTED)}) may be a comment or an edge",
                 option_remedy("comments=none", "comments=#"),
             )
 
@@ -414,8 +412,8 @@ def _is_header(first: list[str], rest: list[list[str]], lines: Lines, options: O
 
 def _unsure(first: list[str], lines: Lines) -> UnreadableError:
     return UnreadableError(
-        f"line {len(lines.comments) + 1} ({short(', '.join(first))}) may be a header or the first "
-        "edge",
+        f"line {len(lines.comments) + 1} ({shown(', '.join(first), QUOTED)}) may be a header or "
+        "the first edge",
         option_remedy("header=true", "header=false"),
     )
 
@@ -571,8 +569,8 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
         return
     if len(others) > 1 and not konect:
         raise UnreadableError(
-            f"its lines have {len(used)} fields, such as {short(' '.join(rows[0]))}, and no "
-            "header says which are the nodes and which is the weight",
+            f"its lines have {len(used)} fields, such as {shown(' '.join(rows[0]), QUOTED)}, and "
+            "no header says which are the nodes and which is the weight",
             option_remedy("weight=3", "weight=none", what=_FIRST_TWO),
         )
     if not others:
@@ -584,7 +582,7 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
         if not is_number(text):
             raise UnreadableError(
                 f"line {lines.number(rule, rule.first + place, sampled=True)} has the weight "
-                f"{short(text)}, not a number",
+                f"{shown(text, QUOTED)}, not a number",
                 option_remedy("weight=none", what=_FIRST_TWO),
             )
     if not konect and all(

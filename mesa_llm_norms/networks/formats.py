@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from mesa_llm_norms.errors import some
+from mesa_llm_norms.errors import shortened, some
 from mesa_llm_norms.networks.columns import Options, weight_name
 from mesa_llm_norms.networks.tables import Listing, choose, direction
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
@@ -370,8 +370,7 @@ def _said(data: Mapping[str, Any], options: Options) -> bool | None:
 
 
 def _json_text(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+    return shortened(json.dumps(value, ensure_ascii=False), 60)
 
 
 def _id(value: Any) -> Any:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import plural
-from mesa_llm_norms.errors import some
+from mesa_llm_norms.errors import shown, some
 from mesa_llm_norms.networks.columns import (
     BLANK,
     NONE,
+    QUOTED,
     SEPARATORS,
     WHOLE,
     Lines,
@@ -28,7 +29,6 @@ from mesa_llm_norms.networks.columns import (
     Rule,
     find_rule,
     is_number,
-    short,
     weight_name,
 )
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
@@ -158,7 +158,7 @@ def numbers(texts: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.flo
             found[place] = np.nan
         if np.isnan(found[place]):
             raise UnreadableError(
-                f"{where(place)} has the weight {short(text)}, not a number",
+                f"{where(place)} has the weight {shown(text, QUOTED)}, not a number",
                 option_remedy("weight=none", what="to ignore the weights"),
             )
     if thousands >= 0 and not decimals:
@@ -264,8 +264,8 @@ def _skips(row: list[str], lines: Lines, rule: Rule, at: int) -> bool:
             return True
         if (marked and rule.separator == "space") or bare or any(" # " in it for it in row):
             raise UnreadableError(
-                f"line {lines.number(rule, at)} ({short(' '.join(row))}) may be an edge or hold a "
-                "comment",
+                f"line {lines.number(rule, at)} ({shown(' '.join(row), QUOTED)}) may be an edge or "
+                "hold a comment",
                 option_remedy("comments=none", what="if it is an edge, else remove the line"),
             )
         return False
