@@ -22,6 +22,7 @@ from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.errors import CallError
 from mesa_llm_norms.llm.provider import Question
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.testing import FakeProvider
 
 ROOT = Path(__file__).parents[2]
@@ -99,19 +100,24 @@ def test_so_does_one_that_fails_now_this_way_and_now_that(kinds: list[str], seed
         assert set(answered.values()) == {1}
 
 
+def crowd(provider: FakeProvider, **llm: Any) -> Ensemble:
+    """Return eight runs of 24 agents who may all meet, in four rounds."""
+    return run_ensemble(
+        graph="complete(n=24)",
+        names="QM",
+        mind=provider.mind(),
+        rng=1,
+        runs=8,
+        rounds=4,
+        until=None,
+        llm=LLMSettings(max_concurrency=32, **llm),
+    )
+
+
 def test_an_outage_costs_some_dozens_of_calls_however_many_agents_wait() -> None:
     with virtual_time() as clock:
         provider, answered = failing(PASSING["no network"], clock, 5, 605)
-        result = run_ensemble(
-            graph="complete(n=24)",
-            names="QM",
-            mind=provider.mind(),
-            rng=1,
-            runs=8,
-            rounds=4,
-            until=None,
-            llm=LLMSettings(max_concurrency=32, budget_calls=8 * 4 * 48 + 100),
-        )
+        result = crowd(provider, budget_calls=8 * 4 * 48 + 100)
     assert result.usage is not None
     assert result.usage.answered == 8 * 4 * 48 == answered.total()
     assert result.usage.failed < 100
@@ -173,16 +179,7 @@ def test_calls_at_once_recover_after_a_long_rate_limit() -> None:
     """Within as many replies as there are slots it is half of what it was."""
     with virtual_time() as clock:
         provider, _ = failing(PASSING["429"], clock, 5, 605)
-        result = run_ensemble(
-            graph="complete(n=24)",
-            names="QM",
-            mind=provider.mind(),
-            rng=1,
-            runs=8,
-            rounds=4,
-            until=None,
-            llm=LLMSettings(max_concurrency=32),
-        )
+        result = crowd(provider)
         assert clock() < 605 + 30 + (8 * 4 * 48 / 16) * 0.5
     assert result.usage is not None
 
