@@ -170,9 +170,9 @@ def counts(server: Served) -> dict[str, int]:
     return kernels
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait for something to come true, and fail if it does not."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.02)
