@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from house import PACKAGE, ROOT, House, measure
 
-MOST_MODULES = 163
+MOST_MODULES = 195
 """150 after the move into rooms, and one for each thing added since that a reader looks for."""
-MOST_LINES = 39_000
+MOST_LINES = 46_000
 """Without docstrings, which say more the better they are."""
 MOST_IN_ROOT = 12
 LONGEST_MODULE = 600
