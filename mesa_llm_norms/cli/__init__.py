@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import sys
 from importlib import metadata
 from typing import Annotated, Any
@@ -11,15 +9,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.app import app as page
 from mesa_llm_norms.cli.audit import audit
-from mesa_llm_norms.cli.listings import minds, topologies
+from mesa_llm_norms.cli.minds import minds
 from mesa_llm_norms.cli.reproduce import classical, reproduce
 from mesa_llm_norms.cli.run import resume, run
 from mesa_llm_norms.cli.study import fit, validate
 from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.tipping import intervene, tip
+from mesa_llm_norms.cli.topologies import topologies
 from mesa_llm_norms.core.interrupts import SENTENCE, exit_status, install, working
 from mesa_llm_norms.errors import NormsError, shortened, shown
 
@@ -81,16 +80,12 @@ def _refusal(error: Any) -> typer.Exit:
     return typer.Exit(BAD_INPUT)
 
 
-def _unwrapped(text: str | None) -> str:
-    """Return a docstring with the lines of each paragraph joined, for a terminal of any width."""
-    return re.sub(r"(?<!\n)\n(?!\n)", " ", text or "")
-
-
-for _command in (
-    *(run, page, resume, sweep, minds, topologies, fit),
+options.register(
+    app,
+    *(run, page, resume, sweep, topologies, fit),
     *(audit, validate, classical, reproduce, tip, intervene),
-):
-    app.command(help=_unwrapped(inspect.getdoc(_command)))(_command)
+)
+app.add_typer(minds, name="minds")
 
 
 def _show_version(wanted: bool) -> None:
@@ -118,7 +113,7 @@ def about(
     """
 
 
-app.callback(help=_unwrapped(inspect.getdoc(about)))(about)
+app.callback(help=options.help_of(about))(about)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ parameter and is decorated with ``expanded``, which turns every field into an op
 from __future__ import annotations
 
 import inspect
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -416,6 +417,17 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def register(app: typer.Typer, *commands: Callable[..., None]) -> None:
+    """Add commands to an app, under the names of their functions."""
+    for command in commands:
+        app.command(help=help_of(command))(command)
+
+
+def help_of(command: Callable[..., None]) -> str:
+    """Return a docstring with the lines of each paragraph joined, for a terminal of any width."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(command) or "")
 
 
 def read_seed(seed: int | None) -> int:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.cli.listings import pool_text
+from mesa_llm_norms.cli.minds import pool_text
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, new_file

@@ -1,15 +1,12 @@
-"""``minds`` and ``topologies`` as typed."""
+"""``topologies`` as typed."""
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from pathlib import Path
 
 import pytest
 from commands import invoke, printed, refused
 
-from mesa_llm_norms import mind_names, minds
 from mesa_llm_norms.networks.registry import topologies
 
 
@@ -17,44 +14,6 @@ from mesa_llm_norms.networks.registry import topologies
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-
-
-def test_the_minds_are_listed_with_what_they_were_fitted_on() -> None:
-    listed = printed("minds")
-    assert [one["name"] for one in listed] == list(mind_names())
-    text = invoke("minds").stdout
-    assert all(name in text for name in mind_names())
-    assert "Ashery" in text
-
-
-def test_a_mind_is_described_in_full() -> None:
-    found = printed("minds", "claude-3.5-sonnet")
-    assert "Science Advances" in found["provenance"]["source"]
-    assert "D" in found["known_names"]
-    text = invoke("minds", "claude-3.5-sonnet").stdout
-    assert "licence: MIT" in text
-    assert "names with measured weights: C D" in text
-    assert "none" in invoke("minds", "uniform").stdout
-    assert "did you mean" in refused("minds", "claud")
-
-
-def test_a_mind_file_is_described_too() -> None:
-    Path("mine.csv").write_text("memory,Q,M\n,0.5,0.5\n")
-    assert printed("minds", "mine.csv")["known_names"] == ["Q", "M"]
-    assert "a measured table of 1 memories" in invoke("minds", "mine.csv").stdout
-
-
-def test_what_a_mind_file_says_of_itself_is_shortened() -> None:
-    mind = json.loads(
-        (resources.files(minds) / "recordings" / "claude-3.5-sonnet.json").read_text("utf-8")
-    )
-    mind["provenance"] |= {"source": "x" * 100_000, "y" * 100_000: ["z"] * 100_000}
-    mind["provenance"]["conditions"][0] |= {"kind": "k" * 100_000, "log_loss": "l" * 100_000}
-    Path("mine.json").write_text(json.dumps(mind), encoding="utf-8")
-    text = invoke("minds", "mine.json").stdout
-    assert "(100,000 characters)" in text
-    assert len(text) < 10_000
-    assert len(printed("minds", "mine.json")["provenance"]["source"]) == 100_000
 
 
 def test_the_topologies_are_listed_with_examples_that_work() -> None:
