@@ -240,7 +240,8 @@ class NamingGame(NetworkModel[NamingAgent]):
             The most population rounds to play. Default 1,000; required for ``until=None``.
         until : str or None, default "converged"
             ``"converged"`` stops when, of the last ``window`` times N interactions, at least
-            ``threshold`` matched; ``"flipped"`` when 95% of the names played in them are one
+            ``threshold`` matched; ``"agreed"`` when 95% of the names played in them are one name,
+            which 95% of the nodes hold; ``"flipped"`` when 95% of the names played in them are one
             committed name; None never. A run stops within a round.
         window : float, default 3
             How many times N interactions are looked at.

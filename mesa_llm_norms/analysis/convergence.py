@@ -34,7 +34,7 @@ from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.errors import SpecError, shown, some
 
 UNITS = ("interactions", "rounds")
-EVENTS = ("converged", "flipped")
+EVENTS = ("converged", "agreed", "flipped")
 _ROUNDING = 1e-9
 
 
@@ -157,7 +157,7 @@ def convergence_time(
     unit : str, default "interactions"
         The column of a table that is the time: "interactions" or "rounds".
     event : str, default "converged"
-        The column that says whether a run got there: "converged" or "flipped".
+        The column that says whether a run got there: "converged", "agreed" or "flipped".
     horizon : float, optional
         Up to when to take the restricted mean and the share. By default the longest time observed;
         it cannot be later if runs were still going then.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +22,12 @@ WINDOW = 3
 MAX_ROUNDS = 1_000
 """How many rounds a run may take when only ``until`` says when to stop."""
 
-FLIPPED_SHARE = 0.95
-"""Share of the names played that must be a committed one for a convention to count as flipped."""
+UNTIL = ("converged", "agreed", "flipped")
+"""The stopping rules."""
+
+MOST = 0.95
+"""Share of the names played that one name needs to have flipped, and with as large a share of the
+nodes that hold it, to be agreed on."""
 
 
 class Goal(NamedTuple):
@@ -32,7 +36,8 @@ class Goal(NamedTuple):
     Parameters
     ----------
     until : str or None, default None
-        ``"converged"``: at least ``threshold`` of the last interactions matched. ``"flipped"``: 95%
+        ``"converged"``: at least ``threshold`` of the last interactions matched. ``"agreed"``: 95%
+        of the names played in them are one name, which 95% of the nodes hold. ``"flipped"``: 95%
         of the names played in them are one committed name. None: never.
     window : float, default 3
         How many times N interactions are looked at, above 0 and up to 1,000.
@@ -57,13 +62,18 @@ class Outcome(NamedTuple):
     converged : bool
         Whether enough of the last interactions matched; see ``NamingGame.run``.
     flipped : bool
-        Whether a committed name has taken over.
+        Whether 95% of the names played in the last interactions are one committed name.
     winner : str or None
         The name played most in the last interactions; None before the first.
     share : float
         The winner's share of the names played in them, 0 to 1.
     success_rate : float
         Share of them that matched, 0 to 1.
+    agreed : bool
+        Whether 95% of the nodes hold one name, and 95% of the names played in the last interactions
+        are that name.
+    names_left : int
+        How many different names are held.
     """
 
     interactions: int
@@ -73,17 +83,44 @@ class Outcome(NamedTuple):
     winner: str | None
     share: float
     success_rate: float
+    agreed: bool
+    names_left: int
+
+    @property
+    def one_name(self) -> bool:
+        """Whether all agents that have played hold the same name."""
+        return self.names_left == 1
 
 
 class Stop(NamedTuple):
     """When a full window ends a run: this many matches, or this often one of these names.
 
-    A number of zero asks for nothing.
+    That name must also have so many ``holders``. A number of zero asks for nothing.
     """
 
     matches: int = 0
     plays: int = 0
     names: tuple[int, ...] = ()
+    holders: int = 0
+
+
+class Holders:
+    """How many nodes hold each name, counted as interactions come, with a pool of ``names`` names.
+
+    ``held`` is the name of each of the ``nodes`` at the start, -1 for none.
+    """
+
+    def __init__(self, nodes: Sequence[Hashable], held: NDArray[np.int16], names: int) -> None:
+        self._held = dict(zip(nodes, held.tolist(), strict=True))
+        self.counts = count_holders(held, names)
+
+    def add(self, node: Hashable, name: int) -> None:
+        """Note that a node holds this name now."""
+        before = self._held[node]
+        if before >= 0:
+            self.counts[before] -= 1
+        self.counts[name] += 1
+        self._held[node] = name
 
 
 class Recent:
@@ -163,13 +200,19 @@ class Recent:
         """The name played most, None if nothing was; of equals, the earlier one in the pool."""
         return max(range(self.names), key=self.played.__getitem__) if self.filled else None
 
-    def reaches(self, stop: Stop) -> bool:
-        """Whether the window is full and ends the run."""
+    def reaches(self, stop: Stop, holders: Sequence[int] | None = None) -> bool:
+        """Whether the window is full and ends the run; without ``holders``, whoever holds a name.
+
+        ``holders`` is how many nodes hold each name.
+        """
         if self.filled < self.size:
             return False
         if stop.matches and self.matched >= stop.matches:
             return True
-        return bool(stop.plays) and any(self.played[name] >= stop.plays for name in stop.names)
+        return bool(stop.plays) and any(
+            self.played[name] >= stop.plays and (holders is None or holders[name] >= stop.holders)
+            for name in stop.names
+        )
 
 
 def window_size(goal: Goal, agents: int) -> int:
@@ -184,12 +227,28 @@ def converging(size: int, threshold: float) -> Stop:
 
 def flipping(size: int, names: Sequence[int]) -> Stop:
     """Return the stop at which 95% of the names in ``size`` interactions are one of ``names``."""
-    plays = math.ceil(FLIPPED_SHARE * 2 * size)
-    while (plays - 1) / (2 * size) >= FLIPPED_SHARE:
-        plays -= 1
-    while plays / (2 * size) < FLIPPED_SHARE:
-        plays += 1
-    return Stop(plays=plays, names=tuple(names))
+    return Stop(plays=_most(2 * size), names=tuple(names))
+
+
+def agreeing(size: int, names: int, nodes: int) -> Stop:
+    """Return the stop at which 95% of the names in ``size`` interactions and nodes are one name."""
+    return Stop(plays=_most(2 * size), names=tuple(range(names)), holders=_most(nodes))
+
+
+def count_holders(held: NDArray[np.int16], names: int) -> list[int]:
+    """Return how many nodes hold each name, given the index of what each holds, -1 for none."""
+    counts: list[int] = np.bincount(held[held >= 0], minlength=names).tolist()
+    return counts
+
+
+def _most(total: int) -> int:
+    """Return the least number that is 95% of a total."""
+    least = math.ceil(MOST * total)
+    while (least - 1) / total >= MOST:
+        least -= 1
+    while least / total < MOST:
+        least += 1
+    return least
 
 
 def check_goal(goal: Goal, committed_names: Sequence[str]) -> None:
@@ -206,12 +265,12 @@ def check_goal(goal: Goal, committed_names: Sequence[str]) -> None:
 
 def check_stopping(until: str | None, window: float, threshold: float) -> None:
     """Raise ``SpecError`` unless these are a valid stopping rule."""
-    if until is not None and (not isinstance(until, str) or until not in ("converged", "flipped")):
+    if until is not None and (not isinstance(until, str) or until not in UNTIL):
         raise SpecError(
             "until",
             until,
             f"{shown(until)} is not a valid stopping rule",
-            'Use "converged", "flipped" or None.',
+            'Use "converged", "agreed", "flipped" or None.',
         )
     read_number("window", window, limits.WINDOW_ROUNDS)
     read_number("threshold", threshold, limits.THRESHOLD)

@@ -15,11 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.stopping import Goal, Stop, converging, flipping, window_size
+from mesa_llm_norms.core.stopping import (
+    Goal,
+    Stop,
+    agreeing,
+    converging,
+    flipping,
+    window_size,
+)
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import is_plain_policy
-from mesa_llm_norms.simulation.kernel import can_play, pairs_of
+from mesa_llm_norms.simulation.kernel import can_play, ending_of, pairs_of
 from mesa_llm_norms.simulation.memories import KnownMemories, known_for
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 from mesa_llm_norms.simulation.run import Batch
@@ -81,10 +88,10 @@ class _Together:
         names = len(spec.game.pool)
         size = window_size(goal, agents)
         self._window = self._loops.Window(np.zeros(size, np.uint32), np.zeros(names, np.int64))
-        self._goals = self._read_goal(goal, size, rounds)
         self._states = np.zeros(agents, np.uint64)
         self._numbers = np.zeros((len(starts), self._batches.NUMBERS), np.int64)
         self._held = np.zeros((len(starts), agents), np.int16)
+        self._goals = self._read_goal(goal, size, rounds)
 
     def play(self) -> Batch:
         """Play all runs."""
@@ -123,15 +130,22 @@ class _Together:
             share = numbers[:, batches.PLAYS] / (2 * numbers[:, batches.IN_WINDOW])
             agreement = numbers[:, batches.AGREEING] / numbers[:, batches.JUDGED]
             largest = numbers[:, batches.LARGEST] / numbers[:, batches.PLAYERS]
+        holders = self._holders()
+        winner = numbers[:, batches.WINNER]
+        agreed = numbers[:, batches.IN_WINDOW] == len(self._window.ring)
+        agreed &= numbers[:, batches.PLAYS] >= self._agreed.plays
+        agreed &= holders[np.arange(len(winner)), winner] >= self._agreed.holders
         return Batch(
             pool,
             np.array([one.stream.run for one in self._starts]),
             numbers[:, batches.INTERACTIONS],
             numbers[:, batches.ROUNDS],
             numbers[:, batches.CONVERGED] > 0,
-            numbers[:, batches.WINNER],
+            winner,
             np.where(numbers[:, batches.IN_WINDOW] > 0, share, 0.0),
             numbers[:, batches.FLIPPED] > 0,
+            agreed,
+            (holders > 0).sum(axis=1),
             agreement,
             numbers[:, batches.CLUSTERS],
             largest,
@@ -139,15 +153,25 @@ class _Together:
             list(self._held),
         )
 
+    def _holders(self) -> NDArray[np.int64]:
+        """Return how many nodes hold each name at the end of each run, shape (runs, names)."""
+        names = len(self._spec.game.pool)
+        places = self._held + 1 + (1 + names) * np.arange(len(self._held))[:, None]
+        counts = np.bincount(places.ravel(), minlength=(1 + names) * len(self._held))
+        return counts.reshape(-1, 1 + names)[:, 1:].astype(np.int64)
+
     def _read_goal(self, goal: Goal, size: int, rounds: int) -> Any:
         pool = self._spec.game.pool
         converged = converging(size, goal.threshold)
         flipped = flipping(size, [pool.index(name) for name in self._spec.committed_names])
-        stop = {"converged": converged, "flipped": flipped}.get(goal.until or "", Stop())
+        self._agreed = agreeing(size, len(pool), self._held.shape[1])
+        stops = {"converged": converged, "agreed": self._agreed, "flipped": flipped}
+        stop = stops.get(goal.until or "", Stop())
+        held = np.full(self._held.shape[1] if stop.holders else 0, -1, np.int16)
         names = np.array(flipped.names, np.int64)
-        ending = self._loops.Ending(stop.matches, stop.plays, names)
         return self._batches.Goals(
-            ending, rounds, INTERACTIONS_PER_CALL, converged.matches, flipped.plays, names
+            *(ending_of(stop, held), rounds, INTERACTIONS_PER_CALL),
+            *(converged.matches, flipped.plays, names),
         )
 
     def _runs(self) -> Any:

@@ -21,7 +21,7 @@ from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope, wait_for
 from mesa_llm_norms.core.game import Game, Interaction, Memory
 from mesa_llm_norms.core.metrics import Tally, count
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
-from mesa_llm_norms.core.stopping import Recent, Stop
+from mesa_llm_norms.core.stopping import Holders, Recent, Stop
 from mesa_llm_norms.errors import DecisionError, MindError, SkippedError
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.networks.adjacency import Neighbors
@@ -157,6 +157,10 @@ class Engine:
         None, as it happens, so that it is there if a mind fails.
         """
         indices = {name: index for index, name in enumerate(self.game.pool)}
+        holders, counts = None, None
+        if stop.holders:
+            holders = Holders(self.neighbors.nodes, self.names_held, len(indices))
+            counts = holders.counts
         with self.speculating(rounds):
             for _ in range(rounds):
                 line = tally.begin_round()
@@ -166,7 +170,10 @@ class Engine:
                         rows.append(row)
                     recent.add(name_a, name_b)
                     count(line, name_a, name_b)
-                    if recent.reaches(stop):
+                    if holders is not None:
+                        holders.add(row.node_a, name_a)
+                        holders.add(row.node_b, name_b)
+                    if recent.reaches(stop, counts):
                         self._drop_pipeline()
                         self.cut = None
                         return

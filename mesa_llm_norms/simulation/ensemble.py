@@ -62,11 +62,12 @@ class Ensemble:
         What was played.
     runs : pandas.DataFrame
         One row per run: ``run``, ``interactions``, ``rounds``, ``converged``, ``winner``,
-        ``share``, ``flipped``, ``local_agreement``, ``clusters``, ``largest_cluster``. The winner
-        is the name played most in the last ``window`` rounds and ``share`` its share there,
-        whether or not the run converged. The last three say how the names held at the end lie on
-        the network: the share of edges whose ends hold the same name, the number of connected
-        clusters of agents that do, and the largest one's share of the agents.
+        ``share``, ``flipped``, ``agreed``, ``one_name``, ``names_left``, ``local_agreement``,
+        ``clusters``, ``largest_cluster``. The winner is the name played most in the last
+        ``window`` rounds and ``share`` its share there, whether or not the run converged. The
+        last five are about the names held at the end: whether there is only one, how many there
+        are, the share of edges whose ends hold the same name, the number of connected clusters of
+        agents that do, and the largest one's share of the agents.
     rounds : pandas.DataFrame
         One row per run and population round: ``run``, ``round``, ``interactions`` (so far in the
         run), ``success_rate``, ``distinct_names``, ``entropy`` (bits), and ``share_NAME`` for each

@@ -24,7 +24,7 @@ from mesa_llm_norms.core.game import Game, Interaction
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.metrics import Tally
 from mesa_llm_norms.core.randomness import RandomStream, purpose_key
-from mesa_llm_norms.core.stopping import Recent, Stop
+from mesa_llm_norms.core.stopping import Recent, Stop, count_holders
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.networks.adjacency import Neighbors
@@ -62,6 +62,7 @@ PLAYED_PAIRINGS = (NodePairing, EdgePairing, MatchingPairing)
 """The pairing rules that the compiled loops draw by themselves."""
 
 _NONE = np.zeros(0, np.int64)
+_NO_NAMES = np.zeros(0, np.int16)
 
 _SETTLED = -1
 
@@ -205,6 +206,8 @@ class Kernel:
         self.rounds = 0
         self.cut: tuple[int, int] | None = None
         """The round in which a mind failed, and its first interaction."""
+        self.held_before: NDArray[np.int16] | None = None
+        """What each node held before anything was played here; None for nothing."""
         self._minds = known.minds
         self._uncommitted: NDArray[np.int32] = np.zeros(0, np.int32)
         self._pairs = pairs_of(neighbors, pairing)
@@ -224,7 +227,8 @@ class Kernel:
     @property
     def names_held(self) -> NDArray[np.int16]:
         """For each node the index in the pool of the name played last, -1 for none."""
-        return self.known.last_names(self.states)
+        last = self.known.last_names(self.states)
+        return last if self.held_before is None else np.where(last < 0, self.held_before, last)
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
@@ -261,7 +265,7 @@ class Kernel:
         counts = np.zeros((rounds, 2 + len(self.game.pool)), np.int64)
         kept = np.zeros((0 if rows is None else rounds * size, 4), np.int32)
         window = loops.Window(recent.view, np.array(recent.played, np.int64))
-        ending = loops.Ending(stop.matches, stop.plays, np.array(stop.names, np.int64))
+        ending = ending_of(stop, self.names_held if stop.holders else _NO_NAMES)
         cursor = np.zeros(13, np.int64)
         cursor[[loops.T, loops.START, loops.ROUND]] = (
             self.interactions,
@@ -327,7 +331,8 @@ class Kernel:
             self.interactions += played
             recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
             recent.recount()
-            if unfinished and not (played and recent.reaches(stop)):
+            holders = count_holders(self.names_held, recent.names) if stop.holders else None
+            if unfinished and not (played and recent.reaches(stop, holders)):
                 self.cut = self.rounds - 1, self.interactions - int(counts[line, 0])
             cursor[loops.LINE] = _SETTLED
 
@@ -352,6 +357,13 @@ class Kernel:
             name_a, name_b = game.pool[own], game.pool[partner]
             payoff = game.payoff(name_a, name_b)
             yield Interaction(run, number, round_, nodes[a], nodes[b], name_a, name_b, payoff)
+
+
+def ending_of(stop: Stop, held: NDArray[np.int16]) -> Any:
+    """Return a stop for a compiled loop, given what each node holds, or room for it."""
+    holders = np.array(count_holders(held, len(stop.names) if stop.holders else 0), np.int64)
+    names = np.array(stop.names, np.int64)
+    return load("interactions").Ending(stop.matches, stop.plays, names, stop.holders, held, holders)
 
 
 def pairs_of(neighbors: Neighbors, pairing: Pairing) -> Any:
@@ -408,6 +420,7 @@ class AgentsEngine(Engine):
         )
         kernel = Kernel(game, self.neighbors, self.pairing, self.stream, known, states)
         kernel.interactions, kernel.rounds = self.interactions, self.rounds
+        kernel.held_before = self.names_held if stop.holders else None
         try:
             kernel.play(rounds, recent, stop, tally, rows)
             self._take_over(kernel)
@@ -419,7 +432,7 @@ class AgentsEngine(Engine):
         agents: Sequence[Any] = self.players
         with interrupts_held():
             memory_of = kernel.known.memory
-            states, names = kernel.states, kernel.names_held
+            states, names = kernel.states, kernel.known.last_names(kernel.states)
             for place in np.flatnonzero(names >= 0).tolist():
                 agents[place].restore(memory_of(int(states[place])), self.game.pool[names[place]])
             self.interactions, self.rounds = kernel.interactions, kernel.rounds

@@ -17,8 +17,10 @@ from mesa_llm_norms.core.stopping import (
     Outcome,
     Recent,
     Stop,
+    agreeing,
     check_goal,
     converging,
+    count_holders,
     flipping,
     window_size,
 )
@@ -161,19 +163,25 @@ class Run:
         """Whether the goal is reached.
 
         ``converged``: of the last ``window`` times N interactions, at least ``threshold`` matched.
+        ``agreed``: 95% of the names played in them are one name, which 95% of the nodes hold.
         ``flipped``: 95% of the names played in them are one committed name.
         """
-        return self.goal.until is not None and self._recent.reaches(self._stop(self.goal.until))
+        return self.goal.until is not None and self._reaches(self.goal.until)
 
     @property
     def converged(self) -> bool:
         """Whether the last interactions, as many as the window holds, matched."""
-        return self._recent.reaches(self._stop("converged"))
+        return self._reaches("converged")
+
+    @property
+    def agreed(self) -> bool:
+        """Whether 95% of the nodes hold one name, and 95% of what the window holds is that name."""
+        return self._reaches("agreed")
 
     @property
     def flipped(self) -> bool:
         """Whether a committed name has taken over."""
-        return self._recent.reaches(self._stop("flipped"))
+        return self._reaches("flipped")
 
     @property
     def outcome(self) -> Outcome:
@@ -187,6 +195,8 @@ class Run:
             self.engine.game.pool[leader] if leader is not None else None,
             self._recent.share(leader) if leader is not None else 0.0,
             self._recent.success_rate,
+            self.agreed,
+            sum(holders > 0 for holders in self._holders()),
         )
 
     @property
@@ -219,11 +229,22 @@ class Run:
     def _tally(self) -> Tally:
         return Tally(self.engine.game.pool, self.engine.next_round, self.interactions)
 
+    def _reaches(self, until: str) -> bool:
+        stop = self._stop(until)
+        return self._recent.reaches(stop) and (
+            not stop.holders or self._recent.reaches(stop, self._holders())
+        )
+
+    def _holders(self) -> list[int]:
+        return count_holders(self.engine.names_held, len(self.engine.game.pool))
+
     def _stop(self, until: str | None) -> Stop:
+        pool = self.engine.game.pool
         if until == "converged":
             return converging(self._recent.size, self.goal.threshold)
+        if until == "agreed":
+            return agreeing(self._recent.size, len(pool), len(self.engine.neighbors))
         if until == "flipped":
-            pool = self.engine.game.pool
             return flipping(self._recent.size, [pool.index(name) for name in self.committed_names])
         return Stop()
 
@@ -287,6 +308,8 @@ class Batch(NamedTuple):
     winner: NDArray[np.int64]
     share: NDArray[np.float64]
     flipped: NDArray[np.bool_]
+    agreed: NDArray[np.bool_]
+    names_left: NDArray[np.int64]
     local_agreement: NDArray[np.float64]
     clusters: NDArray[np.int64]
     largest_cluster: NDArray[np.float64]
@@ -312,6 +335,8 @@ class Batch(NamedTuple):
             np.array([index[one.outcome.winner] for one in results]),
             np.array([one.outcome.share for one in results]),
             np.array([one.outcome.flipped for one in results]),
+            np.array([one.outcome.agreed for one in results]),
+            np.array([one.outcome.names_left for one in results]),
             np.array([one.local_agreement for one in results]),
             np.array([one.clusters for one in results]),
             np.array([one.largest_cluster for one in results]),
@@ -330,15 +355,17 @@ def run_table(batches: Sequence[Batch]) -> pd.DataFrame:
         return np.concatenate([getattr(batch, name) for batch in batches])
 
     names = [*batches[0].pool, None]
-    found: dict[str, Any] = {name: column(name) for name in _RUN_COLUMNS}
+    found: dict[str, Any] = {name: column(name) for name in _PLAYED}
     found["winner"] = [names[index] for index in found["winner"].tolist()]
-    return pd.DataFrame(found)
+    found["one_name"] = column("names_left") == 1
+    return pd.DataFrame(found | {name: column(name) for name in _LEFT})
 
 
-_RUN_COLUMNS = (
-    *("run", "interactions", "rounds", "converged", "winner", "share", "flipped"),
-    *("local_agreement", "clusters", "largest_cluster"),
-)
+_PLAYED = ("run", "interactions", "rounds", "converged", "winner", "share", "flipped", "agreed")
+_LEFT = ("names_left", "local_agreement", "clusters", "largest_cluster")
+
+RUN_COLUMNS = (*_PLAYED, "one_name", *_LEFT)
+"""The columns of a table of runs."""
 
 
 def tally_table(batches: Sequence[Batch]) -> pd.DataFrame:

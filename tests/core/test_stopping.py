@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms.core.stopping import Recent, check_stopping, converging, flipping
+from mesa_llm_norms.core.stopping import (
+    Recent,
+    Stop,
+    agreeing,
+    check_stopping,
+    converging,
+    flipping,
+)
 from mesa_llm_norms.errors import SpecError
 
 POOL = range(3)
@@ -39,6 +46,14 @@ def test_the_window_says_what_the_last_rows_say(
         assert recent.reaches(flipping(size, [0, 2])) == (
             full and any(names.count(name) / len(names) >= 0.95 for name in (0, 2))
         )
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000))
+def test_a_name_is_agreed_on_from_95_percent_on(size: int, nodes: int) -> None:
+    stop = agreeing(size, len(POOL), nodes)
+    for needed, total in ((stop.plays, 2 * size), (stop.holders, nodes)):
+        assert needed / total >= 0.95 > (needed - 1) / total
+    assert stop == Stop(plays=stop.plays, names=(0, 1, 2), holders=stop.holders)
 
 
 def test_before_anything_is_played_there_is_no_leader_and_no_end() -> None:

@@ -53,7 +53,7 @@ def test_run_k_is_the_models_run_k_row_by_row(arguments: dict[str, Any]) -> None
         outcome = game.run(rounds=4, window=1)
         assert rows_of(ensemble, run) == game.log
         found = ensemble.runs.iloc[run].to_dict()
-        expected = {"run": run, **outcome._asdict()}
+        expected = {"run": run, **outcome._asdict(), "one_name": outcome.one_name}
         del expected["success_rate"]
         network, held = game.network.G, game.names_held
         clusters = name_clusters(network, held)
@@ -73,6 +73,9 @@ def test_the_tables_say_what_the_rows_say() -> None:
         "winner",
         "share",
         "flipped",
+        "agreed",
+        "one_name",
+        "names_left",
         "local_agreement",
         "clusters",
         "largest_cluster",

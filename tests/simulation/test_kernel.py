@@ -84,7 +84,7 @@ def kernel_specs(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=500)
 @given(
     kernel_specs(),
-    st.sampled_from([None, "converged", "flipped"]),
+    st.sampled_from([None, "converged", "agreed", "flipped"]),
     st.sampled_from([0.3, 1, 3]),
     st.sampled_from([0.6, 0.9, 1.0]),
     st.integers(0, 25),
@@ -112,15 +112,16 @@ def test_rows_and_rounds_are_those_of_the_plain_engine(
 @given(
     kernel_specs(),
     st.lists(st.tuples(st.sampled_from(["python", "kernel", "auto"]), st.integers(0, 6))),
+    st.sampled_from(["converged", "agreed"]),
 )
 def test_a_model_is_the_same_whatever_engines_it_is_run_on(
-    arguments: dict[str, Any], parts: list[tuple[str, int]]
+    arguments: dict[str, Any], parts: list[tuple[str, int]], until: str
 ) -> None:
     arguments["rng"] = arguments.pop("seed")
     switching, plain = LoggedGame(**arguments), LoggedGame(**arguments)
     for engine, rounds in parts:
-        found = switching.run(rounds=rounds, window=0.5, engine=engine)
-        assert found == plain.run(rounds=rounds, window=0.5, engine="python")
+        found = switching.run(rounds, until, window=0.5, engine=engine)
+        assert found == plain.run(rounds, until, window=0.5, engine="python")
         switching.step()
         plain.step()
     assert switching.log == plain.log

@@ -91,7 +91,7 @@ def test_a_model_interrupted_at_any_line_plays_on_as_if_nothing_had_been(memory:
 
 
 @pytest.mark.parametrize("memory", [3, 40])
-@pytest.mark.parametrize("until", [None, "converged"])
+@pytest.mark.parametrize("until", [None, "converged", "agreed"])
 @pytest.mark.parametrize("after", [False, True])
 def test_an_interrupt_beside_any_compiled_call_leaves_what_was_played(
     after: bool, until: str | None, memory: int

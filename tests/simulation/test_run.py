@@ -139,7 +139,7 @@ def test_how_a_run_is_cut_into_rounds_does_not_change_what_is_played(
 
 def test_the_outcome_before_anything_was_played() -> None:
     outcome = LoggedGame(**GAME, rng=1).run(rounds=0)
-    assert outcome == (0, 0, False, False, None, 0.0, 0.0)
+    assert outcome == (0, 0, False, False, None, 0.0, 0.0, False, 0)
 
 
 def test_the_outcome_is_of_the_last_rounds() -> None:

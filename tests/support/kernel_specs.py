@@ -58,6 +58,7 @@ def random_specs(number: int, seed: str) -> Iterator[tuple[Spec, Goal, int]]:
             committed=committed,
             seed=chance.getrandbits(64),
         )
-        until = chance.choice(["converged", "flipped" if committed else "converged", None])
+        goals = ["converged", "agreed", "flipped" if committed else "converged", None]
+        until = chance.choice(goals)
         goal = Goal(until, chance.choice([0.5, 1, 3]), chance.choice([0.7, 0.95, 1.0]))
         yield spec, goal, chance.randrange(4, 30)

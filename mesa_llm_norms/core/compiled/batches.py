@@ -200,7 +200,7 @@ def _end(cursor, window, goals, known, states, pairs, line, held):
 
 
 @numba.njit(cache=True)
-def _start(runs, known, states, cursor, window, run):
+def _start(runs, known, states, cursor, window, ending, run):
     if runs.renewed[run]:
         known.inverse_temperature[:] = runs.powers[run if len(runs.powers) > 1 else 0]
         known.numbers[EPOCH] += 1
@@ -208,7 +208,8 @@ def _start(runs, known, states, cursor, window, run):
             known.steps[:, 0] = -1
     states[:] = runs.states[run if len(runs.states) > 1 else 0]
     cursor[:] = 0
-    window.played[:] = 0
+    window.played[:] = ending.holders[:] = 0
+    ending.held[:] = -1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -219,7 +220,7 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
         run = at[RUN]
         pairs = _pairs(graphs, run if len(graphs.indptr) > 1 else 0)
         if at[FRESH]:
-            _start(runs, known, states, cursor, window, run)
+            _start(runs, known, states, cursor, window, goals.ending, run)
             at[FRESH] = at[PLAYED_LINES] = 0
         room = len(found.counts) - at[LINES]
         left = goals.rounds - at[PLAYED_LINES]
@@ -269,7 +270,8 @@ def _compile() -> None:
     arrays = u32, u64.reshape(0, 1), u32, i64, u32, u32, i64, f64
     graphs = Graphs(NODE, False, *arrays, i64, i64, i64, np.uint64(0), u32.reshape(0, 2))
     runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), u64.reshape(0, 1))
-    goals = Goals(Ending(0, 0, i64), 0, 0, 0, 0, i64)
+    ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
+    goals = Goals(ending, 0, 0, 0, 0, i64)
     found = Found(table, np.zeros((0, 1), np.int16), table)
     play_runs(
         *(runs, graphs, nothing_known(), goals, Window(u32, i64), u64),

@@ -94,11 +94,18 @@ class Window(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """So many matches, or plays of one of these names, in a full window; zero asks for nothing."""
+    """So many matches, or plays of one of these names, in a full window; zero asks for nothing.
+
+    That name must be held by ``least`` nodes. Unless ``least`` is zero, ``held`` is the name of
+    each node, -1 for none, and ``holders`` how many nodes hold each name.
+    """
 
     matches: int
     plays: int
     names: Any
+    least: int
+    held: Any
+    holders: Any
 
 
 @numba.njit(cache=True)
@@ -147,6 +154,16 @@ def match(pairs, key, number, size):
             pairs.planned[found, 0], pairs.planned[found, 1] = a, b
             found += 1
     return found
+
+
+@numba.njit(cache=True)
+def _hold(ending, node, name):
+    """Note that a node holds this name now."""
+    before = ending.held[node]
+    if before >= 0:
+        ending.holders[before] -= 1
+    ending.held[node] = name
+    ending.holders[name] += 1
 
 
 @numba.njit(cache=True)
@@ -309,13 +326,18 @@ def _loop(common, packed):
                 if flipping:
                     played[name_a] += 1
                     played[name_b] += 1
+                    if ending.least > 0:
+                        _hold(ending, a, name_a)
+                        _hold(ending, b, name_b)
                 if filled == size:
                     if matched >= matches:
                         status = REACHED
                         break
                     if flipping:
                         for name in ending.names:
-                            if played[name] >= plays:
+                            if played[name] >= plays and (
+                                ending.least == 0 or ending.holders[name] >= ending.least
+                            ):
                                 status = REACHED
                         if status == REACHED:
                             break
@@ -388,7 +410,8 @@ def _compile() -> None:
     i64, f64 = np.zeros(0, np.int64), np.zeros(0)
     key, pairs_at = np.uint64(0), (u32, u64, u32, i64, u32, u32, i64, f64)
     pairs = Pairs(NODE, False, *pairs_at, key, u32.reshape(0, 2))
-    rest = Window(u32, i64), Ending(0, 0, i64), i64.reshape(0, 4), np.zeros((0, 4), np.int32)
+    ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
+    rest = Window(u32, i64), ending, i64.reshape(0, 4), np.zeros((0, 4), np.int32)
     for tables, states in (
         (nothing_known(), u64),
         (Tables(2, i64.reshape(0, 1), i64, np.zeros(0, np.int32)), u32),
