@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +13,9 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from mesa_llm_norms.cli import options, output
-from mesa_llm_norms.core.formatting import count
-from mesa_llm_norms.errors import shortened
+from mesa_llm_norms.core.files import new_file
+from mesa_llm_norms.core.formatting import count, percent, plural
+from mesa_llm_norms.errors import SpecError, shortened, some
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import TableMind
@@ -174,4 +178,69 @@ def _loss(condition: Mapping[str, Any]) -> str:
     return f"{loss:.3f}" if isinstance(loss, float) else "-"
 
 
-options.register(minds, show)
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="Policy tables as published: Q_dict_....pkl.")
+    ],
+    names: Annotated[
+        tuple[str, str],
+        options.option(
+            options.GAME,
+            "The two words that were asked about, that of digit 0 first; they are not in the file.",
+            metavar="FIRST SECOND",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        options.option(options.OUTPUT, "Folder for MODEL-FIRST-SECOND.json; created if missing."),
+    ] = Path(),
+    force: Annotated[
+        bool, options.option(options.OUTPUT, "Overwrite minds that exist.", "--force")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Turn published policy tables into minds.
+
+    Reads the tables of Flint et al. (arXiv 2510.22422) from files that you bring, and writes each
+    as a measured table with its provenance. They are pickles; nothing in them is ever run. Several
+    files may be given at once if they are of the same two words.
+
+    [b]Examples[/b]
+
+    mesa-llm-norms minds import Q_dict_MODEL_ID_PAIR_-50_100_0.5tmp_BLANK_False.pkl --names yes no
+
+    mesa-llm-norms minds import tables/*_ID_7_*.pkl --names yes no --out minds
+    """
+    from mesa_llm_norms.minds.files import write_table
+    from mesa_llm_norms.minds.published import about_file, read_policy_table
+
+    pairs = sorted({about["pair"] for about in map(about_file, files) if about})
+    if len(pairs) > 1:
+        problem = f"the files are of several pairs of words: {some(pairs)}"
+        raise SpecError("files", pairs, problem, "Import those of one pair at a time.")
+    read = [read_policy_table(file, names) for file in files]
+    stems = [re.sub(r"[^\w.+-]+", "-", mind.label).strip(".-") for mind in read]
+    targets = [out / f"{stem}.json" for stem in stems]
+    options.check_files(targets, force)
+    for mind, target in zip(read, targets, strict=True):
+        with new_file(target) as hidden:
+            write_table(mind, hidden)
+    if as_json:
+        output.print_json(
+            [
+                {"out": str(target), "label": mind.label, **mind.provenance}
+                for mind, target in zip(read, targets, strict=True)
+            ]
+        )
+        return
+    for mind, target in zip(read, targets, strict=True):
+        first = percent(mind.table[()][0])
+        output.say(
+            f"{target}: {mind.label}, {plural(len(mind.table), 'memory', 'memories')}; "
+            f"remembering nothing it says {mind.names[0]} {first} of the time."
+        )
+    words = shlex.join(["--names", ",".join(names), "--mind", str(targets[0])])
+    output.say(f"Play it with {words}")
+
+
+options.register(minds, show, import_)

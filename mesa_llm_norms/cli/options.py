@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, partial, wraps
 from pathlib import Path
@@ -22,7 +22,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.limits import Limit, check_seed, read_number, read_whole
 from mesa_llm_norms.core.stopping import MAX_ROUNDS
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, some
 from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
@@ -420,14 +420,27 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def register(app: typer.Typer, *commands: Callable[..., None]) -> None:
-    """Add commands to an app, under the names of their functions."""
+    """Add commands to an app, under the names of their functions (``import_`` is ``import``)."""
     for command in commands:
-        app.command(help=help_of(command))(command)
+        app.command(command.__name__.rstrip("_"), help=help_of(command))(command)
 
 
 def help_of(command: Callable[..., None]) -> str:
     """Return a docstring with the lines of each paragraph joined, for a terminal of any width."""
     return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(command) or "")
+
+
+def check_files(targets: Iterable[Path], force: bool) -> None:
+    """Raise ``SpecError`` if files are to be written that exist, or one of them twice."""
+    files = list(map(str, targets))
+    twice = sorted({file for file in files if files.count(file) > 1})
+    if twice:
+        remedy = "Do one of them at a time."
+        raise SpecError("out", twice, f"these files would be written twice: {some(twice)}", remedy)
+    existing = [file for file in files if Path(file).exists()]
+    if existing and not force:
+        remedy = "Give another folder, or --force to overwrite them."
+        raise SpecError("out", existing, f"these files exist: {some(existing)}", remedy)
 
 
 def read_seed(seed: int | None) -> int:

@@ -17,7 +17,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, new_file
 from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.core.limits import choose
-from mesa_llm_norms.errors import MindError, SpecError, shown, some
+from mesa_llm_norms.errors import MindError, SpecError, shown
 from mesa_llm_norms.minds.files import write_recorded
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
@@ -91,10 +91,7 @@ def _targets(models: Sequence[str], out: Path, force: bool) -> dict[str, Path]:
             problem = f"{shown(name)} cannot be a file name"
             raise SpecError("model", name, problem, "Rename it in the data.")
     targets = {name: out / f"{name}.json" for name in models}
-    existing = [str(target) for target in targets.values() if target.exists()]
-    if existing and not force:
-        remedy = "Give another folder, or --force to overwrite them."
-        raise SpecError("out", existing, f"these files exist: {some(existing)}", remedy)
+    options.check_files(targets.values(), force)
     return targets
 
 

@@ -48,6 +48,11 @@ _XZ_MEMORY = 200_000_000
 """The most bytes that unpacking may take besides what is unpacked."""
 
 
+_SMALLER_GRAPH = (
+    "Read it yourself and give the graph itself, or save it with scipy.sparse.save_npz."
+)
+
+
 def is_folder(path: Path) -> bool:
     """Return whether a folder is there; a name that cannot be one is of none."""
     try:
@@ -128,7 +133,7 @@ def _not_a_formula(value: Any) -> Any:
     return value
 
 
-def read_bytes(path: Path, most: int) -> bytes:
+def read_bytes(path: Path, most: int, remedy: str = _SMALLER_GRAPH) -> bytes:
     """Return the contents of a regular file, unpacked if it is packed by gzip, bzip2 or xz.
 
     Parameters
@@ -137,6 +142,8 @@ def read_bytes(path: Path, most: int) -> bytes:
         The file.
     most : int
         How many bytes it may have, packed and unpacked.
+    remedy : str, optional
+        What to do about a larger one. Default: for graph files.
 
     Raises
     ------
@@ -153,18 +160,14 @@ def read_bytes(path: Path, most: int) -> bytes:
         remedy = "Check the path and its permissions."
         raise FileFormatError(path, f"cannot be opened ({error})", remedy) from error
     if not regular:
-        raise FileFormatError(path, "not a regular file", "Give the path of a graph file.")
+        raise FileFormatError(path, "not a regular file", "Give the path of a file.")
     try:
         data = _unpacked(data, most + 1)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         remedy = "Check that the file is complete."
         raise FileFormatError(path, f"cannot be unpacked ({error})", remedy) from error
     if len(data) > most:
-        raise FileFormatError(
-            path,
-            f"larger than {most // 1_000_000:,} MB",
-            "Read it yourself and give the graph itself, or save it with scipy.sparse.save_npz.",
-        )
+        raise FileFormatError(path, f"larger than {most // 1_000_000:,} MB", remedy)
     return data
 
 

@@ -141,6 +141,9 @@ GRAPH_FILE = Limit(
 )
 SPARSE_FILE = Limit("sparse graph file", 0, 1_000_000_000, "bytes", "It is read whole, unpacked.")
 RECORDINGS = Limit("file of recordings", 0, 200_000_000, "bytes", "Twice the largest published.")
+POLICY_TABLE = Limit(
+    "published table of a policy", 0, 5_000_000, "bytes", "All memories of 8 interactions fit."
+)
 WEIGHT = Limit("weight in a mind file", -1e6, 1e6, "", "Exponentials of sums stay finite.")
 PRIOR_STRENGTH = Limit("caution in a mind file", 1e-6, 1e6, "decisions", "It is divided by.")
 COUNT = Limit("count in a mind file", 0, 2**53 - 1, "decisions", "It stays exact as a float.")

@@ -11,7 +11,8 @@ pairs with spaces between (the slash may be left out when both names are single 
 
     {"names": ["Q", "M"], "table": {"": [0.5, 0.5], "M/Q": [0.9, 0.1], "M/Q Q/Q": [1, 0]}}
 
-or, as CSV, with the column ``memory`` first::
+and may have a ``label``, by default the file's name, and its ``provenance``; or, as CSV, with the
+column ``memory`` first::
 
     memory,Q,M
     ,0.5,0.5
@@ -103,6 +104,18 @@ def write_recorded(mind: RecordedMind, path: Path) -> None:
     path.write_text(json_text(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
+def write_table(mind: TableMind, path: Path) -> None:
+    """Write a table as JSON; the same table gives the same bytes."""
+    rows = sorted(mind.table.items(), key=lambda row: (len(row[0]), row[0]))
+    content = {
+        "label": mind.label,
+        "provenance": mind.provenance,
+        "names": list(mind.names),
+        "table": {write_memory(memory): list(row) for memory, row in rows},
+    }
+    path.write_text(json_text(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
 def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
     if content.get("version") != VERSION:
         raise FileFormatError(
@@ -110,12 +123,8 @@ def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
             f"it is of version {content.get('version')!r}, not {VERSION}",
             "Fit the mind again with this version, or install the one that wrote it.",
         )
-    label, weights = content.get("label"), content.get("weights")
-    provenance = content.get("provenance", {})
-    if not isinstance(label, str) or not label.isprintable() or not label.strip():
-        raise FileFormatError(path, "its label is missing or not printable", _REMEDY)
-    if not isinstance(provenance, dict):
-        raise FileFormatError(path, "its provenance is not an object", _REMEDY)
+    label, provenance = _about(path, content, content.get("label"))
+    weights = content.get("weights")
     if not isinstance(weights, dict) or set(weights) - set(FAMILIES):
         raise FileFormatError(path, "its weights are missing or of an unknown family", _REMEDY)
     read: Weights = {}
@@ -142,6 +151,16 @@ def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
         raise FileFormatError(path, "its drift is not a mean and a spread by pool", _REMEDY)
     counts = _counts(path, content.get("counts", {}))
     return RecordedMind(label, read, counts, prior_strength, drift, provenance)
+
+
+def _about(path: Path, content: Mapping[str, Any], label: Any) -> tuple[str, dict[str, Any]]:
+    """Return the label and the provenance of a mind."""
+    provenance = content.get("provenance", {})
+    if not isinstance(label, str) or not label.isprintable() or not label.strip():
+        raise FileFormatError(path, "its label is missing or not printable", _REMEDY)
+    if not isinstance(provenance, dict):
+        raise FileFormatError(path, "its provenance is not an object", _REMEDY)
+    return label, provenance
 
 
 def _counts(path: Path, content: Any) -> Seen:
@@ -177,7 +196,8 @@ def _table_from_json(path: Path, content: Mapping[str, Any]) -> TableMind:
     names, rows = content.get("names"), content["table"]
     if not isinstance(names, list) or not isinstance(rows, dict):
         raise FileFormatError(path, 'it needs "names", a list, and "table", an object', _REMEDY)
-    return _table(path, names, rows)
+    label, provenance = _about(path, content, content.get("label", path.stem))
+    return _table(path, names, rows, label, provenance)
 
 
 def _table_from_csv(path: Path, text: str) -> TableMind:
@@ -207,7 +227,13 @@ def _table_from_csv(path: Path, text: str) -> TableMind:
     return _table(path, names, rows)
 
 
-def _table(path: Path, names: Sequence[Any], rows: Mapping[str, Any]) -> TableMind:
+def _table(
+    path: Path,
+    names: Sequence[Any],
+    rows: Mapping[str, Any],
+    label: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> TableMind:
     try:
         pool = read_pool(names)
     except PoolError as error:
@@ -225,7 +251,7 @@ def _table(path: Path, names: Sequence[Any], rows: Mapping[str, Any]) -> TableMi
             )
         table[memory] = [float(p) for p in row]
     try:
-        return TableMind(path.stem, pool, table)
+        return TableMind(label or path.stem, pool, table, provenance)
     except MindError as error:
         raise FileFormatError(path, error.problem, error.remedy) from error
 

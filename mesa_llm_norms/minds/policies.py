@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mesa_llm_norms.core.game import Game, Memory
 from mesa_llm_norms.errors import DecisionError, MindError, shown, some
@@ -30,6 +30,8 @@ class TableMind(Policy):
         For each memory (a tuple of ``(own, partner)`` names, oldest first) one probability per
         name, in the order of ``names``. The empty memory must be there. Rows that sum to one
         within 0.002 are normalized.
+    provenance : mapping, optional
+        Where it is from, as plain data. Default: nothing is known.
 
     Raises
     ------
@@ -38,10 +40,15 @@ class TableMind(Policy):
     """
 
     def __init__(
-        self, label: str, names: Sequence[str], table: Mapping[Memory, Sequence[float]]
+        self,
+        label: str,
+        names: Sequence[str],
+        table: Mapping[Memory, Sequence[float]],
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.label = label
         self.names = tuple(names)
+        self.provenance = dict(provenance or {})
         if () not in table:
             problem = "the table has no row for the empty memory"
             raise MindError("mind", label, problem, "Add one: every run starts there.")

@@ -1,16 +1,11 @@
 """The study's recorded populations: reading them, and what every agent saw in them.
 
 ``read_recordings`` reads the table of interactions, ``read_original`` a file as the authors publish
-it: a pickle of the runs of one condition. A pickle can run any code when it is loaded, so this
-reader refuses, before anything is loaded, every pickle that holds more than plain data (numbers,
-text, lists, tuples and dictionaries), and gives the unpickler no globals at all.
+it: a pickle of the runs of one condition, of which only plain data is read (``core.pickles``).
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import pickletools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +14,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.files import read_bytes
 from mesa_llm_norms.core.game import Memory, filled, remember
+from mesa_llm_norms.core.pickles import read_pickle
 from mesa_llm_norms.errors import FileFormatError
 
 COLUMNS = ("model", "kind", "pool", "memory", "population", "run", "t", "player_a", "player_b")
@@ -32,14 +29,6 @@ SOURCE = (
 )
 LICENCE = "MIT"
 
-
-_PLAIN = (
-    "PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT"
-    " SHORT_BINUNICODE BINUNICODE EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2"
-    " TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS BINGET LONG_BINGET BINPUT LONG_BINPUT MEMOIZE"
-)
-PLAIN = frozenset(_PLAIN.split())
-"""The operations of a pickle that holds plain data."""
 
 _REMEDY = "Give a file as the authors of the study publish it."
 
@@ -243,42 +232,8 @@ def read_original(
     return table[[*COLUMNS, *NAMES]]
 
 
-class _NoGlobals(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise pickle.UnpicklingError(f"it refers to something outside, {pid!r}")
-
-
 def _load_plain(path: Path) -> dict[Any, Any]:
-    try:
-        if path.stat().st_size not in limits.RECORDINGS:
-            raise FileFormatError(
-                path, f"it is larger than {limits.RECORDINGS.high:,} bytes", _REMEDY
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(
-            path, error.strerror or "it cannot be read", "Check the path."
-        ) from error
-    try:
-        for operation, argument, _ in pickletools.genops(data):
-            if operation.name not in PLAIN:
-                raise FileFormatError(
-                    path,
-                    f"it is not plain data: it uses {operation.name}",
-                    "Do not trust this file.",
-                )
-            if operation.name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
-                raise FileFormatError(
-                    path, "it reserves memory it does not use", "Do not trust this file."
-                )
-        content = _NoGlobals(io.BytesIO(data)).load()
-    except FileFormatError:
-        raise
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        raise FileFormatError(path, f"it is not a readable pickle ({error})", _REMEDY) from error
+    content = read_pickle(path, read_bytes(path, limits.RECORDINGS.high, _REMEDY), _REMEDY)
     if not isinstance(content, dict):
         raise FileFormatError(path, "it does not hold a dictionary of runs", _REMEDY)
     return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from importlib import resources
 from pathlib import Path
 
@@ -63,3 +64,33 @@ def test_without_a_command_minds_are_shown() -> None:
     assert "show" in invoke("minds", "--help").stdout
     assert "--json" in invoke("minds", "uniform", "--help").stdout
     assert "No such option" in refused("minds", "--jsn")
+
+
+def a_table(name: str = "Q_dict_a-model_ID_7_-50_100_0.5tmp_BLANK_False.pkl") -> str:
+    Path(name).write_bytes(pickle.dumps({"": 0.5, "00": 0.9, "01": 0.6, "10": 0.4, "11": 0.1}))
+    return name
+
+
+def test_a_published_table_becomes_a_mind_that_plays() -> None:
+    (found,) = printed("minds", "import", a_table(), "--names", "hot", "cold", "--out", "minds")
+    assert found["out"] == str(Path("minds", "a-model-hot-cold.json"))
+    assert (found["model"], found["digits"]) == ("a-model", {"0": "hot", "1": "cold"})
+    typed = ("run", "--names", "hot,cold", "--mind", found["out"], "--topology", "complete(n=8)")
+    assert printed(*typed, "--runs", "10", "--seed", "1")["runs"] == 10
+    assert printed("minds", found["out"])["provenance"]["sha256"] == found["sha256"]
+    again = ("minds", "import", a_table(), "--names", "hot", "cold", "--out", "minds")
+    assert "--force" in refused(*again)
+    said = " ".join(invoke(*again, "--force").stdout.split())
+    assert "remembering nothing it says hot 50% of the time" in said
+    assert f"--names hot,cold --mind {found['out']}" in said
+
+
+def test_tables_that_cannot_be_told_apart_are_not_imported() -> None:
+    other = a_table("Q_dict_a-model_ID_8_-50_100_0.5tmp_BLANK_False.pkl")
+    assert "several pairs" in refused("minds", "import", a_table(), other, "--names", "a", "b")
+    assert "twice" in refused("minds", "import", other, other, "--names", "a", "b")
+    assert "requires 2 arguments" in refused("minds", "import", other, "--names", "a")
+    assert "named twice" in refused("minds", "import", other, "--names", "a", "a")
+    assert "Missing option" in refused("minds", "import", other)
+    Path("bad.pkl").write_bytes(pickle.dumps(Path))
+    assert "Do not trust" in refused("minds", "import", "bad.pkl", "--names", "a", "b")
