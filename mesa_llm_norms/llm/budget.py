@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from operator import add, sub
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,20 +135,40 @@ class Amount(NamedTuple):
 
     def plus(self, other: Amount) -> Amount:
         """Return the sum of both."""
-        return Amount(*map(add, self, other))
+        return Amount(self[0] + other[0], self[1] + other[1], self[2] + other[2])
 
     def minus(self, other: Amount) -> Amount:
         """Return the difference of both."""
-        return Amount(*map(sub, self, other))
+        return Amount(self[0] - other[0], self[1] - other[1], self[2] - other[2])
 
 
 NO_LIMIT = Amount(math.inf, math.inf, math.inf)
 
 
 class Spending:
-    """What one call uses, reported within the block of ``Budget.reserve``."""
+    """What one call uses, reported within the block of ``Budget.reserve``, which this is."""
 
-    amount = Amount()
+    def __init__(self, budgets: Sequence[Budget], most: Amount) -> None:
+        self.amount = Amount()
+        self._budgets = budgets
+        self._most = most
+
+    async def __aenter__(self) -> Spending:
+        while (full := self._first_full()) is not None:
+            await full.settled()
+        for budget in self._budgets:
+            budget.take(self._most)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for budget in self._budgets:
+            budget.settle(self._most, self.amount)
+
+    def _first_full(self) -> Budget | None:
+        """Return a budget in which calls in flight are in the way, None if there is room."""
+        for budget in self._budgets:
+            budget.check(self._most)
+        return next((it for it in self._budgets if not it.has_room(self._most)), None)
 
     def begin(self) -> None:
         """Report that the call is made: without a reply it counts as a call without tokens."""
@@ -178,34 +196,13 @@ class Budget:
         """Count everything that is used from now on in ``other`` too, and stay within its limit."""
         self._joined = other
 
-    @asynccontextmanager
-    async def reserve(self, most: Amount) -> AsyncIterator[Spending]:
-        """Reserve the most that one call could use, for the block in which it is made.
+    def reserve(self, most: Amount) -> Spending:
+        """Reserve the most that one call could use, for the ``async with`` block that makes it.
 
         What the block reports is then counted as used. Raises ``BudgetError`` if the call could
         exceed the limit even if those in flight use nothing.
         """
-        budgets = (self,) if self._joined is None else (self, self._joined)
-        while True:
-            if self._shut is not None:
-                raise self._shut
-            for budget in budgets:
-                budget._check(most)
-            full = next((budget for budget in budgets if not budget._has_room(most)), None)
-            if full is None:
-                break
-            if full._settled is None:
-                full._settled = asyncio.Event()
-            await full._settled.wait()
-        for budget in budgets:
-            budget._calls += 1
-            budget._reserved = budget._reserved.plus(most)
-        spending = Spending()
-        try:
-            yield spending
-        finally:
-            for budget in budgets:
-                budget._settle(most, spending.amount)
+        return Spending((self,) if self._joined is None else (self, self._joined), most)
 
     def shut(self, reason: Exception) -> None:
         """Reserve nothing more: everything that waits, or comes to, gets ``reason`` instead."""
@@ -214,10 +211,35 @@ class Budget:
         if self._joined is not None:
             self._joined._wake()
 
-    def _has_room(self, most: Amount) -> bool:
+    # For ``Spending``
+
+    def check(self, most: Amount) -> None:
+        """Raise ``BudgetError`` if a call could exceed the limit, or why nothing is reserved."""
+        if self._shut is not None:
+            raise self._shut
+        needed = self.used.plus(most)
+        if not self._within(needed):
+            limit, used = self.limit, self.used
+            name = next(it for it in Amount._fields if getattr(needed, it) > getattr(limit, it))
+            raise BudgetError(name, getattr(limit, name), getattr(used, name), getattr(most, name))
+
+    def has_room(self, most: Amount) -> bool:
+        """Return whether a call stays within the limit together with those in flight."""
         return not self._calls or self._within(self.used.plus(self._reserved).plus(most))
 
-    def _settle(self, most: Amount, used: Amount) -> None:
+    async def settled(self) -> None:
+        """Wait until a call in flight has ended, or the budget is shut."""
+        if self._settled is None:
+            self._settled = asyncio.Event()
+        await self._settled.wait()
+
+    def take(self, most: Amount) -> None:
+        """Set aside the most that a call could use."""
+        self._calls += 1
+        self._reserved = self._reserved.plus(most)
+
+    def settle(self, most: Amount, used: Amount) -> None:
+        """Count what a call used instead of what was set aside for it."""
         self._calls -= 1
         self._reserved = self._reserved.minus(most) if self._calls else Amount()
         self.used = self.used.plus(used)
@@ -229,13 +251,8 @@ class Budget:
             self._settled = None
 
     def _within(self, amount: Amount) -> bool:
-        return all(part <= most for part, most in zip(amount, self.limit, strict=True))
-
-    def _check(self, most: Amount) -> None:
-        needed = self.used.plus(most)
-        for name, amount, limit in zip(Amount._fields, needed, self.limit, strict=True):
-            if amount > limit:
-                raise BudgetError(name, limit, getattr(self.used, name), getattr(most, name))
+        limit = self.limit
+        return amount[0] <= limit[0] and amount[1] <= limit[1] and amount[2] <= limit[2]
 
 
 def read_limit(

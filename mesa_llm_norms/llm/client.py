@@ -33,6 +33,7 @@ from mesa_llm_norms.errors import (
 from mesa_llm_norms.llm.addresses import check, confirm
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
 from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue
+from mesa_llm_norms.llm.journal.database import Written
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import (
     AgentUsage,
@@ -94,6 +95,8 @@ class LLMClient:
         self._stopped = self._closed = False
         self._checked = 0
         self._unwritten: list[Interaction | Skipped] = []
+        self._on_way: dict[tuple[int, int], Written[None]] = {}
+        """The last reply of each interaction that was not reported yet: done once it is on disk."""
         self._lock = threading.Lock()
 
     @property
@@ -149,6 +152,10 @@ class LLMClient:
     async def decide(self, mind: LiveMind, situation: Situation) -> Decision:
         """Return what a mind chooses: as on record, or by as many calls as it takes.
 
+        The reply is on disk by then; within the scope of an engine, only once the interaction is
+        reported as ``played`` or ``skipped``, or the next call is made. So one commit serves a
+        reply and the calls that follow from it.
+
         Raises what ``LiveMind.decide`` raises, and ``JournalError`` if another prompt is on record
         for an interaction that was played.
         """
@@ -165,12 +172,17 @@ class LLMClient:
                 for queue in self._queues.values():
                     queue.turn_away(error)
                 raise
+            if situation.scope is None:
+                await self._on_way.pop(_where(situation)[:2])
         return Decision(recorded.name, recorded.probability)
 
     # What the engine reports of every interaction
 
     def played(self, row: Interaction) -> None:
-        """Record an interaction; ``JournalError`` if a different one is on record."""
+        """Record an interaction; ``JournalError`` if a different one is on record.
+
+        Its replies are on disk by then.
+        """
         self._keep(row)
 
     def skipped(
@@ -192,6 +204,9 @@ class LLMClient:
             self.journal.commit(*rows)
 
     def _keep(self, row: Interaction | Skipped) -> None:
+        written = self._on_way.pop((row.run, row.interaction), None)
+        if written is not None:
+            written.result()
         if self.journal.interaction(row.run, row.interaction) is not None:
             self.journal.commit(row)  # which compares them
             return
@@ -247,8 +262,8 @@ class LLMClient:
             finally:
                 del self._asking[key]
                 asked.set()
-        recorded = _drawn(situation, digest, known, None)
-        await self.journal.decide(*_where(situation), recorded)
+        recorded, where = _drawn(situation, digest, known, None), _where(situation)
+        self._on_way[where[:2]] = self.journal.decide(*where, recorded)
         return recorded
 
     async def _ask(
@@ -276,7 +291,9 @@ class LLMClient:
         while unusable <= self.llm.ask_again:
             seed = situation.stream.of("reply", *where[1:], unusable) % UNIT
             question = Question(prompt, situation.game.pool, seed)
-            answer = await queue.ask(Request(*where, mind.label, question, conclude, scope))
+            request = Request(*where, mind.label, question, conclude, scope)
+            answer, written = await queue.ask(request)
+            self._on_way[where[:2]] = written
             if isinstance(answer, Recorded):
                 return answer
             last = answer

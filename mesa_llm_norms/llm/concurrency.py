@@ -27,14 +27,14 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from mesa_llm_norms.core.event_loop import GRACE_PERIOD, POLL_INTERVAL, CancelScope
 from mesa_llm_norms.core.formatting import duration
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
+from mesa_llm_norms.llm.journal.database import Written
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Call, Distribution, Ended, Recorded
 from mesa_llm_norms.llm.provider import Provider, Question, Reply
@@ -70,6 +70,17 @@ class Request(NamedTuple):
     question: Question
     conclude: Callable[[Reply, int], tuple[Recorded, Distribution | None]]
     scope: CancelScope
+
+
+class Answer(NamedTuple):
+    """What came of a request: the decision, or a reply that gives none; ``written`` once on disk.
+
+    Whoever uses it before lets nothing leave the process that depends on it: the next call is
+    written after it and made once both are on disk.
+    """
+
+    result: Recorded | Reply
+    written: Written[None]
 
 
 class RequestQueue:
@@ -123,6 +134,8 @@ class RequestQueue:
             self._prepared = asyncio.get_running_loop().create_task(self._prepare())
             self._prepared.add_done_callback(self._forget_failure)
         prepared = self._prepared
+        if prepared.done():
+            return prepared.result()
         try:
             await asyncio.shield(prepared)
         except asyncio.CancelledError:
@@ -130,10 +143,8 @@ class RequestQueue:
                 raise self._stopped from None
             raise
 
-    async def ask(self, request: Request) -> Recorded | Reply:
-        """Make calls until one brings a reply; return the decision, or a reply that gives none.
-
-        Either is on disk.
+    async def ask(self, request: Request) -> Answer:
+        """Make calls until one brings a reply; return what came of it.
 
         Raises ``CallError`` if no call brings a reply, ``BudgetError`` before one that could exceed
         the budget.
@@ -224,31 +235,30 @@ class RequestQueue:
         finally:
             self._waiting.discard(waiting)
 
-    async def _call(self, request: Request, policy: RetryPolicy) -> Recorded | Reply:
-        """Make one call within budget and slot, and record what came of it.
+    async def _call(self, request: Request, policy: RetryPolicy) -> Answer:
+        """Make one call within budget and slot, and have what came of it recorded.
 
         One that failed before goes before those that did not: its time is limited.
         """
         prompt = request.question.prompt
-        size = sum(len(text.encode()) for text in prompt)
-        async with AsyncExitStack() as held:
-            spending = await held.enter_async_context(self._budget.reserve(self._most(size)))
+        size = len(prompt.system.encode()) + len(prompt.user.encode())
+        async with self._budget.reserve(self._most(size)) as spending:
             async with self.limiter.slot(first=bool(policy.failures)) as halved:
                 if self._outage.stops(policy):
                     raise _HeldError
-                # To the end of the stack, so that a reply gets on record before it is unwanted.
-                held.enter_context(request.scope.calling())
-                spending.begin()
-                reply, attempt, latency = await self._make(request, halved)
+                with request.scope.calling():
+                    spending.begin()
+                    reply, attempt, latency = await self._make(request, halved)
+            # Nothing waits from here on, so that a reply is recorded before it can be unwanted.
             spending.settle(reply.usage, self._price or FREE, reply.calls)
             used = reply.usage.input_tokens / size
             self._tokens_per_byte = max(self._tokens_per_byte, used)
             self.limiter.succeeded()
             self._reached = True
             self._note_model(request.mind, reply.model)
-            result = request.conclude(reply, attempt) if reply.usable else None
-            await self._journal.end(attempt, self._ended(reply, latency), *(result or ()))
-        return result[0] if result is not None else reply
+            given = request.conclude(reply, attempt) if reply.usable else None
+            written = self._journal.end(attempt, self._ended(reply, latency), *(given or ()))
+        return Answer(given[0] if given is not None else reply, written)
 
     async def _make(self, request: Request, halved: int) -> tuple[Reply, int, float]:
         """Make one call, on record before it is made; return its reply, number and latency."""
@@ -435,31 +445,37 @@ class Limiter:
         self._alarm: asyncio.TimerHandle | None = None
         self._shut: Exception | None = None
 
-    @asynccontextmanager
-    async def slot(self, first: bool = False) -> AsyncIterator[int]:
-        """Wait for a slot and hold it for the block; give how often the limit was halved before.
+    def slot(self, first: bool = False) -> Slot:
+        """Return a slot to wait for and hold for an ``async with`` block.
 
-        ``first`` is for those that go before others.
+        The block gets how often the limit was halved before. ``first`` is for those that go before
+        others.
         """
+        return Slot(self, first)
+
+    async def take(self, first: bool) -> int:
+        """Wait for a slot and take it; return how often the limit was halved so far."""
         if self._shut is not None:
             raise self._shut
         queue = self._first if first else self._waiting
-        if queue or not self._free():
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            queue.append(turn)
-            self._wake()
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if not turn.cancelled() and turn.exception() is None:  # it had a slot already
-                    self._release()
-                raise
-        else:
+        if not queue and self._free():
             self._take()
+            return self._halved
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        self._wake()
         try:
-            yield self._halved
-        finally:
-            self._release()
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:  # it had a slot already
+                self.release()
+            raise
+        return self._halved
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.busy -= 1
+        self._wake()
 
     def succeeded(self) -> None:
         """Count a reply: the limit grows by one for as many replies as it allows calls.
@@ -506,15 +522,13 @@ class Limiter:
         self.busy += 1
         self.most_at_once = max(self.most_at_once, self.busy)
 
-    def _release(self) -> None:
-        self.busy -= 1
-        self._wake()
-
     def _wake(self) -> None:
         """Give free slots to those that wait; after a pause, once it is over."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if not self._first and not self._waiting:
+            return
         for queue in (self._first, self._waiting):
             while queue and self._free():
                 turn = queue.popleft()
@@ -524,3 +538,17 @@ class Limiter:
         pause = self._paused_until - self._now()
         if (self._first or self._waiting) and pause > 0:
             self._alarm = asyncio.get_running_loop().call_later(pause, self._wake)
+
+
+class Slot:
+    """One slot of a limiter, held for a block."""
+
+    def __init__(self, limiter: Limiter, first: bool) -> None:
+        self._limiter = limiter
+        self._first = first
+
+    async def __aenter__(self) -> int:
+        return await self._limiter.take(self._first)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._limiter.release()

@@ -170,6 +170,8 @@ def read_count(value: object, name: str) -> int:
     """Return a number of tokens as an API sent it, 0 for None; ``ValueError`` for anything else."""
     if value is None:
         return 0
+    if type(value) is int and 0 <= value <= TOKENS.high:
+        return value
     number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
     if number in TOKENS and number == int(number):
         return int(number)
@@ -367,7 +369,7 @@ def recordable(provider: Provider, reply: Reply, pool: Sequence[str]) -> Reply:
     names. Raises ``CallError`` for what no reply can have, such as a number of tokens below zero.
     """
     try:
-        for name, count in reply.usage._asdict().items():
+        for name, count in zip(reply.usage._fields, reply.usage, strict=True):
             read_count(count, name)
         for name in ("text", "name", "problem", "model", "stop", "thoughts"):
             read_word(getattr(reply, name), name)

@@ -350,6 +350,12 @@ def _disguises(secret: str) -> tuple[str, ...]:
 
 def redacted(text: str, secrets: Iterable[str] = (), most: int = MAX_MESSAGE) -> str:
     """Return a text as one short printable line ``without_secrets``, terminal escapes removed."""
+    clean = _redacted if len(text) <= _OFTEN else _redacted.__wrapped__
+    return clean(text, tuple(secrets), most)
+
+
+@lru_cache(1_024)
+def _redacted(text: str, secrets: tuple[str, ...], most: int) -> str:
     some = without_secrets(_ESCAPE.sub("", text[:_MOST_CLEANED]), secrets)
     if len(text) > _MOST_CLEANED:  # its end may be the beginning of a key
         some = some[:-LONGEST_SECRET]

@@ -118,7 +118,7 @@ class Engine:
         """The mind and memory of every player that the pipeline works from."""
         self._horizon: int | None = None
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
-        self._tables: dict[int, tuple[Mind, dict[Memory, list[int]]]] = {}
+        self._tables: dict[int, tuple[Mind, dict[Memory, list[int]] | None]] = {}
         self.set_players(neighbors, players)
 
     def set_players(self, neighbors: Neighbors, players: Sequence[Player]) -> None:
@@ -343,10 +343,10 @@ class Engine:
         """Return the name a policy gives on this draw, or None for a mind that must be asked."""
         known = self._tables.get(id(mind))
         if known is None:
-            if not is_plain_policy(mind):
-                return None
-            known = self._tables[id(mind)] = (mind, {})
+            known = self._tables[id(mind)] = (mind, {} if is_plain_policy(mind) else None)
         table = known[1]
+        if table is None:
+            return None
         weights = table.get(memory)
         if weights is None:
             if len(table) >= _MAX_CACHED:

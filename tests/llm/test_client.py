@@ -26,6 +26,7 @@ from mesa_llm_norms.errors import (
     PoolError,
     SpecError,
 )
+from mesa_llm_norms.llm.journal import read_journal
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.provider import Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
@@ -409,6 +410,31 @@ def test_calls_that_wait_for_a_place_are_not_made_once_no_more_are_wanted() -> N
     beyond = model.client.usage.calls - 2 * model.interactions
     assert beyond <= 2
     model.close()
+
+
+def test_a_call_is_made_once_all_replies_that_it_follows_from_are_on_disk(tmp_path: Path) -> None:
+    """Of two agents, the file is read from within each call, and after each row."""
+    on_disk: list[tuple[int, int]] = []
+
+    def answered() -> int:
+        with read_journal(tmp_path / "run" / JOURNAL) as journal:
+            return journal.usage().answered
+
+    def answer(question: Question, _: int) -> str:
+        on_disk.append((len(provider.asked), answered()))
+        return question.pool[question.seed % 2]
+
+    provider = FakeProvider(answer)
+    llm = LLMSettings(folder=tmp_path / "run")
+    model = NamingGame(graph="complete(n=2)", names="QM", mind=provider.mind(), rng=5, llm=llm)
+    try:
+        for _ in range(4):
+            model.step()
+            assert answered() >= 2 * len(model.interactions)
+    finally:
+        model.close()
+    assert len(on_disk) >= 16
+    assert all(there >= asked - 2 for asked, there in on_disk)
 
 
 def test_files_that_are_not_the_journals_stay(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from operator import add
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeAlias, TypeVar, get_args
@@ -55,6 +56,9 @@ DecisionKey: TypeAlias = tuple[int, int, int]
 """A decision to be made: run, interaction, seat."""
 Stored: TypeAlias = tuple[int, str, str, str | None, str | None, float | None, str | None]
 """An interaction as it is written: round, nodes, names, payoff, reason."""
+_ENDINGS = get_args(Ending)
+_MOST_TEXTS = 20_000
+"""How many digests are remembered of texts that need not be handed in again."""
 _USED = ("input_tokens", "output_tokens", "thinking_tokens", "cached_tokens", "cost")
 _COUNTED = {
     "name": "answered",
@@ -65,6 +69,7 @@ _COUNTED = {
     "lost": "lost",
 }
 """The field of ``Totals`` that counts each outcome."""
+_FIELDS = {name: place for place, name in enumerate(Totals._fields)}
 
 
 class Journal:
@@ -98,6 +103,8 @@ class Journal:
         self._lock = threading.Lock()
         self._is_open = True
         self._parameters: tuple[Mapping[str, Any] | None, str] = (None, "")
+        self._texts: set[str] = set()
+        """Digests of prompts and parameters that were handed in already."""
         self._writer = Writer(connection, path)
 
     @classmethod
@@ -211,9 +218,9 @@ class Journal:
 
     def usage(self, run: int | None = None) -> Totals:
         """Return what all calls used, or those of one run, since the journal was started."""
-        if run is None:
-            return self._ledger.total
-        return self._ledger.totals.get(run, Totals())
+        with self._lock:
+            counts = self._ledger.total if run is None else self._ledger.totals.get(run, ())
+            return Totals(*counts)
 
     def usage_by_agent(self, run: int) -> tuple[AgentUsage, ...]:
         """Return what each agent's calls used in a run, in the order agents were first asked."""
@@ -260,12 +267,15 @@ class Journal:
             number = self._ledger.made[seat]
             asked = _Asked(seat, join_digests(system, user), named[2], call.mind)
             begun = Begun(self._ledger.begin(asked))
-            rows = (
-                (PROMPT, (system, texts[0])),
-                (PROMPT, (user, texts[1])),
-                (PARAMETERS, (named[2], parameters)),
-                (BEGUN, (begun.attempt, *seat, number, *named, system, user, database.now())),
-            )
+            values = begun.attempt, *seat, number, *named, system, user, database.now()
+            rows: list[Row] = [(BEGUN, values)]
+            sent = (PROMPT, system, texts[0]), (PROMPT, user, texts[1])
+            for kind, digest, text in (*sent, (PARAMETERS, named[2], parameters)):
+                if digest not in self._texts:
+                    self._texts.add(digest)
+                    rows.append((kind, (digest, text)))
+            if len(self._texts) > _MOST_TEXTS:
+                self._texts.clear()
             self._writer.write(rows, begun, begun.attempt)
         return begun
 
@@ -281,12 +291,12 @@ class Journal:
         A reply recorded without its decision would be paid for again if the process ended in
         between. Of two distributions under one key the first is kept.
         """
-        if ended.outcome not in get_args(Ending):
+        if ended.outcome not in _ENDINGS:
             raise SpecError(
                 "outcome",
                 ended.outcome,
                 f"no call ends as {ended.outcome!r}",
-                f"Give one of {', '.join(get_args(Ending))}.",
+                f"Give one of {', '.join(_ENDINGS)}.",
             )
         done: Written[None] = Written()
         with self._lock:
@@ -296,7 +306,7 @@ class Journal:
                 raise self._error(
                     f"attempt {attempt} is not in flight", "End each call once, where it began."
                 )
-            texts = tuple(storable(one) if isinstance(one, str) else one for one in ended)
+            texts = [storable(one) if isinstance(one, str) else one for one in ended]
             rows: list[Row] = [(ENDED, (attempt, *texts))]
             new: dict[str, tuple[float, ...]] = {}
             if distribution is not None and distribution.key not in self._ledger.distributions:
@@ -450,15 +460,16 @@ class _Ledger:
         self.interactions: dict[tuple[int, int], Stored] = {}
         self.unusable: Counter[tuple[DecisionKey, str, str]] = Counter()
         self.models: dict[str, str] = {}
-        self.total = Totals()
-        self.totals: defaultdict[int, Totals] = defaultdict(Totals)
+        self.total: list[float] = [*Totals()]
+        self.totals: defaultdict[int, list[float]] = defaultdict(lambda: [*Totals()])
 
     def begin(self, asked: _Asked) -> int:
         """Count a call that begins and return its attempt's number."""
         self.last += 1
         self.under_way[self.last] = asked
         self.made[asked.seat] += 1
-        self.count(asked.seat[0], Totals(calls=1))
+        self.total[0] += 1
+        self.totals[asked.seat[0]][0] += 1
         return self.last
 
     def end(self, attempt: int, ended: Ended) -> None:
@@ -468,13 +479,15 @@ class _Ledger:
             self.unusable[asked.seat, asked.prompt, asked.parameters] += 1
         if ended.model is not None:
             self.models.setdefault(asked.mind, ended.model)
-        used = {name: getattr(ended, name) or 0 for name in _USED}
-        self.count(asked.seat[0], Totals(**used, **{_COUNTED[ended.outcome]: 1}))
+        for counts in (self.total, self.totals[asked.seat[0]]):
+            counts[_FIELDS[_COUNTED[ended.outcome]]] += 1
+            for name in _USED:
+                counts[_FIELDS[name]] += getattr(ended, name) or 0
 
     def count(self, run: int, more: Totals) -> None:
         """Add to a run's totals and to those of all runs."""
-        self.total = self.total.plus(more)
-        self.totals[run] = self.totals[run].plus(more)
+        for counts in (self.total, self.totals[run]):
+            counts[:] = map(add, counts, more)
 
 
 class _Content(NamedTuple):

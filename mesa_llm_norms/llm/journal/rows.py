@@ -223,6 +223,7 @@ def prompt_digest(system: str, user: str) -> str:
     return join_digests(text_digest(system), text_digest(user))
 
 
+@lru_cache(4_096)
 def join_digests(system: str, user: str) -> str:
     """Return the ``prompt_digest`` of the two texts that have these digests."""
     return blake2b((system + user).encode("ascii"), digest_size=16).hexdigest()
