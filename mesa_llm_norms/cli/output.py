@@ -26,7 +26,6 @@ from rich.text import Text
 
 from mesa_llm_norms.core.files import write_results
 from mesa_llm_norms.core.formatting import count, json_text, percent, plural
-from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.errors import ReportError
@@ -286,8 +285,6 @@ class Run(NamedTuple):
     initial: InitialState
     goal: Goal
     rounds: list[Round]
-    rows: list[Interaction] | None
-    """Every interaction, unless there are too many agents to keep them."""
     outcome: Outcome
     shares: dict[str, float]
     """Share of each name of the pool in the last ``window`` rounds."""

@@ -19,7 +19,6 @@ from rich.text import Text
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.formatting import percent
-from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import NormsError
@@ -30,9 +29,9 @@ from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.backends import open_client
-from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble, start_run
-from mesa_llm_norms.simulation.kernel import worthwhile
+from mesa_llm_norms.simulation.ensemble import Ensemble, SingleRun, play_ensemble
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
+from mesa_llm_norms.simulation.run_record import RunRecord
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 MOST_KEPT = 20_000
@@ -97,42 +96,39 @@ def play(plan: Plan) -> None:
         many = f"{plan.runs:,} runs of " if plan.runs is not None else ""
         heading = plan.spec.heading(len(plan.initial.neighbors))
         output.say(output.one_line(f"{many}{heading}"))
-    with _resume_hint(plan):
-        played = _play_one(plan) if plan.runs is None else _play_many(plan, plan.runs)
+    with _resume_hint(plan), _recording(plan) as record:
+        played = _play_one(plan, record) if plan.runs is None else _play_many(plan, plan.runs)
         output.finish(
             plan.folder,
-            partial(_write, plan, played),
+            partial(_write, plan, played, record),
             partial(_draw, plan, played),
             partial(_report, plan, played),
             live=plan.spec.live,
         )
 
 
-def _play_one(plan: Plan) -> output.Run:
-    spec, goal, agents = plan.spec, plan.goal, len(plan.initial.neighbors)
-    keep = agents <= MOST_KEPT
-    if not keep and plan.folder is not None:
+def _play_one(plan: Plan, record: RunRecord | None) -> output.Run:
+    spec, goal = plan.spec, plan.goal
+    if record is not None and not record.keeps_rows:
         text = f"interactions are not written: there are over {MOST_KEPT:,} agents"
         output.complain("note", text)
     most = read_rounds(plan.rounds, goal.until)
     client = open_client(spec, plan.llm, {"run": 0, **plan.journal_content})
     rounds: list[Round] = []
-    rows: list[Interaction] = []
     with closing(client) if client is not None else nullcontext():
-        run = start_run(spec, plan.initial, "auto" if worthwhile(agents) else "python", client)
+        playing = SingleRun(spec, plan.initial, goal, most, record, client)
         usage = (lambda: output.usage_sentence(client.usage)) if client is not None else None
         with _watching(plan.talk, usage) as watch:
-            for one in run.each_round(goal, most, keep):
-                rows += run.rows
+            for one in playing:
                 if one is not None:  # every interaction of a round may have been skipped
                     rounds.append(one)
                     watch(one)
+    run = playing.run
     return output.Run(
         spec,
         plan.initial,
         goal,
         rounds,
-        rows if keep else None,
         run.outcome,
         run.shares,
         run.names_held,
@@ -140,6 +136,17 @@ def _play_one(plan: Plan) -> output.Run:
         run.engine.discarded,
         run.engine.skipped,
     )
+
+
+@contextmanager
+def _recording(plan: Plan) -> Iterator[RunRecord | None]:
+    """Give what takes in the rows of a single run that has a folder."""
+    if plan.folder is None or plan.runs is not None:
+        yield None
+        return
+    kept = len(plan.initial.neighbors) <= MOST_KEPT
+    with closing(RunRecord(plan.initial, plan.folder if kept else None)) as record:
+        yield record
 
 
 def _play_many(plan: Plan, runs: int) -> Ensemble:
@@ -157,18 +164,21 @@ def _play_many(plan: Plan, runs: int) -> Ensemble:
         )
 
 
-def _write(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
+def _write(
+    plan: Plan, played: output.Run | Ensemble, record: RunRecord | None, folder: Path
+) -> None:
     """Write the spec and the tables of what was played."""
     if isinstance(played, Ensemble):
         write_ensemble(folder, played, goal=plan.goal, most=plan.rounds)
         return
+    assert record is not None
     write_run(
         folder,
         plan.spec,
         goal=plan.goal,
         most=plan.rounds,
         rounds=played.rounds,
-        rows=played.rows,
+        record=record,
         outcome=played.outcome,
     )
 

@@ -193,7 +193,7 @@ def _unpacked(data: bytes, count: int) -> bytes:
 
 def check_folder(folder: Path) -> None:
     """Raise ``SpecError`` unless a new folder can be written there: nothing is overwritten."""
-    with _refusing(folder, OSError, ValueError):
+    with refusing(folder, OSError, ValueError):
         if "\0" in str(folder):
             raise ValueError("there is a null character in its name")
         if is_free(folder):
@@ -206,7 +206,7 @@ def check_folder(folder: Path) -> None:
                 "Give another folder, or move that one away.",
             )
         with suppress(FileNotFoundError):  # another process may take it for a remnant
-            Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=_existing_parent(folder))).rmdir()
+            Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=existing_parent(folder))).rmdir()
 
 
 def is_free(folder: Path) -> bool:
@@ -222,9 +222,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
     ``SpecError`` where ``folder`` cannot be made or exists.
     """
     check_folder(folder)
-    root = _existing_parent(folder)
+    root = existing_parent(folder)
     try:
-        with _refusing(folder, OSError):
+        with refusing(folder, OSError):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _hidden_folder(folder.parent) as hidden:
                 hidden.chmod(0o777 & ~_umask())
@@ -248,7 +248,7 @@ def finished_folder(folder: Path) -> Iterator[Path]:
     ``folder`` exists, such as that of a live run, which has its journal there from the start. Other
     files in it stay.
     """
-    with _refusing(folder, OSError), _hidden_folder(folder) as hidden:
+    with refusing(folder, OSError), _hidden_folder(folder) as hidden:
         yield hidden
         _move(hidden, folder)
         _move(hidden, folder, last=True)
@@ -257,7 +257,7 @@ def finished_folder(folder: Path) -> Iterator[Path]:
 @contextmanager
 def new_file(path: Path, argument: str = "out") -> Iterator[Path]:
     """Yield a hidden path to write to, which becomes ``path`` when the block succeeds."""
-    with _refusing(path, OSError, argument=argument):
+    with refusing(path, OSError, argument=argument):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_remnants_once(path.parent.absolute())
         with interrupts_held():
@@ -420,7 +420,7 @@ _remove_remnants_once = cache(_remove_remnants)
 
 
 @contextmanager
-def _refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Iterator[None]:
+def refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Iterator[None]:
     """Turn errors of the operating system into ``SpecError``."""
     try:
         yield
@@ -436,7 +436,8 @@ def _refusing(path: Path, *kinds: type[Exception], argument: str = "out") -> Ite
         ) from error
 
 
-def _existing_parent(folder: Path) -> Path:
+def existing_parent(folder: Path) -> Path:
+    """Return the first folder above that is there."""
     return next(parent for parent in folder.absolute().parents if parent.exists())
 
 

@@ -30,6 +30,7 @@ from mesa_llm_norms.simulation.pipeline import Names, Pipeline, Planned, plan_ro
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
+    from mesa_llm_norms.simulation.run_record import Rows
 
 TOLERANCE = 1e-6
 """How far the probabilities of a policy may be from summing to one."""
@@ -149,7 +150,7 @@ class Engine:
         return self.rounds if self.cut is None else self.cut[0]
 
     def play(
-        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: Rows | None
     ) -> None:
         """Play population rounds until ``recent`` reaches ``stop``; at least one interaction.
 

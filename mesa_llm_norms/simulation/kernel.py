@@ -42,6 +42,7 @@ from mesa_llm_norms.simulation.spec import InitialState
 if TYPE_CHECKING:
     from mesa_llm_norms.agents import NamingAgent
     from mesa_llm_norms.model import NamingGame
+    from mesa_llm_norms.simulation.run_record import Rows
 
 
 ENGINES = ("auto", "python", "kernel")
@@ -231,7 +232,7 @@ class Kernel:
         return last if self.held_before is None else np.where(last < 0, self.held_before, last)
 
     def play(
-        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: Rows | None
     ) -> None:
         """Play population rounds until ``recent`` reaches ``stop``, as ``Engine.play`` does."""
         self.known.recast(self._minds)
@@ -258,7 +259,7 @@ class Kernel:
             self.states[index] = self.known.with_mind(state, mind)
 
     def _play_some(
-        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: Rows | None
     ) -> bool:
         """Play a number of rounds at once; return whether the stop was reached."""
         loops, size = self._loops, len(self.neighbors)
@@ -311,7 +312,7 @@ class Kernel:
         recent: Recent,
         stop: Stop,
         tally: Tally,
-        rows: list[Interaction] | None,
+        rows: Rows | None,
     ) -> None:
         """Take over what was played up to the cursor, unless that is done.
 
@@ -325,8 +326,12 @@ class Kernel:
             unfinished = cursor[loops.LEFT] > 0
             started = line + int(unfinished or counts[line : line + 1, 0].any())
             tally.extend(counts[:started])
-            if rows is not None:
-                rows += self._interactions(kept[:played], counts[:started, 0])
+            per_round = counts[:started, 0]
+            if isinstance(rows, list):
+                rows += self._interactions(kept[:played], per_round)
+            elif rows is not None:
+                rounds = np.repeat(np.arange(started) + self.rounds, per_round)
+                rows.take(kept[:played], rounds, self.interactions)
             self.rounds += started
             self.interactions += played
             recent.place, recent.filled = int(cursor[loops.PLACE]), int(cursor[loops.FILLED])
@@ -400,7 +405,7 @@ class AgentsEngine(Engine):
     compiled = False
 
     def play(
-        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: list[Interaction] | None
+        self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: Rows | None
     ) -> None:
         """Play population rounds until ``recent`` reaches ``stop``; see ``Engine.play``."""
         agents: Sequence[Any] = self.players

@@ -19,21 +19,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mesa_llm_norms.core.files import RUNS, SPEC
 from mesa_llm_norms.core.formatting import json_text
-from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.networks.reading import graph_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
-from mesa_llm_norms.simulation.run import interaction_table, round_table
+from mesa_llm_norms.simulation.run import round_table
+from mesa_llm_norms.simulation.run_record import RunRecord, node_ids
 from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
 
 _NODES = ("node_a", "node_b")
-_INT64 = range(-(2**63), 2**63)
 
 
 def default_folder(spec: Spec, agents: int, runs: int | None = None, within: Path = RUNS) -> Path:
@@ -70,7 +70,7 @@ def write_run(
     goal: Goal,
     most: int | None,
     rounds: Sequence[Round],
-    rows: Sequence[Interaction] | None,
+    record: RunRecord,
     outcome: Outcome,
 ) -> None:
     """Write ``spec.json`` and the tables of one run, number 0 of its seed.
@@ -87,16 +87,16 @@ def write_run(
         The most population rounds, if they were limited.
     rounds : sequence of Round
         The population rounds.
-    rows : sequence of Interaction or None
-        The interactions, if they were kept.
+    record : RunRecord
+        Has taken in every interaction.
     outcome : Outcome
         How the run ended.
     """
     _write_spec(folder, spec, goal, most, None, outcome._asdict())
     table = round_table(spec.game.pool, ((0, one) for one in rounds))
     _write_table(table, folder / "rounds.parquet")
-    if rows is not None:
-        _write_table(interaction_table(rows), folder / "interactions.parquet")
+    if record.keeps_rows:
+        record.write_rows(folder / "interactions.parquet")
 
 
 def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | None) -> None:
@@ -124,14 +124,6 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def node_name(node: Any) -> str:
-    """Return a node id as text, as it stands in tables; of a set the same in every process."""
-    text = str(node)
-    if isinstance(node, (set, frozenset)):
-        text = f"{type(node).__name__}({{{', '.join(sorted(map(repr, node)))}}})"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _write_spec(
     folder: Path, spec: Spec, goal: Goal, most: int | None, runs: int | None, outcome: Any
 ) -> None:
@@ -152,14 +144,9 @@ def _write_spec(
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table; node ids stay whole numbers if all are, and become text if not."""
     nodes = [column for column in _NODES if column in table]
-    whole = all(
-        type(node) is int and node in _INT64 for column in nodes for node in table[column].tolist()
-    )
-    kinds: dict[Any, Any] = dict.fromkeys(nodes, "int64")
-    if not whole:
-        table = table.assign(**{column: [node_name(n) for n in table[column]] for column in nodes})
-        kinds = {}
-    table.astype(kinds).to_parquet(path, index=False)
+    both = node_ids([node for column in nodes for node in table[column].tolist()])
+    parts = dict(zip(nodes, np.split(both, len(nodes) or 1), strict=False))
+    table.assign(**parts).to_parquet(path, index=False)
 
 
 def _graph_word(spec: Spec) -> str:

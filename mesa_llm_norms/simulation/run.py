@@ -28,6 +28,7 @@ from mesa_llm_norms.core.stopping import (
 if TYPE_CHECKING:
     from mesa_llm_norms.simulation.engine import Engine
     from mesa_llm_norms.simulation.kernel import Kernel
+    from mesa_llm_norms.simulation.run_record import Rows, RowSink
 
 
 class Run:
@@ -85,7 +86,7 @@ class Run:
         self,
         goal: Goal,
         rounds: int,
-        keep: bool = True,
+        keep: bool | RowSink = True,
         step: Callable[[], object] | None = None,
     ) -> Iterator[Round | None]:
         """Play as ``play_to`` does, round by round.
@@ -96,8 +97,8 @@ class Run:
             When to stop; it stays the run's goal.
         rounds : int
             The most population rounds to play.
-        keep : bool, default True
-            Whether ``rows`` keeps the interactions of the round.
+        keep : bool or RowSink, default True
+            Whether ``rows`` keeps the interactions of the round, or what takes them instead.
         step : callable, optional
             Plays one round instead, by calling ``play`` in the end.
 
@@ -122,13 +123,17 @@ class Run:
                 if self.reached:
                     return
 
-    def play(self, rounds: int = 1, keep: bool = True) -> Tally:
-        """Play so many population rounds and return their counts; ``rows`` keeps interactions."""
+    def play(self, rounds: int = 1, keep: bool | RowSink = True) -> Tally:
+        """Play so many population rounds and return their counts; ``rows`` keeps interactions.
+
+        They go to ``keep`` instead if that takes them.
+        """
         tally = self._tally()
         self.rows = []
         stop = self._stop(self.goal.until) if self._stopping else Stop()
         try:
-            self.engine.play(rounds, self._recent, stop, tally, self.rows if keep else None)
+            kept: Rows | None = self.rows if keep is True else keep or None
+            self.engine.play(rounds, self._recent, stop, tally, kept)
         finally:
             self.last_round = tally.last or self.last_round
         return tally

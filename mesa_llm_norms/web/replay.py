@@ -29,7 +29,7 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.drawing import layout
-from mesa_llm_norms.simulation.results import node_name
+from mesa_llm_norms.simulation.run_record import node_name
 from mesa_llm_norms.simulation.serialization import from_json
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
 from mesa_llm_norms.web.model_source import exchange

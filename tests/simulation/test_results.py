@@ -9,6 +9,7 @@ from typing import Any
 import networkx as nx
 import pandas as pd
 import pytest
+from recorded_rows import record_of
 
 from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.core.files import check_folder, new_file, new_folder
@@ -36,7 +37,7 @@ def write(folder: Path, spec: Spec, played: RunResult) -> None:
         goal=Goal(),
         most=3,
         rounds=played.rounds,
-        rows=played.rows,
+        record=record_of(spec, folder, played.rows),
         outcome=played.outcome,
     )
 

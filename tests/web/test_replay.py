@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages_server import Fault, MessagesServer
+from recorded_rows import record_of
 from strategies import node_ids, pools, specs
 from typer.testing import CliRunner
 
@@ -52,7 +53,7 @@ def record(folder: Path, spec: Spec, rounds: int = 12, goal: Goal = GOAL) -> Pat
         goal=goal,
         most=rounds,
         rounds=played.rounds,
-        rows=played.rows,
+        record=record_of(spec, folder, played.rows),
         outcome=played.outcome,
     )
     return folder

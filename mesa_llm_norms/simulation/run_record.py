@@ -1,0 +1,238 @@
+"""What becomes of rows as they are played: streamed to a file, and read for when agents changed.
+
+Where a run is long, its rows are never all in memory.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesa_llm_norms.core.compiled import load
+from mesa_llm_norms.core.files import existing_parent, refusing
+from mesa_llm_norms.core.game import Interaction
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.simulation.spec import InitialState
+
+ROWS_AT_ONCE = 1 << 16
+"""Rows that are written to a file in one piece."""
+
+_INT64 = range(-(2**63), 2**63)
+
+
+class RowSink(Protocol):
+    """Takes rows as they are played."""
+
+    def append(self, row: Interaction) -> None:
+        """Take one row."""
+
+    def take(self, rows: NDArray[np.int32], rounds: NDArray[np.int64], first: int) -> None:
+        """Take rows as arrays: two nodes and two names as indices, their rounds, and the number
+        of the first one.
+        """
+
+
+Rows: TypeAlias = list[Interaction] | RowSink
+"""What takes rows: a list of them, or something that takes arrays as well."""
+
+
+class NodeHistory:
+    """The name that each agent of a run holds, and since when.
+
+    Parameters
+    ----------
+    nodes, names
+        How many there are; both are indices here.
+
+    Attributes
+    ----------
+    held : numpy.ndarray of int16
+        The name played last, -1 for none, shape (nodes,).
+    changed : numpy.ndarray of int32
+        The round in which that name took the place of another, or was the first; -1 for none.
+    first : numpy.ndarray of int32
+        The first round in which each name was played, -1 for none, shape (nodes, names).
+    """
+
+    def __init__(self, nodes: int, names: int) -> None:
+        self.held = np.full(nodes, -1, np.int16)
+        self.changed = np.full(nodes, -1, np.int32)
+        self.first = np.full((nodes, names), -1, np.int32)
+
+    def add(self, node: int, name: int, round_: int) -> None:
+        """Take in what one agent played."""
+        if self.held[node] != name:
+            self.held[node] = name
+            self.changed[node] = round_
+            if self.first[node, name] < 0:
+                self.first[node, name] = round_
+
+    def take(self, rows: NDArray[np.int32], rounds: NDArray[np.int64]) -> None:
+        """Take in rows as arrays; see ``RowSink``."""
+        load("histories").note(rows, rounds, self.held, self.changed, self.first)
+
+
+class RunRecord:
+    """What the folder of one run tells of its interactions and of its nodes.
+
+    Parameters
+    ----------
+    initial
+        The state that the run starts from.
+    folder
+        The folder to be written; beside it rows wait in a file without a name, which is gone with
+        the process. None if the rows are not kept.
+    """
+
+    def __init__(self, initial: InitialState, folder: Path | None = None) -> None:
+        self.initial = initial
+        self.history = NodeHistory(len(initial.neighbors), len(initial.game.pool))
+        self._names = {name: index for index, name in enumerate(initial.game.pool)}
+        self._writer = None if folder is None else _RowFile(initial, folder)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether the rows themselves are kept."""
+        return self._writer is not None
+
+    def append(self, row: Interaction) -> None:
+        """Take one row."""
+        index = self.initial.neighbors.index
+        a, b = index[row.node_a], index[row.node_b]
+        name_a, name_b = self._names[row.name_a], self._names[row.name_b]
+        self.history.add(a, name_a, row.round)
+        self.history.add(b, name_b, row.round)
+        if self._writer is not None:
+            self._writer.append((a, b, name_a, name_b), row.round, row.interaction)
+
+    def take(self, rows: NDArray[np.int32], rounds: NDArray[np.int64], first: int) -> None:
+        """Take rows as arrays; see ``RowSink``."""
+        self.history.take(rows, rounds)
+        if self._writer is not None:
+            self._writer.take(rows, rounds, np.arange(first, first + len(rows)))
+
+    def write_rows(self, path: Path) -> None:
+        """Write the rows that were kept, once, as Parquet."""
+        assert self._writer is not None
+        self._writer.copy_to(path)
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _RowFile:
+    """Rows of a run on their way to Parquet, in a file without a name."""
+
+    def __init__(self, initial: InitialState, folder: Path) -> None:
+        import pyarrow as pa  # only here: it takes a moment
+        import pyarrow.parquet as pq
+
+        game = initial.game
+        self._run = initial.stream.run
+        ids = node_ids(initial.neighbors.nodes)
+        self._nodes = pa.array(ids, pa.large_string() if ids.dtype == object else None)
+        self._pool = pa.array(game.pool, pa.large_string())
+        payoffs = {type(it): it for it in (game.penalty, game.reward)}
+        kind = np.int64 if payoffs.keys() == {int} else np.float64
+        self._payoffs = np.array([game.penalty, game.reward], kind)
+        self._folder = folder
+        self._waiting: list[tuple[Any, Any, Any]] = []
+        self._singles: list[tuple[Any, int, int]] = []
+        self._count = 0
+        self._file: BinaryIO
+        with refusing(folder, OSError):
+            self._file = tempfile.TemporaryFile(dir=existing_parent(folder))  # noqa: SIM115
+        empty = self._table(np.zeros((0, 4), np.int32), *np.zeros((2, 0), np.int64))
+        repeating = [name for name in empty.column_names if name != "interaction"]
+        self._writer = pq.ParquetWriter(
+            self._file,
+            empty.schema,
+            use_dictionary=repeating,
+            column_encoding={"interaction": "DELTA_BINARY_PACKED"},
+        )
+
+    def append(self, row: Sequence[int], round_: int, number: int) -> None:
+        self._singles.append((row, round_, number))
+        if len(self._singles) == ROWS_AT_ONCE:
+            self._gather()
+
+    def take(
+        self, rows: NDArray[np.int32], rounds: NDArray[np.int64], numbers: NDArray[np.int64]
+    ) -> None:
+        self._gather()
+        self._waiting.append((rows, rounds, numbers))
+        self._count += len(rows)
+        if self._count >= ROWS_AT_ONCE:
+            self._flush()
+
+    def copy_to(self, path: Path) -> None:
+        self._gather()
+        self._flush()
+        self._writer.close()
+        self._file.seek(0)
+        with path.open("wb") as file:
+            shutil.copyfileobj(self._file, file, 1 << 20)
+        self.close()
+
+    def close(self) -> None:
+        with suppress(OSError, ValueError):  # of a disk that is full
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
+
+    def _gather(self) -> None:
+        """Turn single rows into arrays."""
+        if self._singles:
+            rows, rounds, numbers = zip(*self._singles, strict=True)
+            self._singles = []
+            self.take(np.array(rows, np.int32), np.array(rounds), np.array(numbers))
+
+    def _flush(self) -> None:
+        if self._count:
+            rows, rounds, numbers = map(np.concatenate, zip(*self._waiting, strict=True))
+            self._waiting, self._count = [], 0
+            with refusing(self._folder, OSError):
+                self._writer.write_table(self._table(rows, rounds, numbers))
+
+    def _table(self, rows: Any, rounds: Any, numbers: Any) -> Any:
+        import pyarrow as pa
+
+        a, b, name_a, name_b = rows.T
+        columns = {
+            "run": np.full(len(rows), self._run, np.int64),
+            "interaction": numbers.astype(np.int64),
+            "round": rounds.astype(np.int64),
+            "node_a": self._nodes.take(pa.array(a)),
+            "node_b": self._nodes.take(pa.array(b)),
+            "name_a": self._pool.take(pa.array(name_a)),
+            "name_b": self._pool.take(pa.array(name_b)),
+            "payoff": self._payoffs[(name_a == name_b).astype(np.int8)],
+        }
+        return pa.table(columns)
+
+
+def node_ids(nodes: Sequence[Any]) -> NDArray[Any]:
+    """Return node ids as a column: whole numbers if all are, and text if not."""
+    if isinstance(nodes, range):
+        return np.array(nodes, np.int64)
+    if all(type(node) is int and node in _INT64 for node in nodes):
+        return np.array(nodes, np.int64)
+    return np.array([node_name(node) for node in nodes], object)
+
+
+def node_name(node: Any) -> str:
+    """Return a node id as text, as it stands in tables; of a set the same in every process."""
+    text = str(node)
+    if isinstance(node, (set, frozenset)):
+        text = f"{type(node).__name__}({{{', '.join(sorted(map(repr, node)))}}})"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
