@@ -93,7 +93,7 @@ Window = Annotated[
     float,
     option(
         STOPPING,
-        "Population rounds over which convergence is measured.",
+        "Population rounds over which it is measured whether a run stops.",
         limit=limits.WINDOW_ROUNDS,
     ),
 ]

@@ -24,6 +24,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from mesa_llm_norms.analysis.agreement import Edges, name_clusters
 from mesa_llm_norms.core.files import write_results
 from mesa_llm_norms.core.formatting import count, json_text, percent, plural
 from mesa_llm_norms.core.metrics import Round
@@ -31,6 +32,7 @@ from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.errors import ReportError
 from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.simulation.ensemble import Ensemble
+from mesa_llm_norms.simulation.run import mean_left
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 DELAY = 2.0
@@ -304,6 +306,7 @@ class Run(NamedTuple):
 
 def run_object(run: Run, out: Path | None) -> dict[str, Any]:
     """Return what ``run --json`` prints for one run."""
+    clusters = name_clusters(Edges.of_neighbors(run.initial.neighbors), run.names_held)
     return {
         "mind": run.spec.mind_label,
         "agents": run.agents,
@@ -311,6 +314,11 @@ def run_object(run: Run, out: Path | None) -> dict[str, Any]:
         "interactions": run.outcome.interactions,
         "rounds": run.outcome.rounds,
         "converged": run.outcome.converged,
+        "agreed": run.outcome.agreed,
+        "one_name": run.outcome.one_name,
+        "names_left": run.outcome.names_left,
+        "clusters": len(clusters),
+        "largest_cluster": clusters.largest_share if len(clusters) else None,
         "winner": run.outcome.winner,
         "success_rate": run.outcome.success_rate,
         "shares": run.shares,
@@ -328,7 +336,7 @@ def run_sentence(run: Run) -> str:
     after = f"After {outcome.interactions:,} interactions ({played})"
     held = Counter(run.names_held.values())
     name = outcome.winner
-    if outcome.converged and held[name] == agents:
+    if (outcome.converged or outcome.agreed) and held[name] == agents:
         overturned = outcome.flipped and run.spec.incumbent not in (None, name)
         ending = f": the committed agents overturned {run.spec.incumbent}" if overturned else ""
         return f"{after} all {agents:,} agents say {name}{ending}."
@@ -337,11 +345,17 @@ def run_sentence(run: Run) -> str:
             f"{after} the committed agents won: {name} is played "
             f"{percent(outcome.share)} of the time."
         )
+    if outcome.agreed:
+        share = percent(held[name] / agents)
+        return f"{after} the population agreed on {name}: {share} of {agents:,} agents hold it."
     if outcome.converged:
-        beside = outcome.success_rate == 1 and len(held.keys() - {None}) > 1
-        several = ", with several names coexisting" if beside else ""
+        matched = (
+            "the population went quiet"
+            if outcome.success_rate == 1
+            else f"{percent(outcome.success_rate)} of the last interactions matched"
+        )
         return (
-            f"{after} {percent(outcome.success_rate)} of the last interactions matched{several}: "
+            f"{after} {matched}, with {plural(outcome.names_left, 'name')} held: "
             f"{_listing(run.shares)}."
         )
     return (
@@ -383,9 +397,9 @@ def _use(usage: Totals | None, discarded: int, skipped: int) -> dict[str, Any]:
 
 
 def _counted(ensemble: Ensemble, goal: Goal) -> Any:
-    """Return the runs that times and winners are of: if convergence was the goal, those with it."""
+    """Return the runs that times and winners are of: those that reached a goal that all can."""
     runs = ensemble.runs
-    return runs[runs["converged"]] if goal.until == "converged" else runs
+    return runs[runs[goal.until]] if goal.until in ("converged", "agreed") else runs
 
 
 def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
@@ -393,7 +407,8 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
     done = _counted(ensemble, goal)
     return {
         "runs": len(ensemble.runs),
-        "converged": int(ensemble.runs["converged"].sum()),
+        **{name: int(ensemble.runs[name].sum()) for name in ("converged", "agreed", "one_name")},
+        **mean_left(ensemble.runs),
         "interactions_median": float(done["interactions"].median()) if len(done) else None,
         "winners": _winners(done, ensemble.spec.game.pool),
         **_use(ensemble.usage, ensemble.discarded, ensemble.skipped),
@@ -404,15 +419,23 @@ def print_ensemble(ensemble: Ensemble, goal: Goal) -> None:
     """Print the numbers that sum up an ensemble."""
     runs, done = ensemble.runs, _counted(ensemble, goal)
     pairs = [("runs", count(len(runs)))]
-    for event in ("converged", *(["flipped"] if ensemble.spec.committed_names else [])):
-        pairs.append((event, f"{runs[event].sum():,} ({percent(runs[event].mean())})"))
+    flips = ["flipped"] if ensemble.spec.committed_names else []
+    for event in ("converged", "agreed", *flips, "one_name"):
+        share = f"{runs[event].sum():,} ({percent(runs[event].mean())})"
+        pairs.append((event.replace("_", " "), share))
+    if runs["names_left"].max() > 1:
+        left = mean_left(runs)
+        pairs.append(("names left", f"{left['names_left']:.1f} on average"))
+        largest = percent(left["largest_cluster"])
+        pairs.append(("clusters", f"{left['clusters']:.1f}, the largest {largest} of the agents"))
     if len(done):
         low, median, high = map(count, done["interactions"].quantile([0.1, 0.5, 0.9]))
         pairs.append(("interactions", f"{median} (10 to 90%: {low} to {high})"))
     winners = _winners(done, ensemble.spec.game.pool)
+    said = "winners" if goal.until == "agreed" or done["one_name"].all() else "played most"
     for place, (name, wins) in enumerate(list(winners.items())[:10]):
         won = f"{name}  {percent(wins / len(done)):>5}  {wins:,}"
-        pairs.append(("" if place else "winners", won))
+        pairs.append(("" if place else said, won))
     if len(winners) > 10:
         pairs.append(("", f"and {len(winners) - 10} more names"))
     print_pairs(pairs)
@@ -423,8 +446,12 @@ def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
     runs, done = ensemble.runs, _counted(ensemble, goal)
     winners = _winners(done, ensemble.spec.game.pool)
     many = plural(len(runs), "run")
+    if not winners and goal.until == "agreed":
+        return f"None of {many} agreed on a name."
     if not winners:
-        return f"None of {many} reached a convention."
+        agreed = int(runs["agreed"].sum())
+        but = f", but {agreed:,} had agreed on a name at the end" if agreed else ""
+        return f"None of {many} went quiet{but}."
     name, wins = next(iter(winners.items()))
     share = percent(wins / len(done))
     median = f"{done['interactions'].median():,.0f}"
@@ -436,9 +463,15 @@ def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
         )
     if goal.until is None:
         return f"At the end of {many} {name} was played most in {share}."
+    half = f"half of them within {median} interactions"
+    if goal.until == "agreed":
+        return f"{len(done):,} of {many} agreed on a name, {half}; {name} won {share} of them."
+    one = int(done["one_name"].sum())
+    if one == len(done):
+        return f"{len(done):,} of {many} reached a convention, {half}; {name} won {share} of them."
     return (
-        f"{len(done):,} of {many} reached a convention, half of them within {median} interactions; "
-        f"{name} won {share} of them."
+        f"{len(done):,} of {many} went quiet, {half}, {one:,} of them with one name; "
+        f"{name} was played most in {share}."
     )
 
 

@@ -190,7 +190,8 @@ def _draw(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
     pool = plan.spec.game.pool
     if isinstance(played, Ensemble):
         if len(played.rounds):
-            figure = plots.plot_ensemble(played.runs, played.rounds, pool)
+            event = "agreed" if plan.goal.until == "agreed" else "converged"
+            figure = plots.plot_ensemble(played.runs, played.rounds, pool, event)
             plots.save_figure(figure, folder / "ensemble")
         return
     if played.rounds:

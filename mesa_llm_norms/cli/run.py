@@ -82,8 +82,8 @@ def run(
         str,
         option(
             STOPPING,
-            "converged (the last interactions matched), flipped (a committed name took over), or "
-            "none (then give --rounds).",
+            "converged (the last interactions matched), agreed (95% hold and play one name), "
+            "flipped (a committed name took over), or none (then give --rounds).",
         ),
     ] = "converged",
     rounds: options.Rounds = None,
@@ -134,6 +134,8 @@ def run(
     mesa-llm-norms run --mind claude-3.5-sonnet=0.7 --mind llama-2-70b-chat=0.3
 
     mesa-llm-norms run --names QM --runs 400 --seed 1 --json
+
+    mesa-llm-norms run --names QM -t "barabasi_albert(n=96, m=1)" --runs 100 --until agreed
 
     mesa-llm-norms run -t polblogs.gml --read directed=false --clean
 

@@ -148,12 +148,21 @@ def _print_cells(found: Sweep) -> None:
             count(row["agents"]),
             count(row["runs"]),
             percent(row["share"]),
+            percent(row["one_name"]),
             _median(row),
             _winner(row),
         )
         for row in found.cells[:SHOWN].to_dict(orient="records")
     ]
-    head = (*found.axes, "agents", "runs", _event(found), "interactions (95%)", "won most")
+    head = (
+        *found.axes,
+        "agents",
+        "runs",
+        _event(found),
+        "one name",
+        "interactions (95%)",
+        "won most",
+    )
     output.print_table(head, rows)
     if len(found.cells) > SHOWN:
         output.say(f"and {len(found.cells) - SHOWN:,} more in summary.csv")
@@ -178,12 +187,15 @@ def _winner(row: Mapping[Any, Any]) -> str:
 
 
 def _event(found: Sweep) -> str:
-    return "flipped" if (found.cells["event"] == "flipped").any() else "converged"
+    events = set(found.cells["event"])
+    return str(events.pop()) if len(events) == 1 else "reached the goal"
 
 
 def _sentence(found: Sweep) -> str:
     shares, runs = found.cells["share"], int(found.cells["runs"].sum())
+    one = found.cells["one_name"]
     return (
         f"{plural(len(shares), 'cell')}, {plural(runs, 'run')}: "
-        f"{percent(shares.min())} to {percent(shares.max())} of them {_event(found)}."
+        f"{percent(shares.min())} to {percent(shares.max())} of them {_event(found)}, "
+        f"{percent(one.min())} to {percent(one.max())} ended with one name."
     )

@@ -201,9 +201,9 @@ class Recent:
         return max(range(self.names), key=self.played.__getitem__) if self.filled else None
 
     def reaches(self, stop: Stop, holders: Sequence[int] | None = None) -> bool:
-        """Whether the window is full and ends the run; without ``holders``, whoever holds a name.
+        """Whether the window is full and ends the run, given how many nodes hold each name.
 
-        ``holders`` is how many nodes hold each name.
+        Without ``holders`` any number of them is enough.
         """
         if self.filled < self.size:
             return False

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.metrics import Round
@@ -127,11 +127,15 @@ def _other(others: Sequence[str]) -> list[tuple[Any, str]]:
     ]
 
 
-def plot_ensemble(runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str]) -> Figure:
+def plot_ensemble(
+    runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str], event: str = "converged"
+) -> Figure:
     """Draw success rate by round, interactions to convergence, and winners, over many runs.
 
     A run that ended keeps the success rate it ended with, so that the median is over all runs at
-    every round. Histogram and winners are of the runs that converged; where none did, of all.
+    every round. Histogram and winners are of the runs that converged; where none did, of all. Where
+    more than one name is left in some of the runs, the figure says in how many, and in how many
+    clusters.
 
     Parameters
     ----------
@@ -139,6 +143,8 @@ def plot_ensemble(runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str])
         Those of an ``Ensemble``.
     pool : sequence of str
         The names, whose order gives their colors.
+    event : str, default "converged"
+        ``"converged"`` or ``"agreed"``: what runs were played until.
 
     Returns
     -------
@@ -148,10 +154,30 @@ def plot_ensemble(runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str])
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     success, histogram, winners = figure.subplots(1, 3, width_ratios=(4, 4, 3))
     _plot_success(success, rounds)
-    done = runs[runs["converged"]]
-    _plot_interactions(histogram, runs if done.empty else done, len(runs), done.empty)
-    _plot_winners(winners, runs if done.empty else done, pool, done.empty)
+    done = runs[runs[event]]
+    counted = runs if done.empty else done
+    none = f", none {event}" if done.empty else ""
+    _plot_interactions(histogram, counted, len(runs), none, _UNTIL[event])
+    _plot_winners(winners, counted, pool, "of all runs" if none else f"of the runs that {event}")
+    if runs["names_left"].max() > 1:
+        _add_names_left(figure, runs)
     return figure
+
+
+_UNTIL = {"converged": "to convergence", "agreed": "to agreement"}
+
+
+def _add_names_left(figure: Figure, runs: pd.DataFrame) -> None:
+    left = runs[["names_left", "clusters", "largest_cluster"]].mean()
+    figure.supxlabel(
+        f"{runs['one_name'].sum():,} of {len(runs):,} runs ended with one name. Left on average: "
+        f"{left['names_left']:.1f} names in {left['clusters']:.1f} clusters, the largest with "
+        f"{left['largest_cluster']:.0%} of the agents.",
+        x=0.01,
+        ha="left",
+        fontsize="medium",
+        color=INK,
+    )
 
 
 def _plot_success(axes: Axes, rounds: pd.DataFrame) -> None:
@@ -174,10 +200,11 @@ def _plot_success(axes: Axes, rounds: pd.DataFrame) -> None:
     axes.set_title("Success rate", loc="left", color=INK)
 
 
-def _plot_interactions(axes: Axes, runs: pd.DataFrame, total: int, none: bool) -> None:
+def _plot_interactions(axes: Axes, runs: pd.DataFrame, total: int, none: str, until: str) -> None:
     values = runs["interactions"].to_numpy()
     bins = int(np.clip(round(math.sqrt(len(values)) * 1.5), 5, 40))
-    axes.hist(values, bins=bins, color=OKABE_ITO[4], edgecolor="white", linewidth=0.6)
+    only = (0, 1.5 * max(1, values.max())) if values.min() == values.max() else None
+    axes.hist(values, bins=bins, range=only, color=OKABE_ITO[4], edgecolor="white", linewidth=0.6)
     median = float(np.median(values))
     axes.axvline(median, color=INK, linewidth=1.6)
     axes.annotate(
@@ -192,13 +219,15 @@ def _plot_interactions(axes: Axes, runs: pd.DataFrame, total: int, none: bool) -
     axes.set_ylabel("runs")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("interactions")
-    what = "Interactions, none converged" if none else "Interactions to convergence"
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    what = f"Interactions{none or ' ' + until}"
     counted = "" if len(runs) == total or none else f" ({len(runs)} of {total} runs)"
     axes.set_title(what + counted, loc="left", color=INK)
     bare_axes(axes)
 
 
-def _plot_winners(axes: Axes, runs: pd.DataFrame, pool: Sequence[str], none: bool) -> None:
+def _plot_winners(axes: Axes, runs: pd.DataFrame, pool: Sequence[str], counted: str) -> None:
     counts = {name: int((runs["winner"] == name).sum()) for name in pool}
     order = sorted((name for name in pool if counts[name]), key=lambda name: -counts[name])
     shown, rest = order[:10], order[10:]
@@ -227,8 +256,9 @@ def _plot_winners(axes: Axes, runs: pd.DataFrame, pool: Sequence[str], none: boo
     axes.set_xlim(0, max([*values, 0.05]) * 1.18)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlabel("of all runs" if none else "of the runs that converged")
-    axes.set_title("Played most at the end" if none else "Winners", loc="left", color=INK)
+    axes.set_xlabel(counted)
+    won = runs["one_name"].all() or runs["agreed"].all()
+    axes.set_title("Winners" if won else "Played most at the end", loc="left", color=INK)
     bare_axes(axes)
 
 

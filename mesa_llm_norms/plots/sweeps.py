@@ -239,13 +239,18 @@ def _plot_times(
         axes.set_ylim(0, 1)
         axes.set_yticks([])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    goal = "flip" if (cells["event"] == "flipped").any() else "converge"
+    goals = {_GOALS[event] for event in cells["event"]}
+    goal = goals.pop() if len(goals) == 1 else "reach the goal"
     axes.set_ylabel(f"interactions to {goal}\n(median, 95% interval)")
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
     bare_axes(axes)
 
 
+_GOALS = {"converged": "converge", "agreed": "agree", "flipped": "flip"}
+
+
 def _plot_shares(axes: Axes, cells: pd.DataFrame, arranged: Arrangement) -> None:
+    numeric = arranged.x.numbers is not None
     for number, color, some, x in _series(cells, arranged):
         share = some["share"].to_numpy()
         spread = np.array([share - some["share_low"], some["share_high"] - share]).clip(0)
@@ -256,7 +261,15 @@ def _plot_shares(axes: Axes, cells: pd.DataFrame, arranged: Arrangement) -> None
             **_line(number, color, arranged),
             clip_on=False,
         )
-    event = "flipped" if (cells["event"] == "flipped").any() else "converged"
+        axes.plot(
+            x,
+            some["one_name"],
+            **_line(number, color, arranged) | {"linestyle": ":" if numeric else "none"},
+            markerfacecolor="white",
+            clip_on=False,
+        )
+    events = set(cells["event"])
+    event = events.pop() if len(events) == 1 else "reached the goal"
     share_axis(axes, f"runs that {event}")
     axes.set_ylim(-0.02, 1.02)
 
@@ -341,12 +354,17 @@ def _winners(cells: pd.DataFrame, pool: Sequence[str], limit: int) -> list[str]:
 def _add_legends(
     figure: Figure, arranged: Arrangement, names: Sequence[str], pool: Sequence[str]
 ) -> None:
-    if arranged.kind is not None:
-        marks = [
-            Line2D([], [], color=_COLORS[n % 8], marker=_MARKERS[n % 8], markersize=5)
-            for n in range(len(arranged.kind.labels))
-        ]
-        _legend(figure, marks, arranged.kind.labels, arranged.kind.column, "outside right upper")
+    labels = arranged.kind.labels if arranged.kind is not None else ()
+    marks = [
+        Line2D([], [], color=_COLORS[n % 8], marker=_MARKERS[n % 8], markersize=5)
+        for n in range(len(labels))
+    ]
+    style: Any = ":" if arranged.x.numbers is not None else "none"
+    marks.append(
+        Line2D([], [], color=INK, linestyle=style, marker=_MARKERS[0], markerfacecolor="white")
+    )
+    title = arranged.kind.column if arranged.kind is not None else ""
+    _legend(figure, marks, [*labels, "runs that ended with one name"], title, "outside right upper")
     if names:
         handles: list[Any] = [
             Line2D([], [], **line_style(pool, name))

@@ -28,7 +28,7 @@ from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.networks.reading import graph_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
-from mesa_llm_norms.simulation.run import round_table
+from mesa_llm_norms.simulation.run import mean_left, round_table
 from mesa_llm_norms.simulation.run_record import RunRecord, node_ids
 from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
@@ -104,8 +104,8 @@ def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | 
     runs = ensemble.runs
     outcome = {
         "runs": len(runs),
-        "converged": int(runs["converged"].sum()),
-        "flipped": int(runs["flipped"].sum()),
+        **{name: int(runs[name].sum()) for name in ("converged", "agreed", "flipped", "one_name")},
+        **mean_left(runs),
         "interactions_median": float(runs["interactions"].median()),
     }
     _write_spec(folder, ensemble.spec, goal, most, len(runs), outcome)

@@ -373,6 +373,11 @@ RUN_COLUMNS = (*_PLAYED, "one_name", *_LEFT)
 """The columns of a table of runs."""
 
 
+def mean_left(runs: pd.DataFrame) -> dict[str, float]:
+    """Return means over runs: names held at the end, clusters, and the share of the largest."""
+    return {name: float(runs[name].mean()) for name in _LEFT if name != "local_agreement"}
+
+
 def tally_table(batches: Sequence[Batch]) -> pd.DataFrame:
     """Return the rounds of runs as a table; see ``round_table``."""
     pool = batches[0].pool

@@ -16,10 +16,15 @@ from hypothesis import strategies as st
 from mesa_llm_norms import NamingGame, run_ensemble
 
 RUN_KEYS = [
-    *("mind", "agents", "topology", "interactions", "rounds", "converged"),
+    *("mind", "agents", "topology", "interactions", "rounds", "converged", "agreed"),
+    *("one_name", "names_left", "clusters", "largest_cluster"),
     *("winner", "success_rate", "shares", "out"),
 ]
-ENSEMBLE_KEYS = ["runs", "converged", "interactions_median", "winners"]
+ENSEMBLE_KEYS = [
+    *("runs", "converged", "agreed", "one_name", "names_left", "clusters", "largest_cluster"),
+    *("interactions_median", "winners"),
+]
+TREE = ("-t", "barabasi_albert(n=96, m=1)", "--names", "QM", "--seed", "7", "--no-files")
 SMALL = ("--topology", "ring(n=6)", "--names", "QM")
 
 
@@ -82,9 +87,33 @@ def test_many_runs_print_their_object_and_are_those_of_run_ensemble() -> None:
 
 def test_where_no_run_converges_nobody_wins() -> None:
     found = printed("run", *SMALL, "--mind", "uniform", "--runs", "3", "--rounds", "4")
-    assert found == {"runs": 3, "converged": 0, "interactions_median": None, "winners": {}}
+    assert (found["converged"], found["interactions_median"], found["winners"]) == (0, None, {})
     result = invoke("run", *SMALL, "--mind", "uniform", "--runs", "3", "--rounds", "4", "-q")
-    assert result.stdout.startswith("None of 3 runs reached a convention.")
+    assert result.stdout.startswith("None of 3 runs went quiet")
+
+
+def test_runs_that_went_quiet_with_several_names_are_not_said_to_have_a_convention() -> None:
+    found = printed("run", *TREE, "--runs", "20")
+    assert (found["converged"], found["agreed"], found["one_name"]) == (20, 0, 0)
+    assert found["names_left"] == 2
+    assert found["clusters"] > 4
+    told = invoke("run", *TREE, "--runs", "20", "--quiet").stdout
+    assert re.match(
+        r"20 of 20 runs went quiet, half of them within [\d,]+ interactions, 0 of ", told
+    )
+    assert "with one name; " in told
+    one = invoke("run", *TREE, "--quiet").stdout
+    assert "the population went quiet, with 2 names held: " in one
+
+
+def test_runs_until_agreed_say_how_many_agreed() -> None:
+    common = ("--runs", "8", "--until", "agreed", "--rounds", "40", "--seed", "7", "--no-files")
+    told = invoke("run", "--names", "QM", "-q", *common).stdout
+    assert told.startswith("8 of 8 runs agreed on a name, half of them within ")
+    assert invoke("run", *TREE, "-q", *common).stdout == "None of 8 runs agreed on a name.\n"
+    found = printed("run", "--names", "QM", *common)
+    assert found["agreed"] == 8
+    assert sum(found["winners"].values()) == 8
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_part, settle
 from mesa_llm_norms.simulation.kernel import can_play
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.simulation.run import run_table, tally_table
+from mesa_llm_norms.simulation.run import RUN_COLUMNS, run_table, tally_table
 from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -53,7 +53,7 @@ LENGTH = 24
 
 FORMAT = "mesa_llm_norms sweep"
 
-VERSION = 1
+VERSION = 2
 
 RECORD = "sweep.json"
 
@@ -104,7 +104,7 @@ class Cell:
 
     @property
     def event(self) -> str:
-        """What runs are played until: ``converged`` or ``flipped``; empty without a goal."""
+        """What runs are played until, such as ``converged``; empty without a goal."""
         return self.goal.until or ""
 
     @property
@@ -194,6 +194,8 @@ class Folder:
     def read(self, key: str, keep_rounds: bool = False) -> Tables | None:
         """Return the runs of a cell that are kept; a damaged file is moved away, with a warning."""
         there = self._read("cells", key)
+        if there is not None and not set(RUN_COLUMNS) <= set(there[0].columns):
+            return None  # of an earlier version
         if there is None or not keep_rounds:
             return None if there is None else Tables(there[0], None, there[1])
         rounds = self._read("rounds", key)

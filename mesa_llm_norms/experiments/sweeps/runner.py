@@ -28,6 +28,7 @@ from mesa_llm_norms.experiments.sweeps.cells import (
 from mesa_llm_norms.experiments.sweeps.grid import SweepPlan, column_of, plan_sweep
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress
+from mesa_llm_norms.simulation.run import mean_left
 from mesa_llm_norms.simulation.workers import Shared, connected
 
 ASSUMED_WORKERS = 16
@@ -212,8 +213,10 @@ class Sweep:
         ``agents``, ``runs``; ``event``, what runs were played until, and the ``share`` of runs that
         reached it, with Wilson's 95% interval; the ``median`` of interactions until then with a 95%
         interval, runs that did not get there counted as ``censored`` (infinite where fewer than
-        half did, nan where runs had no goal); ``local_agreement``, the mean over runs; ``wins_Q``,
-        the runs won by Q, and ``won_Q``, their share of those that reached the event.
+        half did, nan where runs had no goal); ``one_name``, the share of runs that
+        ended with one name; ``local_agreement``, ``names_left``, ``clusters`` and
+        ``largest_cluster``, means over runs; ``wins_Q``, the runs won by Q, and ``won_Q``, their
+        share of those that reached the event.
         """
         rows = []
         for cell, (runs, _, known) in self._tables():
@@ -416,7 +419,9 @@ def _summarize(runs: pd.DataFrame, pool: Sequence[str], event: str) -> dict[str,
         "share_high": float(high),
         **dict.fromkeys(("median", "median_low", "median_high"), math.nan),
         "censored": int((~there).sum()) if event else 0,
+        "one_name": float(runs["one_name"].mean()),
         "local_agreement": float(runs["local_agreement"].mean()),
+        **mean_left(runs),
     }
     if event:
         median = convergence_time(runs, event=event).median

@@ -86,7 +86,8 @@ def test_a_cell_in_numbers_is_what_statistics_say_of_its_runs() -> None:
         assert row["censored"] == time.censored == 12 - len(done)
         assert row["wins_Q"] == (done["winner"] == "Q").sum()
         assert row["won_M"] == pytest.approx((done["winner"] == "M").mean())
-        assert row["local_agreement"] == pytest.approx(runs["local_agreement"].mean())
+        for column in ("one_name", "local_agreement", "names_left", "clusters", "largest_cluster"):
+            assert row[column] == pytest.approx(runs[column].mean())
 
 
 def test_cells_share_their_seeds_and_compare_in_pairs() -> None:
