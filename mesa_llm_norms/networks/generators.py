@@ -12,7 +12,7 @@ the same graph, or one of the same distribution, as a sparse array: a symmetric 
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import networkx as nx
@@ -23,23 +23,16 @@ from scipy import sparse
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.errors import GraphError, SpecError
-from mesa_llm_norms.networks.adjacency import Adjacency, Graph, Neighbors, to_networkx
+from mesa_llm_norms.networks.adjacency import Adjacency, Graph, to_networkx
 from mesa_llm_norms.networks.registry import (
-    MAX_DRAWS,
     MAX_NODES,
     MAX_SPARSE_NODES,
     check_size,
-    find_topology,
-    is_limited,
-    parse,
     topology,
 )
 
 LARGE = 10_000
 """Above so many nodes, graphs are sparse arrays."""
-
-MOST_TOGETHER = 256
-"""Up to so many nodes, the small worlds of several runs are drawn at once."""
 
 _HOPELESS = 30
 """With so many isolated nodes expected, one draw in e**30 has none."""
@@ -137,8 +130,8 @@ def random_regular(n: int = 24, d: int = 4, *, rng: random.Random) -> Graph:
 def erdos_renyi(n: int = 24, p: float = 0.2, *, rng: random.Random) -> Graph:
     """Pure chance: every pair is joined with probability p."""
     _check(n, p * n * (n - 1) / 2)
-    alone = n * (1 - p) ** (n - 1)
-    if alone > _HOPELESS:
+    if is_hopeless(n, p):
+        alone = _isolated(n, p)
         raise ValueError(f"p={p} leaves about {alone:.0f} nodes without any edge; raise p")
     return _numbered(_gnp(n, p, rng)) if n <= LARGE else _sparse_gnp(n, p, rng)
 
@@ -174,42 +167,6 @@ def watts_strogatz(n: int = 24, k: int = 4, p: float = 0.1, *, rng: random.Rando
     _check_degree("k", k)
     heads = load("randomness").rewired(n, k // 2, p, _seed(rng))
     return _from_edges(n, np.repeat(_all(n), k // 2), heads.ravel())
-
-
-def small_worlds(graph: Any, seeds: Sequence[int]) -> list[Neighbors] | None:
-    """Return the small worlds that a topology draws from generators with these seeds, at once.
-
-    Parameters
-    ----------
-    graph : object
-        A topology.
-    seeds : sequence of int
-        The seeds of the ``random.Random`` objects that ``read_graph`` would be given.
-
-    Returns
-    -------
-    list of Neighbors or None
-        The same networks as ``read_graph`` draws; None where that has to draw them, for the
-        topology is another, the networks are large, or one cannot be drawn.
-    """
-    kind = find_topology(graph) if isinstance(graph, str) else None
-    if kind is None or kind.function is not watts_strogatz or is_limited():
-        return None
-    call = parse(graph)
-    try:
-        values: dict[str, Any] = kind.read(call.args, call.kwargs)
-    except ValueError:
-        return None
-    n, k = values["n"], values["k"]
-    if k >= n or k % 2 or n > MOST_TOGETHER:
-        return None
-    indptr = np.zeros((len(seeds), n + 1), np.int64)
-    indices = np.zeros((len(seeds), n * k), np.int32)
-    given = np.array(seeds, np.uint64)
-    draw = load("small_worlds").draw
-    if draw(given, k // 2, values["p"], MAX_DRAWS, indptr, indices) < len(seeds):
-        return None
-    return [Neighbors.of_rows(*rows) for rows in zip(indptr, indices, strict=True)]
 
 
 @topology("connected_caveman(cliques=5, size=5)", cliques=_SMALL[2], size=_SMALL[3])
@@ -384,10 +341,27 @@ def _grid(rows: int, columns: int, *, periodic: bool) -> nx.Graph[Any]:
     return _numbered(nx.convert_node_labels_to_integers(grid))
 
 
+def is_hopeless(n: int, p: float) -> bool:
+    """Whether drawing pairs with this probability leaves nodes without any edge, surely."""
+    return _isolated(n, p) > _HOPELESS
+
+
+def possible(p: float) -> float:
+    """Return a probability of an edge, or 0 where none is expected anyway.
+
+    Below 1e-12 the sampler would divide by the logarithm of one.
+    """
+    return p if p > 1e-12 else 0
+
+
+def _isolated(n: int, p: float) -> float:
+    """Return how many nodes without any edge are expected."""
+    expected: float = n * (1 - p) ** (n - 1)
+    return expected
+
+
 def _gnp(n: int, p: float, rng: random.Random) -> nx.Graph[Any]:
-    # Below 1e-12 the sampler divides by the logarithm of one, and no edge is expected anyway.
-    p = p if p > 1e-12 else 0
-    graph: nx.Graph[Any] = nx.fast_gnp_random_graph(n, p, seed=rng.getrandbits(32))
+    graph: nx.Graph[Any] = nx.fast_gnp_random_graph(n, possible(p), seed=rng.getrandbits(32))
     return graph
 
 

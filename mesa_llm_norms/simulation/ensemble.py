@@ -466,7 +466,7 @@ def settle(engine: str, interactions: int) -> str:
 def load_kernel(engine: str, initial: InitialState) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
     if engine != "python" and can_play(initial.minds, initial.pairing):
-        for name in ("interactions", "batches", "small_worlds"):
+        for name in ("interactions", "batches", "small_graphs"):
             load(name)
 
 

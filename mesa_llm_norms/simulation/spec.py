@@ -30,9 +30,9 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
-from mesa_llm_norms.networks.generators import small_worlds
 from mesa_llm_norms.networks.placement import place_committed, read_committed
 from mesa_llm_norms.networks.reading import is_random, read_graph
+from mesa_llm_norms.networks.together import draw_together
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 
@@ -258,7 +258,7 @@ class Spec:
         networks: Sequence[Neighbors | None] = [None] * len(streams)
         if self._is_random and streams:
             seeds = [stream.of("graph") for stream in streams]
-            networks = small_worlds(self.graph, seeds) or networks
+            networks = draw_together(self.graph, seeds) or networks
         one_mind = not isinstance(self.mind, Mapping)
         alike = not self.committed and (one_mind or self._same_minds)
         for stream, network in zip(streams, networks, strict=True):

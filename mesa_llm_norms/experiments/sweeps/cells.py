@@ -130,7 +130,7 @@ class Cell:
         """
         engine = settle("auto", interactions)
         if elsewhere and engine != "python" and self._ready[1]:
-            for name in ("interactions", "batches", "small_worlds"):
+            for name in ("interactions", "batches", "small_graphs"):
                 load(name)
         how = self.goal, self.rounds, False, engine
         return CellPlayer(replace(self.spec, graph=load_graph(self.spec.graph)), how, keep_rounds)
