@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Intervention,
         audit,
         compare_interventions,
+        record,
         sweep,
         tip,
     )
@@ -62,6 +63,7 @@ __all__ = [
     "compare_interventions",
     "load_mind",
     "mind_names",
+    "record",
     "register_mind",
     "register_provider",
     "reproduce",
@@ -91,6 +93,7 @@ _HOME = {
     "compare_interventions": "experiments",
     "load_mind": "minds",
     "mind_names": "minds",
+    "record": "experiments",
     "register_mind": "minds",
     "register_provider": "minds",
     "reproduce": "reproduction",

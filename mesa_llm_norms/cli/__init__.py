@@ -13,6 +13,7 @@ from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.app import app as page
 from mesa_llm_norms.cli.audit import audit
 from mesa_llm_norms.cli.minds import minds
+from mesa_llm_norms.cli.record import record
 from mesa_llm_norms.cli.reproduce import classical, reproduce
 from mesa_llm_norms.cli.run import resume, run
 from mesa_llm_norms.cli.study import fit, validate
@@ -83,7 +84,7 @@ def _refusal(error: Any) -> typer.Exit:
 options.register(
     app,
     *(run, page, resume, sweep, topologies, fit),
-    *(audit, validate, classical, reproduce, tip, intervene),
+    *(record, audit, validate, classical, reproduce, tip, intervene),
 )
 app.add_typer(minds, name="minds")
 

@@ -100,6 +100,9 @@ LISTED = Limit("list of values", 0, 100_000, "values", "Each is checked before t
 SHARE = Limit("share", 0.0, 1.0, "", "It is a share.")
 CELLS = Limit("cells of a sweep", 0, 100_000, "cells", "All are checked before the first plays.")
 POPULATION = Limit("size in an audit", 2, 100_000, "agents", "All may meet all.")
+RECORDED_MEMORY = Limit(
+    "memory of a recording", 1, 5, "interactions", "The fit looks at the last five."
+)
 ASKS = Limit("questions of an audit", 1, 100_000, "times", "Each is a call.")
 FALSE_ALARMS = Limit(
     "level", 0.0, 0.5, "rate of false alarms", "Half would be a coin toss.", above=True

@@ -1,4 +1,4 @@
-"""Experiments: sweeps over grids, tipping points and interventions, audits, and cost forecasts."""
+"""Experiments: sweeps, tipping points and interventions, audits, recordings, and forecasts."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits import Audit, audit
     from mesa_llm_norms.experiments.cost_forecast import Forecast, describe, forecast
+    from mesa_llm_norms.experiments.recording import Recorded, record
     from mesa_llm_norms.experiments.sweeps import Sweep, play_sweep, read_plan, read_sweep, sweep
     from mesa_llm_norms.experiments.tipping import (
         Comparison,
@@ -21,6 +22,7 @@ _ON_USE = {
     "Comparison": "tipping",
     "Forecast": "cost_forecast",
     "Intervention": "tipping",
+    "Recorded": "recording",
     "Sweep": "sweeps",
     "Tipping": "tipping",
     "TippingPoint": "tipping",
@@ -31,6 +33,7 @@ _ON_USE = {
     "play_sweep": "sweeps",
     "read_plan": "sweeps",
     "read_sweep": "sweeps",
+    "record": "recording",
     "sweep": "sweeps",
     "tip": "tipping",
 }
@@ -41,6 +44,7 @@ __all__ = [
     "Comparison",
     "Forecast",
     "Intervention",
+    "Recorded",
     "Sweep",
     "Tipping",
     "TippingPoint",
@@ -51,6 +55,7 @@ __all__ = [
     "play_sweep",
     "read_plan",
     "read_sweep",
+    "record",
     "sweep",
     "tip",
 ]

@@ -176,6 +176,13 @@ class LLMClient:
                 await self._on_way.pop(_where(situation)[:2])
         return Decision(recorded.name, recorded.probability)
 
+    def distribution(self, run: int, interaction: int, seat: int = 0) -> tuple[float, ...] | None:
+        """Return the probabilities behind a decision, None if the call for it gave none."""
+        recorded = self.journal.decision(run, interaction, seat)
+        if recorded is None or recorded.attempt is None:
+            return None
+        return self.journal.distribution_of(recorded.attempt)
+
     # What the engine reports of every interaction
 
     def played(self, row: Interaction) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -42,7 +41,7 @@ from mesa_llm_norms.llm.replies import (
     read_response,
 )
 from mesa_llm_norms.llm.retry import forms_of, kind_of, means_unpaid, redacted, retry_after
-from mesa_llm_norms.minds.mind import Decision, Mind, Situation
+from mesa_llm_norms.minds.mind import Decision, Mind, Situation, order_of_names
 from mesa_llm_norms.minds.registry import load_provider
 
 if TYPE_CHECKING:
@@ -499,10 +498,7 @@ class LiveMind(Mind):
         Prompt
             The two texts to send.
         """
-        chance = random.Random(
-            situation.stream.of("order of names", situation.interaction, situation.seat)
-        )
-        order = chance.sample(situation.game.pool, len(situation.game.pool))
+        order = order_of_names(situation)
         return self.template.fill(situation.game, situation.memory, order)
 
     async def decide(self, situation: Situation) -> Decision:

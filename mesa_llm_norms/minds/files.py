@@ -6,6 +6,14 @@ A **recorded mind** is what ``mesa-llm-norms fit`` writes::
      "weights": {family: {feature: weight}}, "caution": 10.0,
      "drift": {"M Q": [1.05, 0.2]}, "counts": {"M Q": {"M/M M/Q": {"M": 12, "Q": 30}}}}
 
+A **recording** of a live mind, which ``mesa-llm-norms record`` writes, is of version 2 and has the
+answers themselves beside these: for every memory and every order in which the names were shown, one
+number per name in the order of ``names``, probabilities or counts of choices::
+
+    {..., "version": 2, "recordings": [{"names": ["Q", "M"], "memory": 3, "reward": 100,
+     "penalty": -50, "answers_are": "probabilities",
+     "answers": {"": {"Q M": [0.96, 0.04], "M Q": [0.02, 0.98]}}}]}
+
 A **table** names its pool and gives a row per memory, written oldest first as ``own/partner``
 pairs with spaces between (the slash may be left out when both names are single letters)::
 
@@ -32,14 +40,18 @@ from weakref import WeakKeyDictionary
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import parse_json, read_text
 from mesa_llm_norms.core.formatting import json_text
-from mesa_llm_norms.core.game import Memory, Remembered, read_pool
-from mesa_llm_norms.errors import FileFormatError, MindError, PoolError, shown, some
+from mesa_llm_norms.core.game import Game, Memory, Remembered, read_pool
+from mesa_llm_norms.errors import FileFormatError, MindError, PoolError, SpecError, shown, some
 from mesa_llm_norms.minds.mind import Mind, Policy
-from mesa_llm_norms.minds.policies import TableMind, write_memory
-from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Seen, Weights, pool_key
+from mesa_llm_norms.minds.policies import ROUNDING, TableMind, write_memory
+from mesa_llm_norms.minds.recorded import FAMILIES, RecordedMind, Weights, pool_key
+from mesa_llm_norms.minds.recording import Order, Recording
 
 FORMAT = "mesa_llm_norms recorded mind"
 VERSION = 1
+RECORDING = 2
+"""The version of a file that has the answers of a live mind."""
+ANSWERS_ARE = ("probabilities", "counts")
 _REMEDY = "The page docs/minds.md shows what a mind file looks like."
 
 
@@ -90,7 +102,7 @@ def write_recorded(mind: RecordedMind, path: Path) -> None:
     """Write a recorded mind; the same mind gives the same bytes."""
     content = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": RECORDING if mind.recordings else VERSION,
         "label": mind.label,
         "provenance": mind.provenance,
         "weights": {family: dict(sorted(mind.weights[family].items())) for family in FAMILIES},
@@ -98,9 +110,11 @@ def write_recorded(mind: RecordedMind, path: Path) -> None:
         "drift": {pool: list(moves) for pool, moves in sorted(mind.drift.items())},
         "counts": {
             pool: {write_memory(memory): counted for memory, counted in sorted(rows.items())}
-            for pool, rows in sorted(mind.counts.items())
+            for pool, rows in sorted(mind.fitted_counts.items())
         },
     }
+    if mind.recordings:
+        content["recordings"] = [_written(recording) for recording in mind.recordings]
     path.write_text(json_text(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
@@ -116,11 +130,30 @@ def write_table(mind: TableMind, path: Path) -> None:
     path.write_text(json_text(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
+def _written(recording: Recording) -> dict[str, Any]:
+    """Return a recording as ``read_mind`` reads it; memories are sorted, the shortest first."""
+    game, answers = recording.game, recording.answers
+    return {
+        "names": list(game.pool),
+        "memory": game.memory,
+        "reward": game.reward,
+        "penalty": game.penalty,
+        "answers_are": ANSWERS_ARE[not recording.exact],
+        "answers": {
+            write_memory(memory): {
+                " ".join(order): list(numbers) for order, numbers in sorted(answers[memory].items())
+            }
+            for memory in sorted(answers, key=lambda it: (len(it), it))
+        },
+    }
+
+
 def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
-    if content.get("version") != VERSION:
+    version = content.get("version")
+    if version not in (VERSION, RECORDING) or isinstance(version, (bool, float)):
         raise FileFormatError(
             path,
-            f"it is of version {content.get('version')!r}, not {VERSION}",
+            f"it is of version {shown(version)}, not {VERSION} or {RECORDING}",
             "Fit the mind again with this version, or install the one that wrote it.",
         )
     label, provenance = _about(path, content, content.get("label"))
@@ -150,7 +183,13 @@ def _recorded(path: Path, content: Mapping[str, Any]) -> RecordedMind:
     if not isinstance(drift, dict) or not all(_is_drift(moves) for moves in drift.values()):
         raise FileFormatError(path, "its drift is not a mean and a spread by pool", _REMEDY)
     counts = _counts(path, content.get("counts", {}))
-    return RecordedMind(label, read, counts, prior_strength, drift, provenance)
+    recordings = content.get("recordings", []) if version == RECORDING else []
+    if not isinstance(recordings, list):
+        raise FileFormatError(path, "its recordings are not a list", _REMEDY)
+    return RecordedMind(
+        *(label, read, counts, prior_strength, drift, provenance),
+        recordings=_recordings(path, recordings),
+    )
 
 
 def _about(path: Path, content: Mapping[str, Any], label: Any) -> tuple[str, dict[str, Any]]:
@@ -163,8 +202,66 @@ def _about(path: Path, content: Mapping[str, Any], label: Any) -> tuple[str, dic
     return label, provenance
 
 
-def _counts(path: Path, content: Any) -> Seen:
-    counts: Seen = {}
+def _recordings(path: Path, content: Sequence[Any]) -> list[Recording]:
+    """Return recordings, each of a pool of its own."""
+    found: dict[str, Recording] = {}
+    for one in content:
+        if not isinstance(one, dict):
+            raise FileFormatError(path, "a recording is not an object", _REMEDY)
+        names, kind = one.get("names"), one.get("answers_are")
+        if kind not in ANSWERS_ARE:
+            known = " or ".join(ANSWERS_ARE)
+            raise FileFormatError(path, f"its answers are {shown(kind)}, not {known}", _REMEDY)
+        try:
+            rules = {key: one[key] for key in ("reward", "penalty", "memory") if key in one}
+            game = Game(read_pool(names), **rules)
+        except (PoolError, SpecError) as error:
+            raise FileFormatError(path, error.problem, error.remedy) from error
+        key = pool_key(game.pool)
+        if key in found:
+            raise FileFormatError(path, f"the names {key} were recorded twice", "Keep one of them.")
+        answers: dict[Memory, dict[Order, tuple[float, ...]]] = {}
+        for written, by_order in _items(path, one.get("answers")):
+            memory = _parse_memory(path, written, game.pool)
+            if memory in answers or len(memory) > game.memory or not by_order:
+                problem = f"the memory {shown(written)} is too long, empty, or there twice"
+                raise FileFormatError(path, problem, _REMEDY)
+            answers[memory] = {
+                _order(path, order, game.pool): _numbers(path, numbers, game.pool, kind)
+                for order, numbers in _items(path, by_order)
+            }
+        found[key] = Recording(game, kind == ANSWERS_ARE[0], answers)
+    return list(found.values())
+
+
+def _order(path: Path, written: str, pool: tuple[str, ...]) -> Order:
+    order = tuple(written.split())
+    if sorted(order) != sorted(pool):
+        problem = f"{shown(written)} is not an order of the names {some(pool)}"
+        raise FileFormatError(path, problem, _REMEDY)
+    return order
+
+
+def _numbers(path: Path, content: Any, pool: tuple[str, ...], kind: str) -> tuple[float, ...]:
+    """Return an answer: a distribution over the names, or how often each was chosen."""
+    listed = isinstance(content, list) and len(content) == len(pool)
+    if listed and all(_is_finite(number) and number >= 0 for number in content):
+        total = sum(content)
+        if kind == ANSWERS_ARE[0] and abs(total - 1) <= ROUNDING:
+            return tuple(map(float, content))
+        if (
+            kind == ANSWERS_ARE[1]
+            and total > 0
+            and all(isinstance(number, int) and number in limits.COUNT for number in content)
+        ):
+            return tuple(content)
+    raise FileFormatError(
+        path, f"the answer {shown(content)} is not {kind} of the names {some(pool)}", _REMEDY
+    )
+
+
+def _counts(path: Path, content: Any) -> dict[str, dict[Memory, dict[str, float]]]:
+    counts: dict[str, dict[Memory, dict[str, float]]] = {}
     for key, rows in _items(path, content):
         try:
             pool = read_pool(key.split())
@@ -188,7 +285,8 @@ def _counts(path: Path, content: Any) -> Seen:
 
 def _items(path: Path, content: Any) -> ItemsView[str, Any]:
     if not isinstance(content, dict):
-        raise FileFormatError(path, "its counts are not objects by pool and memory", _REMEDY)
+        problem = "its counts or answers are not objects by pool and memory"
+        raise FileFormatError(path, problem, _REMEDY)
     return content.items()
 
 

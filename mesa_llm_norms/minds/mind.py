@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -40,6 +41,14 @@ class Situation(NamedTuple):
     interaction: int
     seat: int
     scope: CancelScope | None = None
+
+
+def order_of_names(situation: Situation) -> tuple[str, ...]:
+    """Return the order in which a mind is shown the names in a situation: any, equally likely."""
+    chance = random.Random(
+        situation.stream.of("order of names", situation.interaction, situation.seat)
+    )
+    return tuple(chance.sample(situation.game.pool, len(situation.game.pool)))
 
 
 class Decision(NamedTuple):

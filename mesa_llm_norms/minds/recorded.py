@@ -46,7 +46,9 @@ from numpy.typing import NDArray
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Game, Memory
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.errors import MindError, some
 from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.recording import OrderedMind, Recording
 
 DEPTH = 5
 """How many interactions the recorded agents remembered."""
@@ -63,7 +65,7 @@ MOST_TABLES = 8
 Weights: TypeAlias = dict[str, dict[str, float]]
 """family -> feature -> weight; a feature of two parts joins them with a space."""
 
-Seen: TypeAlias = dict[str, dict[Memory, dict[str, int]]]
+Seen: TypeAlias = Mapping[str, Mapping[Memory, Mapping[str, float]]]
 """pool's key -> memory -> how often each name was chosen on it"""
 
 FAMILIES = (
@@ -95,6 +97,9 @@ class RecordedMind(Policy):
         What it was fitted to, by what, and how well.
     inverse_temperature : float, default 1.0
         The power to which probabilities are raised.
+    recordings : sequence of Recording, default ()
+        The answers of a live model that it was made from. They are added to ``counts``: for a
+        model that gives probabilities, these count as one choice for each order of names.
 
     References
     ----------
@@ -111,10 +116,15 @@ class RecordedMind(Policy):
         drift: Mapping[str, Sequence[float]] | None = None,
         provenance: Mapping[str, Any] | None = None,
         inverse_temperature: float = 1.0,
+        recordings: Sequence[Recording] = (),
     ) -> None:
         self.label = label
         self.weights = weights
-        self.counts = dict(counts or {})
+        self.fitted_counts = dict(counts or {})
+        self.recordings = tuple(recordings)
+        self.counts = self.fitted_counts | {
+            pool_key(it.game.pool): it.counts() for it in self.recordings
+        }
         self.prior_strength = prior_strength
         self.drift = {pool: (mean, spread) for pool, (mean, spread) in (drift or {}).items()}
         self.inverse_temperature = inverse_temperature
@@ -199,10 +209,39 @@ class RecordedMind(Policy):
         """
         return self._tables(tuple(pool))
 
+    def with_orders(self, pool: Sequence[str]) -> OrderedMind:
+        """Return the mind that is shown the names as the recorded live mind would be.
+
+        Parameters
+        ----------
+        pool : sequence of str
+            The pool of the recording.
+
+        Returns
+        -------
+        OrderedMind
+            Plays row by row what the live mind does, where it gave probabilities. No kernel plays
+            it, as what it does depends on more than the memory.
+
+        Raises
+        ------
+        MindError
+            If the answers to this pool are not in the file of this mind.
+        """
+        for recording in self.recordings:
+            if recording.game.pool == tuple(pool):
+                return OrderedMind(self, recording)
+        raise MindError(
+            "mind",
+            self.label,
+            f"it has no answers of a live mind for the names {some(tuple(pool), 26)}",
+            "Record one with these names in this order (mesa-llm-norms record).",
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (
-            *(self.label, self.weights, self.counts, self.prior_strength, self.drift),
-            *(self.provenance, self.inverse_temperature),
+            *(self.label, self.weights, self.fitted_counts, self.prior_strength, self.drift),
+            *(self.provenance, self.inverse_temperature, self.recordings),
         )
 
     def _fitted_distribution(self, recent: Memory, pool: tuple[str, ...]) -> Sequence[float]:

@@ -19,7 +19,8 @@ it decides anew on the recorded memories (parametric bootstrap).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ from mesa_llm_norms.minds.recorded import (
 from mesa_llm_norms.study.recordings import LICENCE, SOURCE, Condition, Recordings, count, decisions
 
 Floats = NDArray[np.float64]
-Counts = dict[Memory, dict[str, int]]
+Counts = Mapping[Memory, Mapping[str, float]]
 Sample = dict[Condition, Counts]
 """Decisions to fit or to score on: counts by memory, for each condition."""
 Report = Callable[[str], None]
@@ -81,7 +82,7 @@ class Smoothing(NamedTuple):
 
 def size(counts: Counts) -> int:
     """Return how many decisions these are."""
-    return sum(sum(chosen.values()) for chosen in counts.values())
+    return int(sum(sum(chosen.values()) for chosen in counts.values()))
 
 
 def sample(recordings: Recordings, model: str, keep: Callable[[int], bool]) -> Sample:
@@ -178,7 +179,7 @@ def total_loss(policy: Policy, pool: Sequence[str], counts: Counts) -> float:
 
 def counted(data: Sample) -> Seen:
     """Return what was chosen on every memory met at least ``OFTEN`` times, by pool."""
-    merged: Seen = {}
+    merged: dict[str, dict[Memory, dict[str, float]]] = {}
     for condition, counts in data.items():
         rows = merged.setdefault(pool_key(condition.pool), {})
         for memory, chosen in counts.items():
@@ -197,11 +198,19 @@ def counted(data: Sample) -> Seen:
 
 def fit_weights(data: Sample, ridge: float) -> Weights:
     """Return the weights that fit ``data`` best, rounded and without small ones."""
+    return solve(Design(data), ridge)
+
+
+def solve(design: Design, ridge: float, decisions: float = 1.0) -> Weights:
+    """Return the weights for decisions laid out already; see ``fit_weights``.
+
+    Each counts as so many ``decisions``.
+    """
     from scipy.optimize import minimize
 
-    design = _Design(data)
     penalties = _penalties(ridge)
     penalty = np.array([penalties[family](feature) for family, feature in design.features])
+    penalty /= decisions
     solution = minimize(
         design.objective,
         np.zeros(len(design.features)),
@@ -240,14 +249,14 @@ def _penalties(ridge: float) -> dict[str, Callable[[str], float]]:
     }
 
 
-class _Design:
+class Design:
     """The decisions as a sparse matrix: a row per memory and name, a column per feature."""
 
     def __init__(self, data: Sample) -> None:
         columns: dict[tuple[str, str], int] = {}
         indices: list[int] = []
         ends = [0]
-        chosen: list[int] = []
+        chosen: list[float] = []
         starts = []
         for condition, counts in data.items():
             key, many = pool_key(condition.pool), len(condition.pool) > 2
@@ -264,10 +273,17 @@ class _Design:
             shape=(len(chosen), len(columns)),
         )
         self.transposed = self.matrix.T.tocsr()
-        self.chosen = np.array(chosen, dtype=np.float64)
         self.starts = np.array(starts)
         self.group = np.repeat(np.arange(len(starts)), np.diff([*starts, len(chosen)]))
+        self.chosen = np.array(chosen, dtype=np.float64)
         self.totals = np.add.reduceat(self.chosen, self.starts)
+
+    def weighted(self, weights: Floats) -> Design:
+        """Return the same with the decisions on each memory, in order, counting so many times."""
+        other = copy(self)
+        other.chosen = self.chosen * weights[self.group]
+        other.totals = self.totals * weights
+        return other
 
     def objective(self, weights: Floats, penalty: Floats) -> tuple[float, Floats]:
         """Return the penalised negative log-likelihood and its gradient."""

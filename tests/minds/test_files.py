@@ -172,7 +172,7 @@ def test_a_row_that_does_not_sum_to_one_is_refused_in_one_sentence_each(tmp_path
 
 BAD_FIELDS: list[tuple[str, Any]] = [
     ("format", "pickle"),
-    ("version", 2),
+    ("version", 3),
     ("version", None),
     ("label", ""),
     ("label", 3),

@@ -188,6 +188,11 @@ class Journal:
         """Return the probabilities kept under a key, None if there are none."""
         return self._known().distributions.get(key)
 
+    def distribution_of(self, attempt: int) -> tuple[float, ...] | None:
+        """Return the probabilities that a call gave, None if it gave none that were new."""
+        key = self._known().distribution_keys.get(attempt)
+        return None if key is None else self.distribution(key)
+
     def tries(
         self, run: int, interaction: int, seat: int, prompt: str, parameters: Mapping[str, Any]
     ) -> int:
@@ -313,6 +318,7 @@ class Journal:
                 new[distribution.key] = _weights(distribution.probabilities)
                 text = json.dumps(new[distribution.key])
                 rows.append((DISTRIBUTION, (distribution.key, text, attempt)))
+                self._ledger.distribution_keys[attempt] = distribution.key
             if recorded is not None:
                 rows += self._decision(asked.seat, recorded)
                 self._ledger.decisions[asked.seat] = recorded
@@ -457,6 +463,7 @@ class _Ledger:
         self.under_way: dict[int, _Asked] = {}
         self.decisions: dict[DecisionKey, Recorded] = {}
         self.distributions: dict[str, tuple[float, ...]] = {}
+        self.distribution_keys: dict[int, str] = {}
         self.interactions: dict[tuple[int, int], Stored] = {}
         self.unusable: Counter[tuple[DecisionKey, str, str]] = Counter()
         self.models: dict[str, str] = {}
@@ -534,8 +541,10 @@ def _load(connection: sqlite3.Connection) -> _Ledger:
         "SELECT run, interaction, seat, prompt, name, probability, attempt FROM decisions"
     ):
         ledger.decisions[run, interaction, seat] = Recorded(*recorded)
-    for key, text in connection.execute("SELECT key, probabilities FROM distributions"):
+    rows = connection.execute("SELECT key, probabilities, attempt FROM distributions")
+    for key, text, attempt in rows:
         ledger.distributions[key] = _weights(json.loads(text))
+        ledger.distribution_keys[attempt] = key
     for run, interaction, *row in connection.execute(
         "SELECT run, interaction, round, node_a, node_b, name_a, name_b, payoff, reason"
         " FROM interactions"
