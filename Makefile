@@ -21,7 +21,7 @@ again := again
 endif
 
 .NOTPARALLEL:
-.PHONY: help run app test test-mesa35 mesa35 test-slow test-llama test-load test-browser format format-check \
+.PHONY: help run run-llm app test test-mesa35 mesa35 test-slow test-llama test-load test-browser format format-check \
 	lint typecheck pytest docs-check house benchmarks benchmark-app clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
@@ -29,6 +29,10 @@ help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the 
 
 run: $(VENV)/.run ## Play the game once: make run ARGS="--names QM"
 	@$(bin) -m mesa_llm_norms run $(ARGS)
+
+run-llm: $(VENV)/.local ## Play with a small language model on this machine; a few minutes the first time
+	@$(bin) -m mesa_llm_norms minds get smollm2
+	@$(bin) -m mesa_llm_norms run --mind smollm2 --names QM --memory 3 --rounds 15 --seed 1 $(ARGS)
 
 app: $(VENV)/.run ## Show the page in a browser: make app ARGS="--names QM"
 	@$(bin) -m mesa_llm_norms app $(ARGS)
@@ -47,8 +51,8 @@ mesa35: $(MESA35)/.dev
 test-slow: $(VENV)/.dev ## The tests that take minutes
 	@$(bin) $(pytest) -m slow $(ARGS)
 
-test-llama: $(VENV)/.dev ## The tests against a real llama.cpp server, built once (some minutes)
-	@$(bin) tests/support/llama_server/build.py
+test-llama: $(VENV)/.dev ## The tests with a real small model, which is fetched once
+	@$(bin) -m mesa_llm_norms minds get smollm2 || true
 	@$(bin) -m pytest -m llama $(ARGS)
 
 test-load: $(VENV)/.dev ## A crowd at the page, on a machine with nothing else to do
@@ -116,6 +120,15 @@ $(VENV)/.dev: $(VENV)/.run
 	@rm -f $(VENV)/.run && \
 	$(bin) $(install) constraints.txt --no-build-isolation -e ".[dev]" && \
 	touch $(VENV)/.run && \
+	touch $@
+
+# What runs a model in this process.
+$(VENV)/.local: $(VENV)/.run
+	@echo "== installing what runs language models into $(VENV)"
+	@rm -f $(VENV)/.run && \
+	$(bin) $(install) constraints.txt --no-build-isolation -e ".[local]" && \
+	touch $(VENV)/.run && \
+	{ [ ! -e $(VENV)/.dev ] || touch $(VENV)/.dev; } && \
 	touch $@
 
 # What the page is made of in a browser, so that nothing has to be fetched.

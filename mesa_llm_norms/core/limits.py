@@ -93,6 +93,7 @@ THRESHOLD = Limit("threshold", 0.0, 1.0, "share of interactions", "It is a share
 AUDIT_RUNS = Limit("runs of an audit", 0, 10**9, "runs", "With 0 only the mind is asked.")
 RUNS = Limit("runs", 1, 10**9, "runs", "More could not be played in years.")
 WORKERS = Limit("workers", 1, 1_000, "processes", "No computer has more cores.")
+THREADS = Limit("threads", 1, 512, "threads", "llama.cpp takes no more.")
 FLIPPING_ROUNDS = Limit("rounds to flip within", 1, 10**9, "population rounds", "As for rounds.")
 REPRODUCED_RUNS = Limit("live runs of a reproduction", 2, 10**9, "runs", "One has no spread.")
 SIMULATED_RUNS = Limit("runs of a validation", 10, 10**9, "runs", "Fewer test nothing.")

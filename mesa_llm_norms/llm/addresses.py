@@ -40,6 +40,8 @@ PATHS = ("/v1", "/api/v1", "/openai/v1")
 _WORD = re.compile(r"[!-~]+")
 _HOST = re.compile(r"(?!.{254})[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]+")
 """Names of hosts with parts that can be looked up, and addresses."""
+IN_PROCESS = "this process"
+"""The place of models that are not behind an API."""
 
 
 class Key(NamedTuple):
@@ -164,6 +166,8 @@ def confirm(provider: Provider, addresses: Sequence[str]) -> None:
 
 def destination(provider: Provider) -> str:
     """Return in one line where a provider's calls go, and with which key."""
+    if provider.place == IN_PROCESS:
+        return f"{provider.label} runs in this process; nothing is sent anywhere"
     key = key_for(provider)
     line = f"{provider.label}: calls go to {provider.place}"
     if provider.keys is not None:

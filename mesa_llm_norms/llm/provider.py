@@ -257,6 +257,9 @@ class Provider(ABC):
         """
         return LiveMind(self, template)
 
+    def _refuse(self, problem: str, remedy: str) -> NoReturn:
+        raise MindError("mind", self.label, problem, remedy) from None
+
 
 class SDKProvider(Provider):
     """A provider that calls an HTTP API through its vendor's SDK, imported on first use.
@@ -439,9 +442,6 @@ class SDKProvider(Provider):
         """Raise ``MindError`` for a key that no HTTP header can carry, without showing it."""
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             self._refuse(f"{variable} contains more than a key", "Set it again, as one word.")
-
-    def _refuse(self, problem: str, remedy: str) -> NoReturn:
-        raise MindError("mind", self.label, problem, remedy) from None
 
 
 class LiveMind(Mind):

@@ -43,6 +43,8 @@ DEFAULT_MIND = "claude-3.5-sonnet"
 UNIFORM = ("uniform", "unbiased")
 MINDS = "mesa_llm_norms.minds"
 PROVIDERS = "mesa_llm_norms.providers"
+ALIASES = {"smollm2": "local:smollm2"}
+"""Live minds that have a name without an address."""
 HIDDEN = "(not shown)"
 """What an error shows instead of a name that could contain a password."""
 MOST_SHOWN = 100
@@ -156,7 +158,7 @@ def register_mind(name: str, factory: Callable[[], Mind]) -> None:
     MindError
         If the name cannot be used, or is that of a mind that ships.
     """
-    _check_name(name, (*recorded_names(), *UNIFORM))
+    _check_name(name, (*recorded_names(), *UNIFORM, *ALIASES))
     _minds[name] = factory
 
 
@@ -189,7 +191,7 @@ def load_provider(name: str, *, given: bool = True, **options: Any) -> Provider:
     Parameters
     ----------
     name : str
-        ``prefix:address``.
+        ``prefix:address``, or ``smollm2``.
     given : bool, default True
         Whether the name was given in this session; False if it is from a file.
     **options
@@ -206,7 +208,7 @@ def load_provider(name: str, *, given: bool = True, **options: Any) -> Provider:
         If the prefix is not registered (the message lists those that are), the address is missing,
         or the provider does not take an option.
     """
-    prefix, _, address = name.partition(":")
+    prefix, _, address = ALIASES.get(name, name).partition(":")
     registered = _provider(prefix)
     if registered is None or not address:
         raise not_live(name, _examples())
@@ -225,8 +227,11 @@ def load_provider(name: str, *, given: bool = True, **options: Any) -> Provider:
 
 
 def is_live(name: str) -> bool:
-    """Return whether a name begins with the prefix of a registered provider and a colon."""
-    prefix, colon, _ = name.partition(":")
+    """Return whether a name begins with the prefix of a registered provider and a colon.
+
+    Some have a name without an address, ``smollm2``.
+    """
+    prefix, colon, _ = ALIASES.get(name, name).partition(":")
     return bool(colon) and _provider(prefix) is not None
 
 

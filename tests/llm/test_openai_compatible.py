@@ -48,7 +48,8 @@ from mesa_llm_norms.llm.chat_completions import (
     QUESTION,
     Capabilities,
 )
-from mesa_llm_norms.llm.openai_compatible import TEST, OpenAICompatibleProvider
+from mesa_llm_norms.llm.chat_provider import TEST
+from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import Reply, Usage
 from mesa_llm_norms.llm.retry import kind_of, redacted, retry_after

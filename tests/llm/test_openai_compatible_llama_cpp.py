@@ -14,7 +14,7 @@ import pytest
 from chances import assert_frequencies
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llama import NAME, LlamaProgram, needs_llama
+from llama import NAME, LlamaProgram
 
 from mesa_llm_norms.core.game import is_name
 from mesa_llm_norms.errors import CallError, MindError
@@ -30,7 +30,7 @@ from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import Question, Reply
 
-pytestmark = [pytest.mark.llama, needs_llama]
+pytestmark = pytest.mark.llama
 
 POOL = ("Q", "M")
 LETTERS = tuple("ABCDEFGHIJ")

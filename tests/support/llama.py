@@ -1,20 +1,24 @@
-"""The real llama.cpp server with a tiny random model, for the tests marked ``llama``.
+"""The real llama.cpp server over HTTP, with a tiny random model or another.
 
-``make test-llama`` builds the program; without it these tests are skipped and say so.
+It is that of the ``xllamacpp`` package, in a process of its own. Tests that need the weights of
+``smollm2`` are skipped where they are not, and say so.
 """
 
 from __future__ import annotations
 
 import http.client
+import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
 import pytest
-from llama_server.build import program
-from llama_server.tiny_model import model
+from tiny_model import model
+
+from mesa_llm_norms.llm.weights import SMOLLM2, is_ready
 
 NAME = "tiny-random-llama"
 """What the server calls its model."""
@@ -23,8 +27,9 @@ HOST = "127.0.0.1"
 PATIENCE = 30.0
 """Seconds within which the server is up, or the test fails; it takes a fraction of one."""
 
-needs_llama = pytest.mark.skipif(
-    not program().exists(), reason="there is no llama.cpp server; make test-llama builds one"
+needs_smollm2 = pytest.mark.skipif(
+    not is_ready(SMOLLM2.name),
+    reason=f"the weights of smollm2 are not here, or xllamacpp is not; run {SMOLLM2.command}",
 )
 
 
@@ -55,11 +60,7 @@ class LlamaProgram:
         self.stop()
 
     def start(self) -> None:
-        command = [str(program()), "--model", str(self._model), "--alias", NAME]
-        command += ["--host", HOST, "--port", str(self._port), "--no-warmup", "--threads", "1"]
-        command += ["--parallel", str(self._slots), "--ctx-size", str(4096 * self._slots)]
-        # As it usually runs, at half the precision, other calls show in the fourth digit.
-        command += ["--cache-type-k", "f32", "--cache-type-v", "f32", "--flash-attn", "off"]
+        command = [sys.executable, __file__, str(self._model), str(self._port), str(self._slots)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -89,3 +90,25 @@ class LlamaProgram:
             return False
         finally:
             connection.close()
+
+
+def serve(model: str, port: int, slots: int) -> None:
+    """Serve a model until the process is ended."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path, params.model_alias = model, {NAME}
+    params.hostnames, params.port = [HOST], port
+    params.n_parallel, params.n_ctx = slots, 4096 * slots
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.warmup = False
+    # As it usually runs, at half the precision, other calls show in the fourth digit.
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    server = xllamacpp.Server(params)
+    print(server.listening_address, flush=True)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llama import NAME, LlamaProgram, needs_llama
+from llama import NAME, LlamaProgram
 from messages_api_rules import Answer
 from messages_server import MessagesServer
 from typer.testing import CliRunner
@@ -203,7 +203,6 @@ def test_the_commands_forecast(server: MessagesServer) -> None:
 
 
 @pytest.mark.llama
-@needs_llama
 def test_a_curve_of_a_real_llama_takes_no_more_calls_than_there_are_prompts(
     tmp_path: Path,
 ) -> None:

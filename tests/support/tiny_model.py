@@ -1,6 +1,6 @@
 """Write a tiny Llama with random weights, so that the real server has something to serve.
 
-    python tests/support/llama_server/tiny_model.py FILE.gguf [SEED]
+    python tests/support/tiny_model.py FILE.gguf [SEED]
 
 Half a megabyte, the same bytes for the same seed. Its choices mean nothing, but everything around
 them is real: its tokens are the 256 bytes, the printable characters and a few words, so that one
