@@ -7,9 +7,9 @@ give the same rows.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from mesa_llm_norms.classical.game import (
 )
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.core.stopping import Goal, most, window_size
 from mesa_llm_norms.networks.adjacency import Neighbors
 
 CAPACITY = 14
@@ -63,7 +64,8 @@ class ClassicalRound(NamedTuple):
 class WordTally:
     """How far a run has come, and the most words there have been.
 
-    ``peak_time`` is the number of interactions after which there first were ``peak_words``.
+    ``peak_time`` is the number of interactions after which there first were ``peak_words``, and
+    ``spoken`` the last words uttered, the newest last.
     """
 
     interactions: int = 0
@@ -72,12 +74,17 @@ class WordTally:
     distinct_words: int = 0
     peak_words: int = 0
     peak_time: int = 0
+    spoken: deque[str] = field(default_factory=deque)
 
     def count(self, total_words: int, distinct_words: int) -> None:
         """Take in how many words there are."""
         self.total_words, self.distinct_words = total_words, distinct_words
         if total_words > self.peak_words:
             self.peak_words, self.peak_time = total_words, self.interactions
+
+    def listen(self, agents: int) -> None:
+        """Keep as many of the last words as matter in a population of so many agents."""
+        self.spoken = deque(self.spoken, window_size(Goal(), agents))
 
 
 class ClassicalEngine:
@@ -99,8 +106,8 @@ class ClassicalEngine:
         self.rows: list[Utterance] = []
         """The interactions of the last round."""
 
-    def play_round(self, to_consensus: bool) -> ClassicalRound | None:
-        """Play N interactions, or fewer if consensus comes first and is to end the run.
+    def play_round(self, until: str | None) -> ClassicalRound | None:
+        """Play N interactions, or fewer if the goal is reached before.
 
         Returns the round in numbers, None if there was nothing to play.
         """
@@ -109,17 +116,23 @@ class ClassicalEngine:
         held = words_held(players)
         tally.count(held.total(), len(held))
         self.rows = []
+        tally.listen(len(players))
+        agreement = Agreement(players, tally.spoken)
         for a, b in rules.pairs(self.neighbors, tally.interactions, stream):
-            if to_consensus and is_consensus(held, len(players)):
+            if until == "converged" and is_consensus(held, len(players)):
+                break
+            if until == "agreed" and agreement.reached:
                 break
             speaker, hearer = players[a], players[b]
             before = speaker.inventory, hearer.inventory
+            agreement.release(speaker, hearer)
             draws = stream.interaction(tally.interactions)
             word = speaker.utter(draws.seat_a, rules.invented(speaker, draws.seat_b))
             matched = hearer.hear(word)
             if matched:
                 speaker.agree(word)
                 hearer.agree(word)
+            agreement.add(word, speaker, hearer)
             for old, new in zip(before, (speaker.inventory, hearer.inventory), strict=True):
                 if old is not new:
                     _recount(held, old, new)
@@ -135,6 +148,39 @@ class ClassicalEngine:
         return ClassicalRound(
             number, tally.interactions, tally.total_words, tally.distinct_words, success_rate
         )
+
+
+class Agreement:
+    """How often each word was uttered lately, and how many agents hold it as their name.
+
+    ``spoken`` is the last words uttered, which grow with every one that is added.
+    """
+
+    def __init__(self, players: Sequence[Player], spoken: deque[str]) -> None:
+        self.spoken = spoken
+        self.uttered = Counter(spoken)
+        self.holders = Counter(player.name for player in players if player.name is not None)
+        self._plays, self._least = most(spoken.maxlen or 0), most(len(players))
+
+    @property
+    def reached(self) -> bool:
+        """Whether 95% of the agents hold, and 95% of the words lately uttered are, one name."""
+        return len(self.spoken) == self.spoken.maxlen and any(
+            times >= self._plays and self.holders[word] >= self._least
+            for word, times in self.uttered.items()
+        )
+
+    def release(self, *players: Player) -> None:
+        """Count what these players hold no longer, before they talk."""
+        self.holders.subtract(player.name for player in players if player.name is not None)
+
+    def add(self, word: str, *players: Player) -> None:
+        """Count a word that was uttered, and what the two players hold now."""
+        self.holders.update(player.name for player in players if player.name is not None)
+        if len(self.spoken) == self.spoken.maxlen:
+            self.uttered[self.spoken[0]] -= 1
+        self.spoken.append(word)
+        self.uttered[word] += 1
 
 
 def words_held(players: Iterable[Player]) -> Counter[str]:
@@ -223,6 +269,11 @@ class PackedPlayers:
         word = int(self.rows[index, 1])
         return None if word < 0 else self.vocabulary[word]
 
+    def holders(self) -> NDArray[np.int64]:
+        """Return how many players hold each word as their name, by number."""
+        names = self.rows[:, 1]
+        return np.bincount(names[names >= 0], minlength=len(self.vocabulary)).astype(np.int64)
+
 
 class ClassicalKernel:
     """Plays rounds on packed players, compiled; the same rows as ``ClassicalEngine``."""
@@ -264,7 +315,14 @@ class ClassicalKernel:
         )
         self.counts = packed.counts()
         tally.count(int(self.counts.sum()), int(np.count_nonzero(self.counts)))
-        self._numbers = np.zeros(8, np.int64)
+        tally.listen(size)
+        number = {word: place for place, word in enumerate(packed.vocabulary)}
+        spoken = [number.get(word, -1) for word in tally.spoken]
+        self._ring = np.zeros(tally.spoken.maxlen or 0, np.int32)
+        self._ring[: len(spoken)] = spoken
+        self._place, self._filled_ring = len(spoken) % len(self._ring), len(spoken)
+        self._plays, self._least = most(len(self._ring)), most(size)
+        self._numbers = np.zeros(10, np.int64)
         self._written = np.zeros((0, 4), np.int32)
         self._filled = 0
         self._first = 0
@@ -279,12 +337,30 @@ class ClassicalKernel:
             for n, (a, b, word, matched) in enumerate(self._written[: self._filled].tolist())
         ]
 
-    def play_round(self, to_consensus: bool) -> ClassicalRound | None:
+    @property
+    def agreed(self) -> bool:
+        """Whether 95% of the agents hold, and 95% of the words lately uttered are, one name."""
+        uttered, holders = self._uttered(), self.packed.holders()
+        enough = (uttered >= self._plays) & (holders >= self._least)
+        return self._filled_ring == len(self._ring) and bool(enough.any())
+
+    def spoken(self) -> deque[str]:
+        """Return the last words uttered, the newest last."""
+        ring = np.roll(self._ring[: self._filled_ring], -self._place)
+        words = (self.packed.vocabulary[word] if word >= 0 else "" for word in ring.tolist())
+        return deque(words, len(self._ring))
+
+    def _uttered(self) -> NDArray[np.int64]:
+        words = self._ring[: self._filled_ring]
+        counts = np.bincount(words[words >= 0], minlength=len(self.packed.vocabulary))
+        return counts.astype(np.int64)
+
+    def play_round(self, until: str | None) -> ClassicalRound | None:
         """Play one round as ``ClassicalEngine.play_round`` does."""
         if not len(self._written):
             self._written = np.zeros((len(self.neighbors), 4), np.int32)
         self._first = self.tally.interactions
-        played = self._play(1, to_consensus, self._written)
+        played = self._play(1, until, self._written)
         self._filled = self.tally.interactions - self._first
         if not len(played):
             return None
@@ -293,7 +369,7 @@ class ClassicalKernel:
             self.tally.rounds - 1, time, total, distinct, matched / (time - self._first)
         )
 
-    def play(self, rounds: int, to_consensus: bool, keep: bool) -> NDArray[np.int64]:
+    def play(self, rounds: int, until: str | None, keep: bool) -> NDArray[np.int64]:
         """Play up to ``rounds`` rounds without keeping their interactions.
 
         Returns a row for each round, or for the last one only unless ``keep``: interactions played
@@ -304,30 +380,36 @@ class ClassicalKernel:
         no_rows = np.zeros((0, 4), np.int32)
         while rounds:
             wanted = min(rounds, max(1, per_call))
-            played = self._play(wanted, to_consensus, no_rows)
+            played = self._play(wanted, until, no_rows)
             found = [*found, played] if keep or not len(played) else [played[-1:]]
             rounds -= wanted
             if len(played) < wanted:
                 break
         return np.concatenate(found)
 
-    def _play(self, rounds: int, to_consensus: bool, rows: Any) -> NDArray[np.int64]:
+    def _play(self, rounds: int, until: str | None, rows: Any) -> NDArray[np.int64]:
         loop, tally, numbers = self._loop, self.tally, self._numbers
         written = np.zeros((rounds, 4), np.int64)
         numbers[:] = (
             *(tally.interactions, tally.total_words, tally.distinct_words),
-            *(tally.peak_words, tally.peak_time, 0, 0, 0),
+            *(tally.peak_words, tally.peak_time, 0, 0, 0, self._place, self._filled_ring),
         )
+        agreeing = until == "agreed"
+        goal = until == "converged", self._plays, self._least if agreeing else 0
+        none = np.zeros(0, np.int64)
+        counted = (self._uttered(), self.packed.holders()) if agreeing else (none, none)
         while True:
             agents = self.packed.rows
             ending = loop.play(
-                *self._fixed, to_consensus, agents, self.counts, numbers, written, rows
+                *(*self._fixed, *goal, self._ring, *counted),
+                *(agents, self.counts, numbers, written, rows),
             )
             if ending != loop.FULL:
                 break
             self.packed.grow()
-        time, total, distinct, peak, peak_time, in_round, matched, ended = numbers.tolist()
-        if in_round:  # consensus came within a round
+        time, total, distinct, peak, peak_time, in_round, matched, ended = numbers[:8].tolist()
+        self._place, self._filled_ring = numbers[8:].tolist()
+        if in_round:  # the goal was reached within a round
             written[ended] = time, total, distinct, matched
             ended += 1
         tally.interactions, tally.total_words, tally.distinct_words = time, total, distinct

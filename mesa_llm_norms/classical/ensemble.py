@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import closing
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mesa_llm_norms.analysis.agreement import Edges, name_clusters
 from mesa_llm_norms.classical.engine import ClassicalKernel, PackedPlayers, WordTally
 from mesa_llm_norms.classical.game import (
     DEFAULT_GRAPH,
@@ -22,6 +24,7 @@ from mesa_llm_norms.classical.game import (
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
 from mesa_llm_norms.core.stopping import read_rounds
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress, load_graph
 from mesa_llm_norms.simulation.workers import Shared
@@ -37,7 +40,8 @@ class ClassicalEnsemble:
         What was played.
     runs
         One row per run with the columns run, interactions, rounds, converged, winner, share,
-        success_rate, peak_words and peak_time; see ``ClassicalOutcome``. Without consensus
+        success_rate, peak_words, peak_time, agreed and names_left; see ``ClassicalOutcome``. Then
+        one_name, clusters and largest_cluster, as in ``Ensemble.runs``. Without consensus
         ``converged`` is False and ``interactions`` is what was played.
     rounds
         One row per run and population round with the columns run, round, interactions,
@@ -54,6 +58,8 @@ class _Played(NamedTuple):
 
     run: int
     outcome: ClassicalOutcome
+    clusters: int
+    largest_cluster: float
     rounds: NDArray[np.int64]
 
 
@@ -87,7 +93,8 @@ def run_classical(
     rounds : int, optional
         The most population rounds in a run. Default 1,000; required with ``until=None``.
     until : str or None
-        ``"converged"`` (the default), or None to play all rounds.
+        ``"converged"`` (the default), ``"agreed"``, or None to play all rounds; see
+        ``ClassicalGame.run``.
     workers : int or None
         The number of processes. Default 1; None means one per processor.
     executor : concurrent.futures.Executor, optional
@@ -125,7 +132,7 @@ def run_classical(
     processes = read_workers(workers)
     shared = Shared(replace(spec, graph=load_graph(spec.graph)))
     backend = choose_backend(workers=processes, executor=executor)
-    how = most, until == "converged", keep_rounds
+    how = most, until, keep_rounds
     calls = ((shared, part, how) for part in backend.parts(range(runs), agents=1))
     played: list[_Played] = []
     with closing(backend.play(_play_batch, calls)) as batches:
@@ -138,18 +145,16 @@ def run_classical(
 
 
 def _play_batch(
-    spec: Shared[ClassicalSpec], runs: range, how: tuple[int, bool, bool]
+    spec: Shared[ClassicalSpec], runs: range, how: tuple[int, str | None, bool]
 ) -> list[_Played]:
     return [_play_run(spec.value, run, *how) for run in runs]
 
 
-def _play_run(
-    spec: ClassicalSpec, run: int, rounds: int, to_consensus: bool, keep: bool
-) -> _Played:
+def _play_run(spec: ClassicalSpec, run: int, rounds: int, until: str | None, keep: bool) -> _Played:
     initial, tally = spec.initial_state(run), WordTally()
     packed = PackedPlayers.of_initial_state(initial)
     kernel = ClassicalKernel(initial.rules, initial.neighbors, packed, initial.stream, tally)
-    played = kernel.play(rounds, to_consensus, keep)
+    played = kernel.play(rounds, until, keep)
     size = len(initial.neighbors)
     leader = int(kernel.counts.argmax())
     holders = int(kernel.counts[leader])
@@ -163,14 +168,31 @@ def _play_run(
         float(played[-1, 3] / in_last_round) if len(played) else 0.0,
         tally.peak_words,
         tally.peak_time,
+        kernel.agreed,
+        int(np.count_nonzero(packed.holders())),
     )
-    return _Played(run, outcome, played if keep else played[:0])
+    clusters, largest = _clusters(initial.neighbors, packed)
+    return _Played(run, outcome, clusters, largest, played if keep else played[:0])
+
+
+def _clusters(neighbors: Neighbors, packed: PackedPlayers) -> tuple[int, float]:
+    """Return how many clusters hold one name, and the largest one's share of the agents."""
+    if neighbors.is_complete:  # whose edges need not be listed
+        sizes = packed.holders()
+        players = int(sizes.sum())
+        return int(np.count_nonzero(sizes)), sizes.max() / players if players else math.nan
+    found = name_clusters(Edges.of_neighbors(neighbors), packed.rows[:, 1])
+    return len(found), found.largest_share
 
 
 def _run_table(played: list[_Played]) -> pd.DataFrame:
     table = pd.DataFrame([one.outcome for one in played], columns=ClassicalOutcome._fields)
     table.insert(0, "run", [one.run for one in played])
-    return table
+    return table.assign(
+        one_name=table["names_left"] == 1,
+        clusters=[one.clusters for one in played],
+        largest_cluster=[one.largest_cluster for one in played],
+    )
 
 
 def _round_table(played: list[_Played]) -> pd.DataFrame:

@@ -95,6 +95,11 @@ class ClassicalOutcome(NamedTuple):
         The largest number of words so far, summed over all inventories.
     peak_time
         Interactions after which that number was first reached.
+    agreed
+        Whether 95% of the agents hold one name, the word they last uttered or agreed on, and 95% of
+        the words uttered in the last 3N interactions are that name.
+    names_left
+        How many different names are held.
     """
 
     interactions: int
@@ -105,6 +110,13 @@ class ClassicalOutcome(NamedTuple):
     success_rate: float
     peak_words: int
     peak_time: int
+    agreed: bool
+    names_left: int
+
+    @property
+    def one_name(self) -> bool:
+        """Whether all agents that have played hold the same name."""
+        return self.names_left == 1
 
 
 class Player:
@@ -360,10 +372,10 @@ def invention(number: int) -> str:
 
 def check_until(until: Any) -> None:
     """Raise ``SpecError`` unless this is a stopping rule of the classical game."""
-    if until is not None and until != "converged":
+    if until is not None and (not isinstance(until, str) or until not in ("converged", "agreed")):
         raise SpecError(
             "until",
             until,
             f"{shown(until)} is not a valid stopping rule of the classical game",
-            'Use "converged" or None; a flip is consensus on the committed word.',
+            'Use "converged", "agreed" or None; a flip is agreement on the committed word.',
         )

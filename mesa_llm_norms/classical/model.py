@@ -10,6 +10,7 @@ import mesa
 from mesa.discrete_space import Cell
 
 from mesa_llm_norms.classical.engine import (
+    Agreement,
     ClassicalEngine,
     ClassicalKernel,
     ClassicalRound,
@@ -176,7 +177,8 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         self._rows: list[Utterance] = []
         self._kernel: ClassicalKernel | None = None
         self._in_sync = True
-        self._compiled = self._to_consensus = False
+        self._compiled = False
+        self._until: str | None = None
         self._agents_made = 0
         for index, cell in enumerate(self.network):
             self.player_type(self, cell, *initial.start(index))
@@ -191,28 +193,30 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
     def step(self) -> None:
         """Play one population round, N interactions, and collect its data.
 
-        During ``run`` it ends early on consensus.
+        During ``run`` it ends early at the goal.
         """
         if self._compiled:
             engine: ClassicalKernel | ClassicalEngine = self._loaded_kernel()
             self._in_sync = False
         else:
             engine = ClassicalEngine(self.rules, *self._current(), self._stream, self._tally)
-        self._round = engine.play_round(self._to_consensus) or self._round
+        self._round = engine.play_round(self._until) or self._round
         self._rows = engine.rows if isinstance(engine, ClassicalEngine) else []
         self.datacollector.collect(self)
 
     def run(
         self, rounds: int | None = None, until: str | None = "converged", engine: str = "auto"
     ) -> ClassicalOutcome:
-        """Play on until consensus, or for at most ``rounds`` more rounds.
+        """Play on until a goal is reached, or for at most ``rounds`` more rounds.
 
         Parameters
         ----------
         rounds : int, optional
             The most population rounds to play. Default 1,000; required with ``until=None``.
         until : str or None
-            ``"converged"`` (the default), or None to play all rounds.
+            ``"converged"`` (the default): every agent holds the same single word. ``"agreed"``:
+            95% of the agents hold one name, the word they last uttered or agreed on, and 95% of the
+            words uttered in the last 3N interactions are that name. None: never.
         engine : str
             ``"python"``, ``"kernel"`` (compiled; the same rows), or ``"auto"`` (the default): the
             kernel for large populations, unless an agent overrides what it would bypass.
@@ -230,10 +234,10 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         check_until(until)
         most = read_rounds(rounds, until)
         self._compiled = _use_kernel(engine, self._current()[1])
-        self._to_consensus = until == "converged"
+        self._until = until
         try:
             for _ in range(most):
-                if self._to_consensus and self.converged:
+                if until is not None and (self.converged if until == "converged" else self.agreed):
                     break
                 self.step()
             return self.outcome
@@ -242,7 +246,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
             if self._kernel is not None:
                 self._rows = self._kernel.rows
             self._kernel = None
-            self._compiled = self._to_consensus = False
+            self._compiled, self._until = False, None
 
     @property
     def interactions(self) -> int:
@@ -269,9 +273,20 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         return is_consensus(words_held(players), len(players))
 
     @property
+    def agreed(self) -> bool:
+        """Whether 95% of the agents hold, and 95% of the words lately uttered are, one name."""
+        if not self._in_sync and self.network_unchanged:
+            assert self._kernel is not None
+            return self._kernel.agreed
+        _, players = self._current()
+        self._tally.listen(len(players))
+        return Agreement(players, self._tally.spoken).reached
+
+    @property
     def outcome(self) -> ClassicalOutcome:
         """The state of the run now."""
         _, players = self._current()
+        self.sync_agents()
         held = words_held(players)
         # of words held equally often, the first in the pool, or of the earliest agent, wins
         order = [*(self.rules.pool or [player.invention for player in players]), *sorted(held)]
@@ -287,6 +302,8 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
             self._round.success_rate if self._round is not None else 0.0,
             tally.peak_words,
             tally.peak_time,
+            self.agreed,
+            len({player.name for player in players} - {None}),
         )
 
     def _next_number(self) -> int:
@@ -302,6 +319,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         packed = self._kernel.packed
         for index, player in enumerate(self._seats[1]):
             player.update(packed.inventory(index), packed.name(index))
+        self._tally.spoken = self._kernel.spoken()
 
     def _loaded_kernel(self) -> ClassicalKernel:
         """Return the kernel with the agents in it, packed again if agents or edges changed."""

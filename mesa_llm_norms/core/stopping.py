@@ -227,12 +227,12 @@ def converging(size: int, threshold: float) -> Stop:
 
 def flipping(size: int, names: Sequence[int]) -> Stop:
     """Return the stop at which 95% of the names in ``size`` interactions are one of ``names``."""
-    return Stop(plays=_most(2 * size), names=tuple(names))
+    return Stop(plays=most(2 * size), names=tuple(names))
 
 
 def agreeing(size: int, names: int, nodes: int) -> Stop:
     """Return the stop at which 95% of the names in ``size`` interactions and nodes are one name."""
-    return Stop(plays=_most(2 * size), names=tuple(range(names)), holders=_most(nodes))
+    return Stop(plays=most(2 * size), names=tuple(range(names)), holders=most(nodes))
 
 
 def count_holders(held: NDArray[np.int16], names: int) -> list[int]:
@@ -241,7 +241,7 @@ def count_holders(held: NDArray[np.int16], names: int) -> list[int]:
     return counts
 
 
-def _most(total: int) -> int:
+def most(total: int) -> int:
     """Return the least number that is 95% of a total."""
     least = math.ceil(MOST * total)
     while (least - 1) / total >= MOST:

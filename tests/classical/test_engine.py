@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -11,8 +12,10 @@ from classical_cases import games, players
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesa_llm_norms.analysis.agreement import name_clusters
 from mesa_llm_norms.classical.engine import (
     CAPACITY,
+    Agreement,
     ClassicalEngine,
     ClassicalKernel,
     PackedPlayers,
@@ -24,6 +27,8 @@ from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.networks.adjacency import Neighbors
+
+GOALS = st.sampled_from(["converged", "agreed", None])
 
 
 def both(arguments: dict[str, Any], run: int = 0) -> tuple[ClassicalEngine, ClassicalKernel]:
@@ -42,27 +47,28 @@ def both(arguments: dict[str, Any], run: int = 0) -> tuple[ClassicalEngine, Clas
 def assert_same(plain: ClassicalEngine, kernel: ClassicalKernel) -> None:
     places = range(len(plain.players))
     assert kernel.rows == plain.rows
-    assert kernel.tally == plain.tally
+    assert replace(kernel.tally, spoken=kernel.spoken()) == plain.tally
+    assert kernel.agreed == Agreement(plain.players, plain.tally.spoken).reached
     assert [kernel.packed.inventory(n) for n in places] == [p.inventory for p in plain.players]
     assert [kernel.packed.name(n) for n in places] == [p.name for p in plain.players]
 
 
 @settings(max_examples=250)
-@given(games(), st.integers(0, 5), st.integers(1, 12), st.booleans())
+@given(games(), st.integers(0, 5), st.integers(1, 12), GOALS)
 def test_the_kernel_plays_what_plain_python_plays(
-    arguments: dict[str, Any], run: int, rounds: int, to_consensus: bool
+    arguments: dict[str, Any], run: int, rounds: int, until: str | None
 ) -> None:
     plain, kernel = both(arguments, run)
     for _ in range(rounds):
-        ended = plain.play_round(to_consensus)
-        assert kernel.play_round(to_consensus) == ended
+        ended = plain.play_round(until)
+        assert kernel.play_round(until) == ended
         assert_same(plain, kernel)
         if ended is None:
             break
 
 
 @settings(max_examples=60)
-@given(games(), st.integers(0, 40), st.sampled_from(["converged", None]))
+@given(games(), st.integers(0, 40), GOALS)
 def test_a_model_is_the_same_on_both_engines_and_is_the_run_of_an_ensemble(
     arguments: dict[str, Any], rounds: int, until: str | None
 ) -> None:
@@ -78,7 +84,13 @@ def test_a_model_is_the_same_on_both_engines_and_is_the_run_of_an_ensemble(
     tables = [model.datacollector.get_model_vars_dataframe() for model in models]
     assert tables[0].equals(tables[1])
     ensemble = run_classical(**arguments, runs=2, rounds=rounds, until=until)
-    assert ensemble.runs.iloc[1].drop("run").to_dict() == outcomes[0]._asdict()
+    found = ensemble.runs.iloc[1].to_dict()
+    clusters = name_clusters(plain.network.G, plain.names_held)
+    largest = pytest.approx(clusters.largest_share, nan_ok=True)
+    assert found == {
+        **{"run": 1, **outcomes[0]._asdict(), "one_name": outcomes[0].one_name},
+        **{"clusters": len(clusters), "largest_cluster": largest},
+    }
     kept = ensemble.rounds[ensemble.rounds["run"] == 1].reset_index()[tables[0].columns]
     assert kept.to_numpy().tolist() == tables[0].to_numpy().tolist()
 
@@ -87,7 +99,7 @@ def test_inventories_outgrow_their_room_without_a_trace() -> None:
     arguments: dict[str, Any] = {"graph": "complete(n=900)", "names": None, "rng": 5}
     plain, kernel = both(arguments)
     for _ in range(40):
-        assert kernel.play_round(True) == plain.play_round(True)
+        assert kernel.play_round("converged") == plain.play_round("converged")
     assert_same(plain, kernel)
     assert kernel.packed.rows.shape[1] > 2 * (CAPACITY + 2)
     whole = run_classical(**arguments, runs=1, rounds=40)
@@ -187,7 +199,7 @@ def test_what_agents_hold_can_be_collected_while_the_kernel_plays() -> None:
 def test_the_draws_of_the_loop_are_those_of_python_far_into_a_run() -> None:
     _, kernel = both({"graph": "ring(n=50)", "names": None, "rng": 2**64 - 1}, run=9)
     kernel.tally.interactions = 2**40
-    kernel.play_round(False)
+    kernel.play_round(None)
     starts = [RandomStream(2**64 - 1, 9).interaction(2**40 + n).node * 50 >> 32 for n in range(50)]
     assert [row.speaker for row in kernel.rows] == starts
     assert np.array_equal([row.interaction for row in kernel.rows], np.arange(50) + 2**40)

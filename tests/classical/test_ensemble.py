@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from mesa_llm_norms.classical.ensemble import run_classical
+from mesa_llm_norms.classical.model import ClassicalGame
 from mesa_llm_norms.networks.reading import read_graph
 
 
@@ -19,8 +21,10 @@ def test_an_ensemble_has_a_row_per_run_and_one_per_round() -> None:
     result = run_classical(graph="ring(n=12)", runs=6, rng=3)
     assert list(result.runs) == [
         *("run", "interactions", "rounds", "converged", "winner", "share", "success_rate"),
-        *("peak_words", "peak_time"),
+        *("peak_words", "peak_time", "agreed", "names_left"),
+        *("one_name", "clusters", "largest_cluster"),
     ]
+    assert result.runs["one_name"].all()
     assert result.runs["run"].tolist() == list(range(6))
     last = result.rounds.groupby("run").last()
     assert last["interactions"].tolist() == result.runs["interactions"].tolist()
@@ -33,6 +37,29 @@ def test_an_ensemble_has_a_row_per_run_and_one_per_round() -> None:
     peaks = result.rounds.groupby("run")["total_words"].max().to_numpy()
     assert (result.runs["peak_words"].to_numpy() >= peaks).all()
     assert (result.runs["peak_time"] <= result.runs["interactions"]).all()
+
+
+@pytest.mark.parametrize("graph", ["complete(n=40)", "barabasi_albert(n=40, m=1)", "ring(n=24)"])
+def test_a_run_ends_at_the_first_interaction_after_which_95_percent_hold_and_utter_one_name(
+    graph: str,
+) -> None:
+    for run in range(4):
+        model = ClassicalGame(graph=graph, rng=5, run=run)
+        size, held, words, first = 3 * len(model.agents), dict[Any, str](), list[str](), None
+        while first is None and model.interactions < 300 * len(model.agents):
+            model.step()
+            for row in model.rows:
+                words.append(row.word)
+                held |= {row.speaker: row.word} | ({row.hearer: row.word} if row.matched else {})
+                name, holders = Counter(held.values()).most_common(1)[0]
+                most = 0.95 * len(model.agents) <= holders
+                if most and len(words) >= size and words[-size:].count(name) >= 0.95 * size:
+                    first = first or row.interaction + 1
+        found = run_classical(graph=graph, rng=5, runs=run + 1, rounds=300, until="agreed").runs
+        assert found["agreed"][run] == (first is not None)
+        assert found["interactions"][run] == (first or model.interactions)
+        again = ClassicalGame(graph=graph, rng=5, run=run)
+        assert again.run(300, "agreed", "python").interactions == found["interactions"][run]
 
 
 def test_rounds_need_not_be_kept() -> None:

@@ -201,7 +201,7 @@ def test_what_cannot_be_played_is_refused(
 
 
 @pytest.mark.parametrize("until", ["flipped", 3, ["converged"]])
-def test_only_consensus_ends_a_run(until: Any) -> None:
+def test_nothing_but_consensus_and_agreement_ends_a_run(until: Any) -> None:
     with pytest.raises(SpecError, match="not a valid stopping rule"):
         ClassicalGame().run(until=until)
     with pytest.raises(SpecError, match="not a valid stopping rule"):

@@ -26,12 +26,13 @@ DIRECT, REVERSE, NEUTRAL = 0, 1, 2
 """The pairings."""
 
 PLAYED, FULL, AGREED = 0, 1, 2
-"""How a call ends: all was played, a row must grow first, or there is the consensus asked for."""
+"""How a call ends: all was played, a row must grow first, or the goal is reached."""
 
-TIME, TOTAL, DISTINCT, PEAK, PEAK_TIME, IN_ROUND, MATCHED, ROUND = 0, 1, 2, 3, 4, 5, 6, 7
+TIME, TOTAL, DISTINCT, PEAK, PEAK_TIME, IN_ROUND, MATCHED, ROUND, PLACE, FILLED = range(10)
 """The places of ``tally``: interactions played; words held in all, and different ones; the most
 words there have been, and after how many interactions first; what of the round under way has been
-played, and matched; and the rounds ended in this call."""
+played, and matched; the rounds ended in this call; and where the next word goes in the ring of the
+last ones, and how many are there."""
 
 _NONE = np.uint64(0)
 _COIN = np.uint64(31)
@@ -40,7 +41,8 @@ _COIN = np.uint64(31)
 _SIGNATURE = (
     "int64(uint64, int64, boolean, int64, boolean, int64[::1], int32[::1], int32[::1],"
     " int64[::1], int32[::1], int32[::1], int64[::1], boolean[::1], int32[::1], int64,"
-    " boolean, int32[:, ::1], int64[::1], int64[::1], int64[:, ::1], int32[:, ::1])"
+    " boolean, int64, int64, int32[::1], int64[::1], int64[::1],"
+    " int32[:, ::1], int64[::1], int64[::1], int64[:, ::1], int32[:, ::1])"
 )
 
 
@@ -68,6 +70,28 @@ def _forget(agents, counts, agent, word):
     return gone
 
 
+@numba.njit(cache=True)
+def _agreed(uttered, holders, plays, least, word):
+    """Return whether a word, any if it is negative, was uttered and is held often enough."""
+    if word >= 0:
+        return uttered[word] >= plays and holders[word] >= least
+    for other in range(len(uttered)):  # noqa: SIM110  numba would make an array
+        if uttered[other] >= plays and holders[other] >= least:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def _hold(agents, holders, agent, word):
+    """Note that an agent holds a word now; ``holders`` is empty where nobody asks."""
+    before = agents[agent, NAME]
+    agents[agent, NAME] = word
+    if len(holders) > 0:
+        if before >= 0:
+            holders[before] -= 1
+        holders[word] += 1
+
+
 @numba.njit(_SIGNATURE, cache=True, nogil=True)
 def play(
     key,
@@ -86,6 +110,11 @@ def play(
     inventions,
     pool,
     to_consensus,
+    plays,
+    least,
+    ring,
+    uttered,
+    holders,
     agents,
     counts,
     tally,
@@ -98,6 +127,8 @@ def play(
     ``rounds`` gets, per round: interactions played so far, words in all, different words, matches.
     ``rows`` gets, unless it has no rows, per interaction of a round: speaker, hearer, word, match.
     Empty steps mean equal weights; ``complete``, that everyone's neighbors are all the others.
+    ``ring`` has the last words uttered. If ``least`` is above 0, play ends as soon as a word has so
+    many ``holders`` and ``plays`` among them; ``uttered`` says how often each word is there.
     """
     capacity = agents.shape[1] - WORDS
     weighted = len(neighbor_steps) > 0
@@ -105,9 +136,14 @@ def play(
     time, total, distinct = tally[TIME], tally[TOTAL], tally[DISTINCT]
     peak, peak_time = tally[PEAK], tally[PEAK_TIME]
     in_round, successes, number = tally[IN_ROUND], tally[MATCHED], tally[ROUND]
+    place_in_ring, filled, size = tally[PLACE], tally[FILLED], len(ring)
+    latest = np.int64(-1)
     ending = PLAYED
     while number < rounds.shape[0]:
         if to_consensus and distinct == 1 and total == population:
+            ending = AGREED
+            break
+        if least > 0 and filled == size and _agreed(uttered, holders, plays, least, latest):
             ending = AGREED
             break
         bits = plan_bits(key, np.uint64(time))
@@ -156,7 +192,7 @@ def play(
             ending = FULL
             break
 
-        agents[speaker, NAME] = word
+        _hold(agents, holders, speaker, word)
         if held == 0:
             agents[speaker, SIZE] = 1
             agents[speaker, WORDS] = word
@@ -165,7 +201,7 @@ def play(
             total += 1
         if matched:
             successes += 1
-            agents[hearer, NAME] = word
+            _hold(agents, holders, hearer, word)
             if held > 1:
                 distinct -= _forget(agents, counts, speaker, word)
                 total -= held - 1
@@ -178,6 +214,17 @@ def play(
             distinct += counts[word] == 0
             counts[word] += 1
             total += 1
+        # Once all is counted, no other word can come to be agreed on by this interaction.
+        latest = np.int64(word) if filled == size else np.int64(-1)
+        if filled == size:
+            if least > 0 and ring[place_in_ring] >= 0:
+                uttered[ring[place_in_ring]] -= 1
+        else:
+            filled += 1
+        ring[place_in_ring] = word
+        place_in_ring = 0 if place_in_ring + 1 == size else place_in_ring + 1
+        if least > 0:
+            uttered[word] += 1
         time += 1
         if total > peak:
             peak, peak_time = total, time
@@ -193,4 +240,5 @@ def play(
     tally[TIME], tally[TOTAL], tally[DISTINCT] = time, total, distinct
     tally[PEAK], tally[PEAK_TIME] = peak, peak_time
     tally[IN_ROUND], tally[MATCHED], tally[ROUND] = in_round, successes, number
+    tally[PLACE], tally[FILLED] = place_in_ring, filled
     return ending

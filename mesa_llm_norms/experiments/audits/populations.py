@@ -304,7 +304,7 @@ def _play_one(
         [bisect_right(sums, chance.random() * sums[-1]) for _ in range(agents)], len(first) - 1
     )
     engine = ClassicalKernel(initial.rules, initial.neighbors, packed, initial.stream, tally)
-    engine.play(rounds, True, False)
+    engine.play(rounds, "converged", False)
     agreed = (tally.distinct_words, tally.total_words) == (1, agents)
     return (
         agents,
