@@ -374,6 +374,11 @@ class NamingGame(NetworkModel[NamingAgent]):
         return self._current().converged
 
     @property
+    def agreed(self) -> bool:
+        """Whether 95% of the nodes hold, and 95% of the names in the window are, one name."""
+        return self._current().agreed
+
+    @property
     def outcome(self) -> Outcome:
         """How the run stands now."""
         return self._current().outcome

@@ -377,5 +377,5 @@ def check_until(until: Any) -> None:
             "until",
             until,
             f"{shown(until)} is not a valid stopping rule of the classical game",
-            'Use "converged", "agreed" or None; a flip is agreement on the committed word.',
+            'Use "converged", "agreed" or None; a flip is consensus on the committed word.',
         )

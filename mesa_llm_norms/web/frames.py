@@ -162,6 +162,7 @@ class Frame:
     distinct: int = 0
     """Number of different names held."""
     converged: bool = False
+    agreed: bool = False
     state: str = "preparing"
     note: str = ""
     error: str = ""
@@ -342,6 +343,7 @@ class Source:
     length: int | None = None
     usage: Usage | None = None
     converged: bool
+    agreed: bool
     between_rounds: bool
     """Whether the last population round started is complete."""
 
@@ -432,7 +434,7 @@ class Renderer:
         self._index: dict[Hashable, int] = {node: i for i, node in enumerate(source.graph)}
         self._held = [NOBODY] * len(self._index)
         self._recent: deque[str] = deque(maxlen=max(1, min(RECENT, source.agents // 2)))
-        self._converged = False
+        self._converged = self._agreed = False
         self._positions = layout(source.graph)
         self.redraw(source.graph)
 
@@ -440,14 +442,14 @@ class Renderer:
         """Draw changed edges; agents stay where they are."""
         self._drawing = drawing_text(graph, self._pool, self._positions)
 
-    def add(self, row: Interaction, converged: bool) -> None:
-        """Record an interaction, and whether the population has converged with it."""
+    def add(self, row: Interaction, converged: bool, agreed: bool) -> None:
+        """Record an interaction, and whether the population has converged or agreed with it."""
         i, j = self._index[row.node_a], self._index[row.node_b]
         code_a, code_b = self._codes[row.name_a], self._codes[row.name_b]
         self.history.add(row.round, i, j, ord(code_a) - 48, ord(code_b) - 48)
         self._held[i], self._held[j] = code_a, code_b
         self._recent.append(f"{i},{j},{int(code_a == code_b)}")
-        self._converged = converged
+        self._converged, self._agreed = converged, agreed
 
     def frame(self, source: Source, state: str, note: str = "", error: str = "") -> Frame:
         """Return what is on screen now."""
@@ -471,6 +473,7 @@ class Renderer:
             leader_share=held[leader] / playing if leader is not None else 0.0,
             distinct=sum(times > 0 for times in held.values()),
             converged=self._converged,
+            agreed=self._agreed,
             state=state,
             note=note,
             error=error,

@@ -162,6 +162,11 @@ class ModelSource(Source):
         return self.model.converged
 
     @property
+    def agreed(self) -> bool:  # type: ignore[override]
+        """Whether the population has agreed on a name."""
+        return self.model.agreed
+
+    @property
     def between_rounds(self) -> bool:  # type: ignore[override]
         """Whether the last population round started is complete."""
         return self.model.between_rounds

@@ -461,6 +461,7 @@ def _figures(frame: Frame) -> list[tuple[str, str]]:
         ("leading name", leader),
         ("names held", str(frame.distinct)),
         ("converged", "yes" if frame.converged else "not yet"),
+        ("agreed", "yes" if frame.agreed else "not yet"),
     ]
     if frame.usage is not None:
         calls, tokens, usd = frame.usage

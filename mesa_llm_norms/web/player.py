@@ -290,7 +290,7 @@ class Player:
             for row in rows:
                 played = True
                 with self._rendering:
-                    renderer.add(row, source.converged)
+                    renderer.add(row, source.converged, source.agreed)
                 self._news.set()
                 if to is not None:
                     over = history.interactions >= to and not self._is_due(to)

@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import networkx as nx
+import numpy as np
 import pyarrow as pa
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import SPEC, is_folder, read_json
 from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
-from mesa_llm_norms.core.stopping import Goal, Recent, check_stopping, converging
+from mesa_llm_norms.core.stopping import (
+    Goal,
+    Holders,
+    Recent,
+    agreeing,
+    check_stopping,
+    converging,
+)
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Attempt, node_text, read_node
@@ -175,12 +183,20 @@ class FolderSource(Source):
         size = max(1, round(recorded.goal.window * recorded.agents))
         self._recent = Recent(size, len(self._name))
         self._stop = converging(size, recorded.goal.threshold)
+        self._agreement = agreeing(size, len(self._name), recorded.agents)
+        nobody = np.full(recorded.agents, -1, np.int16)
+        self._holders = Holders(self.nodes, nobody, len(self._name))
         self._shown = 0
 
     @property
     def converged(self) -> bool:  # type: ignore[override]
         """Whether the population has converged, by the window and threshold of its run."""
         return self._recent.reaches(self._stop)
+
+    @property
+    def agreed(self) -> bool:  # type: ignore[override]
+        """Whether the population has agreed on a name, by the window of its run."""
+        return self._recent.reaches(self._agreement, self._holders.counts)
 
     @property
     def between_rounds(self) -> bool:  # type: ignore[override]
@@ -236,6 +252,7 @@ class FolderSource(Source):
         self._recent.add(self._name[row.name_a], self._name[row.name_b])
         for seat, (node, name) in enumerate(((row.node_a, row.name_a), (row.node_b, row.name_b))):
             self._last[node] = row, seat
+            self._holders.add(node, self._name[name])
             if self._committed.get(node, name) != name:
                 del self._committed[node]
 

@@ -63,7 +63,7 @@ def shown(source: FolderSource, interactions: int | None = None) -> Renderer:
     """Show so many interactions more, or all there are."""
     renderer = Renderer(source)
     for row in islice(source.play(), interactions):
-        renderer.add(row, source.converged)
+        renderer.add(row, source.converged, source.agreed)
     return renderer
 
 
@@ -122,10 +122,11 @@ def test_every_moment_of_a_replay_is_as_it_was_in_the_model(
     pairs = zip(replay.play(), model.play(), strict=False)
     for number, (row, expected) in enumerate(pairs, start=1):
         assert row == expected
-        one.add(row, replay.converged)
-        other.add(expected, model.converged)
+        one.add(row, replay.converged, replay.agreed)
+        other.add(expected, model.converged, model.agreed)
         assert replay.committed() == model.committed()
         assert replay.converged == model.converged
+        assert replay.agreed == model.agreed
         assert every_agent(replay, one) == every_agent(model, other)
         frame = one.frame(replay, "paused")
         assert frame == replace(other.frame(model, "paused"), length=replay.length)
@@ -389,7 +390,7 @@ def test_live_minds_are_shown_with_the_prompts_and_replies_of_their_last_interac
         calls = tokens = 0
         last: dict[Hashable, Any] = {}
         for row, expected in zip(source.play(), held, strict=True):
-            renderer.add(row, source.converged)
+            renderer.add(row, source.converged, source.agreed)
             for call in journal.attempts_of(0, row.interaction):
                 calls, tokens = calls + 1, tokens + (call.input_tokens or 0)
                 tokens += call.output_tokens or 0

@@ -6,7 +6,7 @@ A condition is a few keys with a value each, all of which must hold. For one pop
     names = "2 to 3"         number of names left: 3, "2 to 3", "up to 3" or "4 or more"
     leader = "M"             most agents hold this name
     rounds = "up to 10"      number of population rounds played
-    flipped = true           a committed name is held by 95% of the agents not committed
+    flipped = true           95% of the names played in the last three rounds are a committed one
     communities = "a name each"     or "one name" (the same in all) or "mixed"
 
 With two populations, ``first = {...}`` and ``second = {...}`` hold such keys, and there are::
@@ -30,9 +30,6 @@ from mesa_llm_norms.errors import SpecError, shown
 
 if TYPE_CHECKING:
     from mesa_llm_norms.model import NamingGame
-
-FLIPPED = 0.95
-"""Share of the agents not committed that hold a committed name once it has taken over."""
 
 COMMUNITIES = ("one name", "a name each", "mixed")
 KEYS = ("agreed", "names", "leader", "rounds", "flipped", "communities")
@@ -68,7 +65,7 @@ class Result:
     leader_share
         The share of agents, of those that have played, that hold it.
     flipped
-        Whether 95% of the agents not committed hold one and the same committed name.
+        Whether 95% of the names played in the last 3N interactions are one committed name.
     communities
         ``one name`` in all communities, ``a name each`` (not all the same), or ``mixed``.
     """
@@ -107,10 +104,10 @@ def result_of(model: NamingGame, rounds: int) -> Result:
         communities(model.network.G),
         model.game.pool,
         {agent.node: agent.name for agent in model.players},
-        {agent.node: agent.committed for agent in model.players if agent.committed is not None},
         rounds=rounds,
         interactions=model.interactions,
         converged=model.converged,
+        flipped=model.outcome.flipped,
     )
 
 
@@ -118,17 +115,15 @@ def read_result(
     groups: Sequence[Sequence[Hashable]],
     pool: Sequence[str],
     held: Mapping[Hashable, str | None],
-    committed: Mapping[Hashable, str],
     *,
     rounds: int,
     interactions: int,
     converged: bool,
+    flipped: bool,
 ) -> Result:
     """Return how a population stands; ``groups`` are its communities, ``held`` names by node."""
     counts = Counter(name for name in held.values() if name is not None)
     leader = max(pool, key=lambda name: counts[name]) if counts else None
-    free = Counter(name for node, name in held.items() if node not in committed)
-    most = max((free[name] for name in set(committed.values())), default=0)
     return Result(
         rounds=rounds,
         time=interactions / len(held),
@@ -136,7 +131,7 @@ def read_result(
         names=len(counts),
         leader=leader,
         leader_share=counts[leader] / counts.total() if leader is not None else 0.0,
-        flipped=most > 0 and most >= FLIPPED * free.total(),
+        flipped=flipped,
         communities=_agreement([{held[node] for node in group} for group in groups]),
     )
 
@@ -363,8 +358,6 @@ def _outcomes(parts: Sequence[Part], side: int, possible: Possible) -> Iterator[
         names, leaders, flips, groups, ends, _kinds(own, "rounds", possible.rounds)
     ):
         if "communities" in keys and (count == 1) > (group == "one name"):
-            continue
-        if flipped and "leader" in keys and leader not in possible.committed:
             continue
         yield Result(
             rounds=rounds,

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import is_folder, read_text
 from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError, shown
-from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import Graph, to_networkx
 from mesa_llm_norms.simulation.ensemble import Progress, run_ensemble
 from mesa_llm_norms.web.scenes.answers import (
@@ -173,23 +172,18 @@ def play_setting(
     )
     graph: Graph | None = None
     groups: list[list[Hashable]] = []
-    columns = [ensemble.runs[name].tolist() for name in ("rounds", "interactions", "converged")]
-    for run, (held, rounds, interactions, converged) in enumerate(
-        zip(ensemble.held, *columns, strict=True)
-    ):
+    stood = ensemble.runs[["rounds", "interactions", "converged", "flipped"]]
+    for run, (held, how) in enumerate(zip(ensemble.held, stood.to_dict("records"), strict=True)):
         initial = spec.initial_state(run)
         if initial.graph is not graph:
             graph, groups = initial.graph, communities(to_networkx(initial.graph))
-        pool, minds = initial.game.pool, initial.minds_by_node.items()
+        pool = initial.game.pool
         names = [pool[code] if code >= 0 else None for code in held.tolist()]
         yield read_result(
             groups,
             pool,
             dict(zip(initial.neighbors.nodes, names, strict=True)),
-            {node: mind.name for node, mind in minds if isinstance(mind, CommittedMind)},
-            rounds=rounds,
-            interactions=interactions,
-            converged=converged,
+            **{str(name): value for name, value in how.items()},
         )
 
 

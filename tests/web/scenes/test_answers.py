@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable
+from collections import Counter
 from typing import Any
 
 import networkx as nx
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesa_llm_norms import NamingGame
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.web.scenes.answers import (
     COMMUNITIES,
@@ -22,6 +22,7 @@ from mesa_llm_norms.web.scenes.answers import (
     communities,
     read_condition,
     read_result,
+    result_of,
 )
 
 
@@ -128,17 +129,17 @@ def test_what_communities_say_is_told_in_one_of_three_ways(
         for names in [left if node < 4 else right]
     }
     groups = communities(graph)
-    stood = read_result(groups, "QM", held, {}, rounds=1, interactions=8, converged=False)
+    how: dict[str, Any] = {"rounds": 1, "interactions": 8, "converged": False, "flipped": False}
+    stood = read_result(groups, "QM", held, **how)
     assert stood.communities == said
     assert stood.time == 1
 
 
-def test_a_name_has_taken_over_where_95_in_100_of_those_not_committed_hold_it() -> None:
-    committed: dict[Hashable, str] = dict.fromkeys(range(4), "M")
-    for holding, flipped in ((18, False), (19, True), (20, True)):
-        held: dict[Hashable, str | None] = {
-            node: "M" if node < 4 + holding else "Q" for node in range(24)
-        }
-        stood = read_result([], "QM", held, committed, rounds=1, interactions=24, converged=False)
-        assert stood.flipped is flipped
-        assert math.isclose(stood.leader_share, (4 + holding) / 24)
+def test_a_name_has_taken_over_where_the_outcome_of_the_run_says_so() -> None:
+    for count, flips in ((2, False), (20, True)):
+        model = NamingGame("complete(n=24)", "QM", incumbent="Q", committed={"M": count}, rng=1)
+        outcome = model.run(30, until=None)
+        assert result_of(model, outcome.rounds).flipped is outcome.flipped is flips
+        assert result_of(model, 30).leader_share == max(
+            Counter(model.names_held.values()).values()
+        ) / len(model.players)
