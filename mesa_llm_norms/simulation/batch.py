@@ -88,7 +88,7 @@ class _Together:
         names = len(spec.game.pool)
         size = window_size(goal, agents)
         self._window = self._loops.Window(np.zeros(size, np.uint32), np.zeros(names, np.int64))
-        self._states = np.zeros(agents, np.uint64)
+        self._states = np.zeros(agents, known.dtype)
         self._numbers = np.zeros((len(starts), self._batches.NUMBERS), np.int64)
         self._held = np.zeros((len(starts), agents), np.int16)
         self._goals = self._read_goal(goal, size, rounds)
@@ -114,9 +114,7 @@ class _Together:
             )
             if status == self._loops.UNKNOWN:
                 known.minds = starts[at[batches.RUN]].minds
-                known.find_out(int(cursor[self._loops.STATE_A]))
-            elif status == self._loops.CROWDED:
-                known.grow()
+                known.find_out(*cursor[[self._loops.STATE_A, self._loops.STATE_B]].tolist())
             elif at[batches.LINES] == len(counts) or status == self._loops.DONE:
                 played.append(counts[: at[batches.LINES]])
                 counts, at[batches.LINES] = np.zeros_like(counts), 0
@@ -192,7 +190,9 @@ class _Together:
             ]
         )
         start = self._spec.start
-        states = np.array([known.state(mind, start) for mind in range(len(first.minds))], np.uint64)
+        states = np.array(
+            [known.state(mind, start) for mind in range(len(first.minds))], known.dtype
+        )
         same = all(one.mind_indices is first.mind_indices for one in starts)
         seats = [one.mind_indices for one in (starts[:1] if same else starts)]
         keys = np.array([one.stream.key for one in starts], np.uint64)

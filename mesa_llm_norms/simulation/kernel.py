@@ -296,8 +296,6 @@ class Kernel:
                 )
                 if status == loops.UNKNOWN:
                     self._find_out(cursor)
-                elif status == loops.CROWDED and isinstance(self.known, KnownMemories):
-                    self.known.grow()
             self._settle(cursor, counts, kept, recent, stop, tally, rows)
         except BaseException:  # an interrupt, too, and of the line above
             self._settle(cursor, counts, kept, recent, stop, tally, rows)
@@ -349,7 +347,7 @@ class Kernel:
             if known.overgrown:
                 self.known, self.states[:] = known.only(self.states)
         else:
-            known.find_out(int(cursor[loops.STATE_A]))
+            known.find_out(*cursor[[loops.STATE_A, loops.STATE_B]].tolist())
 
     def _interactions(
         self, kept: NDArray[np.int32], per_round: NDArray[np.int64]

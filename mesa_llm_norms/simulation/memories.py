@@ -1,13 +1,12 @@
-"""Memories packed in 64-bit numbers, and what minds play on them, kept from run to run.
+"""Memories packed in numbers, and what minds play on them, kept from run to run.
 
 ``core.compiled.logit`` defines the packing. A recorded mind, which looks at the last five
 interactions alone, fits with up to 64 names whatever ``memory`` is; with ten names any mind that is
 a policy fits up to seven interactions, and with two up to thirty. What does not fit is played by an
 ``Automaton``.
 
-The cumulative weights of a recorded mind are worked out in compiled code, when a memory is first
-met. A drifting mind keeps the probabilities they come from, so that nothing but the sharpening is
-done again in another run. Any other policy is asked in Python, once for each memory.
+The cumulative weights of a recorded mind are worked out in compiled code, and again where they are
+no longer kept. Any other policy is asked in Python, once for each memory.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +27,23 @@ from mesa_llm_norms.minds.recorded import DEPTH, RecordedMind, pool_key
 from mesa_llm_norms.simulation.engine import choice_weights
 
 BUDGET = 1 << 27
-"""Bytes of a table of known memories, at most: one that would become larger is emptied."""
+"""Bytes of what minds were asked, at most: a table that would become larger is emptied."""
 
 MAX_KEPT = 4
 """Tables that a thread keeps for later runs."""
 
 _DIRECT = 1 << 14
-"""Up to so many memories, of all minds, are rows of a table; more are found by hash."""
+"""Up to so many memories, of all minds, are rows of a table, and states have 16 bits. Of more,
+those met lately are kept, and states have 64."""
 
-_PLACES = 1 << 12
-"""Places of a new table."""
+_LATELY = 1 << 19
+"""Bytes of the table of memories met lately, about: it has to fit into a cache of the processor."""
+
+_FIRST_ASKED = 1 << 8
+"""Places of a new table of what minds were asked."""
+
+_WILD = 300.0
+"""Utilities beyond which no quick sum is trusted: their exponentials lose digits, or overflow."""
 
 _MAX_CACHED = 50_000
 
@@ -58,8 +64,6 @@ class KnownMemories:
         How many interactions are remembered, or matter.
     """
 
-    dtype = np.uint64
-
     def __init__(self, game: Game, minds: Sequence[Mind], length: int) -> None:
         load("interactions")  # which compiles all that is used here
         self._logit = load("logit")
@@ -71,14 +75,19 @@ class KnownMemories:
         self._memories: dict[int, Memory] = {}
         self._bits = _bits(game)
         self._full = 2 * self._bits * length
+        self._rows = len(self.minds) << (self._full + 1)
+        self._hashed = self._rows > _DIRECT
+        self.dtype: type[np.unsignedinteger[Any]] = np.uint64 if self._hashed else np.uint16
+        self._played = 1 << (63 if self._hashed else 15)
+        self._answered = 0
         self.known = self._first_known()
         self._cast(self.minds)
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the table."""
+        """The bytes of the tables."""
         known = self.known
-        return int(known.keys.nbytes + known.steps.nbytes + known.probabilities.nbytes)
+        return sum(one.nbytes for one in (known.keys, known.steps, known.asked, known.answers))
 
     def state(self, mind: int, memory: Memory) -> int:
         """Return the state of an agent that has not played yet in what is packed."""
@@ -95,7 +104,7 @@ class KnownMemories:
 
     def with_mind(self, state: int, mind: int) -> int:
         """Return the state of an agent that differs from one in ``state`` by its mind alone."""
-        played = state & int(self._logit.PLAYED)
+        played = state & self._played
         return played | mind << (self._full + 1) | state & self._code_mask
 
     def memory(self, state: int) -> Memory:
@@ -113,13 +122,14 @@ class KnownMemories:
             found = self._memories[code] = tuple(reversed(pairs))
         return found
 
-    def last_names(self, states: NDArray[np.uint64]) -> NDArray[np.int16]:
+    def last_names(self, states: NDArray[Any]) -> NDArray[np.int16]:
         """Return the index of the name that each of these agents played last.
 
         It is -1 for one that has not played since its memory was packed.
         """
-        newest = states >> np.uint64(self._bits) & np.uint64((1 << self._bits) - 1)
-        played = (states & self._logit.PLAYED) != 0
+        wide = states.astype(np.uint64, copy=False)
+        newest = wide >> np.uint64(self._bits) & np.uint64((1 << self._bits) - 1)
+        played = (wide & np.uint64(self._played)) != 0
         return np.where(played, newest.astype(np.int16), np.int16(-1))
 
     def recast(self, minds: Sequence[Mind]) -> None:
@@ -130,27 +140,40 @@ class KnownMemories:
 
     def relearn(self) -> None:
         """Work all weights out again, and ask the minds that have to be asked."""
-        self.known.numbers[self._logit.EPOCH] += 1
-        if not len(self.known.keys):
-            self.known.steps[:, 0] = -1
+        self._logit.relearn(self.known)
+        self._answered = 0
 
-    def find_out(self, key: int) -> None:
-        """Ask a mind how it chooses on a memory; ``MindError`` if it gives no distribution."""
-        mind, memory = key >> (self._full + 1), self.memory(key)
-        weights = choice_weights(self.minds[mind], memory, self.game)[:-1]
-        while (row := self._logit.claim(self.known, np.uint64(key))) == self._logit.FULL:
-            self.grow()
-        self.known.steps[row, : len(weights)] = weights
-        self._logit.settle(self.known, np.uint64(key), row)
+    def find_out(self, *states: int) -> None:
+        """Ask minds how they choose in these states; ``MindError`` if one gives no distribution."""
+        logit = self._logit
+        for state in states:
+            key = np.uint64(state)
+            if logit.learn(self.known, key) != logit.ASK:
+                continue
+            mind, memory = state >> (self._full + 1), self.memory(state)
+            weights = choice_weights(self.minds[mind], memory, self.game)[:-1]
+            self._make_room()
+            place = logit.find_answer(self.known.asked, key)
+            self.known.asked[place], self.known.answers[place] = key, weights
+            self._answered += 1
 
-    def grow(self) -> None:
-        """Give the table twice as many places."""
-        old = self.known
-        table = self._table(2 * len(old.keys), len(old.probabilities) > 0)
-        new = old._replace(**table, numbers=old.numbers.copy())
-        new.numbers[self._logit.STORED] = 0
-        self._logit.move(old, new)
-        self.known = new
+    def _make_room(self) -> None:
+        """Have a free place for an answer: in twice as many, or by forgetting what there is."""
+        known, places = self.known, len(self.known.asked)
+        if 2 * (self._answered + 1) <= places:
+            return
+        # Less than what was counted where compiled code has forgotten.
+        self._answered = int((known.asked != self._logit.NO_KEY).sum())
+        if 2 * (self._answered + 1) <= places:
+            return
+        names = len(self.game.pool)
+        if places * 2 * 8 * names > BUDGET:
+            known.asked[:] = self._logit.NO_KEY
+            self._answered = 0
+            return
+        asked, answers = _answers(2 * places, names)
+        self._logit.enter(known.asked, known.answers, asked, answers)
+        self.known = known._replace(asked=asked, answers=answers)
 
     @property
     def _code_mask(self) -> int:
@@ -175,56 +198,44 @@ class KnownMemories:
                 kinds[index] = recorded.index(mind)
             elif _depth(mind, self.game) == 0:
                 kinds[index] = logit.FIXED
-        places = 0 if len(minds) << (self._full + 1) <= _DIRECT else _PLACES
-        all_of_it, mind_alone = int(logit.NO_KEY), int(logit.NO_KEY) & ~self._code_mask
-        masks = [mind_alone if places and kind == logit.FIXED else all_of_it for kind in kinds]
-        tables = [mind.tables(self.game.pool) for mind in recorded]
+        all_of_it, mind_alone = (1 << 64) - 1, ((1 << 64) - 1) & ~self._code_mask
+        masks = [
+            mind_alone if self._hashed and kind == logit.FIXED else all_of_it for kind in kinds
+        ]
+        logits = [_utilities(mind, self.game) for mind in recorded]
         counted, counts = self._counted()
-        drifting = any(
-            pool_key(self.game.pool) in mind.drift or mind.inverse_temperature != 1
-            for mind in recorded
-        )
-        shape = (len(recorded), names)
+        asked, answers = _answers(_FIRST_ASKED, names)
+        places = 1 << (_LATELY // (8 * names)).bit_length() - 1 if self._hashed else 0
         return logit.Known(
             names=names,
             bits=np.uint64(self._bits),
             full=np.uint64(self._full),
-            most=self._most(drifting),
-            **self._table(places, drifting),
+            played=np.uint64(self._played),
+            keys=np.full(places, logit.NO_KEY),
+            steps=np.full((places or self._rows, names - 1), -1, np.int64),
+            asked=asked,
+            answers=answers,
             masks=np.array(masks, np.uint64),
             kinds=np.array(kinds, np.int64),
             fixed=np.zeros((len(minds), names - 1), np.int64),
-            alone=np.array([one[0] for one in tables]).reshape(len(recorded), 2, names),
-            own=np.array([one[1] for one in tables]).reshape(*shape, logit.PROFILES),
-            strangers=np.array([one[2] for one in tables]).reshape(len(recorded), DEPTH + 1),
+            values=np.array([[one.utilities, one.weights] for one in logits])
+            .reshape(len(logits), 2, logit.PROFILES, names)
+            .swapaxes(0, 1)
+            .copy(),
+            blurs=np.array([one.blur for one in logits]),
             counted=counted,
             counts=counts,
             prior=np.array([float(getattr(mind, "prior_strength", 0)) for mind in minds]),
             inverse_temperature=np.ones(len(minds)),
-            numbers=np.zeros(2, np.int64),
-            reals=np.zeros((3, names + 8)),
-            places=np.zeros((3, max(names, DEPTH)), np.int64),
+            work=np.zeros(names + 8),
+            partials=np.zeros(names + 8),
+            out=np.zeros(names),
+            at=np.zeros(names, np.uint64),
+            met=np.zeros(2 * DEPTH, np.uint64),
         )
 
-    def _table(self, places: int, drifting: bool) -> dict[str, Any]:
-        """Return an empty table of so many places; with none, of a row for each memory."""
-        names = len(self.game.pool)
-        rows = places or len(self.minds) << (self._full + 1)
-        kept = rows if drifting or not places else 0
-        return {
-            "keys": np.full(places, self._logit.NO_KEY, np.uint64),
-            "steps": np.full((rows, names - 1 + (places > 0)), -1, np.int64),
-            "probabilities": np.full((kept, names), -1.0),
-        }
-
-    def _most(self, drifting: bool) -> int:
-        """Return the most places that the table may have: a power of two, within the budget."""
-        names = len(self.game.pool)
-        each = 8 * (1 + names + names * drifting)
-        return max(_PLACES, 1 << (BUDGET // each).bit_length() - 1)
-
     def _counted(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """Return the states with recorded counts, in order, and these with their sums."""
+        """Return the states with recorded counts, by open addressing, and these with their sums."""
         pool, lines = self.game.pool, []
         for index, mind in enumerate(self.minds):
             if type(mind) is RecordedMind:
@@ -233,10 +244,48 @@ class KnownMemories:
                         chosen = [counts.get(name, 0) for name in pool]
                         total = sum(counts.values()) + mind.prior_strength
                         lines.append((self.state(index, memory), *chosen, total))
-        lines.sort(key=lambda line: line[0])
-        states = np.array([line[0] for line in lines], np.uint64)
-        numbers = np.array([line[1:] for line in lines], np.float64)
-        return states, numbers.reshape(len(lines), len(pool) + 1)
+        places = 1 << (4 * len(lines)).bit_length()
+        states = np.full(places, self._logit.NO_KEY)
+        numbers = np.zeros((places if lines else 0, len(pool) + 1))
+        for state, *line in lines:
+            place = self._logit.find_answer(states, np.uint64(state))
+            states[place] = state
+            numbers[place] = line
+        return states, numbers
+
+
+class _Utilities(NamedTuple):
+    """The utility of each name by profile, its exponential, and how wrong quick sums may be."""
+
+    utilities: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    blur: float
+
+
+def _utilities(mind: RecordedMind, game: Game) -> _Utilities:
+    """Return what a logit has by profile and name, shape (1365, names).
+
+    A name that was met has a profile of its own; the last profile of each length is that of all
+    others. The blur is in units of 2**-32, with a margin of four.
+    """
+    alone, own, strangers = mind.tables(game.pool)
+    found = own.T + alone[0]
+    found[0] = alone[1] + own[:, 0]
+    at = -1
+    for length, utility in enumerate(strangers):
+        at += 4**length
+        found[at] = alone[int(length == 0)] + utility
+    largest = np.abs(found).max()
+    if not largest <= _WILD:
+        return _Utilities(found, np.ones_like(found), 1.0)
+    rounding = 8 * largest + 20 + 4 * len(game.pool)
+    return _Utilities(found, np.exp(found), float(4 * rounding * 2.0 ** (32 - 53)))
+
+
+def _answers(places: int, names: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return empty tables of so many places for what minds are asked."""
+    no_key = load("logit").NO_KEY
+    return np.full(places, no_key), np.zeros((places, names - 1), np.int64)
 
 
 def known_for(game: Game, minds: Sequence[Mind], whole: bool = False) -> KnownMemories | None:

@@ -12,7 +12,6 @@ import numba
 import numpy as np
 
 from mesa_llm_norms.core.compiled.interactions import (
-    CROWDED,
     DONE,
     FILLED,
     LINE,
@@ -27,7 +26,7 @@ from mesa_llm_norms.core.compiled.interactions import (
     Window,
     play_packed,
 )
-from mesa_llm_norms.core.compiled.logit import EPOCH, PLAYED, nothing_known
+from mesa_llm_norms.core.compiled.logit import nothing_known, relearn
 from mesa_llm_norms.core.compiled.randomness import ONE
 
 PAUSED = 4
@@ -195,7 +194,7 @@ def _end(cursor, window, goals, known, states, pairs, line, held):
     lowest = (ONE << known.bits) - ONE
     for node in range(len(states)):
         newest = np.int16((states[node] >> known.bits) & lowest)
-        held[node] = newest if states[node] & PLAYED else np.int16(-1)
+        held[node] = newest if states[node] & known.played else np.int16(-1)
     lie(pairs.indptr, pairs.indices, pairs.directed, held, line)
 
 
@@ -203,9 +202,7 @@ def _end(cursor, window, goals, known, states, pairs, line, held):
 def _start(runs, known, states, cursor, window, ending, run):
     if runs.renewed[run]:
         known.inverse_temperature[:] = runs.powers[run if len(runs.powers) > 1 else 0]
-        known.numbers[EPOCH] += 1
-        if len(known.keys) == 0:
-            known.steps[:, 0] = -1
+        relearn(known)
     states[:] = runs.states[run if len(runs.states) > 1 else 0]
     cursor[:] = 0
     window.played[:] = ending.holders[:] = 0
@@ -248,7 +245,7 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
                 cursor,
             )
             at[SPENT] += cursor[T] - before
-            if status in (UNKNOWN, CROWDED):
+            if status == UNKNOWN:
                 return status
             at[WITHIN] = 0
             started = cursor[LINE] + (status == REACHED)
@@ -269,14 +266,15 @@ def _compile() -> None:
     table = i64.reshape(0, 1)
     arrays = u32, u64.reshape(0, 1), u32, i64, u32, u32, i64, f64
     graphs = Graphs(NODE, False, *arrays, i64, i64, i64, np.uint64(0), u32.reshape(0, 2))
-    runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), u64.reshape(0, 1))
     ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
     goals = Goals(ending, 0, 0, 0, 0, i64)
     found = Found(table, np.zeros((0, 1), np.int16), table)
-    play_runs(
-        *(runs, graphs, nothing_known(), goals, Window(u32, i64), u64),
-        *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(6, np.int64), found),
-    )
+    for hashed, states in ((False, np.zeros(0, np.uint16)), (True, u64)):
+        runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), states.reshape(0, 1))
+        play_runs(
+            *(runs, graphs, nothing_known(hashed), goals, Window(u32, i64), states),
+            *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(6, np.int64), found),
+        )
 
 
 _compile()

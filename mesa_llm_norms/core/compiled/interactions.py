@@ -12,16 +12,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.extending import overload
 
-from mesa_llm_norms.core.compiled.logit import (
-    ASK,
-    EPOCH,
-    PLAYED,
-    Known,
-    learn,
-    look_up,
-    nothing_known,
-)
+from mesa_llm_norms.core.compiled.logit import Known, learn, mixed, nothing_known
 from mesa_llm_norms.core.compiled.randomness import (
     HALF,
     LOW,
@@ -35,7 +28,7 @@ from mesa_llm_norms.core.compiled.randomness import (
 )
 
 NODE, EDGE, MATCHING = 0, 1, 2
-DONE, REACHED, UNKNOWN, CROWDED = 0, 1, 2, 3
+DONE, REACHED, UNKNOWN = 0, 1, 2
 
 (T, START, LEFT, LINE, PLACE, FILLED, MATCHED, STATE_A, STATE_B, NAME_A, NAME_B, ROUND, BEGUN) = (
     range(13)
@@ -48,6 +41,8 @@ when the present round began."""
 ZERO, TWO, TOP = np.uint64(0), np.uint64(2), np.uint64(31)
 NAME_BITS, NAME_MASK = np.uint64(16), np.uint64(0xFFFF)
 _UNUSED = np.uint64(11)
+FEW = 32
+"""Names among which counting finds the one drawn sooner than halving does."""
 
 
 class Pairs(NamedTuple):
@@ -166,27 +161,40 @@ def _hold(ending, node, name):
     ending.holders[name] += 1
 
 
-@numba.njit(cache=True)
-def row_of(known, state):
-    """Return the row with the weights of an agent in this state, -1 where they are not known."""
-    key = key_of(known, state)
-    if len(known.keys) > 0:
-        return look_up(known.keys, known.steps, known.numbers[EPOCH], key)
-    return np.int64(key) if known.steps[key, 0] >= 0 else np.int64(-1)
-
-
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def key_of(known, state):
     """Return what the mind looks at in a state that leaves out whether its agent has played."""
-    state = np.uint64(state)
     return state & known.masks[state >> (known.full + ONE)]
+
+
+@numba.njit(cache=True, inline="always")
+def choose(known, state, draw):
+    """Return the name that an agent draws in a state, -1 where Python has to ask its mind."""
+    key = key_of(known, state)
+    if len(known.keys) > 0:
+        row = np.int64(mixed(key) & np.uint64(len(known.keys) - 1))
+        if known.keys[row] != key:
+            row = learn(known, key)
+    else:
+        row = np.int64(key)
+        if known.steps[row, 0] < 0:
+            row = learn(known, key)
+    if row < 0:
+        return np.int64(-1)
+    if known.names > FEW:
+        return np.int64(first_above(known.steps[row], ZERO, np.uint64(known.names - 1), draw))
+    name = np.int64(0)
+    for place in range(known.names - 1):
+        name += draw >= known.steps[row, place]
+    return name
 
 
 def _loop(common, packed):
     """Return the loop that ``play`` runs: for packed memories or an automaton, for all or most.
 
-    The commonest case is two names, a node and then any of its neighbors, no rows kept and no flip
-    waited for. The other branches are left out, which makes it about a tenth faster.
+    The commonest case is two names, all memories in a table, a node and then any of its neighbors,
+    no rows kept and no flip waited for. The other branches are left out, which makes it about a
+    tenth faster.
     """
 
     @numba.njit(cache=True, nogil=True)
@@ -212,7 +220,8 @@ def _loop(common, packed):
             bits, full = tables.bits, tables.full
             digit = TWO * bits
             code_mask = (TWO << full) - ONE
-            mind_mask = ~(code_mask | PLAYED)
+            played_bit = tables.played
+            mind_mask = ~(code_mask | played_bit)
         if common:
             keep = flipping = matching = weighted = False
             drawn = True
@@ -256,32 +265,34 @@ def _loop(common, packed):
                             a, b = b, a
                 seats = seat_bits(key, t)
                 draw_a, draw_b = np.int64(seats >> HALF), np.int64(seats & LOW)
-                state_a, state_b = states[a], states[b]
+                state_a, state_b = np.uint64(states[a]), np.uint64(states[b])
                 if packed:
-                    row_a, row_b = np.int64(state_a & ~PLAYED), np.int64(state_b & ~PLAYED)
+                    state_a &= ~played_bit
+                    state_b &= ~played_bit
                     if common:
-                        unknown = (steps[row_a, 0] | steps[row_b, 0]) < 0
+                        if (steps[state_a, 0] | steps[state_b, 0]) < 0:
+                            choose(tables, state_a, draw_a)
+                            choose(tables, state_b, draw_b)
+                        unknown = (steps[state_a, 0] | steps[state_b, 0]) < 0
+                        name_a = np.uint64(draw_a >= steps[state_a, 0])
+                        name_b = np.uint64(draw_b >= steps[state_b, 0])
                     else:
-                        row_a, row_b = row_of(tables, row_a), row_of(tables, row_b)
-                        unknown = (row_a | row_b) < 0
+                        drawn_a = choose(tables, state_a, draw_a)
+                        drawn_b = choose(tables, state_b, draw_b)
+                        unknown = (drawn_a | drawn_b) < 0
+                        name_a, name_b = np.uint64(drawn_a), np.uint64(drawn_b)
                     if unknown:
-                        cursor[STATE_A], cursor[STATE_B] = state_a & ~PLAYED, state_b & ~PLAYED
+                        cursor[STATE_A], cursor[STATE_B] = state_a, state_b
                         status = UNKNOWN
                         break
-                    if common:
-                        name_a = np.uint64(draw_a >= steps[row_a, 0])
-                        name_b = np.uint64(draw_b >= steps[row_b, 0])
-                    else:
-                        name_a = first_above(steps[row_a], ZERO, choices, draw_a)
-                        name_b = first_above(steps[row_b], ZERO, choices, draw_b)
                     code_a, code_b = state_a & code_mask, state_b & code_mask
                     next_a = (code_a << digit) | (name_a << bits) | name_b
                     next_b = (code_b << digit) | (name_b << bits) | name_a
                     # A full memory keeps the one in front of it.
                     next_a = (next_a & code_mask) | ((code_a >> full) << full)
                     next_b = (next_b & code_mask) | ((code_b >> full) << full)
-                    states[a] = (state_a & mind_mask) | PLAYED | next_a
-                    states[b] = (state_b & mind_mask) | PLAYED | next_b
+                    states[a] = (state_a & mind_mask) | played_bit | next_a
+                    states[b] = (state_b & mind_mask) | played_bit | next_b
                 else:
                     if (steps[state_a, 0] | steps[state_b, 0]) < 0:
                         cursor[STATE_A], cursor[STATE_B], cursor[NAME_A] = state_a, state_b, -1
@@ -356,39 +367,40 @@ def _loop(common, packed):
     return play
 
 
-_play_common, _play_any = _loop(True, True), _loop(False, True)
+_play_common, _play_packed = _loop(True, True), _loop(False, True)
 _play_automaton = _loop(False, False)
 
 
-@numba.njit(cache=True, nogil=True)
 def play_packed(key, pairs, lines, known, states, window, ending, counts, rows, cursor):
     """Play as ``play`` does with packed memories; what is unknown of logits is worked out."""
+    loop = _play_rows if states.dtype == np.uint16 else _play_packed
+    return loop(key, pairs, lines, known, states, window, ending, counts, rows, cursor)
+
+
+@numba.njit(cache=True, nogil=True)
+def _play_rows(key, pairs, lines, known, states, window, ending, counts, rows, cursor):
+    """Play with memories that are all in a table."""
     common = (
         pairs.mode == NODE
         and known.names == 2
-        and len(known.keys) == 0
         and ending.plays == 0
         and len(rows) == 0
         and len(pairs.near) == 0
     )
-    while True:
-        if common:
-            status = _play_common(
-                key, pairs, lines, known, states, window, ending, counts, rows, cursor
-            )
-        else:
-            status = _play_any(
-                key, pairs, lines, known, states, window, ending, counts, rows, cursor
-            )
-        if status != UNKNOWN:
-            return status
-        for seat in (STATE_A, STATE_B):
-            if row_of(known, cursor[seat]) < 0:
-                asked = key_of(known, cursor[seat])
-                row = learn(known, asked)
-                if row < 0:
-                    cursor[STATE_A] = asked
-                    return UNKNOWN if row == ASK else CROWDED
+    if common:
+        return _play_common(key, pairs, lines, known, states, window, ending, counts, rows, cursor)
+    return _play_packed(key, pairs, lines, known, states, window, ending, counts, rows, cursor)
+
+
+@overload(play_packed)
+def _play_packed_compiled(key, pairs, lines, known, states, window, ending, counts, rows, cursor):  # noqa: ARG001
+    """Have compiled code contain only the loop for the states that it is compiled for."""
+    loop = _play_rows if states.dtype == numba.uint16 else _play_packed
+
+    def played(key, pairs, lines, known, states, window, ending, counts, rows, cursor):
+        return loop(key, pairs, lines, known, states, window, ending, counts, rows, cursor)
+
+    return played
 
 
 def play(key, pairs, lines, tables, states, window, ending, counts, rows, cursor):
@@ -398,7 +410,7 @@ def play(key, pairs, lines, tables, states, window, ending, counts, rows, cursor
     ``rows``, unless empty, has room for each interaction: two nodes and two names.
 
     Returns DONE; REACHED, at the ending; or, having changed nothing, UNKNOWN where the tables lack
-    what the states in the cursor need, and CROWDED where they have to grow.
+    what the states in the cursor need.
     """
     loop = play_packed if isinstance(tables, Known) else _play_automaton
     return loop(key, pairs, lines, tables, states, window, ending, counts, rows, cursor)
@@ -413,7 +425,8 @@ def _compile() -> None:
     ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
     rest = Window(u32, i64), ending, i64.reshape(0, 4), np.zeros((0, 4), np.int32)
     for tables, states in (
-        (nothing_known(), u64),
+        (nothing_known(False), np.zeros(0, np.uint16)),
+        (nothing_known(True), u64),
         (Tables(2, i64.reshape(0, 1), i64, np.zeros(0, np.int32)), u32),
     ):
         play(key, pairs, 0, tables, states, *rest, np.zeros(13, np.int64))
