@@ -24,6 +24,7 @@ PACKAGES = [
     "mesa_llm_norms.errors",
     "mesa_llm_norms.experiments",
     "mesa_llm_norms.experiments.audits",
+    "mesa_llm_norms.experiments.cards",
     "mesa_llm_norms.experiments.cost_forecast",
     "mesa_llm_norms.experiments.sweeps",
     "mesa_llm_norms.experiments.tipping",

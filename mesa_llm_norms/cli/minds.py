@@ -13,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.cards import card, compare
 from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.formatting import count, percent, plural
 from mesa_llm_norms.errors import SpecError, shortened, some
@@ -28,7 +29,9 @@ class MindCommands(TyperGroup):
     """The commands about minds; without one of them, what was typed is for ``show``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what was typed, such as ``minds`` and ``minds NAME``."""
+        """Read what was typed, such as ``minds``, ``minds NAME`` and ``minds NAME --card``."""
+        if "--card" in args:
+            args = ["card", *(arg for arg in args if arg not in ("show", "--card"))]
         if not args or args[0] not in (*self.commands, *ctx.help_option_names):
             args = ["show", *args]
         return super().parse_args(ctx, args)
@@ -270,4 +273,4 @@ def get(
         output.say(f"{name}: {path}")
 
 
-options.register(minds, show, import_, get)
+options.register(minds, show, card, compare, import_, get)

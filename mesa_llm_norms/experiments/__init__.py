@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits import Audit, audit
+    from mesa_llm_norms.experiments.cards import MindCard, mind_card
     from mesa_llm_norms.experiments.cost_forecast import Forecast, describe, forecast
     from mesa_llm_norms.experiments.recording import Recorded, record
     from mesa_llm_norms.experiments.sweeps import Sweep, play_sweep, read_plan, read_sweep, sweep
@@ -22,6 +23,7 @@ _ON_USE = {
     "Comparison": "tipping",
     "Forecast": "cost_forecast",
     "Intervention": "tipping",
+    "MindCard": "cards",
     "Recorded": "recording",
     "Sweep": "sweeps",
     "Tipping": "tipping",
@@ -30,6 +32,7 @@ _ON_USE = {
     "compare_interventions": "tipping",
     "describe": "cost_forecast",
     "forecast": "cost_forecast",
+    "mind_card": "cards",
     "play_sweep": "sweeps",
     "read_plan": "sweeps",
     "read_sweep": "sweeps",
@@ -44,6 +47,7 @@ __all__ = [
     "Comparison",
     "Forecast",
     "Intervention",
+    "MindCard",
     "Recorded",
     "Sweep",
     "Tipping",
@@ -52,6 +56,7 @@ __all__ = [
     "compare_interventions",
     "describe",
     "forecast",
+    "mind_card",
     "play_sweep",
     "read_plan",
     "read_sweep",

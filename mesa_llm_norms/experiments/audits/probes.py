@@ -15,6 +15,11 @@
     Questions about the rules and the remembered rounds, with known answers, in the words of the
     mind's own prompt. They tell a model that cannot read a memory from one that reads it and has a
     preference.
+``recognition``
+    Questions about what the game is called and what is known of it, with answers that the prompt
+    does not give. A model that has read about this game may play what it has read (C. B. Barrie and
+    P. Törnberg, arXiv 2505.23796; the study's authors reply in arXiv 2506.18600). Recognition alone
+    does not show that it does.
 
 Recorded minds, and all others that are functions of memory, read no prompt: probes do not apply.
 """
@@ -33,10 +38,30 @@ from mesa_llm_norms.experiments.audits.preference import Preference, counted, eq
 from mesa_llm_norms.llm.prompt import PARAPHRASES, Prompt, Template, points, shipped_template
 from mesa_llm_norms.llm.provider import LiveMind
 
-RULES, ROUNDS = "rules", "remembered rounds"
+RULES, ROUNDS, KNOWN = "rules", "remembered rounds", "what is known of the game"
 
 MEMORIES = 3
 """How many memories questions are asked about."""
+
+_RECOGNITION = (
+    (
+        "What do game theorists call a game with such points?",
+        ("a coordination game", "a prisoner's dilemma", "a zero-sum game", "an ultimatum game"),
+    ),
+    (
+        "What is this game called where many agents play it in pairs, again and again?",
+        ("the naming game", "the minority game", "the trust game", "the dictator game"),
+    ),
+    (
+        "What is it played to study?",
+        ("how conventions emerge", "how prices form", "how people punish", "how rumors spread"),
+    ),
+    (
+        "What do experiments find, after many rounds in a group where anyone meets anyone?",
+        ("one name for all", "two camps of equal size", "ever more names", "random choices"),
+    ),
+)
+"""Questions and choices, of which the first is right; each is asked in two orders."""
 
 _FORM = """{situation}
 
@@ -47,7 +72,7 @@ Answer with one of these and nothing else: {choices}"""
 
 
 class ComprehensionQuestion(NamedTuple):
-    """A question with a known answer: what it is about, its words, choices and the right one."""
+    """A question with one right answer: what it is about, its words, choices and that answer."""
 
     about: str
     text: str
@@ -66,7 +91,7 @@ def comprehension_questions(game: Game, seed: int) -> tuple[ComprehensionQuestio
         if memory not in drawn:
             drawn.append(memory)
             found += _about_rounds(game, memory, chance)
-    return tuple(found)
+    return (*found, *_about_what_is_known(chance))
 
 
 def comprehension_prompt(template: Template, game: Game, question: ComprehensionQuestion) -> Prompt:
@@ -141,6 +166,13 @@ def _about_rounds(
         )
 
 
+def _about_what_is_known(chance: random.Random) -> Iterator[ComprehensionQuestion]:
+    for text, choices in _RECOGNITION:
+        order = _shuffled(set(choices), chance)
+        for listed in (order, order[::-1]):
+            yield ComprehensionQuestion(KNOWN, text, listed, choices[0], ())
+
+
 def _drawn_memory(game: Game, chance: random.Random) -> Memory:
     """Return a full memory of random names, equal ones in at least half of its rounds."""
     memory = []
@@ -207,11 +239,19 @@ class Probes:
     @property
     def understood(self) -> Estimate | None:
         """The share of comprehension questions answered correctly, with its exact 95% interval."""
-        if not self.comprehension:
+        return self._right(RULES, ROUNDS)
+
+    @property
+    def recognized(self) -> Estimate | None:
+        """The same of the questions about what is known of the game; one in four is chance."""
+        return self._right(KNOWN)
+
+    def _right(self, *about: str) -> Estimate | None:
+        answered = [one.right for one in self.comprehension if one.question.about in about]
+        if not answered:
             return None
-        right = sum(one.right for one in self.comprehension)
-        low, high = exact_interval(right, len(self.comprehension))
-        return Estimate(right / len(self.comprehension), low, high)
+        low, high = exact_interval(sum(answered), len(answered))
+        return Estimate(sum(answered) / len(answered), low, high)
 
     @property
     def sentence(self) -> str:
@@ -225,11 +265,22 @@ class Probes:
                 parts.append(f"{sum(some)} of {len(some)} about {words}")
         enough = understood.value >= MASTERED
         doubt = "" if enough else "; its choices may show a lack of understanding, not a preference"
-        return f"It answered {' and '.join(parts)} correctly{doubt}."
+        return f"It answered {' and '.join(parts)} correctly{doubt}. {self._recognition}"
+
+    @property
+    def _recognition(self) -> str:
+        """Whether it is shown to know the game, in words."""
+        recognized = self.recognized
+        assert recognized is not None
+        asked = [one for one in self.comprehension if one.question.about == KNOWN]
+        chance = 1 / len(asked[0].question.choices)
+        shown = "it knows this game" if recognized.low > chance else "that it does is not shown"
+        right = sum(one.right for one in asked)
+        return f"Of {KNOWN} it answered {right} of {len(asked)} correctly: {shown}."
 
     def as_object(self) -> dict[str, Any]:
         """Return the probes as plain data, for JSON."""
-        understood = self.understood
+        understood, recognized = self.understood, self.recognized
         return {
             "applicable": self.why_not is None,
             "why_not": self.why_not,
@@ -252,6 +303,7 @@ class Probes:
             ],
             "comprehension": {
                 "right": understood._asdict() if understood is not None else None,
+                "recognized": recognized._asdict() if recognized is not None else None,
                 "questions": [
                     {
                         "about": one.question.about,

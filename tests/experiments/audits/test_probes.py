@@ -18,6 +18,7 @@ from mesa_llm_norms.errors import BudgetError, DecisionError
 from mesa_llm_norms.experiments import Audit
 from mesa_llm_norms.experiments.audits.individual import Interviewer, count
 from mesa_llm_norms.experiments.audits.probes import (
+    KNOWN,
     RULES,
     comprehension_prompt,
     comprehension_questions,
@@ -112,6 +113,9 @@ def test_a_model_that_always_says_one_name_is_biased_under_every_wording_and_ord
     assert probe(found, "place").passed
     assert found.probes.understood is not None
     assert found.probes.understood.value == 1
+    assert found.probes.recognized is not None
+    assert found.probes.recognized.value == 1
+    assert "it knows this game" in found.probes.sentence
     assert len(server.answered) == CALLS
     assert found.usage is not None
     assert found.usage.calls == CALLS
@@ -129,6 +133,9 @@ def test_a_model_that_takes_what_is_listed_first_is_no_bias_for_a_name_but_for_a
     assert "place 1" in probe(found, "place").sentence
     assert found.probes.understood is not None
     assert found.probes.understood.value < 0.9
+    assert found.probes.recognized is not None
+    assert found.probes.recognized.value <= 0.5
+    assert "is not shown" in found.probes.sentence
 
 
 def test_what_gives_no_name_is_counted_and_never_replaced(server: MessagesServer) -> None:
@@ -214,6 +221,11 @@ def test_comprehension_questions_are_answered_by_rules_and_memory() -> None:
     for one in points:
         matches = sum(own == partner for own, partner in one.memory)
         assert one.answer == f"{matches * 100 - (3 - matches) * 50:+d}".replace("+0", "0")
+    known = [one for one in found if one.about == KNOWN]
+    assert len({(one.text, one.choices) for one in known}) == len(known)
+    assert sum(one.choices[0] == one.answer for one in known) <= len(known) / 2
+    told = default_template().fill(GAME, (), GAME.pool)
+    assert not any(one.answer in told.system + told.user for one in known)
     asked = comprehension_prompt(default_template(), GAME, found[-1])
     assert found[-1].text in asked.user
     assert asked.system == default_template().fill(GAME, (), GAME.pool).system
