@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.simulation.clusters import check_executor
 from mesa_llm_norms.simulation.kernel import invalidate_caches
-from mesa_llm_norms.simulation.workers import Answer, answers, check_executor
+from mesa_llm_norms.simulation.workers import Answer, answers
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient

@@ -24,8 +24,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from contextlib import suppress
 from io import BytesIO
 from multiprocessing import connection, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -43,6 +42,12 @@ from mesa_llm_norms.compat import (
 from mesa_llm_norms.core.event_loop import POLL_INTERVAL
 from mesa_llm_norms.core.interrupts import SIGNALS, interrupts_held
 from mesa_llm_norms.errors import GraphWarning, MindError, PairingError, SpecError, WorkerError
+from mesa_llm_norms.simulation.clusters import (
+    as_executor,
+    check_cluster,
+    is_lost,
+    taking_calls,
+)
 
 MAX_SUBMITTED = 2_000
 """Calls that an executor has at the same time, at most."""
@@ -58,9 +63,6 @@ JOIN_SECONDS = 5.0
 
 MAX_SHARED = 8
 """Shared values that a process keeps for later calls."""
-
-CONNECT_SECONDS = 10
-"""Seconds in which a scheduler has to answer."""
 
 LEFT_TO_PARENT = {number for number in SIGNALS if number != signal.SIGTERM}
 """Signals that worker processes ignore."""
@@ -424,28 +426,30 @@ class _Todo:
         self.out = {}
         try:
             while True:
+                check_cluster(pool)
                 with interrupts_held():
                     self._submit(pool, finished)
                 if not self.out:
                     self.done = True
                     return
-                future = self._wait(finished)
+                future = self._wait(pool, finished)
                 with interrupts_held():
                     answer = self._take(future)
                 if answer is not None:
                     yield answer
         finally:
-            if not isinstance(pool, WorkerPool):
+            if not isinstance(pool, WorkerPool) and not is_lost(pool):
                 with interrupts_held():
                     for future in self.out:
                         future.cancel()
 
     @staticmethod
-    def _wait(finished: SimpleQueue[Future[Any]]) -> Future[Any]:
+    def _wait(pool: Executor, finished: SimpleQueue[Future[Any]]) -> Future[Any]:
         """Return the next call that is done, waking up now and then for interrupts."""
         while True:
             with suppress(Empty):
                 return finished.get(timeout=POLL_INTERVAL)
+            check_cluster(pool)
 
     def _submit(self, pool: Executor, finished: SimpleQueue[Future[Any]]) -> None:
         threads = isinstance(pool, ThreadPoolExecutor)
@@ -459,7 +463,7 @@ class _Todo:
         while self.again and len(self.out) < MAX_SUBMITTED:
             one = self.again[0]  # not lost if submitting fails
             attempt = _attempt if threads else _attempt_here
-            with _taking_calls():
+            with taking_calls():
                 future = pool.submit(attempt, self.function, one[1])
             self.again.popleft()
             self.out[future] = one
@@ -517,80 +521,3 @@ def _attempt_here(function: Callable[..., Any], call: Call) -> tuple[Any, Except
     except Exception:
         return None, WorkerError(f"a run failed ({type(failed).__name__}: {failed})")
     return result, failed
-
-
-def check_executor(given: Any) -> None:
-    """Raise ``SpecError`` for what ``as_executor`` cannot use."""
-    if given is not None and not isinstance(given, Executor) and _of_dask(given) is None:
-        raise SpecError(
-            "executor",
-            given,
-            f"{given!r} is not an executor",
-            "Give one of concurrent.futures, or a Client or a LocalCluster of Dask.",
-        )
-
-
-@contextmanager
-def as_executor(given: Any) -> Iterator[Executor]:
-    """Yield the executor that is given, or that of a Dask client or cluster."""
-    if isinstance(given, Executor):
-        yield given
-    elif _of_dask(given) == "Client":
-        yield given.get_executor()
-    else:
-        with _taking_calls():
-            client = import_module("distributed").Client(given, set_as_default=False)
-        with client:
-            yield client.get_executor()
-
-
-@contextmanager
-def _taking_calls() -> Iterator[None]:
-    """Raise ``WorkerError`` for an executor that takes no calls, such as one shut down."""
-    try:
-        yield
-    except (BrokenExecutor, SpecError):
-        raise
-    except Exception as error:  # each kind of executor has its own
-        problem = f"the executor takes no calls ({type(error).__name__}: {error})".rstrip(".")
-        raise WorkerError(problem, "Give one that is running, or none.") from error
-
-
-def _of_dask(given: Any) -> str | None:
-    """Return whether this is a ``Client`` or a ``Cluster`` of Dask; None if it is neither."""
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return None
-    kinds = {"Client": distributed.Client, "Cluster": distributed.deploy.Cluster}
-    return next((name for name, kind in kinds.items() if isinstance(given, kind)), None)
-
-
-@contextmanager
-def connected(address: str) -> Iterator[Executor]:
-    """Yield an executor whose calls are made by the workers of a Dask cluster.
-
-    Calls of a worker that is lost are made by another. Raises ``SpecError`` where Dask is not
-    installed or no scheduler answers.
-    """
-    try:
-        distributed = import_module("distributed")
-    except ImportError as error:
-        raise SpecError(
-            "scheduler",
-            address,
-            "Dask is not installed",
-            'Run pip install "mesa-llm-norms[dask]".',
-        ) from error
-    try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise SpecError(
-            "scheduler",
-            address,
-            f"no scheduler answers at {address}",
-            "Start one with dask scheduler, and give the tcp:// address that it prints.",
-        ) from error
-    try:
-        yield client.get_executor()
-    finally:
-        client.close()

@@ -14,9 +14,10 @@ import pandas as pd
 
 from mesa_llm_norms.analysis.convergence import convergence_time
 from mesa_llm_norms.analysis.intervals import wilson_interval
+from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_workers, seeded_by_rng
-from mesa_llm_norms.errors import SpecError, shown
+from mesa_llm_norms.errors import SpecError, WorkerError, shown
 from mesa_llm_norms.experiments.sweeps.cells import (
     Cell,
     CellPlayer,
@@ -27,9 +28,10 @@ from mesa_llm_norms.experiments.sweeps.cells import (
 )
 from mesa_llm_norms.experiments.sweeps.grid import SweepPlan, column_of, plan_sweep
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
+from mesa_llm_norms.simulation.clusters import connected
 from mesa_llm_norms.simulation.ensemble import Progress
 from mesa_llm_norms.simulation.run import mean_left
-from mesa_llm_norms.simulation.workers import Shared, connected
+from mesa_llm_norms.simulation.workers import Shared
 
 ASSUMED_WORKERS = 16
 """How many workers a given executor is assumed to have."""
@@ -148,7 +150,11 @@ def play_sweep(
             executor = stack.enter_context(connected(scheduler))
         store.write_record(record)
         if missing:
-            _play_missing(plan, missing, store, processes, executor, progress)
+            try:
+                _play_missing(plan, missing, store, processes, executor, progress)
+            except WorkerError as error:
+                remedy = _kept(error.remedy, missing, cells, store)
+                raise WorkerError(error.problem, remedy) from error
     found = Sweep(record, store)
     store.write_summary(found.cells)
     return found
@@ -328,6 +334,19 @@ class PartialCell:
             store.write(self.cell.key, self.tables, self.cell.description)
         if not self.left:
             self.tables = None  # which may be large
+
+
+def _kept(
+    remedy: str, missing: Sequence[PartialCell], cells: Sequence[Cell], store: Folder | MemoryStore
+) -> str:
+    """Return a remedy with what is kept of a sweep that has ended early, and how to continue."""
+    if store.path is None:
+        return f"{remedy} Nothing is kept: give the sweep a folder."
+    finished = len(cells) - sum(one.left > 0 for one in missing)
+    return (
+        f"{remedy} {finished:,} of {plural(len(cells), 'cell')} are finished and kept in "
+        f"{store.path}: the same sweep once more plays only what is missing."
+    )
 
 
 def find_missing(

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from mesa_llm_norms.errors import MindError, SpecError
+from mesa_llm_norms.errors import MindError, SpecError, WorkerError
 from mesa_llm_norms.experiments.sweeps import sweep
-from mesa_llm_norms.simulation import workers
+from mesa_llm_norms.simulation import clusters
 
-ROOT = Path(workers.__file__).parents[2]
+ROOT = Path(clusters.__file__).parents[2]
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None,
     reason='Dask is not installed: pip install "mesa-llm-norms[dask]"',
@@ -70,7 +71,8 @@ class Cluster:
         """Return when so many workers are there."""
         distributed: Any = importlib.import_module("distributed")
         with distributed.Client(self.address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=120)
+            if workers:
+                client.wait_for_workers(workers, timeout=120)
 
     def end(self) -> None:
         for process in reversed(self.processes):
@@ -133,11 +135,51 @@ def test_a_cluster_plays_and_says_what_goes_wrong(cluster: Cluster) -> None:
 
 @needs_dask
 @quiet
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x"])
+@pytest.mark.slow
+def test_a_scheduler_that_is_killed_ends_the_sweep_with_what_is_kept(
+    cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = sweep(None, GRID, runs=200, **GAME)
+
+    def kill(done: int, total: int) -> None:
+        if done >= total / 2 and cluster.processes[0].poll() is None:
+            cluster.processes[0].kill()
+
+    folder = tmp_path / "mine"
+    with pytest.raises(WorkerError, match=r"the Dask scheduler at .* is gone") as caught:
+        sweep(folder, GRID, runs=200, scheduler=cluster.address, progress=kill, **GAME)
+    finished = sum(len(pd.read_parquet(path)) == 200 for path in (folder / "cells").iterdir())
+    assert f"{finished} of 3 cells are finished and kept in {folder}" in str(caught.value)
+    printed = capfd.readouterr().err.splitlines()
+    assert all("compiling" in line for line in printed)
+    assert_frame_equal(sweep(folder, GRID, runs=200, **GAME).runs, expected.runs)
+
+
+@needs_dask
+@quiet
+@pytest.mark.slow
+def test_a_cluster_without_workers_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "WORKERLESS_SECONDS", 2)
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.wait(0)
+        with pytest.raises(
+            WorkerError, match=r"has no workers\. Start some, with dask worker tcp:"
+        ):
+            sweep(tmp_path / "mine", GRID, runs=6, scheduler=cluster.address, **GAME)
+    finally:
+        cluster.end()
+
+
+@needs_dask
+@quiet
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "", "inproc://x/1/1"])
 def test_a_scheduler_that_does_not_answer_is_named(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 1)
     with pytest.raises(SpecError, match="no scheduler answers at"):
         sweep(None, GRID, runs=1, scheduler=address, **GAME)
 
