@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import wraps
 from inspect import signature
-from multiprocessing import current_process, resource_tracker
+from multiprocessing import current_process, resource_tracker, util
 from random import Random
 from threading import Thread
 from typing import Any, cast
@@ -108,6 +108,14 @@ def start_resource_tracker() -> None:
         resource_tracker.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def remove_semaphores() -> None:
+    """Remove this process's semaphores, which the tracker would warn of if it had to."""
+    for finalizer in list(util._finalizer_registry.values()):
+        if getattr(finalizer._callback, "__qualname__", "") == "SemLock._cleanup":
+            with suppress(OSError):
+                finalizer()
 
 
 # ipyvue, ipywidgets

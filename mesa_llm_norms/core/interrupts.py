@@ -127,6 +127,12 @@ def _leave(number: int) -> None:
         with suppress(OSError):
             shutil.rmtree(path, ignore_errors=True)
             os.unlink(path)  # noqa: PTH108
+    compat = sys.modules.get("mesa_llm_norms.compat")
+    if compat is not None:
+        # In a thread, for what is given up may hold the lock that is needed.
+        remover = threading.Thread(target=compat.remove_semaphores, daemon=True)
+        remover.start()
+        remover.join(0.1)
     if not _State.said:
         with suppress(OSError):
             os.write(2, f"interrupted: {SENTENCE}\n".encode())

@@ -62,6 +62,20 @@ def work():
 """
 
 
+WITH_SEMAPHORES = """
+def work():
+    import mesa_llm_norms.compat
+    from multiprocessing import get_context
+    queue = get_context("spawn").Queue()
+    while True:
+        try:
+            print("working", flush=True)
+            time.sleep(600)
+        except BaseException:
+            pass
+"""
+
+
 def ended(program: str, name: str, *, again: bool = False) -> tuple[int, str]:
     """Return the status and standard error of a program that gets a signal once it says so."""
     with Program(
@@ -92,7 +106,11 @@ def test_a_second_one_disturbs_nothing_that_is_being_put_in_order() -> None:
     assert ended(slow + WORKING, "SIGINT", again=True) == (130, SENTENCE)
 
 
-@pytest.mark.parametrize("work", [SWALLOWING, COMPILED], ids=["swallowed", "compiled"])
+@pytest.mark.parametrize(
+    "work",
+    [SWALLOWING, COMPILED, WITH_SEMAPHORES],
+    ids=["swallowed", "compiled", "with semaphores"],
+)
 def test_work_that_does_not_end_is_given_up(work: str) -> None:
     assert ended(work + WORKING, "SIGTERM") == (143, SENTENCE)
 
