@@ -120,7 +120,8 @@ static inline uint64_t choice(const int64_t *steps, int64_t names, int64_t draw)
     return low;
 }
 
-/* Plays `runs` runs of up to `rounds` rounds, each until the last `size` interactions matched.
+/* Plays `runs` runs of up to `rounds` rounds, each until of the last `size` interactions `needed`
+ * matched.
  * `indptr` and `indices` have one network, or one for each run, of which `entries` says where each
  * begins. `powers` has the inverse temperature of each run, and `drifting` says whether they differ.
  * `counts` takes for each round its interactions, its matches and the plays of every name; `found`
@@ -128,7 +129,7 @@ static inline uint64_t choice(const int64_t *steps, int64_t names, int64_t draw)
 int64_t play(const Mind *mind, int64_t runs, const uint64_t *keys, const double *powers, int drifting,
              int64_t n, int64_t networks, const int64_t *indptr, const int64_t *entries,
              const int32_t *indices, int64_t rounds, uint64_t *states, uint8_t *ring, int64_t size,
-             int64_t *counts, int64_t *found) {
+             int64_t needed, int64_t *counts, int64_t *found) {
     int64_t names = mind->names, total = 0;
     uint64_t digit = 2 * (uint64_t)mind->bits, full = (uint64_t)mind->full, mask = (2ULL << full) - 1;
     for (int64_t run = 0; run < runs; run++) {
@@ -167,7 +168,7 @@ int64_t play(const Mind *mind, int64_t runs, const uint64_t *keys, const double 
                     place = 0;
                 matched += hit;
                 t++;
-                ended = filled == size && matched == size;
+                ended = filled == size && matched >= needed;
             }
         }
         found[2 * run] = t;

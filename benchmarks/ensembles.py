@@ -15,8 +15,8 @@ Times are those of the processor, the median over the repeats, all in one proces
 reference measured between the repeats and nothing learned before the first but compiled code. The C
 loop plays the same interactions from the same utilities, with a table of known memories of its own,
 and counts every round; that the counts agree is checked. It is given random networks, while an
-ensemble draws them. A last line has a large population: its seconds and the peak of the process.
-Without a C compiler (cc) there is no reference.
+ensemble draws them. A last line has a large population, played once, with the peak of its process
+in megabytes. Without a C compiler (cc) there is no reference.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,19 +46,40 @@ SOURCE = Path(__file__).with_name("ensembles.c")
 SEED = 1
 ROUNDS = 1_000
 TEN = "QMXYFJPRCD"
+PLAYED = 1 << 63
 COMPLETE, SMALL_WORLD = "complete(n=24)", "watts_strogatz(n=24, k=4, p=0.1)"
 
-CELLS = (
-    ("claude-3.5-sonnet", "QM", COMPLETE),
-    ("claude-3.5-sonnet", "QM", SMALL_WORLD),
-    ("llama-3.1-70b-instruct", "QM", COMPLETE),
-    ("claude-3.5-sonnet", TEN, COMPLETE),
-    ("llama-2-70b-chat", TEN, COMPLETE),
-    ("llama-3-70b-instruct", TEN, COMPLETE),
-)
-"""Minds, pools and networks; the third and the last drift, so every run has another mind."""
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-LARGE: dict[str, Any] = {"graph": "random_regular(n=100000, d=6)", "names": TEN, "rounds": 20}
+
+class Cell(NamedTuple):
+    """An ensemble: how many runs of how many rounds at most, and whether they stop before."""
+
+    mind: str
+    names: str
+    graph: str
+    runs: int = 1_000
+    rounds: int = ROUNDS
+    until: str | None = "converged"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a game."""
+        return {"mind": self.mind, "names": self.names, "graph": self.graph, "rng": SEED}
+
+
+CELLS = (
+    Cell("claude-3.5-sonnet", "QM", COMPLETE),
+    Cell("claude-3.5-sonnet", "QM", SMALL_WORLD),
+    Cell("llama-3.1-70b-instruct", "QM", COMPLETE),
+    Cell("claude-3.5-sonnet", TEN, COMPLETE),
+    Cell("llama-2-70b-chat", TEN, COMPLETE),
+    Cell("llama-3-70b-instruct", TEN, COMPLETE),
+    Cell("claude-3.5-sonnet", ALPHABET, "complete(n=200)", runs=20, rounds=100, until=None),
+)
+"""The minds of the third and the sixth drift, so every run has another mind."""
+
+LARGE = Cell("claude-3.5-sonnet", TEN, "random_regular(n=100000, d=6)", 1, 20, None)
 
 
 class Mind(ctypes.Structure):
@@ -78,14 +99,17 @@ class Mind(ctypes.Structure):
 class Reference:
     """The C loop on one ensemble."""
 
-    def __init__(self, library: Any, spec: Spec, runs: int) -> None:
+    def __init__(self, library: Any, cell: Cell) -> None:
+        self._cell = cell
         self._play = library.play
         self._play.restype = ctypes.c_int64
-        self._starts = spec.starts(range(runs))
+        spec = Spec(mind=cell.mind, names=cell.names, graph=cell.graph, seed=SEED)
+        self._pool = spec.game.pool
+        self._starts = spec.starts(range(cell.runs))
         self._minds: list[Any] = [one.minds[0] for one in self._starts]
         self._known = KnownMemories(spec.game, self._minds[:1], min(5, spec.game.memory)).known
-        networks = [one.neighbors for one in self._starts]
-        self._networks = networks if networks[0] is not networks[1] else networks[:1]
+        networks = {id(one.neighbors): one.neighbors for one in self._starts}
+        self._networks = list(networks.values())
 
     def seconds(self, rounds: int) -> tuple[float, Any]:
         """Play all runs, of so many rounds in all; return seconds, interactions and rounds."""
@@ -94,7 +118,9 @@ class Reference:
         places = 2 << int(known.full) if known.full < 12 else 1 << 18
         keys, states = np.zeros(places, np.uint64), np.zeros(agents, np.uint64)
         table = np.zeros((places, names)), np.zeros((places, names), np.int64)
-        given = (known.alone, known.own, known.strangers, known.counted, known.counts)
+        there = np.flatnonzero(known.counted < PLAYED)
+        there = there[np.argsort(known.counted[there])]
+        given = (*self._minds[0].tables(self._pool), known.counted[there], known.counts[there])
         alone, own, strangers, codes, counts = map(np.ascontiguousarray, given)
         mind = Mind(
             *(names, int(known.bits), int(known.full)),
@@ -111,6 +137,8 @@ class Reference:
         found = np.zeros((runs, 2), np.int64)
         ring = np.zeros(3 * agents, np.uint8)
 
+        needed = len(ring) if self._cell.until else len(ring) + 1
+
         def at(array: Any) -> Any:
             return ctypes.c_void_p(array.ctypes.data)
 
@@ -118,8 +146,8 @@ class Reference:
         self._play(
             *(ctypes.byref(mind), ctypes.c_int64(runs), at(keys_of_runs), at(powers)),
             *(int(np.ptp(powers) > 0), ctypes.c_int64(agents), ctypes.c_int64(len(self._networks))),
-            *(at(indptr), at(entries), at(indices), ctypes.c_int64(ROUNDS), at(states), at(ring)),
-            *(ctypes.c_int64(len(ring)), at(tally), at(found)),
+            *(at(indptr), at(entries), at(indices), ctypes.c_int64(self._cell.rounds), at(states)),
+            *(at(ring), ctypes.c_int64(len(ring)), ctypes.c_int64(needed), at(tally), at(found)),
         )
         return time.process_time() - start, found
 
@@ -142,31 +170,32 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
-def in_mesa(arguments: dict[str, Any], runs: int) -> float:
+def in_mesa(cell: Cell) -> float:
     """Return the interactions per second of Mesa models in plain Python."""
     played = 0
     start = time.process_time()
-    for run in range(runs):
-        game = NamingGame(**arguments, run=run)
-        played += game.run(rounds=ROUNDS, engine="python").interactions
+    for run in range(max(1, cell.runs // 100)):
+        game = NamingGame(**cell.arguments, run=run)
+        played += game.run(rounds=cell.rounds, until=cell.until, engine="python").interactions
     return played / (time.process_time() - start)
 
 
-def measure(
-    mind: str, names: str, graph: str, runs: int, repeats: int, library: Any
-) -> dict[str, Any]:
+def played_in(cell: Cell) -> Any:
+    """Return the ensemble, with nothing known before."""
+    memories.invalidate_memories()
+    return run_ensemble(**cell.arguments, runs=cell.runs, rounds=cell.rounds, until=cell.until)
+
+
+def measure(cell: Cell, repeats: int, library: Any, mesa: bool = True) -> dict[str, Any]:
     """Return the line of one ensemble."""
-    arguments: dict[str, Any] = {"mind": mind, "names": names, "graph": graph, "rng": SEED}
-    run_ensemble(**arguments, runs=2, engine="kernel")  # which loads compiled code
-    reference = None
-    if library is not None:
-        spec = Spec(mind=mind, names=names, graph=graph, seed=SEED)
-        reference = Reference(library, spec, runs)
-    taken, references, played = [], [], 0
+    # Which loads compiled code.
+    run_ensemble(**{**cell.arguments, "graph": SMALL_WORLD}, runs=2, rounds=2, engine="kernel")
+    reference = None if library is None else Reference(library, cell)
+    taken, references, played, peak = [], [], 0, 0.0
     for _ in range(repeats):
-        memories.forget()
-        seconds, ensemble = timed(lambda: run_ensemble(**arguments, runs=runs))
+        seconds, ensemble = timed(lambda: played_in(cell))
         taken.append(seconds)
+        peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
         played = int(ensemble.runs["interactions"].sum())
         if reference is not None:
             seconds, found = reference.seconds(len(ensemble.rounds))
@@ -174,49 +203,46 @@ def measure(
             if not np.array_equal(found, ensemble.runs[["interactions", "rounds"]].to_numpy()):
                 raise SystemExit("the C loop and the ensemble do not play the same interactions")
     seconds = statistics.median(taken)
-    in_c = statistics.median(references) if references else float("nan")
-    mesa = in_mesa(arguments, max(2, runs // 100))
-    known = reference is not None
-    return {
-        "mind": mind,
-        "names": len(names),
-        "graph": graph,
-        "runs": runs,
+    line: dict[str, Any] = {
+        "mind": cell.mind,
+        "names": len(cell.names),
+        "graph": cell.graph,
+        "runs": cell.runs,
         "interactions": played,
         "per_second": round(played / seconds),
-        "per_run_us": round(1e6 * seconds / runs, 1),
-        "reference": round(played / in_c) if known else None,
-        "ratio": round(in_c / seconds, 3) if known else None,
-        "mesa": round(mesa),
-        "faster": round(played / seconds / mesa),
+        "per_run_us": round(1e6 * seconds / cell.runs, 1),
+        "reference": None,
+        "ratio": None,
     }
-
-
-def large() -> dict[str, Any]:
-    """Return the line of a large population."""
-    seconds, _ = timed(lambda: run_ensemble(**LARGE, runs=1, until=None, rng=SEED))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
-    return {**LARGE, "names": len(TEN), "seconds": round(seconds, 2), "peak_mb": round(peak)}
+    if references:
+        in_c = statistics.median(references)
+        line |= {"reference": round(played / in_c), "ratio": round(in_c / seconds, 3)}
+    if not mesa:
+        return {**line, "seconds": round(seconds, 2), "peak_mb": round(peak)}
+    in_python = in_mesa(cell)
+    return {**line, "mesa": round(in_python), "faster": round(played / seconds / in_python)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every ensemble and print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ensembles", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--runs", type=int, default=1_000, help="per ensemble (default 1000)")
+    parser.add_argument(
+        "--runs", type=int, default=1_000, help="of the small ensembles (default 1000)"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="per ensemble (default 3)")
     parser.add_argument("--large", action="store_true", help="only the large population")
     given = parser.parse_args(arguments)
-    if given.large:
-        print(json.dumps(large()), flush=True)
-        return
     with tempfile.TemporaryDirectory() as folder:
         library = compiled(Path(folder))
+        if given.large:
+            print(json.dumps(measure(LARGE, 1, library, mesa=False)), flush=True)
+            return
         if library is None:
             print("no C compiler (cc) found, so there is no reference", file=sys.stderr)
-        for mind, names, graph in CELLS:
-            line = measure(mind, names, graph, given.runs, given.repeats, library)
-            print(json.dumps(line), flush=True)
+        for cell in CELLS:
+            fewer = cell._replace(runs=max(2, cell.runs * given.runs // 1_000))
+            print(json.dumps(measure(fewer, given.repeats, library)), flush=True)
     # In a process of its own, because of its peak.
     subprocess.run([sys.executable, "-m", "benchmarks.ensembles", "--large"], check=True)
 

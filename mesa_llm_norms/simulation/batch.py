@@ -216,6 +216,8 @@ def _graphs(networks: Sequence[Neighbors], pairing: Pairing) -> Any:
     """Return the networks of runs for the compiled loop, a single one if all have the same."""
     if all(one is networks[0] for one in networks):
         networks = networks[:1]
+    if len(networks) > 1 and networks[0].weights is None and not networks[0].directed:
+        return _alike(networks, pairing)
     pairs = [pairs_of(one, pairing) for one in networks]
     first = pairs[0]
     starts, near, tails, heads, edge_steps, edge_weights = (
@@ -230,3 +232,32 @@ def _graphs(networks: Sequence[Neighbors], pairing: Pairing) -> Any:
         *(near.every, tails.every, heads.every, edge_steps.every, edge_weights.every),
         *(starts.at, indices.at, tails.at, first.purpose, first.planned),
     )
+
+
+def _alike(networks: Sequence[Neighbors], pairing: Pairing) -> Any:
+    """Return what ``_graphs`` does for many networks without weights and directions, sooner."""
+    first, unsigned = pairs_of(networks[0], pairing), np.zeros(0, np.uint32)
+    indptr = np.array([one.indptr for one in networks])
+    indices = _joined([one.indices for one in networks])
+    degrees = np.diff(indptr, axis=1)
+    runs, size = degrees.shape
+    origins = np.tile(np.arange(size, dtype=np.uint32), runs)
+    starts = tails = heads = _Part(unsigned, np.zeros(runs + 1, np.int64))
+    if first.mode == load("interactions").NODE:
+        starts = _chosen(origins, degrees.ravel() > 0, size * np.arange(runs + 1))
+    else:
+        ends, entries = indices.every.view(np.uint32), np.repeat(origins, degrees.ravel())
+        once = entries < ends
+        tails, heads = (_chosen(part, once, indices.at) for part in (entries, ends))
+    return load("batches").Graphs(
+        *(first.mode, False, starts.every, indptr.view(np.uint64)),
+        *(indices.every.view(np.uint32), first.near, tails.every, heads.every),
+        *(first.edge_steps, first.edge_weights, starts.at, indices.at, tails.at),
+        *(first.purpose, first.planned),
+    )
+
+
+def _chosen(values: NDArray[Any], which: NDArray[np.bool_], at: NDArray[np.int64]) -> _Part:
+    """Return some values of several networks, which begin where ``at`` says."""
+    before = np.concatenate([[0], np.cumsum(which)])
+    return _Part(values[which], before[at])

@@ -329,11 +329,6 @@ def known_for(game: Game, minds: Sequence[Mind], whole: bool = False) -> KnownMe
     return found
 
 
-def forget() -> None:
-    """Let go of all tables of this thread."""
-    _kept.__dict__.clear()
-
-
 def invalidate_memories() -> None:
     """Have minds asked again how they choose, should they have changed in place."""
     global _epoch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -21,9 +22,9 @@ from mesa_llm_norms.core.metrics import Tally
 from mesa_llm_norms.core.stopping import Stop
 from mesa_llm_norms.minds import UniformMind
 from mesa_llm_norms.simulation import batch as batch_module
+from mesa_llm_norms.simulation import memories
 from mesa_llm_norms.simulation.automaton import Automaton
 from mesa_llm_norms.simulation.kernel import Kernel
-from mesa_llm_norms.simulation.memories import forget
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -146,7 +147,7 @@ def test_a_batch_interrupted_leaves_the_next_ensembles_right(
     game: dict[str, Any] = {"graph": "ring(n=6)", "names": "QM", "rng": 5, "rounds": 20}
     minds = ("llama-3.1-70b-instruct", "claude-3.5-sonnet")
     expected = [run_ensemble(mind=mind, runs=4, engine="kernel", **game).runs for mind in minds]
-    forget()
+    monkeypatch.setattr(memories, "_kept", threading.local())
     batches, calls = load("batches"), count(1)
     usual = batches.play_runs
 
