@@ -213,6 +213,15 @@ class CallOptions:
             limit=limits.CONCURRENCY,
         ),
     ] = None
+    batch: Annotated[
+        bool | None,
+        option(
+            LIVE_MINDS,
+            "Send questions to single agents together, at half the price (Claude's Message "
+            "Batches); may take a day. Needs --out; Ctrl-C leaves a batch out, --resume reads it.",
+            "--batch",
+        ),
+    ] = None
     wait_at_most: Annotated[
         float | None,
         option(

@@ -167,6 +167,7 @@ TEMPERATURE = Limit("temperature", 0.0, 10.0, "", "Above it all tokens are about
 CLAUDE_TEMPERATURE = Limit("temperature of claude: minds", 0.0, 1.0, "", "That of the API.")
 MAX_TOKENS = Limit("max_tokens", 1, 1_000_000, "tokens", "No model writes more.")
 RESPONSE = Limit("response of a model", 0, 4 << 20, "bytes", "Unpacked; long thoughts take 100 KB.")
+RESULTS = Limit("results of a batch", 0, 1 << 30, "bytes", "Of 100,000 replies, 10 KB each.")
 RECORDED = Limit("text recorded of a call", 0, 32_768, "characters", "There may be 100,000 calls.")
 TOKENS = Limit("tokens a call reports", 0, 10**9, "tokens", "Sums of them stay exact.")
 TIMEOUT = Limit("timeout", 0.0, 86_400.0, "seconds", "A day.", above=True)

@@ -20,6 +20,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError, shown
 from mesa_llm_norms.llm.addresses import CLAUDE, key_for, read_address
+from mesa_llm_norms.llm.message_batches import MessageBatches
 from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
     MAX_TOKENS,
@@ -197,31 +198,24 @@ class AnthropicProvider(SDKProvider):
             self._refuse("the model is retired and no longer answers", "Choose another.")
         self.capabilities = capabilities_of(info)
 
+    @property
+    def batches(self) -> MessageBatches:
+        """What sends many questions together, at half the price."""
+        return MessageBatches(self)
+
     async def ask(self, question: Question) -> Reply:
         """Make one call; a reply that does not end with a name of the pool is unusable."""
-        capabilities, prompt = self.capabilities, question.prompt
-        config: dict[str, Any] = {}
-        if capabilities.effort is not None:
-            config["effort"] = capabilities.effort
-        if capabilities.structured:
-            config["format"] = {"type": "json_schema", "schema": name_schema(question.pool)}
-        sampling = {} if self.temperature is None else {"temperature": self.temperature}
-        version = {"anthropic-version": SAMPLING_VERSION} if sampling else {}
 
         async def create(client: AsyncAnthropic) -> Any:
-            from anthropic import BadRequestError, omit
+            from anthropic import BadRequestError
 
+            # As the body itself, since the SDK knows no temperature any more.
+            body = self.body(question)
+            required = {key: body.pop(key) for key in ("model", "max_tokens", "messages")}
             messages: Any = client.messages.with_raw_response
             try:
                 return await messages.create(
-                    model=self.model,
-                    max_tokens=self.max_tokens,
-                    system=prompt.system or omit,
-                    messages=[{"role": "user", "content": prompt.user}],
-                    output_config=config or omit,
-                    thinking={"type": capabilities.thinking} if capabilities.thinking else omit,
-                    extra_body=sampling,
-                    extra_headers=version,
+                    **required, extra_body=body, extra_headers=self.headers
                 )
             except BadRequestError as error:
                 if self.temperature is not None and "temperature" in str(error.api_message):
@@ -233,10 +227,40 @@ class AnthropicProvider(SDKProvider):
                     ) from None
                 raise
 
-        read = read_json if capabilities.structured else read_plain
-        return await self._fetch(
-            create, lambda message: _read_message(message, lambda text: read(text, question.pool))
-        )
+        return await self._fetch(create, lambda message: self.reply(message, question.pool))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent besides the usual headers."""
+        return {} if self.temperature is None else {"anthropic-version": SAMPLING_VERSION}
+
+    def body(self, question: Question) -> dict[str, Any]:
+        """Return the body of a call."""
+        capabilities, prompt = self.capabilities, question.prompt
+        body: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "messages": [{"role": "user", "content": prompt.user}],
+        }
+        if prompt.system:
+            body["system"] = prompt.system
+        config: dict[str, Any] = {}
+        if capabilities.effort is not None:
+            config["effort"] = capabilities.effort
+        if capabilities.structured:
+            config["format"] = {"type": "json_schema", "schema": name_schema(question.pool)}
+        if config:
+            body["output_config"] = config
+        if capabilities.thinking:
+            body["thinking"] = {"type": capabilities.thinking}
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
+        return body
+
+    def reply(self, message: object, pool: Sequence[str]) -> Reply:
+        """Return the reply in a message; ``ValueError`` for anything that is none."""
+        read = read_json if self.capabilities.structured else read_plain
+        return _read_message(message, lambda text: read(text, pool))
 
     def _open(self, sdk: Any, http_client: Any) -> Any:
         key = key_for(self)
@@ -280,10 +304,10 @@ class AnthropicProvider(SDKProvider):
         return super()._kind(error)
 
     def _http(self, response: Any) -> Any:
-        return response.http_response
+        return getattr(response, "http_response", response)
 
-    async def _content(self, response: Any, content: object) -> object:  # noqa: ARG002
-        return await response.parse()
+    async def _content(self, response: Any, content: object) -> object:
+        return await response.parse() if hasattr(response, "parse") else content
 
 
 def capabilities_of(info: ModelInfo) -> Capabilities:

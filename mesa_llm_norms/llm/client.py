@@ -31,6 +31,7 @@ from mesa_llm_norms.errors import (
     SpecError,
 )
 from mesa_llm_norms.llm.addresses import check, confirm
+from mesa_llm_norms.llm.batches import DISCOUNT
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
 from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue
 from mesa_llm_norms.llm.journal.database import Written
@@ -53,6 +54,8 @@ CLOSED = DecisionError("a live mind", "its client is closed")
 """What everything that wants a call gets once no more are made."""
 BATCH = 64
 """How many interactions are handed to the journal at once."""
+CONCURRENCY_IN_BATCHES = 1_000_000
+"""How many calls may be out with batches, which hold no connections."""
 
 
 class LLMClient:
@@ -84,6 +87,13 @@ class LLMClient:
         self.llm = llm or LLMSettings()
         limit = read_limit(self.llm.budget_calls, self.llm.budget_tokens, self.llm.budget_usd)
         self._prices = read_prices(self.llm.prices)
+        if self.llm.batch and self.llm.folder is None:
+            raise SpecError(
+                "batch",
+                True,
+                "a batch may be out for a day, and there is no folder to keep its name in",
+                "Give one (folder=, --out).",
+            )
         with interrupts_held():  # or a folder without a journal could stay
             self.journal, self._folders_made = _open_journal(self.llm, spec or {})
         used = self.journal.usage()
@@ -332,7 +342,8 @@ class LLMClient:
         provider = mind.provider
         if id(provider) not in self._queues:
             confirm(provider, self.llm.addresses)
-            limiter = self._limiters.setdefault(provider.label, Limiter(self.llm.max_concurrency))
+            most = CONCURRENCY_IN_BATCHES if self.llm.batch else self.llm.max_concurrency
+            limiter = self._limiters.setdefault(provider.label, Limiter(most))
             price = self._prices.of(provider.model)
             self._queues[id(provider)] = RequestQueue(
                 provider, limiter, self.llm, self.budget, self.journal, price
@@ -348,6 +359,7 @@ class LLMClient:
         used = self._found.pop(mind.label, None)
         if price is not None and used is not None:
             cost = price.cost(Usage(used.input_tokens, used.output_tokens))
+            cost *= DISCOUNT if self.llm.batch else 1
             if cost > used.cost and not math.isclose(cost, used.cost):
                 self.budget.used = self.budget.used.plus(Amount(usd=cost - used.cost))
 
@@ -418,6 +430,13 @@ class SharedBudget:
     ----------
     llm : LLMSettings or None
         How calls are made, with the budgets of all parts together; the defaults if None.
+    asks : bool, default False
+        Whether parts ask questions that do not wait for each other, which may be sent in batches.
+
+    Raises
+    ------
+    SpecError
+        If batches are wanted and nothing can be sent in them.
 
     Attributes
     ----------
@@ -425,17 +444,23 @@ class SharedBudget:
         What all parts so far used; None if no part made calls.
     """
 
-    def __init__(self, llm: LLMSettings | None) -> None:
+    def __init__(self, llm: LLMSettings | None, *, asks: bool = False) -> None:
         self._llm = llm or LLMSettings()
+        if not asks:
+            self._llm.check_plays()
         self.used: Totals | None = None
 
     def settings_for(self, part: str) -> LLMSettings:
-        """Return the settings of a part: what is left to spend, a folder of the part's name."""
+        """Return the settings of a part: what is left to spend, a folder of the part's name.
+
+        A part that plays is not sent in batches.
+        """
         llm, used = self._llm, self.used or Totals()
         folder = Path(llm.folder) / part if llm.folder is not None else None
         return replace(
             llm,
             folder=folder,
+            batch=False,
             resume=llm.resume and folder is not None and (folder / JOURNAL).exists(),
             budget_calls=_left(llm.budget_calls, used.calls),
             budget_tokens=_left(llm.budget_tokens, used.tokens),
@@ -457,7 +482,7 @@ class SharedBudget:
         JournalError
             If the part is resumed and something else was asked before.
         """
-        llm = self.settings_for(part)
+        llm = replace(self.settings_for(part), batch=self._llm.batch)
         client = LLMClient(llm, asked)
         if llm.resume:
             before, now = client.journal.spec, json.loads(json.dumps(asked))

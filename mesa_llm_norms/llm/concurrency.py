@@ -7,10 +7,6 @@ say little about how many it takes: after them the limit doubles as in a *slow s
 1988) up to where the first one left it. An API that is overloaded by others says nothing about us,
 so that does not shrink it. Whatever waits, for a slot or to try again, holds no slot.
 
-Several failures without an answer in between are an *outage*. Then one call tests from time to time
-whether it is over, and all others wait for that: they would only fail too, each on record and
-counted in the budget.
-
 References
 ----------
 Chiu, D.-M. and Jain, R. (1989). Analysis of the increase and decrease algorithms for congestion
@@ -24,19 +20,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from mesa_llm_norms.core.event_loop import GRACE_PERIOD, POLL_INTERVAL, CancelScope
-from mesa_llm_norms.core.formatting import duration
 from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.llm.batches import DISCOUNT, RETRIES, BatchError, BatchQueue
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
 from mesa_llm_norms.llm.journal.database import Written
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Call, Distribution, Ended, Recorded
+from mesa_llm_norms.llm.outages import Outage
 from mesa_llm_norms.llm.provider import Provider, Question, Reply
 from mesa_llm_norms.llm.replies import clean_error, located, recordable
 from mesa_llm_norms.llm.retry import UNANSWERED, RetryPolicy
@@ -46,11 +42,6 @@ OVERHEAD = 500
 """Tokens that an API may read besides the prompt, such as what it adds for a schema."""
 MARGIN = 1.25
 """How many times the most tokens per byte seen so far the next prompt may have."""
-OUTAGE = 8
-"""How many failures without an answer in between are an outage."""
-REPORTED_FROM, REPORTED_EVERY = 5.0, 60.0
-"""Seconds of waiting from which on it is reported, and between two reports."""
-
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -75,7 +66,7 @@ class Request(NamedTuple):
 class Answer(NamedTuple):
     """What came of a request: the decision, or a reply that gives none; ``written`` once on disk.
 
-    Whoever uses it before lets nothing leave the process that depends on it: the next call is
+    Anyone who uses it before lets nothing leave the process that depends on it: the next call is
     written after it and made once both are on disk.
     """
 
@@ -108,6 +99,8 @@ class RequestQueue:
                 f"there is no price for {provider.model!r}, and a budget in dollars to keep",
                 "Give its price in a file (prices=, --prices), or a budget in tokens.",
             )
+        if llm.batch and price is not None:
+            price = Price(price.input * DISCOUNT, price.output * DISCOUNT)
         self.provider = provider
         self.limiter = limiter
         self.parameters: Mapping[str, Any] = {}
@@ -124,6 +117,9 @@ class RequestQueue:
         self._reached = False
         self._calling: set[asyncio.Task[Any]] = set()
         self._prepared: asyncio.Task[None] | None = None
+        self._batches: BatchQueue | None = None
+        if llm.batch:
+            self._batches = self._batch_queue()
 
     async def prepare(self) -> None:
         """Have the provider find out what it can do, once; callers meanwhile wait.
@@ -149,6 +145,8 @@ class RequestQueue:
         Raises ``CallError`` if no call brings a reply, ``BudgetError`` before one that could exceed
         the budget.
         """
+        if self._batches is not None:
+            return await self._in_batches(request)
         return await self._retrying(lambda policy: self._call(request, policy))
 
     def stop(self, reason: Exception) -> None:
@@ -159,6 +157,8 @@ class RequestQueue:
         self._stopped = reason
         self.limiter.shut(reason)
         self.turn_away(reason)
+        if self._batches is not None:
+            self._batches.stop(reason)
         if self._prepared is not None:
             self._prepared.cancel()
         asyncio.get_running_loop().call_later(GRACE_PERIOD, self._give_up)
@@ -171,6 +171,8 @@ class RequestQueue:
     def turn_away(self, reason: Exception) -> None:
         """Raise ``reason`` in everything that now waits to make a call, first or repeated."""
         self.limiter.turn_away(reason)
+        if self._batches is not None:
+            self._batches.turn_away(reason)
         for waiting in (*self._waiting, *self._outage.held):
             if not waiting.done():
                 waiting.set_exception(reason)
@@ -242,15 +244,21 @@ class RequestQueue:
         """
         prompt = request.question.prompt
         size = len(prompt.system.encode()) + len(prompt.user.encode())
-        async with self._budget.reserve(self._most(size)) as spending:
+        call = Call(*request[:4], self.provider.place, self.parameters, *prompt)
+        most = self._most(size)
+        # What is out with a batch counts as a call already.
+        is_out = self._batches is not None and self._batches.is_out(call)
+        async with self._budget.reserve(most._replace(calls=0) if is_out else most) as spending:
             async with self.limiter.slot(first=bool(policy.failures)) as halved:
                 if self._outage.stops(policy):
                     raise _HeldError
                 with request.scope.calling():
-                    spending.begin()
-                    reply, attempt, latency = await self._make(request, halved)
+                    if not is_out:
+                        spending.begin()
+                    make = self._make if self._batches is None else self._make_in_batch
+                    reply, attempt, latency = await make(call, request.question, halved)
             # Nothing waits from here on, so that a reply is recorded before it can be unwanted.
-            spending.settle(reply.usage, self._price or FREE, reply.calls)
+            spending.settle(reply.usage, self._price or FREE, 0 if is_out else reply.calls)
             used = reply.usage.input_tokens / size
             self._tokens_per_byte = max(self._tokens_per_byte, used)
             self.limiter.succeeded()
@@ -260,9 +268,8 @@ class RequestQueue:
             written = self._journal.end(attempt, self._ended(reply, latency), *(given or ()))
         return Answer(given[0] if given is not None else reply, written)
 
-    async def _make(self, request: Request, halved: int) -> tuple[Reply, int, float]:
+    async def _make(self, call: Call, question: Question, halved: int) -> tuple[Reply, int, float]:
         """Make one call, on record before it is made; return its reply, number and latency."""
-        call = Call(*request[:4], self.provider.place, self.parameters, *request.question.prompt)
         recorded = self._journal.begin(call)
         begun = time.monotonic()
         this = asyncio.current_task()
@@ -271,18 +278,14 @@ class RequestQueue:
         try:
             await recorded
             begun = time.monotonic()
-            answer = await self._answered(self.provider.ask(request.question))
-            reply = recordable(self.provider, answer, request.question.pool)
+            answer = await self._answered(self.provider.ask(question))
+            reply = recordable(self.provider, answer, question.pool)
         except CallError as error:
             if error.kind == "rate limit":
                 # A pause longer than allowed ends the run, and need keep nobody waiting.
                 pause = error.retry_after or 0.0
                 self.limiter.too_many(halved, pause if pause <= self._llm.wait_at_most else 0.0)
-            problem = f"{error.kind}: {error.problem}"
-            latency = time.monotonic() - begun
-            ended = Ended("failed", latency, problem, error.status, self._once(error.said))
-            await self._journal.end(recorded.attempt, ended)
-            raise located(error, self._journal.path) from None
+            raise await self._failed(recorded.attempt, error, begun) from None
         except BaseException as error:
             ended = Ended("abandoned", time.monotonic() - begun, type(error).__name__)
             self._journal.end(recorded.attempt, ended)
@@ -290,6 +293,62 @@ class RequestQueue:
         finally:
             self._calling.discard(this)
         return reply, recorded.attempt, time.monotonic() - begun
+
+    async def _failed(self, attempt: int, error: CallError, begun: float) -> CallError:
+        """Record that a call failed, and return its error as it may be shown."""
+        problem = f"{error.kind}: {error.problem}"
+        latency = time.monotonic() - begun
+        ended = Ended("failed", latency, problem, error.status, self._once(error.said))
+        await self._journal.end(attempt, ended)
+        return located(error, self._journal.path)
+
+    # Batches
+
+    def _batch_queue(self) -> BatchQueue:
+        provider = self.provider
+        if provider.batches is None:
+            raise MindError(
+                "batch",
+                provider.label,
+                f"the API of {provider.label} takes no batches",
+                "Leave batch out (--batch), or ask a Claude model.",
+            )
+        return BatchQueue(
+            provider.batches,
+            provider.label,
+            self._journal,
+            lambda call: self._retrying(lambda policy: self._answered(call(policy))),
+            self._calling,
+        )
+
+    async def _in_batches(self, request: Request) -> Answer:
+        """Ask in one batch after another until a reply comes; time does not matter here."""
+        policy = RetryPolicy(self._llm)
+        most = RETRIES if self._llm.retries is None else self._llm.retries
+        while True:
+            await self._outage.wait(policy)
+            try:
+                return await self._call(request, policy)
+            except _HeldError:
+                continue
+            except BatchError as error:
+                raise error.reason from None
+            except CallError as error:
+                policy.give_up_after(most, error)
+
+    async def _make_in_batch(
+        self, call: Call, question: Question, _: int
+    ) -> tuple[Reply, int, float]:
+        """Make one call together with others; return its reply, number and latency."""
+        assert self._batches is not None
+        begun = time.monotonic()
+        attempt, read = await self._batches.ask(call, question)
+        try:
+            reply = recordable(self.provider, read(), question.pool)
+        except CallError as error:
+            cleaned = clean_error(error, self.provider.secrets)
+            raise await self._failed(attempt, cleaned, begun) from None
+        return reply, attempt, time.monotonic() - begun
 
     async def _answered(self, answering: Awaitable[T]) -> T:
         """Return what a provider answers, or raise its error as it may be recorded and shown."""
@@ -342,85 +401,6 @@ class RequestQueue:
 
 class _HeldError(Exception):
     """An outage began while a call waited for its slot."""
-
-
-class Outage:
-    """Failures of a provider without an answer in between. Used on one event loop only.
-
-    From ``OUTAGE`` of them on, one call tests from time to time whether it answers again, and all
-    others wait for that. Each call is known by its retry policy. ``answered`` is when an answer
-    last came, ``held`` who waits.
-    """
-
-    def __init__(self, provider: str) -> None:
-        self.answered = -math.inf
-        self.held: dict[asyncio.Future[None], RetryPolicy] = {}
-        self._provider = provider
-        self._failures = 0
-        self._tester: RetryPolicy | None = None
-        self._begun: float | None = None
-        self._reported = -math.inf
-
-    def stops(self, policy: RetryPolicy) -> bool:
-        """Return whether a call must wait because another one tests."""
-        return self._tester is not None and self._tester is not policy
-
-    async def wait(self, policy: RetryPolicy) -> None:
-        """Wait until no other call tests."""
-        while self.stops(policy):
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.held[turn] = policy
-            try:
-                await turn
-            finally:
-                del self.held[turn]
-
-    def count(self, policy: RetryPolicy) -> None:
-        """Count a failure of a call, which may make it the one that tests."""
-        self._failures += 1
-        if self._tester is None and self._failures >= OUTAGE:
-            self._tester = policy
-            policy.start_over()
-
-    def end(self, now: float) -> None:
-        """Count an answer at a time: all that wait for one go ahead."""
-        if self._reported > -math.inf and self._begun is not None:
-            _log.warning("%s answers again, after %s", self._provider, duration(now - self._begun))
-        self.answered, self._failures = now, 0
-        self._tester = self._begun = None
-        self._reported = -math.inf
-        for turn in self.held:
-            if not turn.done():
-                turn.set_result(None)
-
-    def leave(self, policy: RetryPolicy) -> None:
-        """Have another call test if the one that did is no longer made."""
-        if self._tester is policy:
-            turn = next((turn for turn in self.held if not turn.done()), None)
-            self._tester = None
-            if turn is not None:
-                self._tester = self.held[turn]
-                turn.set_result(None)
-
-    def report(self, error: CallError, now: float, wait: float, until: float) -> None:
-        """Log what is waited for, and until when: where it lasts, and then once a minute."""
-        if self._begun is None:
-            self._begun = now
-        if now + wait - self._begun < REPORTED_FROM or now - self._reported < REPORTED_EVERY:
-            return
-        self._reported = now
-        status = "" if error.status is None else f" ({error.status})"
-        _log.warning(
-            "%s: %s%s: %s; next try at %s, given up at %s",
-            error.provider,
-            error.kind,
-            status,
-            error.problem.rstrip("."),
-            *(
-                time.strftime("%H:%M:%S", time.localtime(time.time() + at - now))
-                for at in (now + wait, until)
-            ),
-        )
 
 
 class Limiter:

@@ -38,6 +38,7 @@ from mesa_llm_norms.llm.replies import (
     kept,
     misread,
     quoted,
+    read_lines,
     read_response,
 )
 from mesa_llm_norms.llm.retry import forms_of, kind_of, means_unpaid, redacted, retry_after
@@ -45,6 +46,7 @@ from mesa_llm_norms.minds.mind import Decision, Mind, Situation, order_of_names
 from mesa_llm_norms.minds.registry import load_provider
 
 if TYPE_CHECKING:
+    from mesa_llm_norms.llm.batches import BatchAPI
     from mesa_llm_norms.llm.client import LLMClient
 
 MAX_TOKENS = 128
@@ -227,6 +229,11 @@ class Provider(ABC):
     async def close(self) -> None:  # noqa: B027  (optional)
         """Close all connections; the next question opens new ones."""
 
+    @property
+    def batches(self) -> BatchAPI | None:
+        """What sends many questions together, None where the API takes none."""
+        return None
+
     def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
         """Return whether replies are distributions, so that one serves all equal prompts.
 
@@ -332,30 +339,36 @@ class SDKProvider(Provider):
         return content
 
     async def _fetch(
-        self, call: Callable[[Any], Awaitable[Any]], read: Callable[[Any], Content]
+        self,
+        call: Callable[[Any], Awaitable[Any]],
+        read: Callable[[Any], Content],
+        *,
+        seconds: float | None = None,
+        lines: bool = False,
     ) -> Content:
         """Make a call with the SDK's client and return what ``read`` makes of the content.
 
-        Every failure is a ``CallError``, including any error of ``read``, and one that the server
-        puts where a reply should be.
+        It may take ``timeout`` or other ``seconds``. The content is JSON, on each of its ``lines``
+        if so. Every failure is a ``CallError``, including any error of ``read``, and one that the
+        server puts where a reply should be.
         """
         client = self._connected()
-        sdk = self._sdk()
+        sdk, most = self._sdk(), seconds or self.timeout
         try:
             # The SDK's timeouts are for each read; a slow drip never reaches them.
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(most):
                 response = await call(client)
         except TimeoutError:
-            late = f"no reply within {self.timeout:g} seconds{by_way(self.place)}"
+            late = f"no reply within {most:g} seconds{by_way(self.place)}"
             raise CallError(self.label, "timeout", late) from None
         except getattr(sdk, self.base_error) as error:
             # Without the cause, whose text is not cleared of secrets.
             raise self._call_error(sdk, error, self._secrets(client)) from None
         http = self._http(response)
         try:
-            content = http.json()
+            content = read_lines(http.content) if lines else http.json()
             if (found := error_in(content)) is None:
-                result = read(await self._content(response, content))
+                result = read(content if lines else await self._content(response, content))
                 self.answered += 1
                 return result
         except Exception as error:  # SDKs check nothing, and trip over what they did not expect

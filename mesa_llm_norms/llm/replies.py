@@ -21,7 +21,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mesa_llm_norms.core.limits import RECORDED, RESPONSE, TOKENS
+from mesa_llm_norms.core.limits import RECORDED, RESPONSE, RESULTS, TOKENS
 from mesa_llm_norms.errors import CallError, shown
 from mesa_llm_norms.llm.retry import LONGEST_SECRET, MAX_MESSAGE, redacted, without_secrets
 
@@ -308,32 +308,32 @@ async def read_response(provider: str, response: Any) -> None:
     """
     from httpx2 import ByteStream
 
+    results = response.request.url.path.endswith("/results")
+    most = RESULTS.high if results else RESPONSE.high
     body = bytearray()
     encodings = response.headers.get_list("content-encoding", split_commas=True)
     async with aclosing(response.stream.__aiter__()) as parts:
         async for part in parts:
             body += part
-            if len(body) > RESPONSE.high:
+            if len(body) > most:
                 break
     await response.stream.aclose()
-    content = bytes(body[: RESPONSE.high + 1])
+    content = bytes(body[: most + 1])
     try:
         for encoding in reversed(encodings):
-            content = _decompressed(encoding.strip().lower(), content)
+            content = _decompressed(encoding.strip().lower(), content, most)
     except (ValueError, zlib.error) as error:
         problem = f"the response is compressed in a way that cannot be read: {error}"
         raise CallError(provider, "garbled", problem, response.status_code) from None
-    if max(len(body), len(content)) > RESPONSE.high:
+    if max(len(body), len(content)) > most:
         text = content.decode(errors="replace")
-        problem = (
-            f'the response is longer than {RESPONSE.high:,} bytes; it begins "{redacted(text)}"'
-        )
+        problem = f'the response is longer than {most:,} bytes; it begins "{redacted(text)}"'
         remedy, status = "Check the address: no reply takes as much.", response.status_code
         length = "" if encodings else response.headers.get("content-length", "")
         size = (
             f"{int(length):,} bytes"
             if re.fullmatch(r"\d{1,15}", length)
-            else f"more than {RESPONSE.high:,} bytes"
+            else f"more than {most:,} bytes"
         )
         said = kept(text, size=size)
         raise CallError(provider, "garbled", problem, status, remedy=remedy, said=said)
@@ -344,19 +344,24 @@ async def read_response(provider: str, response: Any) -> None:
     response.stream = ByteStream(content)
 
 
-def _decompressed(encoding: str, content: bytes) -> bytes:
+def _decompressed(encoding: str, content: bytes, most: int) -> bytes:
     """Return a content decompressed, as far as one byte beyond the limit."""
     if encoding in ("br", "zstd"):
         raise ValueError(f"{encoding} was not asked for")
     if encoding not in ("gzip", "x-gzip", "deflate"):
         return content
     try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(content, RESPONSE.high + 1)
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(content, most + 1)
     except zlib.error:
         if encoding != "deflate":
             raise
         # Some servers send it without its header.
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, RESPONSE.high + 1)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, most + 1)
+
+
+def read_lines(content: bytes) -> list[Any]:
+    """Return what each line of a content is in JSON; ``ValueError`` if one is something else."""
+    return [json.loads(line) for line in content.split(b"\n") if line.strip()]
 
 
 # What is recorded

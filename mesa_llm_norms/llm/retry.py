@@ -148,6 +148,15 @@ class RetryPolicy:
         self._doublings += 1
         return min(left, max(asked, growing * random.uniform(0.5, 1.0)))
 
+    def give_up_after(self, retries: int, error: CallError) -> None:
+        """Count a failure; raise it if it cannot pass, or came more often than may be repeated."""
+        self.failures[error.kind] += 1
+        tries = self.failures.total()
+        if error.kind == "denied":
+            raise error
+        if tries > retries or self.failures["refused"] > REFUSED:
+            raise _final(error, f"after {plural(tries, 'try', 'tries')}")
+
     def start_over(self) -> None:
         """Have the growing wait begin at its shortest again."""
         self._doublings = 0

@@ -44,6 +44,10 @@ class LLMSettings:
         Addresses that may be called although they come from a file: those of live minds in the
         journal of somebody else's run, say. Nothing is sent to any other address of that kind,
         unless it is the default or in the environment.
+    batch : bool, default False
+        Send calls that do not wait for each other together, as a batch of the API, at half the
+        price: questions to single agents, never a run. That may take a day. It needs a ``folder``;
+        a batch that is out when the process ends is read by who resumes.
     on_unusable : {"stop", "skip"}, default "stop"
         What happens when replies keep giving no name of the pool: the run stops with an error, or
         the interaction is skipped and the run continues.
@@ -73,6 +77,7 @@ class LLMSettings:
     budget_usd: float | None = None
     prices: str | Path | Mapping[str, Any] | None = None
     addresses: Sequence[str] = ()
+    batch: bool = False
     on_unusable: str = "stop"
     ask_again: int = 2
     retries: int | None = None
@@ -84,6 +89,17 @@ class LLMSettings:
         """Whether there is a budget."""
         budgets = self.budget_calls, self.budget_tokens, self.budget_usd
         return any(budget is not None for budget in budgets)
+
+    def check_plays(self) -> None:
+        """Raise ``SpecError`` if what is played is to be sent in batches."""
+        if self.batch:
+            raise SpecError(
+                "batch",
+                True,
+                "a run cannot be sent in batches: its interactions wait for each other, so each "
+                "batch would hold a few calls and take up to a day",
+                "Leave batch out (--batch); audit takes it for its questions to single agents.",
+            )
 
     def __post_init__(self) -> None:
         read_whole("max_concurrency", self.max_concurrency, limits.CONCURRENCY)

@@ -235,6 +235,8 @@ def open_client(
     from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.simulation.serialization import to_json
 
+    if llm is not None:
+        llm.check_plays()
     kept = llm is not None and llm.folder is not None
     return LLMClient(llm, {"spec": to_json(spec), **content} if kept else {})
 

@@ -1,24 +1,16 @@
-"""A live run that is killed at any moment goes on as if nothing had happened, and pays once.
-
-One process has everything imported and forks a new one for each trial, which makes a kill cheap.
-"""
+"""A live run that is killed at any moment goes on as if nothing had happened, and pays once."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from messages_server import MessagesServer
-from programs import Program
+from nursery import nursery
 
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Totals
@@ -29,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 ROUNDS = 4
 CALLS = 2 * 8 * ROUNDS
 
-NURSERY = f"""
-import json, os, sys, traceback
+PLAY = f"""
+import json
 import anthropic, mesa
 from mesa_llm_norms import NamingGame
 from mesa_llm_norms.llm import LLMSettings
@@ -56,62 +48,7 @@ def play(folder, first):
         json.dump(rows, file)
 
 rows = []
-for line in sys.stdin:
-    folder, first = json.loads(line)
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            play(folder, first)
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    print(child, flush=True)
-    _, status = os.waitpid(child, 0)
-    print(status, flush=True)
 """
-
-
-class Nursery:
-    """Has runs played, each in a process of its own."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-
-    def play(self, folder: Path, kill_after: float | None = None) -> int:
-        """Play a run, or go on with it; return its status, that of a kill after so many seconds."""
-        assert self.program.stdin is not None
-        assert self.program.stdout is not None
-        first = not (folder / JOURNAL).exists()
-        self.program.stdin.write(json.dumps([str(folder), first]) + "\n")
-        self.program.stdin.flush()
-        child = int(self.program.stdout.readline())
-        if kill_after is not None:
-            time.sleep(kill_after)
-            with suppress(ProcessLookupError):  # it may have come to its end
-                os.kill(child, signal.SIGKILL)
-        return int(self.program.stdout.readline())
-
-
-@contextmanager
-def nursery(server: MessagesServer) -> Iterator[Nursery]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "ANTHROPIC_API_KEY": "no-key-at-all",
-        "ANTHROPIC_BASE_URL": server.url,
-    }
-    with Program(
-        [sys.executable, "-c", NURSERY],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as program:
-        yield Nursery(program)
 
 
 def rows_of(folder: Path) -> object:
@@ -126,7 +63,7 @@ def usage_of(folder: Path) -> Totals:
 def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> None:
     """Kill so many runs at random moments, go on with each, and hold it against a whole one."""
     chance = random.Random(seed)
-    with MessagesServer(latency=0.02) as server, nursery(server) as runs:
+    with MessagesServer(latency=0.02) as server, nursery(server, PLAY) as runs:
         assert runs.play(tmp_path / "first") == 0  # by when everything is imported
         started = time.monotonic()
         assert runs.play(tmp_path / "whole") == 0

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import re
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -35,6 +39,7 @@ from messages_api_rules import (
 )
 
 Body = dict[str, Any]
+BATCHES = "/v1/messages/batches"
 PATIENCE = 30.0
 """Seconds within which the server starts and stops, or the test fails."""
 
@@ -59,9 +64,10 @@ class Fault:
     seconds: float = 0.05
 
     def __post_init__(self) -> None:
-        assert self.kind in ("status", "reset", "hang", "cut", "drip", *SAYINGS), self.kind
+        assert self.kind in (*KINDS, *SAYINGS), self.kind
 
 
+KINDS = ("status", "reset", "hang", "cut", "drip", "lost", "expired", "canceled")
 SAYINGS = {
     "empty": Answer(),
     "garbage": Answer(raw=b"{not JSON"),
@@ -103,6 +109,15 @@ def share_of_faults(
     return fault
 
 
+@dataclass
+class SentBatch:
+    """A batch as it was sent: the bodies by custom id, and the results once it has ended."""
+
+    requests: dict[str, Body]
+    ends: float
+    results: list[dict[str, Any]] | None = None
+
+
 class Received(NamedTuple):
     """A call as it came in; the names of ``headers`` are in lower case."""
 
@@ -115,8 +130,12 @@ class MessagesServer:
 
     ``answer`` gives what to say to a body, or None for the usual (see ``choose``). ``faults`` and
     ``latency`` (seconds) are asked with the running number of the call, from 0, and its body.
-    ``lookup_fault`` befalls the models endpoint. With a ``key``, no other is let in. ``names`` are
-    what is answered without a schema.
+    ``lookup_fault`` befalls the models endpoint. A batch ends after ``batch_seconds``; of its
+    calls, those with a fault of a status are errored, and "expired" or "canceled" ones are that.
+    ``batch_fault`` is asked with the running number of a batch that is sent: "lost" makes it and
+    resets the connection, any other fault makes none.
+
+    With a ``key``, no other is let in. ``names`` are what is answered without a schema.
     """
 
     def __init__(
@@ -129,6 +148,8 @@ class MessagesServer:
         lookup_fault: Fault | None = None,
         key: str | None = None,
         names: Sequence[str] = ("Q", "M"),
+        batch_seconds: float = 0.0,
+        batch_fault: Callable[[int], Fault | None] = lambda _: None,
     ) -> None:
         self.answer = answer
         self.faults = faults
@@ -137,6 +158,11 @@ class MessagesServer:
         self.lookup_fault = lookup_fault
         self.key = key
         self.names = names
+        self.batch_seconds = batch_seconds
+        self.batch_fault = batch_fault
+        self.batches: dict[str, SentBatch] = {}
+        self.created = datetime.now(UTC)
+        self._sent: list[dict[str, Body]] = []
         self._lock = threading.Lock()
         self._requests: list[Received] = []
         self._answered: list[Body] = []
@@ -181,6 +207,12 @@ class MessagesServer:
         """How many connections were opened."""
         with self._lock:
             return self._connections
+
+    def end_batches(self) -> None:
+        """Have all batches end that are out, and those to come at once."""
+        self.batch_seconds = 0.0
+        for batch in self.batches.values():
+            batch.ends = 0.0
 
     # Starting and stopping
 
@@ -284,6 +316,8 @@ class _Connection:
         method, path = request.method.decode(), unquote(request.target.decode().partition("?")[0])
         if method == "POST" and path == "/v1/messages":
             await self._handle_call(headers, content)
+        elif path.startswith(BATCHES):
+            await self._handle_batches(method, path.removeprefix(BATCHES), headers, content)
         elif method == "GET" and path.startswith("/v1/models/"):
             await self._handle_lookup(headers, path.removeprefix("/v1/models/"))
         else:
@@ -302,6 +336,100 @@ class _Connection:
             await self._send(404, error_body(404, f"model: {name}"))
         else:
             await self._send(200, server.models[name].info(name))
+
+    async def _handle_batches(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes
+    ) -> None:
+        server = self.server
+        wrong = check_headers(headers, server.key)
+        name, _, what = path.strip("/").partition("/")
+        if wrong is not None:
+            await self._send(wrong.status, error_body(*wrong))
+        elif method == "POST" and not name:
+            await self._create_batch(headers, json.loads(content))
+        elif method == "GET" and not name:
+            known = [self._batch_info(it) for it in reversed(server.batches)]
+            ids = {"first_id": None, "last_id": None}
+            await self._send(200, {"data": known, "has_more": False, **ids})
+        elif name not in server.batches:
+            await self._send(404, error_body(404, f"batch: {name}"))
+        elif method == "GET" and not what:
+            await self._send(200, self._batch_info(name))
+        elif method == "GET" and what == "results" and self._batch_info(name)["results_url"]:
+            lines = [json.dumps(it) for it in server.batches[name].results or ()]
+            data = "\n".join(lines).encode()
+            await self._send(200, data, media="application/x-jsonl")
+        else:
+            await self._send(404, error_body(404, "Not Found"))
+
+    async def _create_batch(self, headers: Mapping[str, str], body: Any) -> None:
+        server = self.server
+        requests = {it["custom_id"]: it["params"] for it in body["requests"]}
+        assert len(requests) == len(body["requests"]), "custom ids are unique"
+        assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", it) for it in requests)
+        with server._lock:
+            number = len(server._sent)
+            server._sent.append(requests)
+        for params in requests.values():
+            wrong = check_body(params, headers["anthropic-version"], server.models)
+            assert wrong is None, wrong
+        fault = server.batch_fault(number)
+        if fault is not None and fault.kind != "lost":
+            await self._fail(fault, {})
+            return
+        name = f"msgbatch_{number:04}"
+        end = time.monotonic() + server.batch_seconds
+        with server._lock:
+            server.batches[name] = SentBatch(requests, end)
+        if fault is not None:
+            await self._fail(Fault("reset"), {})
+        else:
+            await self._send(200, self._batch_info(name))
+
+    def _batch_info(self, name: str) -> Body:
+        """Return how a batch stands; its calls are made once its time is over."""
+        server = self.server
+        batch = server.batches[name]
+        if batch.results is None and time.monotonic() >= batch.ends:
+            batch.results = [self._result(*it) for it in batch.requests.items()]
+            random.Random(name).shuffle(batch.results)
+        counts = Counter(it["result"]["type"] for it in batch.results or ())
+        kinds = "succeeded", "errored", "canceled", "expired"
+        ended = batch.results is not None
+        return {
+            "id": name,
+            "type": "message_batch",
+            "processing_status": "ended" if ended else "in_progress",
+            "request_counts": {
+                "processing": len(batch.requests) - counts.total(),
+                **{kind: counts[kind] for kind in kinds},
+            },
+            "created_at": server.created.isoformat(),
+            "expires_at": server.created.isoformat(),
+            "ended_at": server.created.isoformat() if ended else None,
+            "archived_at": None,
+            "cancel_initiated_at": None,
+            "results_url": f"{server.url}{BATCHES}/{name}/results" if ended else None,
+        }
+
+    def _result(self, custom_id: str, body: Body) -> Body:
+        server = self.server
+        with server._lock:
+            number = len(server._requests)
+            server._requests.append(Received(body, {}))
+        fault = server.faults(number, body)
+        if fault is not None and fault.kind in ("expired", "canceled"):
+            result: Body = {"type": fault.kind}
+        elif fault is not None and fault.kind == "status":
+            result = {"type": "errored", "error": error_body(fault.status, fault.message)}
+        else:
+            answer = SAYINGS.get(fault.kind) if fault is not None else server.answer(body)
+            answer = answer or choose(body, server.names)
+            said = message(body, answer, server.models[body["model"]])
+            result = {"type": "succeeded", "message": said}
+            with server._lock:
+                server._answered.append(body)
+        return {"custom_id": custom_id, "result": result}
 
     async def _handle_call(self, headers: Mapping[str, str], content: bytes) -> None:
         server = self.server

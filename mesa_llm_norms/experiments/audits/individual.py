@@ -75,7 +75,8 @@ def _number(names: int, length: int) -> int:
 
 
 AT_ONCE = 256
-"""How many questions are open at once, at most; the client lets fewer through."""
+"""How many questions are open at once, at most, unless they go into a batch; the client lets fewer
+through."""
 
 
 class Query(NamedTuple):
@@ -153,7 +154,8 @@ class Interviewer:
         return wait_for(self._all(numbered))
 
     async def _all(self, numbered: list[tuple[int, Query]]) -> list[str | None]:
-        slots = asyncio.Semaphore(AT_ONCE)
+        batch = self._client is not None and self._client.llm.batch
+        slots = asyncio.Semaphore(max(1, len(numbered)) if batch else AT_ONCE)
 
         async def one(number: int, question: Query) -> str | None:
             async with slots:

@@ -67,6 +67,7 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
     describe,
     plain,
 )
+from mesa_llm_norms.llm.batches import DISCOUNT
 from mesa_llm_norms.llm.budget import read_prices
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.prompt import Prompt
@@ -276,7 +277,7 @@ def run_audit(
 ) -> Audit:
     """Run an audit that was planned already; see ``audit``."""
     processes = read_workers(workers)
-    budget = SharedBudget(llm)
+    budget = SharedBudget(llm, asks=True)
     with ExitStack() as held:
         executor = None
         if processes > 1 and plan.live is None:
@@ -350,6 +351,7 @@ class AuditForecast(NamedTuple):
     """What a live audit takes: questions to single agents, and populations.
 
     ``asked`` is exact as long as every reply can be used. ``usd`` is None where no price is known.
+    ``batch``: the questions are sent as batches, which is in ``usd``.
     """
 
     asked: int
@@ -357,6 +359,7 @@ class AuditForecast(NamedTuple):
     written: Range
     usd: Range | None
     populations: Forecast | None
+    batch: bool = False
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the forecast in words: a label and a range for each row."""
@@ -366,6 +369,8 @@ class AuditForecast(NamedTuple):
             ("  tokens written", spread(self.written)),
             ("  cost", cost(self.usd)),
         ]
+        if self.batch:
+            rows.append(("  as batches", "half the price; within a day, mostly within an hour"))
         if self.populations is not None:
             rows += [(f"populations: {label}", it) for label, it in describe(self.populations)]
         return rows
@@ -392,10 +397,12 @@ def forecast_audit(plan: AuditPlan, llm: LLMSettings | None = None) -> AuditFore
     written = assumed(live.provider, once=False).written.times(len(sizes))
     price = read_prices(llm.prices).of(live.provider.model)
     usd = cost_of(live.provider, price, read, written)
+    if llm.batch and usd is not None:
+        usd = usd.times(DISCOUNT)
     populations = None
     if plan.runs:
         populations = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, llm)
-    return AuditForecast(len(sizes), read, written, usd, populations)
+    return AuditForecast(len(sizes), read, written, usd, populations, llm.batch)
 
 
 def _prompts(plan: AuditPlan) -> list[Prompt]:

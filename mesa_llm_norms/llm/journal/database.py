@@ -151,7 +151,10 @@ def open_for_writing(path: Path, lose: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if lose:
-            connection.execute("UPDATE attempts SET outcome = 'lost' WHERE outcome IS NULL")
+            connection.execute(
+                "UPDATE attempts SET outcome = 'lost' WHERE outcome IS NULL"
+                " AND id NOT IN (SELECT attempt FROM batched)"
+            )
         on_error.pop_all()
     return connection
 

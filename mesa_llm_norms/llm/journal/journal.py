@@ -7,23 +7,23 @@ until there are no more. What was paid for once is not paid for again.
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from operator import add
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.errors import JournalError, SpecError
 from mesa_llm_norms.llm.journal import database
 from mesa_llm_norms.llm.journal.database import Begun, Lock, Writer, Written
+from mesa_llm_norms.llm.journal.ledger import Asked, DecisionKey, Ledger, Stored, load, weights
 from mesa_llm_norms.llm.journal.rows import (
     ATTEMPTS,
+    BATCH,
+    BATCHED,
     BEGUN,
     BY_AGENT,
     BY_MIND,
@@ -31,10 +31,12 @@ from mesa_llm_norms.llm.journal.rows import (
     DISTRIBUTION,
     ENDED,
     INTERACTION,
+    OUT,
     PARAMETERS,
     PROMPT,
     AgentUsage,
     Attempt,
+    Batch,
     Call,
     Distribution,
     Ended,
@@ -52,24 +54,9 @@ from mesa_llm_norms.llm.journal.rows import (
 )
 
 T = TypeVar("T")
-DecisionKey: TypeAlias = tuple[int, int, int]
-"""A decision to be made: run, interaction, seat."""
-Stored: TypeAlias = tuple[int, str, str, str | None, str | None, float | None, str | None]
-"""An interaction as it is written: round, nodes, names, payoff, reason."""
 _ENDINGS = get_args(Ending)
 _MOST_TEXTS = 20_000
 """How many digests are remembered of texts that need not be handed in again."""
-_USED = ("input_tokens", "output_tokens", "thinking_tokens", "cached_tokens", "cost")
-_COUNTED = {
-    "name": "answered",
-    "distribution": "answered",
-    "unusable": "unusable",
-    "failed": "failed",
-    "abandoned": "abandoned",
-    "lost": "lost",
-}
-"""The field of ``Totals`` that counts each outcome."""
-_FIELDS = {name: place for place, name in enumerate(Totals._fields)}
 
 
 class Journal:
@@ -166,7 +153,7 @@ class Journal:
         connection = database.in_memory()
         connection.execute("PRAGMA foreign_keys = ON")
         database.make_tables(connection, json_object("spec", spec))
-        return cls(connection, None, _Content(*_heading(connection), _Ledger(), ()))
+        return cls(connection, None, _Content(*_heading(connection), Ledger(), ()))
 
     @classmethod
     def _resumed(cls, path: Path, lock: Lock) -> Journal:
@@ -258,6 +245,18 @@ class Journal:
         """
         return self._in_flight
 
+    def out(self, call: Call) -> tuple[int, Batch] | None:
+        """Return the call that is out with a batch for the same decision, asked in the same way."""
+        prompt = join_digests(text_digest(storable(call.system)), text_digest(storable(call.user)))
+        parameters = text_digest(self._text_of(call.parameters))
+        ledger = self._known()
+        attempt = ledger.out.get(((call.run, call.interaction, call.seat), prompt, parameters))
+        return None if attempt is None else (attempt, ledger.batches[ledger.batch_of[attempt]])
+
+    def batches(self) -> tuple[Batch, ...]:
+        """Return every batch, in the order in which they were put together."""
+        return tuple(self._known().batches.values())
+
     # What is added
 
     def begin(self, call: Call) -> Begun:
@@ -270,7 +269,7 @@ class Journal:
         with self._lock:
             self._check()
             number = self._ledger.made[seat]
-            asked = _Asked(seat, join_digests(system, user), named[2], call.mind)
+            asked = Asked(seat, join_digests(system, user), named[2], call.mind)
             begun = Begun(self._ledger.begin(asked))
             values = begun.attempt, *seat, number, *named, system, user, database.now()
             rows: list[Row] = [(BEGUN, values)]
@@ -283,6 +282,20 @@ class Journal:
                 self._texts.clear()
             self._writer.write(rows, begun, begun.attempt)
         return begun
+
+    def batch(self, batch: Batch, attempts: Sequence[int]) -> Written[None]:
+        """Record that calls in flight are about to be sent as a batch, and with no other.
+
+        They outlive their process: anyone who resumes the journal may wait for their replies.
+        """
+        done: Written[None] = Written()
+        with self._lock:
+            self._check()
+            rows: list[Row] = [(BATCH, batch)]
+            rows += [(BATCHED, (attempt, batch.key)) for attempt in attempts]
+            self._ledger.batch(batch, attempts)
+            self._writer.write(rows, done, None)
+        return done
 
     def end(
         self,
@@ -315,7 +328,7 @@ class Journal:
             rows: list[Row] = [(ENDED, (attempt, *texts))]
             new: dict[str, tuple[float, ...]] = {}
             if distribution is not None and distribution.key not in self._ledger.distributions:
-                new[distribution.key] = _weights(distribution.probabilities)
+                new[distribution.key] = weights(distribution.probabilities)
                 text = json.dumps(new[distribution.key])
                 rows.append((DISTRIBUTION, (distribution.key, text, attempt)))
                 self._ledger.distribution_keys[attempt] = distribution.key
@@ -405,7 +418,7 @@ class Journal:
         with _reading(self.path):
             return self._writer.ask(query)
 
-    def _known(self) -> _Ledger:
+    def _known(self) -> Ledger:
         if self._writer.failure is not None:
             self._writer.check()
         return self._ledger
@@ -442,68 +455,13 @@ class Journal:
         return JournalError(self.path or ":memory:", problem, remedy)
 
 
-class _Asked(NamedTuple):
-    """A call in flight: for which decision, on which prompt with which parameters, by digest."""
-
-    seat: DecisionKey
-    prompt: str
-    parameters: str
-    mind: str
-
-
-class _Ledger:
-    """The part of a journal that is kept in memory, and updated with every row.
-
-    ``last`` is the number of the newest attempt; they count from 1, over all runs.
-    """
-
-    def __init__(self) -> None:
-        self.last = 0
-        self.made: Counter[DecisionKey] = Counter()
-        self.under_way: dict[int, _Asked] = {}
-        self.decisions: dict[DecisionKey, Recorded] = {}
-        self.distributions: dict[str, tuple[float, ...]] = {}
-        self.distribution_keys: dict[int, str] = {}
-        self.interactions: dict[tuple[int, int], Stored] = {}
-        self.unusable: Counter[tuple[DecisionKey, str, str]] = Counter()
-        self.models: dict[str, str] = {}
-        self.total: list[float] = [*Totals()]
-        self.totals: defaultdict[int, list[float]] = defaultdict(lambda: [*Totals()])
-
-    def begin(self, asked: _Asked) -> int:
-        """Count a call that begins and return its attempt's number."""
-        self.last += 1
-        self.under_way[self.last] = asked
-        self.made[asked.seat] += 1
-        self.total[0] += 1
-        self.totals[asked.seat[0]][0] += 1
-        return self.last
-
-    def end(self, attempt: int, ended: Ended) -> None:
-        """Count what came of a call that was in flight."""
-        asked = self.under_way.pop(attempt)
-        if ended.outcome == "unusable":
-            self.unusable[asked.seat, asked.prompt, asked.parameters] += 1
-        if ended.model is not None:
-            self.models.setdefault(asked.mind, ended.model)
-        for counts in (self.total, self.totals[asked.seat[0]]):
-            counts[_FIELDS[_COUNTED[ended.outcome]]] += 1
-            for name in _USED:
-                counts[_FIELDS[name]] += getattr(ended, name) or 0
-
-    def count(self, run: int, more: Totals) -> None:
-        """Add to a run's totals and to those of all runs."""
-        for counts in (self.total, self.totals[run]):
-            counts[:] = map(add, counts, more)
-
-
 class _Content(NamedTuple):
     """What is taken from a journal when it is opened; the first three are what it started with."""
 
     spec: dict[str, Any]
     versions: dict[str, Any]
     created: str
-    ledger: _Ledger
+    ledger: Ledger
     in_flight: tuple[Attempt, ...]
 
 
@@ -515,8 +473,8 @@ def _reading(path: Path | None) -> AbstractContextManager[None]:
 
 def _read(connection: sqlite3.Connection, path: Path) -> _Content:
     with _reading(path):
-        in_flight = _attempts(connection, "WHERE a.outcome IS NULL")
-        return _Content(*_heading(connection), _load(connection), in_flight)
+        in_flight = _attempts(connection, f"WHERE a.outcome IS NULL AND NOT ({OUT})")
+        return _Content(*_heading(connection), load(connection), in_flight)
 
 
 def _heading(connection: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -527,51 +485,6 @@ def _heading(connection: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, 
     if not isinstance(spec, dict) or not isinstance(versions, dict):
         raise ValueError("its spec is not a JSON object")
     return spec, versions, row[2]
-
-
-def _load(connection: sqlite3.Connection) -> _Ledger:
-    """Return the ledger of a journal.
-
-    Calls without an outcome are counted as calls; they are not in flight in this process.
-    """
-    database.check_amounts(connection, _USED)
-    ledger = _Ledger()
-    (ledger.last,) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()
-    for run, interaction, seat, *recorded in connection.execute(
-        "SELECT run, interaction, seat, prompt, name, probability, attempt FROM decisions"
-    ):
-        ledger.decisions[run, interaction, seat] = Recorded(*recorded)
-    rows = connection.execute("SELECT key, probabilities, attempt FROM distributions")
-    for key, text, attempt in rows:
-        ledger.distributions[key] = _weights(json.loads(text))
-        ledger.distribution_keys[attempt] = key
-    for run, interaction, *row in connection.execute(
-        "SELECT run, interaction, round, node_a, node_b, name_a, name_b, payoff, reason"
-        " FROM interactions"
-    ):
-        if not isinstance(row[1], str) or not isinstance(row[2], str):
-            raise ValueError(f"not an interaction: {row!r}")
-        ledger.interactions[run, interaction] = tuple(row)
-    for run, interaction, seat, made in connection.execute(
-        "SELECT run, interaction, seat, max(try) + 1 FROM attempts GROUP BY run, interaction, seat"
-    ):
-        ledger.made[run, interaction, seat] = made
-    for run, interaction, seat, system, user, sent, count in connection.execute(
-        "SELECT run, interaction, seat, system, user, parameters, count(*) FROM attempts"
-        " WHERE outcome = 'unusable' GROUP BY run, interaction, seat, system, user, parameters"
-    ):
-        ledger.unusable[(run, interaction, seat), join_digests(system, user), sent] = count
-    for mind, model, _ in connection.execute(
-        "SELECT mind, model, min(id) FROM attempts WHERE model IS NOT NULL GROUP BY mind"
-    ):
-        ledger.models[mind] = model
-    sums = ", ".join(f"coalesce(sum({column}), 0)" for column in _USED)
-    for run, outcome, count, *used in connection.execute(
-        f"SELECT run, outcome, count(*), {sums} FROM attempts GROUP BY run, outcome"
-    ):
-        counted = {} if outcome is None else {_COUNTED[outcome]: count}
-        ledger.count(run, Totals(count, **dict(zip(_USED, used, strict=True)), **counted))
-    return ledger
 
 
 def _attempts(connection: sqlite3.Connection, condition: str, *values: int) -> tuple[Attempt, ...]:
@@ -590,18 +503,3 @@ def _stored(row: Interaction | Skipped) -> Stored:
     if isinstance(row, Skipped):
         return *start, None, None, None, storable(row.reason)
     return *start, row.name_a, row.name_b, float(row.payoff), None
-
-
-def _weights(values: Any) -> tuple[float, ...]:
-    """Return numbers from 0 up; that they sum to one is up to their user."""
-    if (
-        not isinstance(values, (list, tuple))
-        or not values
-        or not all(
-            isinstance(one, (int, float)) and math.isfinite(one) and one >= 0 for one in values
-        )
-    ):
-        raise SpecError(
-            "probabilities", values, f"not a distribution: {values!r}", "Give a number per name."
-        )
-    return tuple(map(float, values))

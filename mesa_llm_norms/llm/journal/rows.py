@@ -77,6 +77,19 @@ class Recorded(NamedTuple):
     attempt: int | None = None
 
 
+class Batch(NamedTuple):
+    """Calls that are sent together: their number, to which place, and when, in UTC as ISO 8601.
+
+    ``key`` is in the name of each of its calls; ``id`` is what the API calls it, None until known.
+    """
+
+    key: str
+    place: str
+    size: int
+    begun: str
+    id: str | None = None
+
+
 class Skipped(NamedTuple):
     """An interaction that was not played to its end, and why; nobody remembers it."""
 
@@ -276,7 +289,7 @@ def _frozen(value: Any) -> Any:
 
 APPLICATION = 0x4E4F524D
 """What marks an SQLite file as a journal of this package: ``NORM`` in ASCII."""
-VERSION = 3
+VERSION = 4
 """The version of the tables; no other was ever released."""
 TABLES = """
 CREATE TABLE spec (
@@ -316,6 +329,17 @@ CREATE TABLE attempts (
     thoughts TEXT,
     UNIQUE (run, interaction, seat, try)
 );
+CREATE TABLE batches (
+    key TEXT PRIMARY KEY NOT NULL,
+    place TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    begun TEXT NOT NULL,
+    id TEXT
+);
+CREATE TABLE batched (
+    attempt INTEGER PRIMARY KEY REFERENCES attempts (id),
+    batch TEXT NOT NULL
+);
 CREATE TABLE distributions (
     key TEXT PRIMARY KEY NOT NULL,
     probabilities TEXT NOT NULL,
@@ -352,12 +376,14 @@ ENDED_COLUMNS = (
     " thinking_tokens, cached_tokens, cost, thoughts"
 )
 """What is known of an attempt after the call, in the order of ``Ended``."""
-PROMPT, PARAMETERS, BEGUN, ENDED, DISTRIBUTION, DECISION, INTERACTION = range(7)
+PROMPT, PARAMETERS, BEGUN, BATCH, BATCHED, ENDED, DISTRIBUTION, DECISION, INTERACTION = range(9)
 """The kinds of row, in the order in which they may refer to each other."""
 INSERTS: Sequence[str] = (
     "OR IGNORE INTO prompts (digest, text)",
     "OR IGNORE INTO parameters (digest, text)",
     "INTO attempts (id, run, interaction, seat, try, mind, place, parameters, system, user, begun)",
+    "OR REPLACE INTO batches (key, place, size, begun, id)",
+    "OR REPLACE INTO batched (attempt, batch)",
     f"INTO ended (id, {ENDED_COLUMNS})",
     "INTO distributions (key, probabilities, attempt)",
     "OR REPLACE INTO decisions (run, interaction, seat, prompt, name, probability, attempt)",
@@ -369,6 +395,8 @@ Row: TypeAlias = tuple[int, tuple[Any, ...]]
 
 # What is asked
 
+OUT = "a.outcome IS NULL AND a.id IN (SELECT attempt FROM batched)"
+"""Which calls are out with a batch: they are not lost with their process."""
 ATTEMPTS = """
 SELECT a.id, a.run, a.interaction, a.seat, a.try, a.mind, a.place, p.text, s.text, u.text, a.begun,
     a.latency, a.outcome, a.problem, a.status, a.reply, a.model, a.stop, a.input_tokens,
