@@ -47,7 +47,7 @@ class LLMSettings:
     batch : bool, default False
         Send calls that do not wait for each other together, as a batch of the API, at half the
         price: questions to single agents, never a run. That may take a day. It needs a ``folder``;
-        a batch that is out when the process ends is read by who resumes.
+        a batch that is out when the process ends is read once it is resumed.
     on_unusable : {"stop", "skip"}, default "stop"
         What happens when replies keep giving no name of the pool: the run stops with an error, or
         the interaction is skipped and the run continues.

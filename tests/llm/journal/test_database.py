@@ -320,7 +320,7 @@ def changed(path: Path, contents: bytes, script: str) -> None:
 @pytest.mark.parametrize(
     ("script", "match"),
     [
-        ("PRAGMA user_version = 4", "version 4, and this package reads version 3"),
+        ("PRAGMA user_version = 5", "version 5, and this package reads version 4"),
         ("PRAGMA user_version = 0", "version 0"),
         ("PRAGMA application_id = 7", "not a journal of mesa_llm_norms"),
         ("PRAGMA foreign_keys = OFF; DROP TABLE prompts", "tables"),
@@ -328,7 +328,7 @@ def changed(path: Path, contents: bytes, script: str) -> None:
         ("ALTER TABLE attempts RENAME COLUMN reply TO answer", "tables"),
         ("ALTER TABLE decisions ADD COLUMN more TEXT", "tables"),
         ("CREATE TABLE more (x)", "tables"),
-        ("PRAGMA user_version = 1", "version 1, and this package reads version 3"),
+        ("PRAGMA user_version = 1", "version 1, and this package reads version 4"),
         ("DELETE FROM spec", "spec is missing"),
         ("UPDATE spec SET spec = '[1]'", "not a JSON object"),
         ("UPDATE spec SET spec = '{'", "damaged"),
