@@ -29,8 +29,6 @@ from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Batch, Call
 from mesa_llm_norms.llm.provider import Question, Reply
 
-DISCOUNT = 0.5
-"""What a call costs in a batch, as a share of its price alone."""
 QUIET = 1.0
 """Seconds without another call after which those collected are sent."""
 FIRST_LOOK, LONGEST_LOOK = 2.0, 60.0

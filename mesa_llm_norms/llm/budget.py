@@ -28,6 +28,8 @@ _REMEDY = (
     "and output in dollars per million tokens."
 )
 _MILLION = 1_000_000
+IN_BATCH = 0.5
+"""What a call costs in a batch, as a share of its price alone."""
 
 
 class Price(NamedTuple):
@@ -50,10 +52,16 @@ class Prices(NamedTuple):
     as_of: str
     by_model: Mapping[str, Price]
 
-    def of(self, model: str) -> Price | None:
-        """Return the price under the longest name that ``model`` begins with, or None."""
+    def of(self, model: str, *, batch: bool = False) -> Price | None:
+        """Return the price under the longest name that ``model`` begins with, or None.
+
+        In a ``batch`` it is the share of it that calls cost there.
+        """
         known = [name for name in self.by_model if model.startswith(name)]
-        return self.by_model[max(known, key=len)] if known else None
+        if not known:
+            return None
+        price = self.by_model[max(known, key=len)]
+        return Price(price.input * IN_BATCH, price.output * IN_BATCH) if batch else price
 
     def as_json(self) -> dict[str, Any]:
         """Return them as ``own_prices`` reads them, for a journal."""

@@ -31,7 +31,6 @@ from mesa_llm_norms.errors import (
     SpecError,
 )
 from mesa_llm_norms.llm.addresses import check, confirm
-from mesa_llm_norms.llm.batches import DISCOUNT
 from mesa_llm_norms.llm.budget import Amount, Budget, read_limit, read_prices
 from mesa_llm_norms.llm.concurrency import Limiter, Request, RequestQueue
 from mesa_llm_norms.llm.journal.database import Written
@@ -344,7 +343,7 @@ class LLMClient:
             confirm(provider, self.llm.addresses)
             most = CONCURRENCY_IN_BATCHES if self.llm.batch else self.llm.max_concurrency
             limiter = self._limiters.setdefault(provider.label, Limiter(most))
-            price = self._prices.of(provider.model)
+            price = self._prices.of(provider.model, batch=self.llm.batch)
             self._queues[id(provider)] = RequestQueue(
                 provider, limiter, self.llm, self.budget, self.journal, price
             )
@@ -355,11 +354,10 @@ class LLMClient:
 
         No price may have been known then, and a journal may have been edited.
         """
-        price = self._prices.of(mind.provider.model)
+        price = self._prices.of(mind.provider.model, batch=self.llm.batch)
         used = self._found.pop(mind.label, None)
         if price is not None and used is not None:
             cost = price.cost(Usage(used.input_tokens, used.output_tokens))
-            cost *= DISCOUNT if self.llm.batch else 1
             if cost > used.cost and not math.isclose(cost, used.cost):
                 self.budget.used = self.budget.used.plus(Amount(usd=cost - used.cost))
 

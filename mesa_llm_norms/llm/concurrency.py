@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mesa_llm_norms.core.event_loop import GRACE_PERIOD, POLL_INTERVAL, CancelScope
 from mesa_llm_norms.errors import CallError, MindError
-from mesa_llm_norms.llm.batches import DISCOUNT, RETRIES, BatchError, BatchQueue
+from mesa_llm_norms.llm.batches import RETRIES, BatchError, BatchQueue
 from mesa_llm_norms.llm.budget import FREE, Amount, Budget, Price
 from mesa_llm_norms.llm.journal.database import Written
 from mesa_llm_norms.llm.journal.journal import Journal
@@ -99,8 +99,6 @@ class RequestQueue:
                 f"there is no price for {provider.model!r}, and a budget in dollars to keep",
                 "Give its price in a file (prices=, --prices), or a budget in tokens.",
             )
-        if llm.batch and price is not None:
-            price = Price(price.input * DISCOUNT, price.output * DISCOUNT)
         self.provider = provider
         self.limiter = limiter
         self.parameters: Mapping[str, Any] = {}

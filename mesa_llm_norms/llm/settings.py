@@ -98,7 +98,7 @@ class LLMSettings:
                 True,
                 "a run cannot be sent in batches: its interactions wait for each other, so each "
                 "batch would hold a few calls and take up to a day",
-                "Leave batch out (--batch); audit takes it for its questions to single agents.",
+                "Leave batch out (--batch); record and audit take it for their questions.",
             )
 
     def __post_init__(self) -> None:

@@ -184,6 +184,25 @@ def test_a_budget_holds_for_batches_too(tmp_path: Path) -> None:
     assert len(server.answered) == 12
 
 
+def test_a_recording_by_batches_is_the_one_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mesa_llm_norms.experiments.recording.recorder import record
+
+    def recorded(llm: LLMSettings) -> Any:
+        found = record(f"claude:{PLAIN}", names="QM", memory=1, asks=3, rng=4, llm=llm)
+        return {**found.as_object(), "usage": None, "provenance": None}, found.usage
+
+    with MessagesServer() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        single, one = recorded(settings_for(tmp_path / "single", batch=False))
+        batched, other = recorded(settings_for(tmp_path / "batch"))
+    assert asked_of(server) == [3 * (1 + 4)]
+    assert batched == single
+    assert other.calls == one.calls == 15
+    assert other.cost == pytest.approx(one.cost / 2)
+
+
 def test_batches_need_a_folder_an_api_that_takes_them_and_questions_alone(tmp_path: Path) -> None:
     from mesa_llm_norms import NamingGame
     from mesa_llm_norms.testing import FakeProvider

@@ -19,6 +19,7 @@ PLAY = """
 import json
 from anthropic import AsyncAnthropic
 from mesa_llm_norms.experiments.audits.runner import audit
+from mesa_llm_norms.experiments.recording.recorder import record
 from mesa_llm_norms.llm import batches, client
 from mesa_llm_norms.llm.settings import LLMSettings
 
@@ -27,10 +28,13 @@ batches.QUIET, batches.FIRST_LOOK, batches.SETTLED = 0.05, 0.02, 0.3
 
 def play(folder, first):
     llm = LLMSettings(folder=folder, batch=True, resume=not first, wait=0.01)
-    found = audit(
-        "claude:claude-test-1", runs=0, times=4, times_after=1, memory=2, rng=5, probes=PROBES,
-        llm=llm,
-    )
+    mind = "claude:claude-test-1"
+    if WHAT == "record":
+        found = record(mind, names="QM", memory=1, asks=3, rng=5, llm=llm)
+    else:
+        found = audit(
+            mind, runs=0, times=4, times_after=1, memory=2, rng=5, probes=WHAT == "probes", llm=llm
+        )
     with open(folder + ".json", "w") as file:
         json.dump(found.as_object(), file)
 """
@@ -40,8 +44,8 @@ def result_of(folder: Path) -> Any:
     return {**json.loads(Path(f"{folder}.json").read_text(encoding="utf-8")), "usage": None}
 
 
-def kill_and_resume(tmp_path: Path, kills: int, seed: int, probes: bool) -> None:
-    """Kill so many audits at random moments, up to three times each, and compare with a whole one.
+def kill_and_resume(tmp_path: Path, kills: int, seed: int, what: str) -> None:
+    """Kill so many at random moments, up to three times each, and compare with a whole one.
 
     One batch in five is made, and its answer is lost on the way.
     """
@@ -52,7 +56,7 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int, probes: bool) -> None
 
     with (
         MessagesServer(batch_seconds=0.1, batch_fault=lost) as server,
-        nursery(server, f"PROBES = {probes}\n{PLAY}") as runs,
+        nursery(server, f"WHAT = {what!r}\n{PLAY}") as runs,
     ):
         assert runs.play(tmp_path / "first") == 0  # by when everything is imported
         started, before = time.monotonic(), len(server.answered)
@@ -73,10 +77,10 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int, probes: bool) -> None
 
 
 def test_a_killed_audit_waits_for_its_batches_and_pays_once(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, kills=1, seed=1, probes=False)
+    kill_and_resume(tmp_path, kills=1, seed=1, what="audit")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
-def test_at_fifty_moments(tmp_path: Path, seed: int) -> None:
-    kill_and_resume(tmp_path, kills=9, seed=seed, probes=True)
+@pytest.mark.parametrize("what", ["probes", "record"])
+def test_so_are_batches_killed_at_fifty_moments(tmp_path: Path, what: str) -> None:
+    kill_and_resume(tmp_path, kills=9, seed=2, what=what)

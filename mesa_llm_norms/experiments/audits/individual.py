@@ -162,9 +162,11 @@ class Interviewer:
                 return await self._one(number, question)
 
         tasks = [asyncio.ensure_future(one(*each)) for each in numbered]
+        # A batch that is out is paid for, and read even if the budget has no room for another.
+        when = asyncio.ALL_COMPLETED if batch else asyncio.FIRST_EXCEPTION
         try:
             if tasks:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                done, _ = await asyncio.wait(tasks, return_when=when)
                 for task in done:
                     task.result()  # which raises what it raised
             return [task.result() for task in tasks]

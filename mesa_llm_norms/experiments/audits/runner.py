@@ -61,13 +61,13 @@ from mesa_llm_norms.experiments.cost_forecast.estimate import (
     tokens_of,
 )
 from mesa_llm_norms.experiments.cost_forecast.result import (
+    AS_BATCHES,
     Forecast,
     Range,
     cost,
     describe,
     plain,
 )
-from mesa_llm_norms.llm.batches import DISCOUNT
 from mesa_llm_norms.llm.budget import read_prices
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.prompt import Prompt
@@ -370,7 +370,7 @@ class AuditForecast(NamedTuple):
             ("  cost", cost(self.usd)),
         ]
         if self.batch:
-            rows.append(("  as batches", "half the price; within a day, mostly within an hour"))
+            rows.append(("  as batches", AS_BATCHES))
         if self.populations is not None:
             rows += [(f"populations: {label}", it) for label, it in describe(self.populations)]
         return rows
@@ -395,10 +395,8 @@ def forecast_audit(plan: AuditPlan, llm: LLMSettings | None = None) -> AuditFore
     sizes = [sum(len(text.encode()) for text in prompt) for prompt in _prompts(plan)]
     read = tokens_of(float(np.mean(sizes))).times(len(sizes))
     written = assumed(live.provider, once=False).written.times(len(sizes))
-    price = read_prices(llm.prices).of(live.provider.model)
+    price = read_prices(llm.prices).of(live.provider.model, batch=llm.batch)
     usd = cost_of(live.provider, price, read, written)
-    if llm.batch and usd is not None:
-        usd = usd.times(DISCOUNT)
     populations = None
     if plan.runs:
         populations = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, llm)

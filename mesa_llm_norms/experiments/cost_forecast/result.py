@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from mesa_llm_norms.core import formatting
 from mesa_llm_norms.core.formatting import dollars, duration, spread
 
+AS_BATCHES = "half the price; within a day each, mostly within an hour"
+"""What a forecast says of calls that are sent as batches."""
+
 
 class Range(NamedTuple):
     """What may be expected, and how far off it may be on either side.

@@ -9,7 +9,7 @@ import numpy as np
 from mesa_llm_norms.core.formatting import spread
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.experiments.cost_forecast.estimate import assumed, cost_of, tokens_of
-from mesa_llm_norms.experiments.cost_forecast.result import Range, cost, plain
+from mesa_llm_norms.experiments.cost_forecast.result import AS_BATCHES, Range, cost, plain
 from mesa_llm_norms.experiments.cost_forecast.simulation import nearest
 from mesa_llm_norms.experiments.recording.populations import visits
 from mesa_llm_norms.experiments.recording.questions import (
@@ -29,7 +29,7 @@ class RecordingForecast(NamedTuple):
     """What a recording takes; ``usd`` is None where no price is known.
 
     ``memories`` is exact if all are asked about. ``calls`` is a range where it is not known whether
-    the model gives probabilities.
+    the model gives probabilities. ``batch``: calls are sent as batches, which is in ``usd``.
     """
 
     memories: Range
@@ -37,16 +37,18 @@ class RecordingForecast(NamedTuple):
     read: Range
     written: Range
     usd: Range | None
+    batch: bool = False
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the forecast in words: a label and a range for each row."""
-        return [
+        rows = [
             ("memories asked about", spread(self.memories)),
             ("calls", spread(self.calls)),
             ("tokens read", spread(self.read)),
             ("tokens written", spread(self.written)),
             ("cost", cost(self.usd)),
         ]
+        return [*rows, ("as batches", AS_BATCHES)] if self.batch else rows
 
     def as_object(self) -> dict[str, Any]:
         """Return the forecast as plain data, for JSON."""
@@ -84,7 +86,7 @@ def forecast_recording(plan: RecordingPlan, llm: LLMSettings | None = None) -> R
         Range(*(one * number for one, number in zip(per_call, calls, strict=True)))
         for per_call in (each, words)
     )
-    price = read_prices(llm.prices).of(live.provider.model)
+    price = read_prices(llm.prices).of(live.provider.model, batch=llm.batch)
     return RecordingForecast(
-        memories, calls, read, written, cost_of(live.provider, price, read, written)
+        memories, calls, read, written, cost_of(live.provider, price, read, written), llm.batch
     )

@@ -133,7 +133,9 @@ class Recorder:
             As a live run does; everything that was answered is on record. A budget that is used up
             raises nothing: what it was enough for is kept, and ``out_of_budget`` is set.
         """
-        if not self.put:  # which says what replies are
+        if self._client.llm.batch:  # as no API that takes batches gives probabilities
+            self.exact = False
+        elif not self.put:  # which says what replies are
             self._ask([((), self._next_order(()))], what)
         times = choices if not self.exact else number_of_orders(self.game) or orders
         asked = [

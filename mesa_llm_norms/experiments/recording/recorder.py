@@ -219,7 +219,7 @@ def run_recording(
     plan: RecordingPlan, *, progress: Report | None = None, llm: LLMSettings | None = None
 ) -> Recorded:
     """Make a recording that was planned already; see ``record``."""
-    client = SharedBudget(llm).client("", plan.describe())
+    client = SharedBudget(llm, asks=True).client("", plan.describe())
     report = progress or (lambda *_: None)
     with closing(client):
         (mind,) = client.attach([plan.mind])
