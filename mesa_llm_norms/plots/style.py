@@ -172,6 +172,8 @@ def _fonts_with(characters: str) -> tuple[list[str], list[str]]:
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: entry.name):
         if not wanted:
             break
+        if entry.name.lstrip(".").replace(" ", "").startswith("LastResort"):
+            continue  # which has a box for every character there is
         with suppress(OSError, RuntimeError):
             font = font_manager.get_font(entry.fname)
             there = {it for it in wanted if font.get_char_index(ord(it))}

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.networks.drawing import INK, OKABE_ITO, name_colors
+from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO, name_colors
 from mesa_llm_norms.plots.style import bare_axes, hatch, line_style, plain, share_axis, shorten
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def plot_sweep(sweep: Sweep) -> Figure:
 
     The x-axis is a numeric axis of the grid, else the one with the most values; the next axis is
     shown by color and marker, and up to two more by panels. A median beyond what was played is an
-    open triangle at the top.
+    open triangle at the top. What is empty in all panels, such as times where runs had no goal, and
+    panels without cells are left out.
 
     Parameters
     ----------
@@ -84,29 +85,41 @@ def plot_sweep(sweep: Sweep) -> Figure:
     rows = arranged.rows.labels if arranged.rows else (None,)
     pool = [str(name)[4:] for name in cells.columns if str(name).startswith("won_")]
     names = _winners(cells, pool, MOST_NAMES if arranged.x.numbers is None else MOST_LINES)
+    timed = bool(cells["median"].notna().any())
+    kinds = 1 + timed + bool(names)
     width = min(16.0, max(4.2, 1.8 + _crowd(arranged) * 0.16))
     figure = Figure(
-        figsize=(min(40.0, width * len(columns) + 2.4), 2.7 * 3 * len(rows) + 1.2),
+        figsize=(min(40.0, width * len(columns) + 2.4), 2.7 * kinds * len(rows) + 1.2),
         layout="constrained",
     )
-    grid: Any = figure.subplots(3 * len(rows), len(columns), squeeze=False, sharex=True)
+    grid: Any = figure.subplots(kinds * len(rows), len(columns), squeeze=False, sharex=True)
     for place, row in enumerate(rows):
-        panels = grid[3 * place : 3 * place + 3]
         here = _where(cells, arranged.rows, row)
         times = _times(here)
         for side, column in enumerate(columns):
             some = _where(here, arranged.columns, column)
-            _plot_times(panels[0, side], some, arranged, times)
-            _plot_shares(panels[1, side], some, arranged)
-            _plot_names(panels[2, side], some, arranged, pool, names)
-            panels[0, side].set_title(_title(arranged, row, column), loc="left", color=INK)
-    for axes in grid[:, 1:].flat:
-        axes.set_ylabel("")
-        axes.tick_params(labelleft=False, which="both")
-    for axes in grid[-1]:
-        _label_x(axes, arranged)
-        axes.set_xlabel(plain(arranged.x.unit or arranged.x.column))
-    _add_legends(figure, arranged, names, pool)
+            panels = list(grid[kinds * place : kinds * (place + 1), side])
+            if some.empty:
+                for axes in panels:
+                    axes.set_visible(False)
+                continue
+            panels[0].set_title(_title(arranged, row, column), loc="left", color=INK)
+            if timed:
+                _plot_times(panels.pop(0), some, arranged, times)
+            _plot_shares(panels.pop(0), some, arranged)
+            if names:
+                _plot_names(panels.pop(0), some, arranged, pool, names)
+    for line in grid:
+        for axes in [axes for axes in line if axes.get_visible()][1:]:
+            axes.set_ylabel("")
+            axes.tick_params(labelleft=False, which="both")
+    for line in grid.T:
+        lowest = [axes for axes in line if axes.get_visible()][-1:]
+        for axes in lowest:
+            _label_x(axes, arranged)
+            axes.set_xlabel(plain(arranged.x.unit or arranged.x.column))
+            axes.tick_params(labelbottom=True)
+    _add_legends(figure, arranged, names, pool, _others(cells, pool, names))
     return figure
 
 
@@ -281,24 +294,27 @@ def _plot_names(
     pool: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    colors = name_colors(pool)
+    colors, others = name_colors(pool), _others(cells, pool, names)
     for number, color, some, x in _series(cells, arranged):
         marker = _MARKERS[number % 8]
         if arranged.x.numbers is not None:
             for name in names:
                 style = line_style(pool, name) | {"linewidth": 1.6}
                 axes.plot(x, some[f"won_{name}"], marker=marker, markersize=5, **style)
+            if others:
+                rest = some[[f"won_{name}" for name in others]].sum(axis=1, min_count=1)
+                axes.plot(x, rest, marker=marker, markersize=5, color=GREY, linewidth=1.6)
             continue
         bottom = np.zeros(len(some))
-        for name in pool:
+        for name in (*names, *others):
             height = some[f"won_{name}"].fillna(0).to_numpy(dtype=float)
             axes.bar(
                 x,
                 height,
                 _step(arranged) * 0.88,
                 bottom,
-                color=colors[name],
-                hatch=hatch(pool, name),
+                color=GREY if name in others else colors[name],
+                hatch="" if name in others else hatch(pool, name),
                 edgecolor="white",
                 linewidth=0.3,
             )
@@ -351,8 +367,21 @@ def _winners(cells: pd.DataFrame, pool: Sequence[str], limit: int) -> list[str]:
     return [name for name in pool if name in best]
 
 
+def _others(cells: pd.DataFrame, pool: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names that won somewhere and are not among those told apart."""
+    return [
+        name
+        for name in pool
+        if name not in names and np.nansum(cells[f"won_{name}"].to_numpy(float)) > 0
+    ]
+
+
 def _add_legends(
-    figure: Figure, arranged: Arrangement, names: Sequence[str], pool: Sequence[str]
+    figure: Figure,
+    arranged: Arrangement,
+    names: Sequence[str],
+    pool: Sequence[str],
+    others: Sequence[str],
 ) -> None:
     labels = arranged.kind.labels if arranged.kind is not None else ()
     marks = [
@@ -372,7 +401,12 @@ def _add_legends(
             else Patch(facecolor=name_colors(pool)[name], hatch=hatch(pool, name), edgecolor="w")
             for name in names
         ]
-        _legend(figure, handles, names, "name", "outside right lower")
+        shown = list(names)
+        if others:
+            line = arranged.x.numbers is not None
+            handles.append(Line2D([], [], color=GREY) if line else Patch(facecolor=GREY))
+            shown.append(f"{len(others)} other name" + "s" * (len(others) > 1))
+        _legend(figure, handles, shown, "name", "outside right lower")
 
 
 def _legend(

@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from matplotlib import font_manager
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -19,6 +19,7 @@ from mesa_llm_norms import plots, run_ensemble
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.networks.drawing import layout
 from mesa_llm_norms.plots import style
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.spec import Spec
@@ -94,6 +95,67 @@ def test_any_graph_can_be_drawn(graph: nx.Graph[Any], tmp_path: Path) -> None:
     plots.write_figure(plots.plot_graph(graph), tmp_path / "graph.png")
 
 
+def collections(figure: Figure, kind: type[Any]) -> list[Any]:
+    return [it for it in figure.axes[0].collections if isinstance(it, kind)]
+
+
+def test_edges_with_a_direction_have_an_arrowhead_at_the_node_they_lead_to() -> None:
+    graph = nx.DiGraph([("a", "b"), ("b", "a"), ("b", "c")])
+    figure = plots.plot_graph(graph)
+    (heads,) = collections(figure, PolyCollection)
+    places = layout(graph)
+    assert heads.get_offsets().tolist() == [list(places[v]) for _, v in graph.edges]
+    for path, (u, v) in zip(heads.get_paths(), graph.edges, strict=True):
+        away = np.subtract(places[u], places[v])  # the head lies between the two nodes
+        assert (path.vertices[:3] @ away > 0).all()
+    assert not collections(plots.plot_graph(graph.to_undirected()), PolyCollection)
+
+
+def test_edges_are_as_wide_as_their_weights_say() -> None:
+    graph: nx.Graph[Any] = nx.Graph()
+    graph.add_weighted_edges_from([(0, 1, 1), (1, 2, 4), (2, 3, 9), (3, 0, 4)])
+    for figure in (plots.plot_graph(graph), plots.plot_network(graph, {0: "Q"}, "QM")):
+        (lines,) = collections(figure, LineCollection)
+        by_weight = dict[int, set[float]]()
+        for width, (*_, weight) in zip(
+            lines.get_linewidths(), graph.edges.data("weight"), strict=True
+        ):
+            by_weight.setdefault(weight, set()).add(width)
+        assert len(by_weight[4]) == 1
+        assert max(by_weight[1]) < max(by_weight[4]) < max(by_weight[9])
+        assert {"weight 1", "weight 9"} <= set(texts(figure))
+    nx.set_edge_attributes(graph, 4, "weight")
+    (lines,) = collections(plots.plot_graph(graph), LineCollection)
+    assert len(set(lines.get_linewidths())) == 1
+
+
+def test_labels_beside_nodes_cover_no_node_and_no_other_label() -> None:
+    graph = nx.les_miserables_graph()
+    figure = plots.plot_network(graph, dict.fromkeys(graph, "Q"), "QM")
+    figure.canvas.draw()
+    labels = [it for it in figure.axes[0].texts if it.get_text() in graph]
+    boxes = [label.get_window_extent() for label in labels]
+    assert 40 < len(boxes) < len(graph)
+    assert {"Valjean", "MotherPlutarch"} <= {label.get_text() for label in labels}
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
+        assert figure.bbox.containsx(box.x0)
+        assert figure.bbox.containsx(box.x1)
+
+
+def test_ids_that_fit_are_inside_their_nodes_and_those_of_large_networks_are_left_out() -> None:
+    assert set(map(str, range(9))) <= set(texts(plots.plot_graph(nx.path_graph(9))))
+    assert not texts(plots.plot_graph(nx.path_graph(500)))
+
+
+@pytest.mark.filterwarnings("ignore:figures show boxes")
+def test_labels_may_be_in_any_script(tmp_path: Path) -> None:
+    graph = nx.relabel_nodes(nx.path_graph(4), {0: JAPANESE})
+    figure = plots.plot_network(graph, {1: JAPANESE}, [JAPANESE, "M"])
+    plots.write_figure(figure, tmp_path / "network.svg")
+
+
+@pytest.mark.filterwarnings("ignore:figures show boxes")
 def test_any_names_can_be_drawn(tmp_path: Path) -> None:
     spec = Spec(graph="ring(n=8)", names=ODD_NAMES, mind="uniform", seed=1)
     played = play_run(spec, 0, Goal(), 4, keep=True)
@@ -124,7 +186,8 @@ def a_title(text: str) -> Figure:
 
 def test_what_no_font_has_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = font_manager.fontManager
-    dejavu = [entry for entry in manager.ttflist if entry.name.startswith("DejaVu")]
+    usual = ("DejaVu", "Last Resort")
+    dejavu = [entry for entry in manager.ttflist if entry.name.startswith(usual)]
     monkeypatch.setattr(manager, "ttflist", dejavu)
     style._fonts_with.cache_clear()
     with pytest.warns(UserWarning, match="boxes instead of '\u4eac', '\u6771'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def shown(grid: dict[str, Any], **fixed: Any) -> Sweep:
 
 @pytest.mark.parametrize(
     ("name", "panels"),
-    [("one cell", 3), ("categories", 3), ("numbers", 3), ("panels", 12), ("no goal", 3)],
+    [("one cell", 3), ("categories", 3), ("numbers", 3), ("panels", 12), ("no goal", 2)],
 )
 def test_every_shape_of_grid_is_drawn(name: str, panels: int, tmp_path: Path) -> None:
     fixed = {"mind": "uniform"} if name == "no goal" else {}
@@ -74,6 +75,28 @@ def test_a_median_beyond_what_was_played_is_an_open_triangle_at_the_top() -> Non
     assert len(x) == 3
     assert marks.get_markerfacecolor() == "white"
     assert y.max() <= 1
+
+
+def test_panels_without_cells_are_left_out_and_the_lowest_of_a_column_has_its_labels() -> None:
+    whole = shown(GRIDS["panels"], rounds=5)
+    left = whole.cells
+    gone = (left["graph"] == "star(n=6)") & (left["pairing"] == "edge")
+    whole.__dict__["cells"] = left[~gone]
+    figure = plot_sweep(whole)
+    hidden = [axes for axes in figure.axes if not axes.get_visible()]
+    assert len(hidden) == 3
+    assert sum(bool(axes.get_xlabel()) for axes in figure.axes if axes.get_visible()) == 2
+    assert not any(axes.get_xlabel() for axes in hidden)
+
+
+def test_names_that_are_not_told_apart_are_counted() -> None:
+    names = string.ascii_uppercase
+    for grid, most in (({"graph": ["ring(n=6)"]}, 12), ({"memory": [1, 2, 5]}, 4)):
+        found = sweep(None, grid, names=names, until=None, mind="uniform", runs=40, rounds=1, rng=1)
+        won = sum(found.cells[f"wins_{name}"].sum() > 0 for name in names)
+        legend = [text.get_text() for text in plot_sweep(found).legends[-1].get_texts()]
+        assert len(legend) == most + 1
+        assert legend[-1] == f"{won - most} other names"
 
 
 def test_nothing_played_is_no_figure() -> None:
