@@ -4,6 +4,8 @@
                            packages, and the outcome
     rounds.parquet         one row per population round
     interactions.parquet   one row per interaction, if they were kept
+    nodes.parquet          one row per node: what it held, and since when
+    network.gexf           the network with all of that, for Gephi
     runs.parquet           one row per run of an ensemble
 
 ``core.files`` makes the folder appear complete or not at all.
@@ -28,6 +30,7 @@ from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.networks.reading import graph_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
+from mesa_llm_norms.simulation.node_table import run_nodes, write_nodes
 from mesa_llm_norms.simulation.run import mean_left, round_table
 from mesa_llm_norms.simulation.run_record import RunRecord, node_ids
 from mesa_llm_norms.simulation.serialization import to_json
@@ -97,6 +100,9 @@ def write_run(
     _write_table(table, folder / "rounds.parquet")
     if record.keeps_rows:
         record.write_rows(folder / "interactions.parquet")
+    neighbors, pool = record.initial.neighbors, spec.game.pool
+    nodes = run_nodes(neighbors, pool, record.history, outcome.winner)
+    write_nodes(folder, nodes, neighbors, pool)
 
 
 def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | None) -> None:

@@ -13,7 +13,10 @@ from mesa_llm_norms.core.files import SPEC
 
 QUICK = ("--names", "QM", "--seed", "1", "--mind", "uniform")
 EXPERIMENTS: dict[str, tuple[tuple[str, ...], set[str]]] = {
-    "run": (("run", *QUICK, "-t", "ring(n=6)"), {"interactions.parquet", "rounds.parquet", SPEC}),
+    "run": (
+        ("run", *QUICK, "-t", "ring(n=6)"),
+        {"interactions.parquet", "network.gexf", "nodes.parquet", "rounds.parquet", SPEC},
+    ),
     "many runs": (("run", *QUICK, "--runs", "2"), {"rounds.parquet", "runs.parquet", SPEC}),
     "audit": (("audit", *QUICK, "--runs", "4", "--sizes", "none"), {"audit.json"}),
     "tip": (

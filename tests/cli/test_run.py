@@ -49,8 +49,10 @@ def test_one_run_prints_its_object_and_leaves_its_folder() -> None:
     assert folder == Path("runs/claude-3.5-sonnet-ring-6-seed1")
     assert sorted(path.name for path in folder.iterdir()) == [
         "interactions.parquet",
+        "network.gexf",
         "network.png",
         "network.svg",
+        "nodes.parquet",
         "rounds.parquet",
         "rounds.png",
         "rounds.svg",
@@ -148,7 +150,7 @@ def test_a_run_shows_every_round_and_ends_in_one_sentence() -> None:
         f"After {outcome.interactions} interactions ({outcome.rounds} rounds) all 6 agents say "
         f"{outcome.winner}."
     )
-    assert lines[-1].startswith("In mine/: interactions.parquet, network.png")
+    assert lines[-1].startswith("In mine/: interactions.parquet, network.gexf")
     quiet = invoke("run", *SMALL, "--seed", "1", "--no-files", "--quiet")
     assert quiet.stdout.splitlines() == [lines[-2]]
 
