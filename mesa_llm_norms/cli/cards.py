@@ -28,7 +28,16 @@ LABEL, NARROW = 20, 12
 """Columns of the names of quantities, and of a mind at least."""
 
 Names = Annotated[
-    str | None, option(GAME, f"{options.NAMES_TEXT} Default QM, or the names of a table.")
+    str | None,
+    option(GAME, f"{options.NAMES_TEXT} Default QM, or those of a table or a recording."),
+]
+Memory = Annotated[
+    int | None,
+    option(
+        GAME,
+        "Interactions that an agent remembers. Default 5, or as in a recording.",
+        limit=limits.MEMORY,
+    ),
 ]
 Populations = Annotated[int, option(RUNS, "Populations of each size.", limit=limits.RUNS)]
 CardFile = Annotated[
@@ -42,7 +51,7 @@ Force = Annotated[bool, option(OUTPUT, "Overwrite the file if it exists.", "--fo
 def card(
     name: Annotated[str, typer.Argument(help="Mind, mind file or live mind.")],
     names: Names = None,
-    memory: options.Memory = 5,
+    memory: Memory = None,
     runs: Populations = 200,
     seed: options.FixedSeed = 1,
     workers: options.Workers = 1,
@@ -122,7 +131,7 @@ def card(
 def compare(
     minds: Annotated[list[str], typer.Argument(help="Minds or mind files, two or more.")],
     names: Names = None,
-    memory: options.Memory = 5,
+    memory: Memory = None,
     runs: Populations = 200,
     seed: options.FixedSeed = 1,
     workers: options.Workers = 1,

@@ -27,6 +27,7 @@ from mesa_llm_norms.experiments.cards.measures import (
     coverage,
     fit_conformity,
     persistence,
+    place_shares,
     reaction_alone,
     reaction_in_convention,
 )
@@ -35,6 +36,7 @@ from mesa_llm_norms.mean_field.critical import CriticalShare, critical_share
 from mesa_llm_norms.mean_field.equilibria import Basins, FixedPoint, basins, fixed_points
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import TableMind
+from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.simulation.ensemble import run_ensemble
 
@@ -414,7 +416,7 @@ def _share(quantity: str, value: float | None, why: str = "") -> Entry:
 def mind_card(
     mind: Any = DEFAULT_MIND,
     names: Any = None,
-    memory: int = 5,
+    memory: int | None = None,
     *,
     sizes: Any = SIZES,
     runs: int = RUNS,
@@ -434,9 +436,9 @@ def mind_card(
     mind : str or Mind
         The mind, or its name; default ``"claude-3.5-sonnet"``.
     names : str or sequence of str, optional
-        The pool. Default: that of a measured table, else ``"QM"``.
-    memory : int
-        Interactions an agent remembers. Default 5.
+        The pool. Default: that of a measured table or a recording, else ``"QM"``.
+    memory : int, optional
+        Interactions an agent remembers. Default: as in a recording, else 5.
     sizes : sequence of int
         Sizes of the groups that play on complete graphs. Default 2, 5, 10, 24, 50 and 100.
     runs : int
@@ -471,7 +473,7 @@ def mind_card(
 def plan_card(
     mind: Any,
     names: Any = None,
-    memory: int = 5,
+    memory: int | None = None,
     sizes: Any = SIZES,
     runs: int = RUNS,
     rng: Any = 1,
@@ -487,8 +489,12 @@ def plan_card(
     """
     if not isinstance(mind, Mapping):
         mind = load_mind(mind)
+    recorded = mind.recordings[:1] if isinstance(mind, RecordedMind) else ()
     if names is None:
-        names = list(mind.names) if isinstance(mind, TableMind) else "QM"
+        own = mind.names if isinstance(mind, TableMind) else "QM"
+        names = list(recorded[0].game.pool if recorded else own)
+    if memory is None:
+        memory = recorded[0].game.memory if recorded else 5
     return plan_audit(
         mind,
         names,
@@ -513,7 +519,7 @@ def run_card(
     mind, memory = plan.mind, plan.spec.game.memory
     found = run_audit(plan, workers=workers, progress=progress, llm=llm)
     provenance = getattr(mind, "provenance", {})
-    place = _place(found.probes)
+    place = _place(mind, plan.spec.game.pool, found.probes)
     if not isinstance(mind, Policy):
         return MindCard(found, provenance, (None, None), NOT_ASKED, (), place, NOT_ASKED)
     pool = plan.spec.game.pool
@@ -562,7 +568,11 @@ def _infinite_population(
         return error.problem
 
 
-def _place(probes: Probes) -> Place | str:
+def _place(mind: Mind, pool: tuple[str, ...], probes: Probes) -> Place | str:
+    for recording in mind.recordings if isinstance(mind, RecordedMind) else ():
+        shares = place_shares(recording) if recording.game.pool == pool else None
+        if shares is not None:
+            return Place(shares)
     for probe in probes.probes:
         if probe.kind == "place":
             return Place(probe.conditions[0].preference.shares)

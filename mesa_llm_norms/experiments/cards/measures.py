@@ -7,6 +7,7 @@ what committed agents have brought about lasts, and which memories were measured
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from mesa_llm_norms.mean_field.population import read_population
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import DEPTH, RecordedMind, pool_key
+from mesa_llm_norms.minds.recording import Recording
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -166,6 +168,24 @@ def persistence(
     flipped = [one for one in played if one.flipped]
     lasted = sum(bool(one.lasts) for one in flipped)
     return Persistence(incumbent, challenger, committed, runs, len(flipped), lasted)
+
+
+def place_shares(recording: Recording) -> tuple[float, ...] | None:
+    """Return how often the name in each place is chosen on the empty memory, whatever it is.
+
+    Every name counts the same in every place. None where some name was never asked about in some
+    place.
+    """
+    pool = recording.game.pool
+    found: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for order, numbers in recording.answers.get((), {}).items():
+        if sum(numbers) > 0:
+            for place, name in enumerate(order):
+                found[place, name].append(numbers[pool.index(name)] / sum(numbers))
+    if len(found) < len(pool) ** 2:
+        return None
+    each = [[float(np.mean(found[place, name])) for name in pool] for place in range(len(pool))]
+    return tuple(np.mean(each, axis=1).tolist())
 
 
 class Coverage(NamedTuple):
