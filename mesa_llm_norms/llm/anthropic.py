@@ -21,7 +21,7 @@ from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError, shown
 from mesa_llm_norms.llm.addresses import CLAUDE, key_for, read_address
 from mesa_llm_norms.llm.message_batches import MessageBatches
-from mesa_llm_norms.llm.prompt import name_schema, read_json, read_plain
+from mesa_llm_norms.llm.prompt import Prompt, name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
     MAX_TOKENS,
     MAX_TOKENS_THINKING,
@@ -124,6 +124,7 @@ class AnthropicProvider(SDKProvider):
         self._base_url = None if base_url is None else read_address(base_url, "base_url", KEY)
         self._place = self._base_url
         self._version: str | None = None
+        self._garbled = False
 
     @property
     def place(self) -> str:  # type: ignore[override]  # read from the environment when it is needed
@@ -167,7 +168,9 @@ class AnthropicProvider(SDKProvider):
     async def prepare(self) -> None:
         """Ask the API what the model can do, which also proves that there is a key.
 
-        A gateway that does not say is assumed to hold replies to a schema.
+        A gateway that does not say is asked once, for one token, whether replies can be held to a
+        schema; where that is refused and the same without it is not, it is left out. What is no
+        answer at all may pass, and says nothing only if it comes twice.
 
         Raises
         ------
@@ -191,12 +194,31 @@ class AnthropicProvider(SDKProvider):
         try:
             info = await self._fetch(retrieve, _read_info)
         except CallError as error:
-            if error.status not in (404, 405, 501) and error.kind != "garbled":
+            first, self._garbled = not self._garbled, error.kind == "garbled"
+            if error.status not in (404, 405, 501) and (not self._garbled or first):
                 raise
-            return
-        if info.lifecycle == "retired":
-            self._refuse("the model is retired and no longer answers", "Choose another.")
-        self.capabilities = capabilities_of(info)
+            self.capabilities = ASSUMED
+        else:
+            if info.lifecycle == "retired":
+                self._refuse("the model is retired and no longer answers", "Choose another.")
+            self.capabilities = capabilities_of(info)
+        if self.capabilities == ASSUMED:
+            await self._try_schema()
+
+    async def _try_schema(self) -> None:
+        """Leave out the schema where a call with one is refused, and one without it is not."""
+        question = Question(Prompt("", "Say yes."), ("yes", "no"), 0)
+        try:
+            await self._ask(question, max_tokens=1)
+        except CallError as refusal:
+            if refusal.kind != "refused":
+                raise
+            self.capabilities = ASSUMED._replace(structured=False)
+            try:
+                await self._ask(question, max_tokens=1)
+            except CallError:
+                self.capabilities = ASSUMED
+                raise refusal from None
 
     @property
     def batches(self) -> MessageBatches:
@@ -205,12 +227,16 @@ class AnthropicProvider(SDKProvider):
 
     async def ask(self, question: Question) -> Reply:
         """Make one call; a reply that does not end with a name of the pool is unusable."""
+        return await self._ask(question)
+
+    async def _ask(self, question: Question, **other: Any) -> Reply:
+        """Make one call, with ``other`` fields than usual in its body."""
 
         async def create(client: AsyncAnthropic) -> Any:
             from anthropic import BadRequestError
 
             # As the body itself, since the SDK knows no temperature any more.
-            body = self.body(question)
+            body = {**self.body(question), **other}
             required = {key: body.pop(key) for key in ("model", "max_tokens", "messages")}
             messages: Any = client.messages.with_raw_response
             try:

@@ -26,10 +26,12 @@ from hypothesis import strategies as st
 from messages_api_rules import Answer, Model
 from messages_server import Fault, MessagesServer
 
+from mesa_llm_norms import NamingGame
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.anthropic import ASSUMED, AnthropicProvider, Capabilities, capabilities_of
 from mesa_llm_norms.llm.prompt import name_schema
 from mesa_llm_norms.llm.provider import Reply, Usage
+from mesa_llm_norms.llm.settings import LLMSettings
 
 pytestmark = pytest.mark.usefixtures("claude_environment")
 
@@ -505,19 +507,82 @@ def test_a_retired_model_is_refused_and_a_deprecated_one_is_not() -> None:
         Fault("status", 404, raw=b'{"error": {"message": "no GET /v1/models/claude-test-1"}}'),
         Fault("status", 405, raw=b""),
         Fault("status", 501, raw=b""),
-        Fault("status", 200, raw=b"<html>a page for everything</html>"),
         Fault("status", 200, raw=b'{"id": "claude-test-1", "object": "model"}'),
     ],
 )
 def test_a_gateway_without_a_models_endpoint_is_asked_all_the_same(fault: Fault) -> None:
     with MessagesServer(lookup_fault=fault) as server:
         reply = ask(server.url)
-        (received,) = server.requests
+        tried, received = server.requests
     assert reply.usable
+    assert tried.body["max_tokens"] == 1
     assert received.body["max_tokens"] == 2048
     assert "thinking" not in received.body
     assert "effort" not in received.body["output_config"]
     assert "format" in received.body["output_config"]
+
+
+GARBLED = [
+    Fault("status", 200, raw=b"<html>a page for everything</html>"),
+    Fault("status", 200, raw=b""),
+]
+
+
+@pytest.mark.parametrize("fault", GARBLED)
+def test_what_is_no_answer_of_a_models_endpoint_says_nothing_if_it_comes_twice(
+    fault: Fault,
+) -> None:
+    async def prepare_twice(url: str) -> Capabilities:
+        claude = AnthropicProvider(PLAIN, base_url=url)
+        with pytest.raises(CallError) as caught:
+            await claude.prepare()
+        assert caught.value.kind == "garbled"
+        await claude.prepare()
+        await claude.close()
+        return claude.capabilities
+
+    with MessagesServer(lookup_fault=fault) as server:
+        assert asyncio.run(prepare_twice(server.url)) == ASSUMED
+
+
+@pytest.mark.parametrize("fault", GARBLED)
+def test_and_is_asked_for_again_by_a_run_so_that_nothing_has_to_be_assumed(
+    fault: Fault,
+) -> None:
+    with MessagesServer(lookup_fault=lambda number: None if number else fault) as server:
+        mind = AnthropicProvider(PLAIN, base_url=server.url).mind()
+        llm = LLMSettings(wait=0.01)
+        model = NamingGame("complete(n=2)", "QM", mind, rng=1, llm=llm)
+        model.step()
+        model.close()
+        assert len(server.looked_up) == 2
+        assert all(it.body["thinking"] == {"type": "disabled"} for it in server.requests)
+
+
+def test_a_gateway_that_takes_no_schema_is_asked_without_one() -> None:
+    def no_schema(_: int, body: Any) -> Fault | None:
+        if "output_config" not in body:
+            return None
+        return Fault("status", 400, message="output_config: Extra inputs are not permitted")
+
+    with MessagesServer(models={PLAIN: Model(tells=False)}, faults=no_schema) as server:
+
+        async def both(claude: AnthropicProvider) -> tuple[Reply, Any]:
+            return await claude.ask(QUESTION), claude.parameters
+
+        reply, parameters = with_claude(server.url, both)
+    assert reply.usable
+    assert "format" not in parameters
+    assert ["output_config" in it.body for it in server.requests] == [True, False, False]
+
+
+def test_and_one_that_refuses_everything_says_why() -> None:
+    refusal = Fault("status", 400, message="this key may ask for nothing")
+    with (
+        MessagesServer(models={PLAIN: Model(tells=False)}, faults=lambda *_: refusal) as server,
+        pytest.raises(CallError, match="may ask for nothing"),
+    ):
+        ask(server.url)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class MessagesServer:
         faults: Callable[[int, Body], Fault | None] = lambda *_: None,
         latency: float | Callable[[int, Body], float] = 0.0,
         models: Mapping[str, Model] = MODELS,
-        lookup_fault: Fault | None = None,
+        lookup_fault: Fault | Callable[[int], Fault | None] | None = None,
         key: str | None = None,
         names: Sequence[str] = ("Q", "M"),
         batch_seconds: float = 0.0,
@@ -328,8 +328,11 @@ class _Connection:
         with server._lock:
             server._looked_up.append(name)
         wrong = check_headers(headers, server.key)
-        if server.lookup_fault is not None:
-            await self._fail(server.lookup_fault, server.models[name].info(name))
+        fault = server.lookup_fault
+        if callable(fault):
+            fault = fault(len(server.looked_up) - 1)
+        if fault is not None:
+            await self._fail(fault, server.models[name].info(name))
         elif wrong is not None:
             await self._send(wrong.status, error_body(*wrong))
         elif name not in server.models:
