@@ -201,10 +201,12 @@ def fit_weights(data: Sample, ridge: float) -> Weights:
     return solve(Design(data), ridge)
 
 
-def solve(design: Design, ridge: float, decisions: float = 1.0) -> Weights:
+def solve(
+    design: Design, ridge: float, decisions: float = 1.0, precision: float = 1e-11
+) -> Weights:
     """Return the weights for decisions laid out already; see ``fit_weights``.
 
-    Each counts as so many ``decisions``.
+    Each counts as so many ``decisions``. ``precision`` is the relative gain that ends the search.
     """
     from scipy.optimize import minimize
 
@@ -217,7 +219,7 @@ def solve(design: Design, ridge: float, decisions: float = 1.0) -> Weights:
         args=(penalty,),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 3_000, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-3},
+        options={"maxiter": 3_000, "maxcor": 30, "ftol": precision, "gtol": 1e-3},
     ).x
     weights: Weights = {family: {} for family in FAMILIES}
     for (family, feature), weight in zip(design.features, solution, strict=True):

@@ -34,6 +34,9 @@ PRIOR_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 NONE = limits.PRIOR_STRENGTH.low
 """The prior strength where a memory's answers are all there is to know."""
 
+PRECISION = 1e-7
+"""Relative gain of likelihood below which a fit ends: far below what answers say."""
+
 LEAST = 1e-12
 """The least probability in a logarithm."""
 
@@ -49,6 +52,8 @@ class Fitted(NamedTuple):
         The logits that were fitted without one third of the memories.
     decisions : float
         How many decisions an answer counted for.
+    chosen_at : int
+        With how many memories that was chosen.
     held_out : float
         Mean log-loss (nats) of answers to the memories of the third that was left out.
     known : float
@@ -60,6 +65,7 @@ class Fitted(NamedTuple):
     mind: RecordedMind
     thirds: tuple[RecordedMind, ...]
     decisions: float
+    chosen_at: int
     held_out: float
     known: float
     distance: float
@@ -75,13 +81,19 @@ def fit(recording: Recording, label: str, before: Fitted | None = None) -> Fitte
     design = Design({condition: counts})
     folds = np.array([crc32(write_memory(memory).encode()) % FOLDS for memory in memories])
     choices: Sequence[float] = DECISIONS
+    chosen_at = len(memories)
     if before is not None:
-        place = DECISIONS.index(before.decisions)
-        choices = DECISIONS[max(0, place - 1) : place + 2]
+        place, chosen_at = DECISIONS.index(before.decisions), before.chosen_at
+        if len(memories) < 2 * chosen_at:
+            choices = [before.decisions]
+        else:
+            choices, chosen_at = DECISIONS[max(0, place - 1) : place + 2], len(memories)
     best: tuple[float, float, list[RecordedMind], Any] | None = None
     for decisions in choices:
         thirds = [
-            _logit(label, solve(design.weighted(1.0 * (folds != fold)), RIDGE, decisions))
+            _logit(
+                label, solve(design.weighted(1.0 * (folds != fold)), RIDGE, decisions, PRECISION)
+            )
             for fold in range(FOLDS)
         ]
         predicted = np.array(
@@ -98,13 +110,13 @@ def fit(recording: Recording, label: str, before: Fitted | None = None) -> Fitte
     shares = numbers / numbers.sum(axis=1, keepdims=True)
     mind = RecordedMind(
         label,
-        solve(design, RIDGE, decisions),
+        solve(design, RIDGE, decisions, PRECISION),
         prior_strength=_prior_strength(recording, memories, predicted),
         recordings=[recording],
     )
     known = -float((numbers * np.log(np.maximum(shares, LEAST))).sum() / numbers.sum())
     distance = float(np.abs(shares - predicted).sum(axis=1).mean() / 2)
-    return Fitted(mind, tuple(thirds), decisions, loss, known, distance)
+    return Fitted(mind, tuple(thirds), decisions, chosen_at, loss, known, distance)
 
 
 def _logit(label: str, weights: Weights) -> RecordedMind:

@@ -16,7 +16,7 @@ from mesa_llm_norms.simulation.ensemble import play_ensemble, start_run
 from mesa_llm_norms.simulation.spec import Spec
 
 GOAL = Goal("converged")
-ROUNDS = 100
+ROUNDS = 40
 """Population rounds after which a population that has not converged is left."""
 
 VISITORS = 200
