@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.live import announce, check_budget
 from mesa_llm_norms.cli.minds import pool_text
 from mesa_llm_norms.cli.options import GAME, OUTPUT, RUNS, option
 from mesa_llm_norms.core import limits
@@ -18,6 +19,7 @@ from mesa_llm_norms.core.files import check_folder, new_file
 from mesa_llm_norms.core.formatting import count, p_number
 from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import MindError, SpecError, shown
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.files import write_recorded
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
@@ -112,13 +114,22 @@ def _print_fits(fitted: Sequence[RecordedMind]) -> None:
     output.print_table(("mind", "condition", "names", "decisions", "log-loss"), rows)
 
 
+@options.expanded
 def validate(
-    data: Data,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="The study's interactions.csv.gz, or the folder that holds it; or a recording of "
+            "a live mind (.json)."
+        ),
+    ],
     model: Models = None,
     mind: Annotated[
         str | None,
         option(
-            GAME, "Mind or mind file to compare with the recordings. Default: each model's own."
+            GAME,
+            "Mind or mind file to compare with the recordings. Default: each model's own. With a "
+            "recording of a live mind: the live mind.",
         ),
     ] = None,
     runs: Annotated[
@@ -128,6 +139,8 @@ def validate(
     workers: options.Workers = 2,
     out: options.Out = None,
     as_json: options.AsJson = False,
+    *,
+    live: options.LiveOptions,
 ) -> None:
     """Compare minds, and populations of them, with the recordings.
 
@@ -135,12 +148,21 @@ def validate(
     conditions, and tests how long they take to converge and which names win. About a minute per 100
     runs for the whole study.
 
+    A recording of a live mind is played against that mind: row by row with the orders of names kept
+    where it can be, and in distribution by how long populations take, what they play at the end and
+    how much of it matches.
+
     [b]Examples[/b]
 
     mesa-llm-norms validate study/ --out validation/
 
     mesa-llm-norms validate study/ --model llama-3-70b-instruct --mind mine.json
+
+    mesa-llm-norms validate haiku.json --mind claude:claude-haiku-5-5 --budget-usd 2
     """
+    if data.suffix.lower() == ".json":
+        _validate_recording(data, mind, runs, seed, live, as_json)
+        return
     from mesa_llm_norms.reports.reproduction import draw_validation, write_validation
     from mesa_llm_norms.study import validate as validation
 
@@ -171,6 +193,38 @@ def validate(
 
     draw = partial(draw_validation, found, runs=runs, seed=seed)
     output.finish(out, partial(write_validation, found), draw, show)
+
+
+def _validate_recording(
+    path: Path, name: str | None, runs: int, seed: int, live: options.LiveOptions, as_json: bool
+) -> None:
+    """Compare a recording with its live mind."""
+    from mesa_llm_norms.experiments.recording import check_recording
+
+    recorded = load_mind(path)
+    mind = live.mind_reader()(name) if name is not None else None
+    if not isinstance(recorded, RecordedMind) or not isinstance(mind, LiveMind):
+        remedy = "Give a file that mesa-llm-norms record wrote, and the live mind as --mind."
+        raise MindError("mind", name, "a recording is compared with its live mind", remedy)
+    llm = live.calls()
+    check_budget(llm, [mind])
+    announce([mind], llm)
+    with output.progress("playing") as report:
+        found = check_recording(recorded, mind, runs=runs, rng=seed, progress=report, llm=llm)
+    if as_json:
+        output.print_json(found.as_object())
+        return
+    rows = [
+        (name, *(f"{value:,.3g}" for value in found.medians.get(name, ())), p_number(p_value))
+        if name in found.medians
+        else (name, "", "", p_number(p_value))
+        for name, p_value in found.p_values.items()
+    ]
+    output.print_table(("", "live (median)", "recorded (median)", "p"), rows)
+    output.say(found.sentence, "bold")
+    used = output.usage_sentence(found.usage)
+    if used is not None:
+        output.complain("note", used)
 
 
 def _read_policy(mind: str) -> Policy:

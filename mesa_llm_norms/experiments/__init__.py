@@ -7,7 +7,12 @@ if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits import Audit, audit
     from mesa_llm_norms.experiments.cards import MindCard, mind_card
     from mesa_llm_norms.experiments.cost_forecast import Forecast, describe, forecast
-    from mesa_llm_norms.experiments.recording import Recorded, record
+    from mesa_llm_norms.experiments.recording import (
+        Recorded,
+        RecordingCheck,
+        check_recording,
+        record,
+    )
     from mesa_llm_norms.experiments.sweeps import Sweep, play_sweep, read_plan, read_sweep, sweep
     from mesa_llm_norms.experiments.tipping import (
         Comparison,
@@ -25,10 +30,12 @@ _ON_USE = {
     "Intervention": "tipping",
     "MindCard": "cards",
     "Recorded": "recording",
+    "RecordingCheck": "recording",
     "Sweep": "sweeps",
     "Tipping": "tipping",
     "TippingPoint": "tipping",
     "audit": "audits",
+    "check_recording": "recording",
     "compare_interventions": "tipping",
     "describe": "cost_forecast",
     "forecast": "cost_forecast",
@@ -49,10 +56,12 @@ __all__ = [
     "Intervention",
     "MindCard",
     "Recorded",
+    "RecordingCheck",
     "Sweep",
     "Tipping",
     "TippingPoint",
     "audit",
+    "check_recording",
     "compare_interventions",
     "describe",
     "forecast",
