@@ -116,8 +116,7 @@ def card(
         return
     check_budget(llm, [plan.mind])
     announce([plan.mind], llm)
-    (found,) = _measure([plan], workers, llm)
-    _write([found], out)
+    (found,) = _make([plan], workers, llm, out)
     if as_json:
         output.print_json(found.as_object())
         return
@@ -166,8 +165,7 @@ def compare(
     if len(pools) > 1:
         problem = f"these minds play different names: {some(pools)}"
         raise SpecError("names", pools, problem, "Give --names that all of them play.")
-    found = _measure(plans, workers, None)
-    _write(found, out)
+    found = _make(plans, workers, None, out)
     if as_json:
         output.print_json([one.as_object() for one in found])
         return
@@ -197,12 +195,16 @@ def _measure(plans: Sequence[AuditPlan], workers: int, llm: Any) -> list[MindCar
     return found
 
 
-def _write(cards: Sequence[MindCard], out: Path | None) -> None:
+def _make(plans: Sequence[AuditPlan], workers: int, llm: Any, out: Path | None) -> list[MindCard]:
+    """Measure cards and write them; where they cannot be written, nothing is measured."""
     from mesa_llm_norms.reports.mind_cards import write_cards
 
-    if out is not None:
-        with new_file(out) as hidden:
-            write_cards(cards, hidden, out.suffix.lower())
+    if out is None:
+        return _measure(plans, workers, llm)
+    with new_file(out) as hidden:
+        found = _measure(plans, workers, llm)
+        write_cards(found, hidden, out.suffix.lower())
+    return found
 
 
 def _say_where(out: Path | None) -> None:

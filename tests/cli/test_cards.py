@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import invoke, printed, refused
+from messages_server import MessagesServer
 
 from mesa_llm_norms.experiments.cards import DEFINITIONS
 
@@ -79,3 +80,27 @@ def test_a_forecast_of_a_live_card_asks_nobody(monkeypatch: pytest.MonkeyPatch) 
     found = printed("minds", "card", "claude:claude-test-1", "--forecast", "--asks", "10")
     assert found["asked"] > 100
     assert found["populations"] is None
+
+
+def test_a_card_of_a_live_mind_goes_on_where_its_budget_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key")
+    with MessagesServer() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        asks = ("--asks", "4", "--asks-after", "1", "--memory", "1", "--folder", "calls")
+        typed = ("minds", "card", "claude:claude-test-1", *asks)
+        ended = invoke(*typed, "--budget-calls", "10")
+        assert (ended.exit_code, len(server.answered)) == (2, 10)
+        found = printed(*typed, "--budget-calls", "500", "--resume")
+        assert found["audit"]["usage"]["calls"] == len(server.answered)
+    known = {one["quantity"]: one["value"] for one in found["quantities"]}
+    assert known["recognition"] is not None
+    assert known["first name shown"] is not None
+    assert known["conformity"] is None
+    assert "exists" in refused(*typed, "--budget-calls", "500")
+
+
+def test_a_card_that_cannot_be_written_says_so_before_anything_is_measured() -> None:
+    Path("file").write_text("")
+    assert "file/card.html" in refused("minds", "mine.json", "--card", "-o", "file/card.html")
