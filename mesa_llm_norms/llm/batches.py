@@ -171,7 +171,7 @@ class BatchQueue:
             batch = self._batch(key)
             if batch is not None and batch.id is not None and key not in self._results:
                 _log.warning(
-                    "%s: the batch %s of %s stays out; resume, and its replies are read",
+                    "%s: the batch %s of %s stays out; resume (--resume), and its replies are read",
                     self._label,
                     batch.id,
                     plural(batch.size, "call"),
@@ -242,7 +242,7 @@ class BatchQueue:
             return
         _log.warning(
             "%s: %s are out as one batch (%s), at half the price; it may take a day. Ctrl-C leaves "
-            "it out, and resuming reads its replies",
+            "it out, and --resume reads its replies",
             self._label,
             plural(batch.size, "call"),
             batch.id,
