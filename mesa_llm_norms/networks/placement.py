@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.limits import read_percentage
 from mesa_llm_norms.errors import SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors
@@ -68,29 +70,24 @@ def place_committed(
         few agents.
     """
     taken: dict[int, str] = {}
-    share = 0.0
-    in_order = sorted(committed.items(), key=lambda item: _read_amount(item[1]) is not None)
-    for name, where in in_order:
-        amount = _read_amount(where)
-        if amount is None:
+    for name, where, count, placement in _in_order(committed, len(neighbors)):
+        if placement is None:
             places = _listed(where, neighbors)
         else:
-            before, number = share, amount[0]
-            if isinstance(number, float):
-                share += number if 0 <= number <= 1 else 0.0
             free = [place for place in range(len(neighbors)) if place not in taken]
-            count = _count(number, len(neighbors), before, share)
             if not 0 <= count <= len(free):
+                amount = _read_amount(where)
+                assert amount is not None
                 raise SpecError(
                     "committed",
                     where,
-                    f"{shown(number)} of {len(neighbors)} agents cannot be committed "
+                    f"{shown(amount[0])} of {len(neighbors)} agents cannot be committed "
                     f"({len(taken)} already committed)",
                     f"Use 0 to {len(free)}, or a share from 0.0 to 1.0; all shares together at "
                     "most 1.",
                 )
             rng.shuffle(free)
-            places = _placed(neighbors, free, count, amount[1])
+            places = _placed(neighbors, free, count, placement)
         for place in places:
             if place in taken:
                 node = neighbors.nodes[place]
@@ -102,6 +99,80 @@ def place_committed(
                 )
             taken[place] = name
     return taken
+
+
+def place_together(
+    committed: Mapping[str, Any], networks: Sequence[Neighbors], seeds: Sequence[int]
+) -> NDArray[np.int64] | None:
+    """Return which nodes are committed in several runs, as ``place_committed`` does for each.
+
+    Parameters
+    ----------
+    committed : mapping
+        What ``place_committed`` has read without an error on one of the networks.
+    networks : sequence of Neighbors
+        The graph of each run, all with the same nodes.
+    seeds : sequence of int
+        The seeds of the ``random.Random`` objects that ``place_committed`` would be given.
+
+    Returns
+    -------
+    numpy.ndarray of int64, or None
+        For each run and node the index of a name in ``committed``, -1 for none, of shape (runs,
+        nodes). None for clusters, which have to be found network by network.
+    """
+    first = networks[0]
+    row = np.full(len(first), -1, np.int64)
+    number = {name: place for place, name in enumerate(committed)}
+    drawn = []
+    for name, where, count, placement in _in_order(committed, len(first)):
+        if placement is None:
+            row[_listed(where, first)] = number[name]
+        elif placement == "cluster" and not all(one.is_complete for one in networks):
+            return None
+        else:
+            drawn.append((number[name], count, _BY_DEGREE.get(placement, 0)))
+    taken = np.repeat(row[None, :], len(seeds), axis=0)
+    if drawn:
+        same = all(one is first for one in networks)
+        degrees = np.array([one.degrees for one in (networks[:1] if same else networks)], np.int64)
+        load("small_graphs").place(np.array(seeds, np.uint64), np.array(drawn), degrees, taken)
+    return taken
+
+
+def shuffled(size: int, seeds: Sequence[int]) -> NDArray[np.int64]:
+    """Return ``range(size)`` as ``random.Random`` of each seed shuffles it: shape (seeds, size)."""
+    orders = np.repeat(np.arange(size)[None, :], len(seeds), axis=0)
+    load("small_graphs").shuffle_rows(np.array(seeds, np.uint64), orders)
+    return orders
+
+
+_BY_DEGREE = {"hubs": -1, "periphery": 1}
+"""Placements by degree, and how degrees are sorted then."""
+
+
+class _Item(NamedTuple):
+    """Who is committed to a name: how many and where, or, with no placement, those listed."""
+
+    name: str
+    where: Any
+    count: int
+    placement: str | None
+
+
+def _in_order(committed: Mapping[str, Any], size: int) -> Iterator[_Item]:
+    """Yield those listed, then counts and shares of so many agents; -1 for no valid amount."""
+    amounts = {name: _read_amount(where) for name, where in committed.items()}
+    share = 0.0
+    for name, amount in sorted(amounts.items(), key=lambda item: item[1] is not None):
+        if amount is None:
+            yield _Item(name, committed[name], 0, None)
+            continue
+        number, placement = amount
+        before = share
+        if isinstance(number, float):
+            share += number if 0 <= number <= 1 else 0.0
+        yield _Item(name, committed[name], _count(number, size, before, share), placement)
 
 
 def _read_amount(where: Any) -> tuple[int | float, str] | None:
@@ -159,7 +230,7 @@ def _is_node(node: Any, neighbors: Neighbors) -> bool:
 
 def _placed(neighbors: Neighbors, free: list[int], count: int, placement: str) -> list[int]:
     """Return ``count`` of the free places, which are in random order."""
-    if placement in ("hubs", "periphery"):
+    if placement in _BY_DEGREE:
         degrees = neighbors.degrees.tolist()
         free.sort(key=lambda place: degrees[place], reverse=placement == "hubs")
     if placement != "cluster" or neighbors.is_complete:

@@ -8,6 +8,7 @@ stream that all of the run's random draws come from.
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -30,7 +31,12 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
-from mesa_llm_norms.networks.placement import place_committed, read_committed
+from mesa_llm_norms.networks.placement import (
+    place_committed,
+    place_together,
+    read_committed,
+    shuffled,
+)
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.together import draw_together
 from mesa_llm_norms.networks.validation import check_graph
@@ -106,6 +112,7 @@ class Start(NamedTuple):
     neighbors: Neighbors
     minds: tuple[Mind, ...]
     mind_indices: NDArray[np.int32]
+    uncommitted_indices: NDArray[np.int32]
     stream: RandomStream
 
 
@@ -253,35 +260,72 @@ class Spec:
             See ``initial_state``.
         """
         first = self.initial_state(runs[0])
-        found = [Start(first.neighbors, first.minds, first.mind_indices, first.stream)]
+        indices, uncommitted = first.mind_indices, first.uncommitted_indices
+        found = [Start(first.neighbors, first.minds, indices, uncommitted, first.stream)]
         streams = [RandomStream(self.seed, run) for run in runs[1:]]
-        networks: Sequence[Neighbors | None] = [None] * len(streams)
-        if self._is_random and streams:
-            seeds = [stream.of("graph") for stream in streams]
-            networks = draw_together(self.graph, seeds) or networks
-        one_mind = not isinstance(self.mind, Mapping)
-        alike = not self.committed and (one_mind or self._same_minds)
-        for stream, network in zip(streams, networks, strict=True):
-            if network is None and self._is_random:
-                network = self._read_graph(stream.generator("graph"))[1]
-            neighbors = network or first.neighbors
-            if not alike or len(neighbors) != len(first.neighbors):
-                minds, indices, _ = self._seated(neighbors, stream)
-            else:
-                minds = tuple(mind.for_run(self.game, stream) for mind in self._minds.values())
-                indices = first.mind_indices
-                if all(mind is other for mind, other in zip(minds, first.minds, strict=True)):
-                    minds = first.minds
-            found.append(Start(neighbors, minds, indices, stream))
+        if not streams:
+            return found
+        networks = [first.neighbors] * len(streams)
+        drawn = None
+        if self._is_random:
+            drawn = draw_together(self.graph, [stream.of("graph") for stream in streams])
+            networks = drawn or [
+                self._read_graph(stream.generator("graph"))[1] for stream in streams
+            ]
+        seats = None
+        if drawn or not self._is_random:
+            seats = self._seats(networks, streams, first)
+        for place, (stream, neighbors) in enumerate(zip(streams, networks, strict=True)):
+            if seats is None:
+                found.append(Start(neighbors, *self._seated(neighbors, stream), stream))
+                continue
+            minds = self._of_run(first.minds, stream)
+            indices, uncommitted = (rows[place] for rows in seats)
+            found.append(Start(neighbors, minds, indices, uncommitted, stream))
         return found
+
+    def _seats(
+        self, networks: Sequence[Neighbors], streams: Sequence[RandomStream], first: InitialState
+    ) -> tuple[Sequence[NDArray[np.int32]], Sequence[NDArray[np.int32]]] | None:
+        """Return what ``_seated`` does for all runs at once, minds aside; None where it has to.
+
+        The networks have the same nodes as that of the first run.
+        """
+        runs = len(streams)
+        uncommitted: Sequence[NDArray[np.int32]] = [first.uncommitted_indices] * runs
+        if isinstance(self.mind, Mapping) and by_share(self.mind):
+            orders = shuffled(len(first.neighbors), [one.of("minds") for one in streams])
+            apportioned = self._apportioned(len(first.neighbors))
+            rows = np.empty(orders.shape, np.int32)
+            np.put_along_axis(rows, orders, np.broadcast_to(apportioned, rows.shape), axis=1)
+            uncommitted = rows
+        if not self.committed:
+            return uncommitted, uncommitted
+        seeds = [one.of("committed") for one in streams]
+        taken = place_together(self.committed, networks, seeds)
+        if taken is None:
+            return None
+        before = len(first.minds) - len(self.committed)
+        seated = np.where(taken < 0, np.array(uncommitted), before + taken).astype(np.int32)
+        return seated, uncommitted
+
+    def _of_run(self, minds: tuple[Mind, ...], stream: RandomStream) -> tuple[Mind, ...]:
+        """Return the minds of a run, the tuple of another one if they are the same."""
+        found = self._minds_of(stream)
+        found += minds[len(found) :]
+        return minds if all(map(operator.is_, found, minds)) else tuple(found)
+
+    def _minds_of(self, stream: RandomStream) -> list[Mind]:
+        """Return the distinct minds as they are in a run, without those of committed agents."""
+        this_run = {id(mind): mind.for_run(self.game, stream) for mind in self.minds}
+        return [this_run[id(mind)] for mind in self.minds]
 
     def _seated(
         self, neighbors: Neighbors, stream: RandomStream
     ) -> tuple[tuple[Mind, ...], NDArray[np.int32], NDArray[np.int32]]:
         """Return the minds of a run, for each node the index of its own, and if none committed."""
-        minds, indices = self._assign_minds(neighbors.nodes, stream.generator("minds"))
-        this_run = {id(mind): mind.for_run(self.game, stream) for mind in minds}
-        minds = [this_run[id(mind)] for mind in minds]
+        indices = self._assign_minds(neighbors.nodes, stream.generator("minds"))
+        minds = self._minds_of(stream)
         uncommitted = indices.copy() if self.committed else indices
         taken = place_committed(self.committed or {}, neighbors, stream.generator("committed"))
         for name, mind in self._committed_minds.items():
@@ -292,12 +336,6 @@ class Spec:
     @cached_property
     def _is_random(self) -> bool:
         return is_random(self.graph)
-
-    @cached_property
-    def _same_minds(self) -> bool:
-        """Whether a mapping of nodes to minds, none of them given twice, means the same always."""
-        distinct = len({id(mind) for mind in self._minds.values()}) == len(self._minds)
-        return distinct and not self._is_random and not by_share(self.mind)
 
     @property
     def start(self) -> Memory:
@@ -349,6 +387,11 @@ class Spec:
     def _committed_minds(self) -> dict[str, Mind]:
         return {name: CommittedMind(name) for name in self.committed_names}
 
+    def _apportioned(self, agents: int) -> NDArray[np.int32]:
+        """Return the indices of minds that are given by share, as often as agents get them."""
+        counts = _apportion(list(self.mind.values()), agents)
+        return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+
     def _read_graph(self, chance: random.Random) -> tuple[Graph, Neighbors]:
         graph = read_graph(self.graph, chance)
         check_graph(graph)
@@ -359,20 +402,16 @@ class Spec:
         """The graph of every run, if the topology is not random."""
         return self._read_graph(random.Random(0))
 
-    def _assign_minds(
-        self, nodes: Sequence[Hashable], chance: random.Random
-    ) -> tuple[list[Mind], NDArray[np.int32]]:
-        """Return the distinct minds, and for each node the index of its mind among them."""
-        keys, minds = list(self._minds), list(self._minds.values())
+    def _assign_minds(self, nodes: Sequence[Hashable], chance: random.Random) -> NDArray[np.int32]:
+        """Return for each node the index of its mind among the distinct ones."""
         if not isinstance(self.mind, Mapping):
-            return minds, np.zeros(len(nodes), np.int32)
+            return np.zeros(len(nodes), np.int32)
         if by_share(self.mind):
             order = list(range(len(nodes)))
             chance.shuffle(order)
             indices = np.zeros(len(nodes), np.int32)
-            counts = _apportion(list(self.mind.values()), len(order))
-            indices[order] = np.repeat(np.arange(len(minds)), counts)
-            return minds, indices
+            indices[order] = self._apportioned(len(nodes))
+            return indices
         missing = [node for node in nodes if node not in self.mind]
         there = set(nodes)
         unknown = [node for node in self.mind if node not in there]
@@ -384,8 +423,8 @@ class Spec:
                 problem,
                 'Give every node a mind, or shares such as {"claude-3.5-sonnet": 0.5, ...}.',
             )
-        place = {key: place for place, key in enumerate(keys)}
-        return minds, np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
+        place = {key: place for place, key in enumerate(self._minds)}
+        return np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
 
 
 def read_shares(mind: Any) -> Any:
