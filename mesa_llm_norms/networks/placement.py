@@ -152,11 +152,11 @@ _BY_DEGREE = {"hubs": -1, "periphery": 1}
 
 
 class _Item(NamedTuple):
-    """Who is committed to a name: how many and where, or, with no placement, those listed."""
+    """Who is committed to a name: so many agents there, or, with no placement, those listed."""
 
     name: str
     where: Any
-    count: int
+    agents: int
     placement: str | None
 
 

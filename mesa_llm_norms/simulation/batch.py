@@ -39,7 +39,15 @@ ROUNDS_AT_ONCE = 1 << 14
 """Population rounds that a call has room for."""
 
 
-def play_together(spec: Spec, runs: range, goal: Goal, rounds: int) -> Batch | None:
+def play_together(
+    spec: Spec,
+    runs: range,
+    goal: Goal,
+    rounds: int,
+    *,
+    after: int = 0,
+    starts: Sequence[Start] | None = None,
+) -> Batch | None:
     """Play some runs of a spec with the kernel, if it can play them together.
 
     Parameters
@@ -52,6 +60,11 @@ def play_together(spec: Spec, runs: range, goal: Goal, rounds: int) -> Batch | N
         When a run stops.
     rounds : int
         The most population rounds.
+    after : int, default 0
+        The population rounds for which a run that has flipped goes on, with nobody committed; only
+        ``Batch.later`` is of them.
+    starts : sequence of Start, optional
+        What the runs start from, where that is not what the spec says.
 
     Returns
     -------
@@ -61,14 +74,14 @@ def play_together(spec: Spec, runs: range, goal: Goal, rounds: int) -> Batch | N
     """
     if not can_play(spec.minds, read_pairing(spec.pairing)):
         return None
-    starts = spec.starts(runs)
+    starts = starts or spec.starts(runs)
     minds = {id(mind): mind for one in starts for mind in one.minds}.values()
     networks = {id(one.neighbors): one.neighbors for one in starts}.values()
     kinds = {(len(one), one.directed, one.weights is None) for one in networks}
     known = known_for(spec.game, starts[0].minds) if all(map(is_plain_policy, minds)) else None
     if known is None or len(kinds) > 1:
         return None
-    return _Together(spec, starts, known, goal, rounds).play()
+    return _Together(spec, starts, known, goal, rounds, after).play()
 
 
 class _Together:
@@ -81,6 +94,7 @@ class _Together:
         known: KnownMemories,
         goal: Goal,
         rounds: int,
+        after: int,
     ) -> None:
         self._loops, self._batches = load("interactions"), load("batches")
         self._spec, self._starts, self._known = spec, starts, known
@@ -91,12 +105,12 @@ class _Together:
         self._states = np.zeros(agents, known.dtype)
         self._numbers = np.zeros((len(starts), self._batches.NUMBERS), np.int64)
         self._held = np.zeros((len(starts), agents), np.int16)
-        self._goals = self._read_goal(goal, size, rounds)
+        self._goals = self._read_goal(goal, size, rounds, after)
 
     def play(self) -> Batch:
         """Play all runs."""
         batches, known, starts = self._batches, self._known, self._starts
-        cursor, at = np.zeros(13, np.int64), np.zeros(6, np.int64)
+        cursor, at = np.zeros(13, np.int64), np.zeros(7, np.int64)
         at[batches.FRESH] = 1
         runs = self._runs()
         pairing = read_pairing(self._spec.pairing)
@@ -147,9 +161,18 @@ class _Together:
             agreement,
             numbers[:, batches.CLUSTERS],
             largest,
-            counts,
+            self._without_later(counts),
             list(self._held),
+            later=numbers[:, batches.LATER_WINNER] if self._goals.after else None,
         )
+
+    def _without_later(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the counts of all rounds without those of second phases."""
+        phases = self._numbers[:, [self._batches.ROUNDS, self._batches.LATER_ROUNDS]]
+        if not phases[:, 1].any():
+            return counts
+        kept: NDArray[np.bool_] = np.repeat(np.tile([True, False], len(phases)), phases.ravel())
+        return counts[kept]
 
     def _holders(self) -> NDArray[np.int64]:
         """Return how many nodes hold each name at the end of each run, shape (runs, names)."""
@@ -158,7 +181,7 @@ class _Together:
         counts = np.bincount(places.ravel(), minlength=(1 + names) * len(self._held))
         return counts.reshape(-1, 1 + names)[:, 1:].astype(np.int64)
 
-    def _read_goal(self, goal: Goal, size: int, rounds: int) -> Any:
+    def _read_goal(self, goal: Goal, size: int, rounds: int, after: int) -> Any:
         pool = self._spec.game.pool
         converged = converging(size, goal.threshold)
         flipped = flipping(size, [pool.index(name) for name in self._spec.committed_names])
@@ -168,7 +191,7 @@ class _Together:
         held = np.full(self._held.shape[1] if stop.holders else 0, -1, np.int16)
         names = np.array(flipped.names, np.int64)
         return self._batches.Goals(
-            *(ending_of(stop, held), rounds, INTERACTIONS_PER_CALL),
+            *(ending_of(stop, held), rounds, after, ending_of(Stop(), held), INTERACTIONS_PER_CALL),
             *(converged.matches, flipped.plays, names),
         )
 
@@ -196,7 +219,12 @@ class _Together:
         same = all(one.mind_indices is first.mind_indices for one in starts)
         seats = [one.mind_indices for one in (starts[:1] if same else starts)]
         keys = np.array([one.stream.key for one in starts], np.uint64)
-        return self._batches.Runs(keys, renewed, powers, states[np.array(seats)])
+        released = np.zeros((1, len(first.neighbors)), states.dtype)
+        if self._goals.after:
+            released = np.array(
+                [states[one.mind_indices] ^ states[one.uncommitted_indices] for one in starts]
+            )
+        return self._batches.Runs(keys, renewed, powers, states[np.array(seats)], released)
 
 
 class _Part(NamedTuple):

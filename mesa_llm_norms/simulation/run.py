@@ -302,7 +302,8 @@ class Batch(NamedTuple):
 
     ``winner`` is the index of a name in ``pool``, -1 for none. ``counts`` has the rounds of one run
     after the other as in ``Tally.counts``, as many as ``rounds`` says of each, and ``held`` what
-    ``RunResult`` has.
+    ``RunResult`` has. ``later`` is the index of the name played most at the end of a second phase,
+    -1 where a run had none; None where no run could have one.
     """
 
     pool: tuple[str, ...]
@@ -323,6 +324,7 @@ class Batch(NamedTuple):
     rows: Sequence[Interaction] = ()
     discarded: int = 0
     skipped: int = 0
+    later: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, results: Sequence[RunResult]) -> Batch:

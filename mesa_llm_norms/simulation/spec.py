@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -104,6 +104,10 @@ class InitialState(NamedTuple):
         return {
             node: self.minds[index] for node, index in zip(nodes, indices.tolist(), strict=True)
         }
+
+
+_Rows: TypeAlias = Sequence[NDArray[np.int32]] | NDArray[np.int32]
+"""For each run an index for each node."""
 
 
 class Start(NamedTuple):
@@ -286,13 +290,13 @@ class Spec:
 
     def _seats(
         self, networks: Sequence[Neighbors], streams: Sequence[RandomStream], first: InitialState
-    ) -> tuple[Sequence[NDArray[np.int32]], Sequence[NDArray[np.int32]]] | None:
+    ) -> tuple[_Rows, _Rows] | None:
         """Return what ``_seated`` does for all runs at once, minds aside; None where it has to.
 
         The networks have the same nodes as that of the first run.
         """
         runs = len(streams)
-        uncommitted: Sequence[NDArray[np.int32]] = [first.uncommitted_indices] * runs
+        uncommitted: _Rows = [first.uncommitted_indices] * runs
         if isinstance(self.mind, Mapping) and by_share(self.mind):
             orders = shuffled(len(first.neighbors), [one.of("minds") for one in streams])
             apportioned = self._apportioned(len(first.neighbors))

@@ -15,7 +15,9 @@ from mesa_llm_norms.core.compiled.interactions import (
     DONE,
     FILLED,
     LINE,
+    MATCHED,
     NODE,
+    PLACE,
     REACHED,
     ROUND,
     START,
@@ -32,16 +34,17 @@ from mesa_llm_norms.core.compiled.randomness import ONE
 PAUSED = 4
 """Instead of DONE: enough has been played for one call, or there is no room for more rounds."""
 
-RUN, FRESH, WITHIN, LINES, PLAYED_LINES, SPENT = range(6)
+RUN, FRESH, WITHIN, LINES, PLAYED_LINES, SPENT, LATER = range(7)
 """Where a batch is: its run; whether that has to be started; how many lines the inner loop plays in
-the call that is under way; how many lines of the counts are taken; how many are of this run; and
-how many interactions have been played in this call."""
+the call that is under way; how many lines of the counts are taken; how many are of this run; how
+many interactions have been played in this call; and whether the run is in its second phase."""
 
 INTERACTIONS, ROUNDS, CONVERGED, FLIPPED, WINNER, PLAYS, IN_WINDOW = range(7)
 AGREEING, JUDGED, CLUSTERS, LARGEST, PLAYERS = range(7, 12)
-"""How a run ended: the columns of ``Found.numbers``."""
+LATER_ROUNDS, LATER_WINNER = 12, 13
+"""How a run ended: the columns of ``Found.numbers``. The last two are of its second phase."""
 
-NUMBERS = 12
+NUMBERS = 14
 
 
 class Graphs(NamedTuple):
@@ -72,20 +75,26 @@ class Runs(NamedTuple):
     """What differs between runs; of ``states`` and ``powers`` there may be one row for all.
 
     ``renewed`` says before which runs minds become others, and ``powers`` their new inverse
-    temperatures.
+    temperatures. ``released`` is what states differ by once nobody is committed any more.
     """
 
     keys: Any
     renewed: Any
     powers: Any
     states: Any
+    released: Any
 
 
 class Goals(NamedTuple):
-    """When runs stop, after how many rounds at most, and when they have converged or flipped."""
+    """When runs stop, after how many rounds at most, and when they have converged or flipped.
+
+    A run that has flipped goes on for ``after`` rounds, with nobody committed and no ending.
+    """
 
     ending: Any
     rounds: int
+    after: int
+    no_ending: Any
     budget: int
     matches: int
     plays: int
@@ -170,8 +179,8 @@ def lie(indptr, indices, directed, held, line):
 
 
 @numba.njit(cache=True)
-def _end(cursor, window, goals, known, states, pairs, line, held):
-    filled = cursor[FILLED]
+def _recount(window, filled):
+    """Count the plays in the window; return how many matched, and the name played most."""
     played = window.played
     played[:] = 0
     matched = 0
@@ -180,10 +189,18 @@ def _end(cursor, window, goals, known, states, pairs, line, held):
         played[first] += 1
         played[second] += 1
         matched += first == second
-    winner, flipped = 0, False
+    winner = 0
     for name in range(len(played)):
         if played[name] > played[winner]:
             winner = name
+    return matched, winner
+
+
+@numba.njit(cache=True)
+def _end(cursor, window, goals, known, states, pairs, line, held):
+    filled = cursor[FILLED]
+    played, flipped = window.played, False
+    matched, winner = _recount(window, filled)
     for name in goals.names:
         flipped |= played[name] >= goals.plays
     full = filled == len(window.ring)
@@ -209,18 +226,29 @@ def _start(runs, known, states, cursor, window, ending, run):
     ending.held[:] = -1
 
 
+@numba.njit(cache=True)
+def _go_on(runs, states, cursor, run):
+    """Let go of who is committed, and begin a round."""
+    states ^= runs.released[run if len(runs.released) > 1 else 0]
+    time, place, filled, matched = cursor[T], cursor[PLACE], cursor[FILLED], cursor[MATCHED]
+    cursor[:] = 0
+    cursor[T], cursor[PLACE], cursor[FILLED], cursor[MATCHED] = time, place, filled, matched
+
+
 @numba.njit(cache=True, nogil=True)
 def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, found):
     """Play from where the batch is; return DONE, PAUSED, or what the inner loop needs."""
     at[SPENT] = 0
     while at[RUN] < len(runs.keys):
         run = at[RUN]
+        line = found.numbers[run]
         pairs = _pairs(graphs, run if len(graphs.indptr) > 1 else 0)
         if at[FRESH]:
             _start(runs, known, states, cursor, window, goals.ending, run)
-            at[FRESH] = at[PLAYED_LINES] = 0
+            at[FRESH] = at[PLAYED_LINES] = at[LATER] = 0
+        most = line[ROUNDS] + goals.after if at[LATER] else goals.rounds
         room = len(found.counts) - at[LINES]
-        left = goals.rounds - at[PLAYED_LINES]
+        left = most - at[PLAYED_LINES]
         lines = min(left, room, max(1, goals.budget // len(states)))
         if left > 0 and (room == 0 or at[SPENT] >= goals.budget):
             return PAUSED
@@ -239,7 +267,7 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
                 known,
                 states,
                 window,
-                goals.ending,
+                goals.no_ending if at[LATER] else goals.ending,
                 counts,
                 rows,
                 cursor,
@@ -251,11 +279,20 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
             started = cursor[LINE] + (status == REACHED)
             at[LINES] += started
             at[PLAYED_LINES] += started
-        if status == REACHED or at[PLAYED_LINES] == goals.rounds:
-            _end(cursor, window, goals, known, states, pairs, found.numbers[run], found.held[run])
-            found.numbers[run, ROUNDS] = at[PLAYED_LINES]
-            at[RUN] += 1
-            at[FRESH] = 1
+        if status != REACHED and at[PLAYED_LINES] < most:
+            continue
+        if at[LATER]:
+            line[LATER_ROUNDS] = at[PLAYED_LINES] - line[ROUNDS]
+            line[LATER_WINNER] = _recount(window, cursor[FILLED])[1]
+        else:
+            _end(cursor, window, goals, known, states, pairs, line, found.held[run])
+            line[ROUNDS], line[LATER_WINNER] = at[PLAYED_LINES], -1
+            if line[FLIPPED] and goals.after > 0:
+                _go_on(runs, states, cursor, run)
+                at[LATER] = 1
+                continue
+        at[RUN] += 1
+        at[FRESH] = 1
     return DONE
 
 
@@ -267,13 +304,14 @@ def _compile() -> None:
     arrays = u32, u64.reshape(0, 1), u32, i64, u32, u32, i64, f64
     graphs = Graphs(NODE, False, *arrays, i64, i64, i64, np.uint64(0), u32.reshape(0, 2))
     ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
-    goals = Goals(ending, 0, 0, 0, 0, i64)
+    goals = Goals(ending, 0, 0, ending, 0, 0, 0, i64)
     found = Found(table, np.zeros((0, 1), np.int16), table)
     for hashed, states in ((False, np.zeros(0, np.uint16)), (True, u64)):
-        runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), states.reshape(0, 1))
+        lines = states.reshape(0, 1)
+        runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), lines, lines)
         play_runs(
             *(runs, graphs, nothing_known(hashed), goals, Window(u32, i64), states),
-            *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(6, np.int64), found),
+            *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(7, np.int64), found),
         )
 
 

@@ -161,7 +161,7 @@ def _by_chance(joined, first, n, p, blocks, state, at):
     while v < n and p > 0:
         w += 1
         if p < 1:
-            w += np.int64(np.log(1.0 - share(state, at)) / least)
+            w += int(np.log(1.0 - share(state, at)) / least)
         while w >= v and v < n:
             w -= v
             v += 1

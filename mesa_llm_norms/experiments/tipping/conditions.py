@@ -10,7 +10,7 @@ lived through, and choose with the mind they would have had.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -27,11 +27,13 @@ from mesa_llm_norms.experiments.cost_forecast import Forecast, forecast
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.registry import fill, is_open
+from mesa_llm_norms.simulation.backends import batch_size
+from mesa_llm_norms.simulation.batch import play_together
 from mesa_llm_norms.simulation.ensemble import load_graph, start_run
 from mesa_llm_norms.simulation.kernel import check_engine
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.serialization import summary
-from mesa_llm_norms.simulation.spec import STUDY_GRAPH, InitialState, Spec
+from mesa_llm_norms.simulation.spec import STUDY_GRAPH, InitialState, Spec, Start
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -106,6 +108,50 @@ def play_phases(
     return TwoPhaseRun(
         run, first.flipped, first.interactions, first.rounds, first.winner, first.share, lasts
     )
+
+
+def play_runs(
+    spec: Spec, runs: range, phases: Phases, spec_of: Callable[[int], Spec] | None = None
+) -> list[TwoPhaseRun]:
+    """Play runs of a spec, many in one compiled call where that can be.
+
+    ``spec_of`` gives the spec of each run, where they differ by their graphs.
+    """
+    found: list[TwoPhaseRun] = []
+    size = batch_size(len(runs), len(spec.initial_state(runs.start).neighbors), 1)
+    for first in range(runs.start, runs.stop, size):
+        some = range(first, min(first + size, runs.stop))
+        specs = [spec if spec_of is None else spec_of(run) for run in some]
+        starts = None
+        if spec_of is not None:
+            starts = [one.starts([run])[0] for run, one in zip(some, specs, strict=True)]
+        found += _play_together(spec, some, phases, starts) or [
+            play_phases(one, run, phases) for run, one in zip(some, specs, strict=True)
+        ]
+    return found
+
+
+def _play_together(
+    spec: Spec, runs: range, phases: Phases, starts: Sequence[Start] | None
+) -> list[TwoPhaseRun] | None:
+    if phases.engine == "python":
+        return None
+    goal = Goal("flipped", WINDOW)
+    batch = play_together(spec, runs, goal, phases.rounds, after=phases.after, starts=starts)
+    if batch is None:
+        return None
+    names = (*batch.pool, None)
+    later = [-1] * len(runs) if batch.later is None else batch.later.tolist()
+    columns = batch.run, batch.flipped, batch.interactions, batch.rounds, batch.winner, batch.share
+    return [
+        TwoPhaseRun(
+            *(run, flipped, interactions, rounds, names[winner], share),
+            None if last < 0 else names[last] == phases.name,
+        )
+        for run, flipped, interactions, rounds, winner, share, last in zip(
+            *(column.tolist() for column in columns), later, strict=True
+        )
+    ]
 
 
 def forecast_first_phase(spec: Spec, phases: Phases, runs: int, llm: LLMSettings) -> Forecast:

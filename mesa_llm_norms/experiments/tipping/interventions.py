@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -41,6 +42,7 @@ from mesa_llm_norms.experiments.tipping.conditions import (
     forecast_first_phase,
     forecast_second_phase,
     play_phases,
+    play_runs,
     read_directions,
     read_phases,
     read_share,
@@ -492,7 +494,8 @@ def _play(
 
 
 def _play_here(one: Intervention, spec: Spec, runs: int, phases: Phases) -> list[TwoPhaseRun]:
-    return [_play_run(one, spec, run, phases) for run in range(runs)]
+    rewired = partial(one._rewire, spec) if one.rewired else None
+    return play_runs(spec, range(runs), phases, rewired)
 
 
 def _play_run(

@@ -34,6 +34,7 @@ from mesa_llm_norms.experiments.tipping.conditions import (
     forecast_second_phase,
     plan_tipping,
     play_phases,
+    play_runs,
 )
 from mesa_llm_norms.experiments.tipping.dose_response import (
     Dose,
@@ -476,17 +477,13 @@ def add_up(total: int, progress: Progress | None) -> Callable[[int], None]:
     return report
 
 
-def _play_here(spec: Spec, runs: range, phases: Phases) -> list[TwoPhaseRun]:
-    return [play_phases(spec, run, phases) for run in runs]
-
-
 def _sample_all(
     plan: TippingPlan, backend: Backend, report: Callable[[int], None]
 ) -> list[Sampled]:
     """Play all conditions; other processes take whole ones."""
     calls = [(one, plan.most, plan.budget) for one in plan.questions]
     if not backend.elsewhere:  # so that every batch can be reported
-        play = _play_here if backend.client is None else _LiveRuns(backend)
+        play = play_runs if backend.client is None else _LiveRuns(backend)
         return [_sample(*call, play, report) for call in calls]
     return play_all(backend, _sample, calls, lambda: report(plan.budget))
 
@@ -495,7 +492,7 @@ def _sample(
     question: Question,
     most: float,
     budget: int,
-    play: Batch = _play_here,
+    play: Batch = play_runs,
     report: Callable[[int], None] = lambda _: None,
 ) -> Sampled:
     """Play ``budget`` runs where they are most informative; return each with its number committed.
