@@ -11,9 +11,16 @@ from typing import Any
 import numpy as np
 
 from mesa_llm_norms.core.compiled import load
+from mesa_llm_norms.errors import TopologyError
 from mesa_llm_norms.networks import generators
 from mesa_llm_norms.networks.adjacency import Neighbors
-from mesa_llm_norms.networks.registry import MAX_DRAWS, find_topology, is_limited, parse
+from mesa_llm_norms.networks.registry import (
+    MAX_DRAWS,
+    check_size,
+    find_topology,
+    is_limited,
+    parse,
+)
 
 MOST_TOGETHER = 256
 """Up to so many nodes, networks are drawn at once."""
@@ -63,6 +70,34 @@ def draw_together(graph: Any, seeds: Sequence[int]) -> list[Neighbors] | None:
             first, end = int(places[0]), int(places[-1])
             found.append(Neighbors.of_rows(places - first, indices[first:end].copy()))
     return found
+
+
+def complete_network(graph: Any) -> Neighbors | None:
+    """Return the network of the topology ``complete``, without making a graph first.
+
+    Parameters
+    ----------
+    graph : object
+        A topology.
+
+    Returns
+    -------
+    Neighbors or None
+        The same network as that of ``read_graph``; None for any other topology, and where that has
+        to say what is wrong.
+    """
+    kind = find_topology(graph) if isinstance(graph, str) else None
+    if kind is None or kind.function is not generators.complete:
+        return None
+    call = parse(graph)
+    try:
+        n = int(kind.read(call.args, call.kwargs)["n"])  # type: ignore[arg-type]
+        check_size(n, n * (n - 1) / 2)
+    except (ValueError, TopologyError):
+        return None
+    others = np.broadcast_to(np.arange(n - 1, dtype=np.int32), (n, n - 1))
+    others = others + (others >= np.arange(n, dtype=np.int32)[:, None])
+    return Neighbors.of_rows(np.arange(n + 1) * (n - 1), others.ravel())
 
 
 def _read(graph: Any) -> _Kind | None:

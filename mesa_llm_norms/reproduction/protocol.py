@@ -28,7 +28,8 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.reproduction.recorded import LASTING, ROUNDS, Names, Recorded
 from mesa_llm_norms.simulation.backends import choose_backend
-from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble
+from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, Ensemble, play_ensemble
+from mesa_llm_norms.simulation.kernel import worthwhile
 from mesa_llm_norms.simulation.spec import Spec
 
 if TYPE_CHECKING:
@@ -263,7 +264,10 @@ def play_tasks(
     report("", 0, len(todo))
     found: dict[int, list[Played]] = {}
     backend = choose_backend(workers=workers)
-    with closing(backend.play(play_task, ((task, seed) for task in todo))) as done:
+    every = [one for task in todo for one in task.experiments]
+    typical = sum(one.runs * one.agents * min(one.rounds, TYPICAL_ROUNDS) for one in every)
+    engine = "kernel" if worthwhile(typical) else "auto"  # which each by itself may not be
+    with closing(backend.play(play_task, ((task, seed, engine) for task in todo))) as done:
         for answer in done:
             found[answer.number] = answer.result
             task = todo[answer.number]
@@ -271,12 +275,14 @@ def play_tasks(
     return [played for number in sorted(found) for played in found[number]]
 
 
-def play_task(task: Task, seed: int) -> list[Played]:
-    """Play the experiments of a task, in this process or another."""
+def play_task(task: Task, seed: int, engine: str = "auto") -> list[Played]:
+    """Play the experiments of a task, in this process or another, with this engine."""
     if task.mind == CLASSICAL:
         return list(_without_needless(task.experiments, lambda one: play_classical(one, seed)))
     mind = load_mind(task.mind)
-    return list(_without_needless(task.experiments, lambda one: play(one, mind, seed)[0]))
+    return list(
+        _without_needless(task.experiments, lambda one: play(one, mind, seed, engine=engine)[0])
+    )
 
 
 def _without_needless(
@@ -354,7 +360,11 @@ def play_live(
 
 
 def play(
-    experiment: Experiment, mind: Mind, seed: int, llm: LLMSettings | None = None
+    experiment: Experiment,
+    mind: Mind,
+    seed: int,
+    llm: LLMSettings | None = None,
+    engine: str = "auto",
 ) -> tuple[Played, Ensemble]:
     """Play an experiment with a mind; a live one is called as ``llm`` says."""
     spec = experiment.spec(mind, seed)
@@ -364,6 +374,7 @@ def play(
         goal=experiment.goal,
         rounds=experiment.rounds,
         keep_interactions=spec.live,
+        engine=engine,
         llm=llm,
     )
     return read_played(experiment, mind.label, ensemble), ensemble

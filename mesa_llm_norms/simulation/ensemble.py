@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -31,6 +31,7 @@ from mesa_llm_norms.simulation.kernel import (
     refusal,
     worthwhile,
 )
+from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 from mesa_llm_norms.simulation.run import (
     Batch,
     Run,
@@ -255,12 +256,12 @@ def play_ensemble(
     batches: list[Batch] = []
     with choose_backend(client, workers=processes, executor=executor) as backend:
         loaded = replace(spec, graph=load_graph(spec.graph))
-        initial = loaded.initial_state()
-        agents = len(initial.neighbors)
+        (start,) = loaded.starts(range(1))
+        agents = len(start.neighbors)
         typical = most if goal.until is None else min(most, TYPICAL_ROUNDS)
         engine = settle(engine, runs * agents * typical)
         if backend.elsewhere:
-            load_kernel(engine, initial)
+            load_kernel(engine, start.minds, read_pairing(loaded.pairing))
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
         parts = backend.parts(range(runs), agents)
         done = 0
@@ -463,9 +464,9 @@ def settle(engine: str, interactions: int) -> str:
     return "python" if engine == "auto" and not worthwhile(interactions) else engine
 
 
-def load_kernel(engine: str, initial: InitialState) -> None:
+def load_kernel(engine: str, minds: Iterable[Mind], pairing: Pairing) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
-    if engine != "python" and can_play(initial.minds, initial.pairing):
+    if engine != "python" and can_play(minds, pairing):
         for name in ("interactions", "batches", "small_graphs"):
             load(name)
 

@@ -38,7 +38,7 @@ from mesa_llm_norms.networks.placement import (
     shuffled,
 )
 from mesa_llm_norms.networks.reading import is_random, read_graph
-from mesa_llm_norms.networks.together import draw_together
+from mesa_llm_norms.networks.together import complete_network, draw_together
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 
@@ -263,9 +263,8 @@ class Spec:
         SpecError
             See ``initial_state``.
         """
-        first = self.initial_state(runs[0])
-        indices, uncommitted = first.mind_indices, first.uncommitted_indices
-        found = [Start(first.neighbors, first.minds, indices, uncommitted, first.stream)]
+        first = self._start(runs[0])
+        found = [first]
         streams = [RandomStream(self.seed, run) for run in runs[1:]]
         if not streams:
             return found
@@ -288,8 +287,16 @@ class Spec:
             found.append(Start(neighbors, minds, indices, uncommitted, stream))
         return found
 
+    def _start(self, run: int) -> Start:
+        """Return parts of the initial state of one run, without its graph where that can be."""
+        stream = RandomStream(self.seed, read_whole("run", run, limits.RUN_NUMBER))
+        neighbors = (
+            self._read_graph(stream.generator("graph"))[1] if self._is_random else self._network
+        )
+        return Start(neighbors, *self._seated(neighbors, stream), stream)
+
     def _seats(
-        self, networks: Sequence[Neighbors], streams: Sequence[RandomStream], first: InitialState
+        self, networks: Sequence[Neighbors], streams: Sequence[RandomStream], first: Start
     ) -> tuple[_Rows, _Rows] | None:
         """Return what ``_seated`` does for all runs at once, minds aside; None where it has to.
 
@@ -390,6 +397,11 @@ class Spec:
     @cached_property
     def _committed_minds(self) -> dict[str, Mind]:
         return {name: CommittedMind(name) for name in self.committed_names}
+
+    @cached_property
+    def _network(self) -> Neighbors:
+        """Who may meet whom in every run, if the topology is not random."""
+        return complete_network(self.graph) or self._fixed_graph[1]
 
     def _apportioned(self, agents: int) -> NDArray[np.int32]:
         """Return the indices of minds that are given by share, as often as agents get them."""

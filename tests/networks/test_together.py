@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.errors import TopologyError
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.reading import read_graph
-from mesa_llm_norms.networks.together import MOST_TOGETHER, draw_together
+from mesa_llm_norms.networks.together import MOST_TOGETHER, complete_network, draw_together
 
 seeds = st.integers(0, 2**64 - 1)
 
@@ -84,3 +85,20 @@ def test_more_networks_are_drawn_than_there_is_room_for_at_once() -> None:
 )
 def test_anything_else_is_left_to_the_usual_way(graph: object) -> None:
     assert draw_together(graph, [1, 2]) is None
+
+
+@pytest.mark.parametrize("n", [2, 3, 24, 200])
+def test_complete_networks_need_no_graph(n: int) -> None:
+    found, expected = complete_network(f"complete(n={n})"), nx.complete_graph(n)
+    assert found is not None
+    assert found.indptr.tolist() == Neighbors(expected).indptr.tolist()
+    assert found.indices.tolist() == Neighbors(expected).indices.tolist()
+    assert (found.directed, found.weights, found.is_complete) == (False, None, True)
+    assert found.indices.dtype == Neighbors(expected).indices.dtype
+
+
+@pytest.mark.parametrize(
+    "graph", ["complete(n=1)", "complete(n=99999)", "ring(n=6)", nx.complete_graph(3), "a.csv"]
+)
+def test_what_else_there_is_needs_one(graph: object) -> None:
+    assert complete_network(graph) is None

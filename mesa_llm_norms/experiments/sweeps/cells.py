@@ -115,8 +115,8 @@ class Cell:
     @cached_property
     def _ready(self) -> tuple[int, bool]:
         """The number of agents, and whether the kernel can play them; the graph is not kept."""
-        initial = replace(self.spec, graph=load_graph(self.spec.graph)).initial_state()
-        return len(initial.neighbors), bool(can_play(initial.minds, initial.pairing))
+        (start,) = replace(self.spec, graph=load_graph(self.spec.graph)).starts(range(1))
+        return len(start.neighbors), bool(can_play(start.minds, read_pairing(self.spec.pairing)))
 
     def cost(self, runs: int) -> int:
         """Return about how many interactions a number of runs take at least."""

@@ -118,7 +118,7 @@ def play_runs(
     ``spec_of`` gives the spec of each run, where they differ by their graphs.
     """
     found: list[TwoPhaseRun] = []
-    size = batch_size(len(runs), len(spec.initial_state(runs.start).neighbors), 1)
+    size = batch_size(len(runs), len(spec.starts(runs[:1])[0].neighbors), 1)
     for first in range(runs.start, runs.stop, size):
         some = range(first, min(first + size, runs.stop))
         specs = [spec if spec_of is None else spec_of(run) for run in some]
@@ -195,7 +195,7 @@ class Question:
     @cached_property
     def agents(self) -> int:
         """How many agents there are, committed ones among them."""
-        return len(self.base.initial_state().neighbors)
+        return len(self.base.starts(range(1))[0].neighbors)
 
     def spec(self, committed: int) -> Spec:
         """Return the spec with a number of committed agents."""
