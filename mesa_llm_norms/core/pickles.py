@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -90,10 +91,12 @@ def read_pickle(path: Path, data: bytes, remedy: str, *, numbers: bool = False) 
     """
     machine = _Machine(numbers)
     try:
-        for operation, argument, _ in pickletools.genops(data):
-            if operation.name == "STOP":
-                return machine.result()
-            machine.run(operation.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged escapes in text that is refused anyway
+            for operation, argument, _ in pickletools.genops(data):
+                if operation.name == "STOP":
+                    return machine.result()
+                machine.run(operation.name, argument)
     except _RefusedError as error:
         raise FileFormatError(path, f"it is not plain data: {error}", _DISTRUST) from None
     except (ValueError, IndexError, KeyError, TypeError, struct.error) as error:

@@ -23,7 +23,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("other.json").write_text(json.dumps({"names": ["a", "b"], "table": {"": [0.7, 0.3]}}))
 
 
-def test_a_card_is_printed_and_written_in_every_form() -> None:
+def test_a_card_is_printed_and_written_as_a_page() -> None:
     text = invoke("minds", "mine.json", "--card", *QUICK, "--out", "card.html").stdout
     assert all(quantity in text for quantity in DEFINITIONS)
     assert "the file holds no orders of names" in text
@@ -31,14 +31,29 @@ def test_a_card_is_printed_and_written_in_every_form() -> None:
     page = Path("card.html").read_text(encoding="utf-8")
     assert all(quantity in page for quantity in DEFINITIONS)
     assert "data:image/svg+xml;base64," in page
+    assert "--force" in refused("minds", "mine.json", "--card", "-o", "card.html")
+
+
+@pytest.mark.slow
+def test_a_card_is_the_same_in_json_and_in_a_file() -> None:
     same = printed("minds", "card", "mine.json", *QUICK, "-o", "card.json")
     written = json.loads(Path("card.json").read_text(encoding="utf-8"))
     assert written["quantities"] == same["quantities"]
     assert same == printed("minds", "show", "mine.json", "--card", *QUICK, "-o", "card.png")
     assert Path("card.png").read_bytes().startswith(b"\x89PNG")
-    assert "--force" in refused("minds", "mine.json", "--card", "-o", "card.png")
 
 
+def test_minds_that_do_not_fit_beside_one_another_stand_below(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = invoke("minds", "compare", "mine.json", "mine.json", *QUICK).stdout
+    assert max(map(len, text.splitlines())) <= 40
+    first, second = [line for line in text.splitlines() if line.startswith("conformity")]
+    assert first == second
+
+
+@pytest.mark.slow
 def test_minds_stand_side_by_side_on_80_columns() -> None:
     minds = ("mine.json", "uniform", "mine.json", "uniform", "mine.json", "uniform")
     text = invoke("minds", "compare", *minds, *QUICK, "--names", "QM", "-o", "all.svg").stdout
@@ -74,6 +89,7 @@ def test_what_makes_no_sense_is_refused(
     assert said in refused("minds", *typed)
 
 
+@pytest.mark.slow
 def test_a_forecast_of_a_live_card_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")

@@ -157,6 +157,7 @@ MANY = 100_000
         b"cos\nsystem\n.",
         b"(S'touch touched'\nios\nsystem\n.",
         b"Pabc\n.",
+        b"S'\\q'\n.",
         b"N" + b"\x85" * MANY + b".",
         b"}N" + b"\x85" * MANY + b"K\x01s.",
         b"]" * MANY + b"a" * (MANY - 1) + b".",

@@ -58,6 +58,7 @@ def test_a_recorded_mind_has_everything_but_an_order_and_a_prompt(claude: MindCa
     assert [one["lasted"] for one in found["lasts"]] == [one["flipped"] for one in found["lasts"]]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_card() -> None:
     once, again = (mind_card(biased(0.8), memory=1, rng=5, **SMALL) for _ in range(2))
     assert once.as_object() == again.as_object()
@@ -96,11 +97,11 @@ def test_a_size_is_critical_from_where_on_the_predicted_name_always_wins() -> No
     ("mind", "names", "memory"),
     [
         (UniformMind(), "QM", 2),
-        (UniformMind(), "QMX", 1),
-        (biased(0.9), None, 1),
+        pytest.param(UniformMind(), "QMX", 1, marks=pytest.mark.slow),
+        pytest.param(biased(0.9), None, 1, marks=pytest.mark.slow),
         (biased(0.0), None, 2),
-        ("llama-3.1-70b-instruct", "QMXYFJPRCD", 2),
-        ("claude-3.5-sonnet", ["apple", "pear"], 1),
+        pytest.param("llama-3.1-70b-instruct", "QMXYFJPRCD", 2, marks=pytest.mark.slow),
+        pytest.param("claude-3.5-sonnet", ["apple", "pear"], 1, marks=pytest.mark.slow),
     ],
 )
 def test_every_policy_has_a_card(mind: Any, names: Any, memory: int) -> None:
