@@ -17,6 +17,7 @@ from mesa_llm_norms.analysis.agreement import Edges, name_clusters
 from mesa_llm_norms.classical.engine import ClassicalKernel, PackedPlayers, WordTally
 from mesa_llm_norms.classical.game import (
     DEFAULT_GRAPH,
+    ClassicalInitialState,
     ClassicalOutcome,
     ClassicalSpec,
     check_until,
@@ -147,15 +148,18 @@ def run_classical(
 def _play_batch(
     spec: Shared[ClassicalSpec], runs: range, how: tuple[int, str | None, bool]
 ) -> list[_Played]:
-    return [_play_run(spec.value, run, *how) for run in runs]
+    return [_play_run(initial, *how) for initial in spec.value.initial_states(runs)]
 
 
-def _play_run(spec: ClassicalSpec, run: int, rounds: int, until: str | None, keep: bool) -> _Played:
-    initial, tally = spec.initial_state(run), WordTally()
+def _play_run(
+    initial: ClassicalInitialState, rounds: int, until: str | None, keep: bool
+) -> _Played:
+    run, tally = initial.stream.run, WordTally()
     packed = PackedPlayers.of_initial_state(initial)
     kernel = ClassicalKernel(initial.rules, initial.neighbors, packed, initial.stream, tally)
     played = kernel.play(rounds, until, keep)
     size = len(initial.neighbors)
+    names = packed.holders()
     leader = int(kernel.counts.argmax())
     holders = int(kernel.counts[leader])
     in_last_round = tally.interactions - size * (tally.rounds - 1)
@@ -169,16 +173,20 @@ def _play_run(spec: ClassicalSpec, run: int, rounds: int, until: str | None, kee
         tally.peak_words,
         tally.peak_time,
         kernel.agreed,
-        int(np.count_nonzero(packed.holders())),
+        int(np.count_nonzero(names)),
     )
-    clusters, largest = _clusters(initial.neighbors, packed)
+    clusters, largest = _clusters(initial.neighbors, packed, names)
     return _Played(run, outcome, clusters, largest, played if keep else played[:0])
 
 
-def _clusters(neighbors: Neighbors, packed: PackedPlayers) -> tuple[int, float]:
-    """Return how many clusters hold one name, and the largest one's share of the agents."""
+def _clusters(
+    neighbors: Neighbors, packed: PackedPlayers, sizes: NDArray[np.int64]
+) -> tuple[int, float]:
+    """Return how many clusters hold one name, and the largest one's share of the agents.
+
+    ``sizes`` is how many hold each name.
+    """
     if neighbors.is_complete:  # whose edges need not be listed
-        sizes = packed.holders()
         players = int(sizes.sum())
         return int(np.count_nonzero(sizes)), sizes.max() / players if players else math.nan
     found = name_clusters(Edges.of_neighbors(neighbors), packed.rows[:, 1])

@@ -34,14 +34,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.compiled import is_switched_off
 from mesa_llm_norms.core.game import NAME_RULE, is_name, read_pool
 from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
-from mesa_llm_norms.networks.placement import place_committed, read_committed
+from mesa_llm_norms.networks.placement import place_committed, place_together, read_committed
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.registry import find_topology, parse
+from mesa_llm_norms.networks.together import draw_together
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import EdgePairing, NodePairing
 
@@ -320,6 +322,30 @@ class ClassicalSpec:
         return self.initial_state_on(
             self._fixed_neighbors or Neighbors(self.read_graph(stream)), stream
         )
+
+    def initial_states(self, runs: Sequence[int]) -> list[ClassicalInitialState]:
+        """Return the states that several runs start from, drawn at once where that can be."""
+        first, others = self.initial_state(runs[0]), runs[1:]
+        streams = [self.stream(run) for run in others]
+        fixed, networks = self._fixed_neighbors, None
+        if streams and not is_switched_off():
+            networks = (
+                draw_together(self.graph, [one.of("graph") for one in streams])
+                if fixed is None
+                else [fixed] * len(streams)
+            )
+        given, taken = read_committed(self.committed), None
+        if networks:
+            taken = place_together(given, networks, [one.of("committed") for one in streams])
+        if networks is None or taken is None:
+            return [first, *map(self.initial_state, others)]
+        names = list(given)
+        found = [first]
+        for neighbors, stream, row in zip(networks, streams, taken, strict=True):
+            places = np.flatnonzero(row >= 0)
+            committed = {int(place): names[row[place]] for place in places}
+            found.append(first._replace(neighbors=neighbors, committed=committed, stream=stream))
+        return found
 
     def initial_state_on(self, neighbors: Neighbors, stream: RandomStream) -> ClassicalInitialState:
         """Return the state a run starts from, on neighbors that have been read."""

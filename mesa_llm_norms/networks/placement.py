@@ -134,8 +134,10 @@ def place_together(
             drawn.append((number[name], count, _BY_DEGREE.get(placement, 0)))
     taken = np.repeat(row[None, :], len(seeds), axis=0)
     if drawn:
-        same = all(one is first for one in networks)
-        degrees = np.array([one.degrees for one in (networks[:1] if same else networks)], np.int64)
+        degrees = np.zeros((1, len(first)), np.int64)
+        if any(by_degree for *_, by_degree in drawn):
+            same = all(one is first for one in networks)
+            degrees = np.array([one.degrees for one in networks[: 1 if same else None]], np.int64)
         load("small_graphs").place(np.array(seeds, np.uint64), np.array(drawn), degrees, taken)
     return taken
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import graphs, pools
 
 from mesa_llm_norms.classical.ensemble import run_classical
-from mesa_llm_norms.classical.game import PAIRINGS, Player, Rules, Utterance
+from mesa_llm_norms.classical.game import PAIRINGS, ClassicalSpec, Player, Rules, Utterance
 from mesa_llm_norms.classical.model import ClassicalGame
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import GraphError, PairingError, PoolError, SpecError
@@ -220,3 +220,29 @@ def test_a_row_says_who_said_what_to_whom() -> None:
     assert first == Utterance(0, 0, 0, first.speaker, first.hearer, first.word, False)
     assert {first.speaker, first.hearer} == {"Ann", "Bob"}
     assert first.word == {"Ann": "w0", "Bob": "w1"}[str(first.speaker)]
+
+
+@pytest.mark.parametrize("pairing", ["direct", "neutral"])
+@pytest.mark.parametrize(
+    "graph",
+    ["complete(n=12)", "star(n=12)", "erdos_renyi(n=12, p=0.4)", "torus(rows=3, columns=4)"],
+)
+@pytest.mark.parametrize(
+    "committed", [None, {"M": 3}, {"M": (0.25, "hubs"), "Q": [1, 2]}, {"Q": (4, "cluster")}]
+)
+def test_the_states_of_several_runs_are_those_of_each(
+    graph: str, committed: Any, pairing: str
+) -> None:
+    spec = ClassicalSpec(
+        graph=graph, names="QMX", pairing=pairing, incumbent="X", committed=committed, seed=4
+    )
+    found = spec.initial_states(range(5, 12))
+    for run, state in zip(range(5, 12), found, strict=True):
+        alone = spec.initial_state(run)
+        assert (state.rules, state.incumbent, state.committed) == (
+            alone.rules,
+            alone.incumbent,
+            alone.committed,
+        )
+        assert (state.stream.seed, state.stream.run) == (4, run)
+        assert state.neighbors.indices.tolist() == alone.neighbors.indices.tolist()
