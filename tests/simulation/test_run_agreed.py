@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from mesa_llm_norms import NamingGame, ScriptedMind, run_ensemble
+from mesa_llm_norms import NamingGame, ScriptedMind, load_mind, run_ensemble
 from mesa_llm_norms.simulation import Interaction
+from mesa_llm_norms.testing import FakeProvider
 
 NETWORKS: dict[str, Any] = {
     "a tree": "barabasi_albert(n=24, m=1)",
@@ -135,3 +136,13 @@ def test_a_model_that_played_before_knows_who_holds_what() -> None:
         outcomes.append(game.run(300, until="agreed", engine=engine))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].agreed
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001])
+def test_live_minds_played_at_the_same_time_agree_at_the_same_interaction(delay: float) -> None:
+    mind = FakeProvider(load_mind("llama-3-70b-instruct"), delay=delay).mind()
+    game = LoggedGame("complete(n=8)", "QM", mind, rng=2)
+    outcome = game.run(60, until="agreed")
+    game.close()
+    assert outcome.agreed
+    assert outcome.interactions == first_agreed(game.log, 8, 3)
