@@ -18,9 +18,8 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from mesa_llm_norms.core.formatting import duration, plural
 from mesa_llm_norms.errors import CallError
@@ -43,8 +42,6 @@ RETRIES = 3
 """How often a call that failed in a batch is repeated, unless the settings say otherwise."""
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class BatchState(NamedTuple):
@@ -278,7 +275,8 @@ class BatchQueue:
             listed_at = time.time()
             for state in await self._api.since(begun - SKEW):
                 if state.size == batch.size and state.id not in known:
-                    await self._ended(state.id)
+                    # Not retried here: the whole search is.
+                    await self._ended(state.id, self._api.look)
                     results = await self._api.results(state.id)
                     if any(name.startswith(f"{batch.key}-") for name in results):
                         return state.id
@@ -317,7 +315,7 @@ class BatchQueue:
         """Wait until a batch has ended, and hand out its results."""
         assert batch.id is not None
         try:
-            await self._ended(batch.id)
+            await self._ended(batch.id, self._look)
             results = await self._retrying(lambda _: self._api.results(batch.id or ""))
         except CallError as error:
             if error.status != 404:
@@ -327,11 +325,15 @@ class BatchQueue:
         self._results[batch.key] = results
         self._hand_out(batch.key, self._out.pop(batch.key, ()))
 
-    async def _ended(self, name: str) -> None:
+    async def _look(self, name: str) -> BatchState:
+        state: BatchState = await self._retrying(lambda _: self._api.look(name))
+        return state
+
+    async def _ended(self, name: str, look: Callable[[str], Awaitable[BatchState]]) -> None:
         wait, begun = FIRST_LOOK, time.monotonic()
         reported = begun
         while True:
-            state: BatchState = await self._retrying(lambda _: self._api.look(name))
+            state = await look(name)
             if state.ended:
                 return
             if time.monotonic() - reported >= REPORTED_EVERY:
@@ -365,5 +367,4 @@ class BatchQueue:
         error = BatchError(reason) if isinstance(reason, Exception) else reason
         for asked in waiting:
             if not asked.answer.done():
-                with suppress(asyncio.InvalidStateError):
-                    asked.answer.set_exception(error)
+                asked.answer.set_exception(error)

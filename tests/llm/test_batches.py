@@ -143,6 +143,18 @@ def test_a_batch_is_sent_again_only_if_it_never_arrived(tmp_path: Path, kind: st
     assert len(server._sent) == (1 if kind == "lost" else 2)
 
 
+def test_a_batch_that_arrives_at_the_end_of_an_outage_is_found(tmp_path: Path) -> None:
+    def fault(number: int) -> Fault | None:
+        return (Fault("status", 500) if number < 9 else Fault("lost")) if number < 10 else None
+
+    llm = settings_for(tmp_path / "run", wait=0.001)
+    with MessagesServer(batch_fault=fault, batch_seconds=0.2) as server:
+        found = ask_all(server, llm, range(7))
+    assert all(isinstance(it, Decision) for it in found)
+    assert len(server.answered) == 7
+    assert len(server._sent) == 10
+
+
 def test_batches_of_others_are_told_from_ones_own(tmp_path: Path) -> None:
     with MessagesServer(
         batch_fault=lambda number: Fault("lost") if number == 2 else None
