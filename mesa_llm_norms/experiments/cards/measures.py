@@ -16,7 +16,7 @@ import numpy as np
 
 from mesa_llm_norms.core.game import Memory, Remembered, remember
 from mesa_llm_norms.experiments.audits.individual import IndividualBias
-from mesa_llm_norms.experiments.tipping.conditions import play_phases, read_phases
+from mesa_llm_norms.experiments.tipping.conditions import play_runs, read_phases
 from mesa_llm_norms.mean_field.equilibria import Responses
 from mesa_llm_norms.mean_field.population import read_population
 from mesa_llm_norms.minds.mind import Mind, Policy
@@ -164,7 +164,7 @@ def persistence(
         committed={challenger: committed},
         seed=spec.seed,
     )
-    played = [play_phases(game, run, phases) for run in range(runs)]
+    played = play_runs(game, range(runs), phases)
     flipped = [one for one in played if one.flipped]
     lasted = sum(bool(one.lasts) for one in flipped)
     return Persistence(incumbent, challenger, committed, runs, len(flipped), lasted)
