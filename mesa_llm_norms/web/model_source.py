@@ -24,6 +24,7 @@ from mesa_llm_norms.llm.budget import Budget, read_limit
 from mesa_llm_norms.llm.journal.rows import Attempt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.minds.registry import mind_names, safe_name
 from mesa_llm_norms.model import NamingGame
@@ -122,7 +123,7 @@ def check_permission(setting: Setting) -> None:
         )
     minds = parse_mind(setting.mind)
     for name in [minds] if isinstance(minds, str) else list(minds):
-        if name not in (*mind_names(), *allowed.minds):
+        if name not in (*mind_names(), *ready_models(), *allowed.minds):
             raise SpecError(
                 "mind",
                 safe_name(name),

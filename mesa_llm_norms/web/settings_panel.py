@@ -12,6 +12,7 @@ import solara
 
 from mesa_llm_norms.core.files import write_csv
 from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import Topology, find_topology, parse, topologies
@@ -169,7 +170,7 @@ def _Minds(minds: tuple[str, ...], on_minds: Callable[[tuple[str, ...]], None]) 
 
 
 def _known_minds(chosen: list[str]) -> list[str]:
-    return list(dict.fromkeys([*mind_names(), *server_settings().minds, *chosen]))
+    return list(dict.fromkeys([*mind_names(), *ready_models(), *server_settings().minds, *chosen]))
 
 
 @solara.component  # type: ignore[untyped-decorator]

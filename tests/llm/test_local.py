@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -331,3 +333,40 @@ def test_smollm2_takes_most_of_its_prompts_from_the_cache() -> None:
     assert usage is not None
     assert usage.cost == 0
     assert usage.cached_tokens > usage.input_tokens / 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_ctrl_c_ends_a_run_at_once_and_it_can_be_resumed(tiny: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "mesa_llm_norms"]
+    options = [
+        "--names",
+        "ABC",
+        "--memory",
+        "2",
+        "--topology",
+        "ring(n=12)",
+        "--rounds",
+        "2",
+        "--seed",
+        "1",
+    ]
+    options += ["--mind", f"local:{tiny}", "--out", str(folder)]
+    process = subprocess.Popen([*command, "run", *options], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not (folder / "journal.sqlite").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    done = subprocess.run(
+        [*command, "resume", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "12 agents" in done.stdout

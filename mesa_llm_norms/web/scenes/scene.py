@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import is_folder, read_text
 from mesa_llm_norms.errors import FileFormatError, NormsError, SpecError, shown
+from mesa_llm_norms.llm.addresses import IN_PROCESS
+from mesa_llm_norms.llm.provider import LiveMind
+from mesa_llm_norms.llm.weights import WEIGHTS, ready_models
 from mesa_llm_norms.networks.adjacency import Graph, to_networkx
 from mesa_llm_norms.simulation.ensemble import Progress, run_ensemble
 from mesa_llm_norms.web.scenes.answers import (
@@ -139,7 +142,7 @@ def measure(
     Raises
     ------
     SpecError
-        For a scene with live minds, whose calls would cost money.
+        For a scene with live minds, unless they are models in this process: calls cost money.
     """
     times = [0] * len(scene.answers)
     settings = scene.settings(seed)
@@ -165,7 +168,7 @@ def play_setting(
 ) -> Iterator[Result]:
     """Play runs of a setting, for its rounds or until they stop, and yield their results."""
     spec = setting.spec()
-    if spec.live:
+    if any(isinstance(it, LiveMind) and it.provider.place != IN_PROCESS for it in spec.minds):
         raise SpecError("mind", setting.mind, "live minds are not measured", "Use recorded minds.")
     ensemble = run_ensemble(
         runs=runs, rounds=setting.rounds, until=stop, progress=progress, **spec.arguments()
@@ -202,14 +205,20 @@ def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
     -------
     dict of str to Scene
         Scenes by key, the name of the file without its number and ending. Each folder is in the
-        order of the numbers; a scene with the key of a shipped one replaces it.
+        order of the numbers; a scene with the key of a shipped one replaces it. Shipped scenes of a
+        model that is not on this machine are left out.
 
     Raises
     ------
     FileFormatError
         If a file is not a valid scene, or the folder holds none.
     """
-    scenes = _read_folder(_SHIPPED)
+    missing = set(WEIGHTS) - set(ready_models())
+    scenes = {
+        key: scene
+        for key, scene in _read_folder(_SHIPPED).items()
+        if missing.isdisjoint(setting.mind for setting in scene.settings(0))
+    }
     if folder is not None:
         scenes |= _read_folder(folder)
     return scenes

@@ -17,6 +17,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from chances import FALSE_ALARM
+from llama import needs_smollm2
 from scipy import stats
 
 from mesa_llm_norms import NamingGame, Policy, load_mind
@@ -34,7 +35,9 @@ from mesa_llm_norms.web.scenes.scene import (
 )
 from mesa_llm_norms.web.setting import Setting
 
-SHIPPED = read_scenes()
+SMALL = "a-small-model"
+"""The scene of a model that not every machine has."""
+SHIPPED = {key: scene for key, scene in read_scenes().items() if key != SMALL}
 SLOW = {"a-convention-is-born", "dialects-on-a-ring", "two-communities-and-a-bridge"}
 """Scenes with ten names: there are many more memories to meet, so that runs take longer."""
 PLAIN = """
@@ -64,6 +67,12 @@ topology = "ring(n=6)"
 """
 each = pytest.mark.parametrize("scene", SHIPPED.values(), ids=SHIPPED)
 Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model is on this machine, unless a test says so."""
+    monkeypatch.setattr("mesa_llm_norms.web.scenes.scene.ready_models", lambda: ())
 
 
 @pytest.fixture
@@ -105,6 +114,23 @@ def test_the_seven_scenes_are_there_in_order() -> None:
         "hubs",
         "one-model-against-another",
     ]
+
+
+def test_the_scene_of_a_model_is_there_where_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesa_llm_norms.web.scenes.scene.ready_models", lambda: ("smollm2",))
+    scenes = read_scenes()
+    assert list(scenes) == [*SHIPPED, SMALL]
+    assert {setting.mind for setting in scenes[SMALL].settings(1)} == {"smollm2"}
+    assert scenes[SMALL].measured is not None
+
+
+@pytest.mark.llama
+@needs_smollm2
+def test_the_scene_of_a_model_in_this_process_is_measured(write: Write) -> None:
+    scene = read_scene(write(("claude-3.5-sonnet", "smollm2"), ("rounds = 5", "rounds = 2")))
+    measured = measure(scene, 3, seed=7)
+    assert measured == measure(scene, 3, seed=7)
+    assert sum(measured.times) == measured.runs == 3
 
 
 @each
