@@ -64,12 +64,12 @@ def ask(file: str, *questions: Question, **options: Any) -> list[Reply]:
     return with_model(file, use, **options)
 
 
-def played(mind: str, concurrency: int, nodes: int = 6, rounds: int = 3) -> Ensemble:
+def played(mind: str, concurrency: int, nodes: int = 4, rounds: int = 2) -> Ensemble:
     return run_ensemble(
         f"ring(n={nodes})",
         "QM",
         mind,
-        memory=2,
+        memory=1,
         rng=3,
         runs=1,
         rounds=rounds,
@@ -78,7 +78,7 @@ def played(mind: str, concurrency: int, nodes: int = 6, rounds: int = 3) -> Ense
     )
 
 
-def rows(mind: str, concurrency: int, nodes: int = 6, rounds: int = 3) -> str:
+def rows(mind: str, concurrency: int, nodes: int = 4, rounds: int = 2) -> str:
     interactions = played(mind, concurrency, nodes, rounds).interactions
     assert interactions is not None
     assert len(interactions) == nodes * rounds
@@ -138,8 +138,8 @@ def test_the_distribution_is_that_of_sampled_replies(tiny: str, pool: tuple[str,
     assert_frequencies([names.count(name) for name in pool], reply.distribution)
 
 
-@settings(max_examples=20, deadline=None)
-@given(order=st.lists(st.integers(0, 4), min_size=1, max_size=12), together=st.booleans())
+@settings(max_examples=10, deadline=None)
+@given(order=st.lists(st.integers(0, 4), min_size=1, max_size=6), together=st.booleans())
 def test_a_distribution_is_the_same_whatever_was_asked_before_or_at_the_same_time(
     tiny: str, order: Sequence[int], together: bool
 ) -> None:
@@ -187,7 +187,7 @@ def test_nobody_else_can_reach_the_model(tiny: str) -> None:
         "print([c.laddr for c in psutil.Process().net_connections('unix') if c.laddr])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
     )
     ports, sockets = map(eval, done.stdout.splitlines())  # lists of our own
     assert (done.returncode, ports) == (0, [])
@@ -201,11 +201,11 @@ def test_a_process_that_ends_during_an_answer_ends_cleanly(tiny: str) -> None:
         "import asyncio, sys; from mesa_llm_norms.llm.local import LocalProvider\n"
         "from mesa_llm_norms.core.event_loop import start, wait_for\n"
         "provider = LocalProvider(sys.argv[1]); wait_for(provider.prepare())\n"
-        "words = [{'role': 'user', 'content': 'x' * 3000}]\n"
-        "provider._model.ask({'messages': words, 'max_tokens': 400}); print('asked')"
+        "words = [{'role': 'user', 'content': 'x' * 500}]\n"
+        "provider._model.ask({'messages': words, 'max_tokens': 60}); print('asked')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "asked\n", "")
 
@@ -225,7 +225,7 @@ def test_a_forked_process_says_that_it_has_no_model(tiny: str) -> None:
         "os._exit(0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "spawn" in done.stdout
@@ -319,7 +319,7 @@ def test_smollm2_plays_the_same_rows_at_any_concurrency_and_in_another_process()
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": path},
         check=True,
     )
@@ -359,7 +359,7 @@ def test_ctrl_c_ends_a_run_at_once_and_it_can_be_resumed(tiny: str, tmp_path: Pa
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     done = subprocess.run(
