@@ -217,7 +217,9 @@ def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
     scenes = {
         key: scene
         for key, scene in _read_folder(_SHIPPED).items()
-        if missing.isdisjoint(setting.mind for setting in scene.settings(0))
+        if missing.isdisjoint(
+            mind.partition("=")[0] for setting in scene.settings(0) for mind in setting.mind
+        )
     }
     if folder is not None:
         scenes |= _read_folder(folder)

@@ -120,7 +120,7 @@ def test_the_scene_of_a_model_is_there_where_the_model_is(monkeypatch: pytest.Mo
     monkeypatch.setattr("mesa_llm_norms.web.scenes.scene.ready_models", lambda: ("smollm2",))
     scenes = read_scenes()
     assert list(scenes) == [*SHIPPED, SMALL]
-    assert {setting.mind for setting in scenes[SMALL].settings(1)} == {"smollm2"}
+    assert [setting.mind for setting in scenes[SMALL].settings(1)] == [("smollm2",)]
     assert scenes[SMALL].measured is not None
 
 
