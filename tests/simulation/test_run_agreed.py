@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from mesa_llm_norms import NamingGame, ScriptedMind, load_mind, run_ensemble
+from mesa_llm_norms import NamingGame, Policy, ScriptedMind, load_mind, run_ensemble
 from mesa_llm_norms.simulation import Interaction
 from mesa_llm_norms.testing import FakeProvider
 
@@ -140,8 +140,9 @@ def test_a_model_that_played_before_knows_who_holds_what() -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.001])
 def test_live_minds_played_at_the_same_time_agree_at_the_same_interaction(delay: float) -> None:
-    mind = FakeProvider(load_mind("llama-3-70b-instruct"), delay=delay).mind()
-    game = LoggedGame("complete(n=8)", "QM", mind, rng=2)
+    policy = load_mind("llama-3-70b-instruct")
+    assert isinstance(policy, Policy)
+    game = LoggedGame("complete(n=8)", "QM", FakeProvider(policy, delay=delay).mind(), rng=2)
     outcome = game.run(60, until="agreed")
     game.close()
     assert outcome.agreed
