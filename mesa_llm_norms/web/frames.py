@@ -199,6 +199,8 @@ class Exchange(NamedTuple):
     tokens: tuple[int, int]
     """Input and output tokens."""
     seconds: float
+    probabilities: tuple[float, ...] = ()
+    """Of each name of the pool, where the reply was a distribution."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.budget import Budget, read_limit
+from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Attempt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
@@ -279,7 +280,7 @@ class ModelSource(Source):
         if client is None or last is None:
             return None
         calls = [call for call in client.journal.attempts_of(0, last[0]) if call.seat == last[1]]
-        return exchange(calls[-1]) if calls else None
+        return exchange(calls[-1], client.journal) if calls else None
 
 
 def _live_model(model_type: type[NamingGame], spec: Spec, agents: int) -> NamingGame:
@@ -297,7 +298,7 @@ def _live_model(model_type: type[NamingGame], spec: Spec, agents: int) -> Naming
     return model
 
 
-def exchange(call: Attempt) -> Exchange:
+def exchange(call: Attempt, journal: Journal) -> Exchange:
     """Return what the page shows of a call in the journal."""
     return Exchange(
         call.system,
@@ -306,4 +307,5 @@ def exchange(call: Attempt) -> Exchange:
         call.problem or "",
         (call.input_tokens or 0, call.output_tokens or 0),
         call.latency or 0.0,
+        journal.distribution_of(call.attempt) or (),
     )

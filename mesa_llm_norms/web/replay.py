@@ -293,7 +293,7 @@ def _read_journal(
             for call in journal.attempts_of(run, number):
                 total = _plus(total, call)
                 system = texts.setdefault(call.system, call.system)
-                exchanges[number, call.seat] = exchange(call._replace(system=system))
+                exchanges[number, call.seat] = exchange(call._replace(system=system), journal)
             if isinstance(row, Interaction):
                 rows.append(row)
                 usages.append(total)

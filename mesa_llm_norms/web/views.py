@@ -17,7 +17,7 @@ from typing import Any
 
 import solara
 
-from mesa_llm_norms.core.formatting import json_text
+from mesa_llm_norms.core.formatting import json_text, percent
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.drawing import INK, layout, name_colors, shade_step
 from mesa_llm_norms.web.frames import (
@@ -243,7 +243,7 @@ def _details_text(details: AgentDetails, pool: Sequence[str]) -> str:
             "partners",
         )
     )
-    texts = _exchange_texts(details.exchange) if details.exchange is not None else []
+    texts = _exchange_texts(details.exchange, pool) if details.exchange is not None else []
     if details.asked is not None:
         title = "Next prompt (names are shuffled for each call)"
         texts.append({"title": title, "text": details.asked, "testid": "asked"})
@@ -267,10 +267,14 @@ def _table(
     return {"title": title, "heads": heads, "rows": rows, "testid": testid}
 
 
-def _exchange_texts(exchange: Exchange) -> list[dict[str, str]]:
+def _exchange_texts(exchange: Exchange, pool: Sequence[str]) -> list[dict[str, str]]:
     tokens_in, tokens_out = exchange.tokens
     took = f"{tokens_in:,} tokens in, {tokens_out:,} out, {exchange.seconds:.2f} s"
     reply = exchange.reply if exchange.reply is not None else f"no reply: {exchange.problem}"
+    likely = sorted(zip(exchange.probabilities, pool, strict=False), reverse=True)[:_MOST_ROWS]
+    if likely:
+        shares = ", ".join(f"{name} {percent(share)}" for share, name in likely)
+        reply = f"{shares} (the name is drawn from this)"
     prompt = f"{exchange.system}\n\n{exchange.prompt}".strip()
     return [
         {"title": "Last prompt", "text": prompt, "testid": "prompt"},

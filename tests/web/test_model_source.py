@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from messages_server import Fault, MessagesServer
+from tiny_model import model
 
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
@@ -170,3 +171,25 @@ def test_a_link_alone_makes_no_call(started: Callable[..., tuple[ViewerSession, 
         _, player = started(server, more="&at=20")
         assert player.frame.interactions == 0
         assert not server.requests
+
+
+def test_an_agent_shows_the_probabilities_of_a_model_in_this_process(
+    started: Callable[..., tuple[ViewerSession, Player]], tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(model())
+    mind = f"local:{path}"
+    with MessagesServer() as server:
+        session, _ = started(server)
+        configure_server(ServerSettings(minds=(mind,), folder=tmp_path))
+        session.change(mind=(mind,))
+        player = session.players[0]
+        until(lambda: player.frame.state == "paused")
+        session.give(Order.STEP)
+        until(lambda: player.frame.interactions == 1 and not player.playing)
+        shown = [it.exchange for i in range(6) if (it := player.details(i)) and it.exchange]
+    assert shown, player.frame.note
+    for exchange in shown:
+        assert len(exchange.probabilities) == 2
+        assert sum(exchange.probabilities) == pytest.approx(1)
+        assert exchange.seconds > 0
