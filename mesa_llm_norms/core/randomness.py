@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ class RandomStream:
     def __init__(self, seed: int, run: int = 0) -> None:
         self.seed = seed
         self.run = run
-        self.key = mix(mix(seed) + run * GOLDEN)
+        self.key = mix(_mixed(seed) + run * GOLDEN)
         self._blocks: dict[int, list[InteractionDraws]] = {}
 
     def interaction(self, number: int) -> InteractionDraws:
@@ -186,6 +186,10 @@ def mix_array(key: int, count: int, first: int = 0) -> NDArray[np.uint64]:
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: NDArray[np.uint64] = value ^ (value >> np.uint64(31))
     return mixed
+
+
+_mixed = lru_cache(64)(mix)
+"""``mix`` of seeds, of which the runs of an ensemble have one."""
 
 
 @cache

@@ -102,18 +102,17 @@ class InProcess(Backend):
             yield Answer(number, function(*call))
 
     def parts(self, runs: range, agents: int) -> Iterator[range]:
-        """Yield twice as many runs as before while they take less than a moment."""
+        """Yield more runs than before while they take less than a moment, first many more."""
         start, size, most = runs.start, 1, max(1, BATCH_AGENTS // agents)
         while start < runs.stop:
             before = time.perf_counter()
             yield range(start, min(start + size, runs.stop))
             start += size
             taken = time.perf_counter() - before
-            size = (
-                min(most, 2 * size)
-                if taken < MOMENT / 2
-                else max(1, size // (1 + (taken > MOMENT)))
-            )
+            if taken < MOMENT / 2:
+                size = min(most, (8 if taken < MOMENT / 16 else 2) * size)
+            elif taken > MOMENT:
+                size = max(1, size // 2)
 
 
 class InWorkers(Backend):

@@ -41,6 +41,8 @@ when the present round began."""
 ZERO, TWO, TOP = np.uint64(0), np.uint64(2), np.uint64(31)
 NAME_BITS, NAME_MASK = np.uint64(16), np.uint64(0xFFFF)
 _UNUSED = np.uint64(11)
+AHEAD = 32
+"""Pairs drawn at once: to read the neighbors of several nodes takes hardly longer than of one."""
 FEW = 32
 """Names among which counting finds the one drawn sooner than halving does."""
 
@@ -223,6 +225,8 @@ def _loop(common, packed):
             played_bit = tables.played
             mind_mask = ~(code_mask | played_bit)
         if common:
+            first_ahead, other_ahead = np.empty(AHEAD, np.uint32), np.empty(AHEAD, np.uint32)
+            ahead = AHEAD
             keep = flipping = matching = weighted = False
             drawn = True
         else:
@@ -242,7 +246,21 @@ def _loop(common, packed):
             before = left
             seconds, hits = np.int64(0), np.int64(0)
             while left > 0:
-                if matching:
+                if common:
+                    if ahead == AHEAD:
+                        ahead = 0
+                        for place_ahead in range(AHEAD):
+                            drawn_bits = plan_bits(key, t + np.uint64(place_ahead))
+                            node = index_of(drawn_bits >> HALF, n_starts)
+                            if not anyone:
+                                node = np.uint64(starts[node])
+                            first = indptr[node]
+                            other = index_of(drawn_bits & LOW, indptr[node + ONE] - first)
+                            first_ahead[place_ahead] = node
+                            other_ahead[place_ahead] = indices[first + other]
+                    a, b = first_ahead[ahead], other_ahead[ahead]
+                    ahead += 1
+                elif matching:
                     a, b = planned[t - begun, 0], planned[t - begun, 1]
                 else:
                     drawn_bits = plan_bits(key, t)
