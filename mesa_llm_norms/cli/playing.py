@@ -30,6 +30,7 @@ from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.backends import open_client
 from mesa_llm_norms.simulation.ensemble import Ensemble, SingleRun, play_ensemble
+from mesa_llm_norms.simulation.node_table import MOST_EDGES, NETWORK, NODES
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
 from mesa_llm_norms.simulation.run_record import RunRecord
 from mesa_llm_norms.simulation.spec import InitialState, Spec
@@ -158,6 +159,7 @@ def _play_many(plan: Plan, runs: int) -> Ensemble:
             rounds=plan.rounds,
             workers=plan.workers,
             keep_interactions=plan.keep,
+            keep_nodes=plan.folder is not None,
             progress=partial(report, "runs"),
             llm=plan.llm,
             content=plan.journal_content,
@@ -170,17 +172,19 @@ def _write(
     """Write the spec and the tables of what was played."""
     if isinstance(played, Ensemble):
         write_ensemble(folder, played, goal=plan.goal, most=plan.rounds)
-        return
-    assert record is not None
-    write_run(
-        folder,
-        plan.spec,
-        goal=plan.goal,
-        most=plan.rounds,
-        rounds=played.rounds,
-        record=record,
-        outcome=played.outcome,
-    )
+    else:
+        assert record is not None
+        write_run(
+            folder,
+            plan.spec,
+            goal=plan.goal,
+            most=plan.rounds,
+            rounds=played.rounds,
+            record=record,
+            outcome=played.outcome,
+        )
+    if (folder / NODES).exists() and not (folder / NETWORK).exists():
+        output.complain("note", f"{NETWORK} is not written: there are over {MOST_EDGES:,} edges")
 
 
 def _draw(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:

@@ -30,6 +30,7 @@ from mesa_llm_norms.simulation.kernel import can_play, ending_of, pairs_of
 from mesa_llm_norms.simulation.memories import KnownMemories, known_for
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
 from mesa_llm_norms.simulation.run import Batch
+from mesa_llm_norms.simulation.run_record import NodeHistory, NodeSums
 from mesa_llm_norms.simulation.spec import Spec, Start
 
 INTERACTIONS_PER_CALL = 1 << 18
@@ -47,6 +48,7 @@ def play_together(
     *,
     after: int = 0,
     starts: Sequence[Start] | None = None,
+    nodes: bool = False,
 ) -> Batch | None:
     """Play some runs of a spec with the kernel, if it can play them together.
 
@@ -65,6 +67,8 @@ def play_together(
         ``Batch.later`` is of them.
     starts : sequence of Start, optional
         What the runs start from, where that is not what the spec says.
+    nodes : bool, default False
+        Whether to sum up what nodes did, which must be those of the same network in every run.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def play_together(
     known = known_for(spec.game, starts[0].minds) if all(map(is_plain_policy, minds)) else None
     if known is None or len(kinds) > 1:
         return None
-    return _Together(spec, starts, known, goal, rounds, after).play()
+    return _Together(spec, starts, known, goal, rounds, after, nodes).play()
 
 
 class _Together:
@@ -95,6 +99,7 @@ class _Together:
         goal: Goal,
         rounds: int,
         after: int,
+        nodes: bool,
     ) -> None:
         self._loops, self._batches = load("interactions"), load("batches")
         self._spec, self._starts, self._known = spec, starts, known
@@ -106,6 +111,9 @@ class _Together:
         self._numbers = np.zeros((len(starts), self._batches.NUMBERS), np.int64)
         self._held = np.zeros((len(starts), agents), np.int16)
         self._goals = self._read_goal(goal, size, rounds, after)
+        self._history = NodeHistory(agents if nodes else 0, names)
+        self._sums = NodeSums.zeros(agents if nodes else 0, names)
+        self._most_rows = max(INTERACTIONS_PER_CALL, agents) if nodes else 0
 
     def play(self) -> Batch:
         """Play all runs."""
@@ -115,12 +123,14 @@ class _Together:
         runs = self._runs()
         pairing = read_pairing(self._spec.pairing)
         graphs = _graphs([one.neighbors for one in starts], pairing)
-        rows = np.zeros((0, 4), np.int32)
+        rows = np.zeros((self._most_rows, 4), np.int32)
+        noted, sums = self._history, self._sums
+        history = load("histories").History(noted.held, noted.changed, noted.first, *sums)
         played: list[NDArray[np.int64]] = []
         counts = np.zeros((ROUNDS_AT_ONCE, 2 + len(self._spec.game.pool)), np.int64)
         status = self._loops.UNKNOWN
         while status != self._loops.DONE:
-            found = batches.Found(self._numbers, self._held, counts)
+            found = batches.Found(self._numbers, self._held, counts, history)
             known.minds = ()  # unless the loop returns, nobody knows whose weights there are
             status = batches.play_runs(
                 *(runs, graphs, known.known, self._goals, self._window, self._states),
@@ -164,6 +174,7 @@ class _Together:
             self._without_later(counts),
             list(self._held),
             later=numbers[:, batches.LATER_WINNER] if self._goals.after else None,
+            nodes=self._sums if self._most_rows else None,
         )
 
     def _without_later(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -40,6 +40,7 @@ from mesa_llm_norms.simulation.run import (
     run_table,
     tally_table,
 )
+from mesa_llm_norms.simulation.run_record import NodeSums, RunRecord
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared
 
@@ -93,6 +94,8 @@ class Ensemble:
         Interactions decided speculatively, beyond the ends of runs; they are in no table.
     skipped : int, default 0
         Interactions in which a mind gave no name; they are in no table.
+    nodes : NodeSums or None, default None
+        What every node did, summed up over the runs, for the folder.
     """
 
     spec: Spec
@@ -103,6 +106,7 @@ class Ensemble:
     usage: Totals | None = None
     discarded: int = 0
     skipped: int = 0
+    nodes: NodeSums | None = None
 
 
 @seeded_by_rng
@@ -237,6 +241,7 @@ def play_ensemble(
     workers: int | None = 1,
     executor: Executor | None = None,
     keep_interactions: bool = False,
+    keep_nodes: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
     llm: LLMSettings | None = None,
@@ -244,7 +249,8 @@ def play_ensemble(
 ) -> Ensemble:
     """Play runs of a spec that is already read; see ``run_ensemble``.
 
-    ``content`` goes into the journal of live minds beside the spec.
+    ``content`` goes into the journal of live minds beside the spec. ``keep_nodes`` sums up what
+    nodes do where all runs have the same network.
     """
     most = read_rounds(rounds, goal.until)
     runs = read_whole("runs", runs, limits.RUNS)
@@ -254,6 +260,7 @@ def play_ensemble(
     written = {"runs": runs, **(content or {})}
     client = open_client(spec, llm, written, executor=executor, engine=engine)
     batches: list[Batch] = []
+    nodes: NodeSums | None = None
     with choose_backend(client, workers=processes, executor=executor) as backend:
         loaded = replace(spec, graph=load_graph(spec.graph))
         (start,) = loaded.starts(range(1))
@@ -264,10 +271,14 @@ def play_ensemble(
             load_kernel(engine, start.minds, read_pairing(loaded.pairing))
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
         parts = backend.parts(range(runs), agents)
+        noted = keep_nodes and not loaded.is_random
+        calls = ((shared, part, how, noted) for part in parts)
         done = 0
-        with closing(backend.play(play_batch, ((shared, part, how) for part in parts))) as found:
+        with closing(backend.play(play_batch, calls)) as found:
             for answer in found:
-                batches.append(answer.result)
+                sums = answer.result.nodes
+                nodes = nodes.plus(sums) if nodes is not None and sums is not None else sums
+                batches.append(answer.result._replace(nodes=None))
                 done += len(answer.result.run)
                 if progress is not None:
                     progress(done, runs)
@@ -284,22 +295,30 @@ def play_ensemble(
         usage,
         discarded=sum(batch.discarded for batch in batches),
         skipped=sum(batch.skipped for batch in batches),
+        nodes=nodes,
     )
 
 
-def play_batch(spec: Shared[Spec], runs: range, how: How, client: LLMClient | None = None) -> Batch:
+def play_batch(
+    spec: Shared[Spec], runs: range, how: How, nodes: bool, client: LLMClient | None = None
+) -> Batch:
     """Play some runs of a spec, in this process or another; at least one."""
-    return play_part(spec.value, runs, how, client)
+    return play_part(spec.value, runs, how, nodes, client)
 
 
-def play_part(spec: Spec, runs: range, how: How, client: LLMClient | None = None) -> Batch:
-    """Play some runs of a spec, all in one compiled call where that can be; at least one."""
+def play_part(
+    spec: Spec, runs: range, how: How, nodes: bool = False, client: LLMClient | None = None
+) -> Batch:
+    """Play some runs of a spec, all in one compiled call where that can be; at least one.
+
+    ``nodes`` says whether to sum up what the nodes of their one network did.
+    """
     goal, rounds, keep, engine = how
     if engine != "python" and not keep:
-        batch = play_together(spec, runs, goal, rounds)
+        batch = play_together(spec, runs, goal, rounds, nodes=nodes)
         if batch is not None:
             return batch
-    return Batch.of([play_run(spec, run, *how, client) for run in runs])
+    return Batch.of([play_run(spec, run, *how, client, nodes) for run in runs])
 
 
 def play_run(
@@ -310,6 +329,7 @@ def play_run(
     keep: bool = False,
     engine: str = "python",
     client: LLMClient | None = None,
+    nodes: bool = False,
 ) -> RunResult:
     """Play one run.
 
@@ -329,6 +349,8 @@ def play_run(
         As for ``run_ensemble``.
     client : LLMClient or None, default None
         What makes the calls of live minds, and records every interaction.
+    nodes : bool, default False
+        Whether the result has what its nodes did.
 
     Returns
     -------
@@ -337,7 +359,11 @@ def play_run(
     """
     initial = spec.initial_state(run)
     game_run = start_run(spec, initial, engine, client)
-    tally = game_run.play_to(goal, rounds, keep)
+    record = RunRecord(initial) if nodes else None
+    tally = game_run.play_to(goal, rounds, keep or record or False)
+    if record is not None:
+        for row in game_run.rows:
+            record.append(row)
     held, edges = game_run.engine.names_held, Edges.of_neighbors(initial.neighbors)
     clusters = name_clusters(edges, held)
     return RunResult(
@@ -351,6 +377,7 @@ def play_run(
         game_run.rows,
         game_run.engine.discarded,
         game_run.engine.skipped,
+        record.history if record is not None else None,
     )
 
 

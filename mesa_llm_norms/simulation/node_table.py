@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.drawing import name_colors
-from mesa_llm_norms.simulation.run_record import NodeHistory, node_ids
+from mesa_llm_norms.simulation.run_record import NodeHistory, NodeSums, node_ids
 
 NODES = "nodes.parquet"
 
 NETWORK = "network.gexf"
+
+MOST_EDGES = 5_000_000
+"""Edges of a network above which only the table of its nodes is written."""
 
 _AT_ONCE = 1 << 17
 """Nodes or edges that are put into words at once."""
@@ -64,6 +67,47 @@ def run_nodes(
     )
 
 
+def ensemble_nodes(neighbors: Neighbors, pool: Sequence[str], sums: NodeSums) -> pd.DataFrame:
+    """Return the nodes of runs on one network as a table.
+
+    Parameters
+    ----------
+    neighbors : Neighbors
+        The network.
+    pool : sequence of str
+        The names.
+    sums : NodeSums
+        What was played.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per node: ``node``, ``degree``, ``name`` (held at the end of most runs), ``runs``
+        (in which it played), the mean ``last_change`` over these (the round in which it took up the
+        name it held at the end), ``runs_with_winner`` (in which it ever played the name that won),
+        the mean ``first_with_winner`` over these, and for each name ``share_NAME`` of the runs, at
+        whose end it held that name.
+    """
+    runs = sums.names.sum(axis=1)
+    held = np.where(runs > 0, sums.names.argmax(axis=1), -1)
+    found = {
+        "node": node_ids(neighbors.nodes),
+        "degree": neighbors.degrees,
+        "name": np.array([*pool, None], object)[held],
+        "runs": runs,
+        "last_change": _mean(sums.changes, runs),
+        "runs_with_winner": sums.firsts[:, 0],
+        "first_with_winner": _mean(sums.firsts[:, 1], sums.firsts[:, 0]),
+    }
+    shares = {f"share_{name}": _mean(sums.names[:, at], runs) for at, name in enumerate(pool)}
+    return pd.DataFrame(found | shares)
+
+
+def _mean(total: NDArray[np.int64], count: NDArray[np.int64]) -> Any:
+    values = total / np.maximum(count, 1)
+    return pd.arrays.FloatingArray(values, count == 0)
+
+
 def _or_missing(rounds: NDArray[np.int32]) -> Any:
     return pd.arrays.IntegerArray(rounds.astype(np.int64), rounds < 0)
 
@@ -76,7 +120,7 @@ def write_nodes(
     Parameters
     ----------
     folder : Path
-        Gets ``nodes.parquet`` and ``network.gexf``.
+        Gets ``nodes.parquet`` and, with up to five million edges, ``network.gexf``.
     table : pandas.DataFrame
         A row for each node, in the order of the network, with at least ``node`` and ``name``.
     neighbors : Neighbors
@@ -85,6 +129,8 @@ def write_nodes(
         The names, which give nodes their colors.
     """
     table.to_parquet(folder / NODES, index=False)
+    if len(neighbors.indices) > MOST_EDGES * (1 if neighbors.directed else 2):
+        return
     with (folder / NETWORK).open("w", encoding="utf-8") as file:
         file.writelines(_gexf(table, neighbors, pool))
 

@@ -30,7 +30,7 @@ from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.networks.reading import graph_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
-from mesa_llm_norms.simulation.node_table import run_nodes, write_nodes
+from mesa_llm_norms.simulation.node_table import ensemble_nodes, run_nodes, write_nodes
 from mesa_llm_norms.simulation.run import mean_left, round_table
 from mesa_llm_norms.simulation.run_record import RunRecord, node_ids
 from mesa_llm_norms.simulation.serialization import to_json
@@ -117,6 +117,10 @@ def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | 
     _write_spec(folder, ensemble.spec, goal, most, len(runs), outcome)
     _write_table(runs, folder / "runs.parquet")
     _write_table(ensemble.rounds, folder / "rounds.parquet")
+    if ensemble.nodes is not None:
+        neighbors, pool = ensemble.spec.initial_state().neighbors, ensemble.spec.game.pool
+        table = ensemble_nodes(neighbors, pool, ensemble.nodes)
+        write_nodes(folder, table, neighbors, pool)
     if ensemble.interactions is not None:
         _write_table(ensemble.interactions, folder / "interactions.parquet")
 

@@ -24,11 +24,12 @@ from mesa_llm_norms.core.stopping import (
     flipping,
     window_size,
 )
+from mesa_llm_norms.simulation.run_record import NodeSums
 
 if TYPE_CHECKING:
     from mesa_llm_norms.simulation.engine import Engine
     from mesa_llm_norms.simulation.kernel import Kernel
-    from mesa_llm_norms.simulation.run_record import Rows, RowSink
+    from mesa_llm_norms.simulation.run_record import NodeHistory, Rows, RowSink
 
 
 class Run:
@@ -57,7 +58,7 @@ class Run:
         self._stopping = False
         self._recent = Recent(self._window(), len(engine.game.pool))
 
-    def play_to(self, goal: Goal, rounds: int, keep: bool = False) -> Tally:
+    def play_to(self, goal: Goal, rounds: int, keep: bool | RowSink = False) -> Tally:
         """Play until a goal is reached, or for so many rounds, in one go.
 
         Parameters
@@ -66,8 +67,8 @@ class Run:
             When to stop; it stays the run's goal.
         rounds : int
             The most population rounds to play.
-        keep : bool, default False
-            Whether ``rows`` keeps the interactions.
+        keep : bool or RowSink, default False
+            Whether ``rows`` keeps the interactions, or what takes them instead.
 
         Returns
         -------
@@ -278,6 +279,8 @@ class RunResult(NamedTuple):
         Interactions decided speculatively, beyond the end; not counted anywhere else.
     skipped
         Interactions without an outcome; not counted anywhere else.
+    history
+        What its nodes did, if that was asked for.
     """
 
     run: int
@@ -290,6 +293,7 @@ class RunResult(NamedTuple):
     rows: list[Interaction]
     discarded: int
     skipped: int
+    history: NodeHistory | None = None
 
     @property
     def rounds(self) -> list[Round]:
@@ -325,6 +329,7 @@ class Batch(NamedTuple):
     discarded: int = 0
     skipped: int = 0
     later: NDArray[np.int64] | None = None
+    nodes: NodeSums | None = None
 
     @classmethod
     def of(cls, results: Sequence[RunResult]) -> Batch:
@@ -352,6 +357,7 @@ class Batch(NamedTuple):
             [row for one in results for row in one.rows],
             sum(one.discarded for one in results),
             sum(one.skipped for one in results),
+            nodes=NodeSums.of([(one.history, index[one.outcome.winner]) for one in results]),
         )
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,47 @@ class NodeHistory:
     def take(self, rows: NDArray[np.int32], rounds: NDArray[np.int64]) -> None:
         """Take in rows as arrays; see ``RowSink``."""
         load("histories").note(rows, rounds, self.held, self.changed, self.first)
+
+
+class NodeSums(NamedTuple):
+    """What the nodes of one network did, summed up over runs.
+
+    Parameters
+    ----------
+    names
+        In how many runs each node held each name at the end, shape (nodes, names).
+    changes
+        The sum of the rounds in which nodes took up the name they held at the end, shape (nodes,).
+    firsts
+        In how many runs each node ever played the name that won, and the sum of the first rounds in
+        which it did, shape (nodes, 2).
+    """
+
+    names: NDArray[np.int64]
+    changes: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+
+    @classmethod
+    def zeros(cls, nodes: int, names: int) -> NodeSums:
+        """Return the sums over no run."""
+        shapes = (nodes, names), (nodes,), (nodes, 2)
+        return cls(*(np.zeros(shape, np.int64) for shape in shapes))
+
+    @classmethod
+    def of(cls, runs: Sequence[tuple[NodeHistory | None, int]]) -> NodeSums | None:
+        """Return the sums over runs, each with the index of its winner; None without histories."""
+        sums = None
+        for history, winner in runs:
+            if history is not None:
+                sums = sums or cls.zeros(*history.first.shape)
+                one = history.held, history.changed, history.first
+                loops = load("histories")
+                loops.add_up(loops.History(*one, *sums), winner)
+        return sums
+
+    def plus(self, other: NodeSums) -> NodeSums:
+        """Return the sums over the runs of both."""
+        return NodeSums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class RunRecord:

@@ -236,7 +236,7 @@ class Spec:
         """
         stream = RandomStream(self.seed, read_whole("run", run, limits.RUN_NUMBER))
         graph, neighbors = (
-            self._read_graph(stream.generator("graph")) if self._is_random else self._fixed_graph
+            self._read_graph(stream.generator("graph")) if self.is_random else self._fixed_graph
         )
         minds, indices, uncommitted = self._seated(neighbors, stream)
         pairing = read_pairing(self.pairing)
@@ -270,13 +270,13 @@ class Spec:
             return found
         networks = [first.neighbors] * len(streams)
         drawn = None
-        if self._is_random:
+        if self.is_random:
             drawn = draw_together(self.graph, [stream.of("graph") for stream in streams])
             networks = drawn or [
                 self._read_graph(stream.generator("graph"))[1] for stream in streams
             ]
         seats = None
-        if drawn or not self._is_random:
+        if drawn or not self.is_random:
             seats = self._seats(networks, streams, first)
         for place, (stream, neighbors) in enumerate(zip(streams, networks, strict=True)):
             if seats is None:
@@ -291,7 +291,7 @@ class Spec:
         """Return parts of the initial state of one run, without its graph where that can be."""
         stream = RandomStream(self.seed, read_whole("run", run, limits.RUN_NUMBER))
         neighbors = (
-            self._read_graph(stream.generator("graph"))[1] if self._is_random else self._network
+            self._read_graph(stream.generator("graph"))[1] if self.is_random else self._network
         )
         return Start(neighbors, *self._seated(neighbors, stream), stream)
 
@@ -345,7 +345,8 @@ class Spec:
         return tuple(minds), indices, uncommitted
 
     @cached_property
-    def _is_random(self) -> bool:
+    def is_random(self) -> bool:
+        """Whether every run has a network of its own."""
         return is_random(self.graph)
 
     @property

@@ -17,7 +17,10 @@ EXPERIMENTS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("run", *QUICK, "-t", "ring(n=6)"),
         {"interactions.parquet", "network.gexf", "nodes.parquet", "rounds.parquet", SPEC},
     ),
-    "many runs": (("run", *QUICK, "--runs", "2"), {"rounds.parquet", "runs.parquet", SPEC}),
+    "many runs": (
+        ("run", *QUICK, "--runs", "2"),
+        {"network.gexf", "nodes.parquet", "rounds.parquet", "runs.parquet", SPEC},
+    ),
     "audit": (("audit", *QUICK, "--runs", "4", "--sizes", "none"), {"audit.json"}),
     "tip": (
         ("tip", *QUICK, "--runs", "40", "--rounds", "2"),

@@ -81,6 +81,8 @@ def test_many_runs_print_their_object_and_are_those_of_run_ensemble() -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "ensemble.png",
         "ensemble.svg",
+        "network.gexf",
+        "nodes.parquet",
         "rounds.parquet",
         "runs.parquet",
         "spec.json",

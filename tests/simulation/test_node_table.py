@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from strategies import specs
 
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.simulation.ensemble import play_run
-from mesa_llm_norms.simulation.node_table import run_nodes, write_nodes
+from mesa_llm_norms.simulation.ensemble import play_ensemble, play_run
+from mesa_llm_norms.simulation.node_table import ensemble_nodes, run_nodes, write_nodes
 from mesa_llm_norms.simulation.run_record import RunRecord, node_name
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -65,7 +65,7 @@ def test_gephi_gets_the_network_with_what_the_rows_say_of_every_node(
         assert math.isclose(read.edges[ids[a], ids[b]].get("weight", 1), weight)
     for name, line in zip(ids, lines, strict=True):
         given_too = {key: value for key, value in line.items() if key != "node" and pd.notna(value)}
-        found = {key: read.nodes[name][key] for key in given_too}
+        found = {key: read.nodes[name][str(key)] for key in given_too}
         assert found == given_too
 
 
@@ -81,3 +81,42 @@ def test_names_that_xml_could_take_for_its_own_come_through(tmp_path: Path) -> N
     read: nx.Graph[Any] = nx.read_gexf(tmp_path / "network.gexf")
     assert list(read) == [*nodes[:4], "\N{REPLACEMENT CHARACTER}"]
     assert [read.nodes[node]["name"] for node in read] == list(table["name"])
+
+
+@settings(max_examples=6, deadline=None)
+@given(arguments=specs(), rounds=st.integers(1, 6), runs=st.integers(1, 5))
+def test_means_over_runs_are_those_of_the_single_runs_on_either_engine(
+    arguments: dict[str, Any], rounds: int, runs: int
+) -> None:
+    spec = Spec(seed=arguments.pop("rng"), **arguments)
+    neighbors, pool = spec.initial_state().neighbors, spec.game.pool
+    every = []
+    for run in range(runs):
+        played = play_run(spec, run, Goal(), rounds, nodes=True)
+        assert played.history is not None
+        every.append(run_nodes(neighbors, pool, played.history, played.outcome.winner))
+    means = {
+        column: pd.concat([one[column] for one in every]).groupby(level=0).mean()
+        for column in ("last_change", "first_with_winner")
+    }
+    for engine in ("python", "kernel"):
+        found = play_ensemble(
+            spec, runs=runs, goal=Goal(), rounds=rounds, keep_nodes=True, engine=engine
+        )
+        assert found.nodes is not None
+        table = ensemble_nodes(neighbors, pool, found.nodes)
+        for column, mean in means.items():
+            pd.testing.assert_series_equal(table[column], mean, check_dtype=False)
+        for name in pool:
+            share = sum((one["name"] == name).astype(int) for one in every) / table["runs"]
+            known = table["runs"] > 0
+            pd.testing.assert_series_equal(
+                table[f"share_{name}"][known], share[known], check_names=False, check_dtype=False
+            )
+
+
+def test_a_network_drawn_anew_for_every_run_has_no_table_of_nodes() -> None:
+    for graph, there in (("ring(n=8)", True), ("watts_strogatz(n=8, k=4, p=0.5)", False)):
+        spec = Spec(graph=graph, names="QM", seed=1)
+        found = play_ensemble(spec, runs=3, goal=Goal("converged"), keep_nodes=True)
+        assert (found.nodes is not None) is there

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from mesa_llm_norms.core.compiled.histories import add_up, forget, note_lines, nothing_noted
 from mesa_llm_norms.core.compiled.interactions import (
     DONE,
     FILLED,
@@ -102,11 +103,14 @@ class Goals(NamedTuple):
 
 
 class Found(NamedTuple):
-    """How runs ended, what every agent holds, and the rounds of one run after the other."""
+    """How runs ended, what every agent holds, the rounds of one run after the other, and what nodes
+    did, if there are rows to tell it by.
+    """
 
     numbers: Any
     held: Any
     counts: Any
+    history: Any
 
 
 @numba.njit(cache=True)
@@ -246,6 +250,7 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
         if at[FRESH]:
             _start(runs, known, states, cursor, window, goals.ending, run)
             at[FRESH] = at[PLAYED_LINES] = at[LATER] = 0
+            forget(found.history)
         most = line[ROUNDS] + goals.after if at[LATER] else goals.rounds
         room = len(found.counts) - at[LINES]
         left = most - at[PLAYED_LINES]
@@ -277,6 +282,8 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
                 return status
             at[WITHIN] = 0
             started = cursor[LINE] + (status == REACHED)
+            if len(rows) > 0:
+                note_lines(rows, counts[:started], at[PLAYED_LINES], found.history)
             at[LINES] += started
             at[PLAYED_LINES] += started
         if status != REACHED and at[PLAYED_LINES] < most:
@@ -287,6 +294,7 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
         else:
             _end(cursor, window, goals, known, states, pairs, line, found.held[run])
             line[ROUNDS], line[LATER_WINNER] = at[PLAYED_LINES], -1
+            add_up(found.history, line[WINNER])
             if line[FLIPPED] and goals.after > 0:
                 _go_on(runs, states, cursor, run)
                 at[LATER] = 1
@@ -305,7 +313,7 @@ def _compile() -> None:
     graphs = Graphs(NODE, False, *arrays, i64, i64, i64, np.uint64(0), u32.reshape(0, 2))
     ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
     goals = Goals(ending, 0, 0, ending, 0, 0, 0, i64)
-    found = Found(table, np.zeros((0, 1), np.int16), table)
+    found = Found(table, np.zeros((0, 1), np.int16), table, nothing_noted())
     for hashed, states in ((False, np.zeros(0, np.uint16)), (True, u64)):
         lines = states.reshape(0, 1)
         runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), lines, lines)
