@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import math
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -22,7 +22,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from mesa_llm_norms.core.formatting import plural
-from mesa_llm_norms.errors import GraphError, GraphWarning, some
+from mesa_llm_norms.errors import GraphError, GraphWarning, shown, some
 from mesa_llm_norms.networks.adjacency import (
     Adjacency,
     Graph,
@@ -267,6 +267,8 @@ def _warn_components(graph: Graph) -> None:
 
 # The edges that a file lists, and cleaning them
 
+_FEWEST_CONTACTS = 10
+
 
 class UnreadableError(ValueError):
     """What a graph file holds cannot be read, or can be read in two ways.
@@ -301,6 +303,41 @@ def option_remedy(*options: str, what: str = "", lower: bool = False) -> str:
         f"{'give' if lower else 'Give'} {' or '.join(options)}{what and f' {what}'}, as in "
         f'file("NAME", {name}={literal}) or --read {options[0]}.'
     )
+
+
+def check_not_contacts(rows: Sequence[Sequence[str]]) -> None:
+    """Refuse lines that seem to begin with the time of a contact, which would be read as a node.
+
+    That is where the first fields are whole numbers that never fall and are no nodes, and the
+    second and third are of the same nodes.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of str
+        The fields of the first lines of a file.
+
+    Raises
+    ------
+    UnreadableError
+        If they are, in ten lines or more.
+    """
+    if len(rows) < _FEWEST_CONTACTS or not all(
+        len(row) >= 3 and row[0].isdecimal() and "" not in row[1:3] for row in rows
+    ):
+        return
+    times = [int(row[0]) for row in rows]
+    sources, targets = ({row[at] for row in rows} for at in (1, 2))
+    nodes, moments = sources | targets, {row[0] for row in rows}
+    alike = len(sources & targets) >= 0.3 * len(nodes)
+    strange = len(nodes & moments) <= 0.1 * len(moments)
+    if alike and strange and times == sorted(times) and times[0] < times[-1]:
+        raise UnreadableError(
+            f"its lines, such as {shown(' '.join(rows[0]), 40)}, may be a time and the two nodes "
+            "that met, or two nodes and a weight",
+            "Give source=2, target=3, weight=none and parallel=sum for contacts, or weight=3 for "
+            'edges, as in file("NAME", source=2, target=3, weight="none", parallel="sum") or '
+            "--read source=2 --read target=3 --read weight=none --read parallel=sum.",
+        )
 
 
 @dataclass(kw_only=True)

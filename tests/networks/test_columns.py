@@ -233,3 +233,33 @@ def test_numbers_of_nodes_and_edges_that_may_be_an_edge_are_asked_about(tmp_path
     assert "header=true or header=false" in refusal(tmp_path, text, "path.txt").remedy
     assert len(read(tmp_path, text, "path.txt", header=True)) == 4
     assert len(read(tmp_path, "5 4\n1 2\n1 3\n1 4\n1 5\n", "star.txt", header=False)) == 5
+
+
+def contacts(*nodes: Any, first: int = 0) -> str:
+    """Return contacts of a circle of nodes, three at a time."""
+    lines = []
+    for at in range(4 * len(nodes)):
+        pair = nodes[at % len(nodes)], nodes[(at + 1) % len(nodes)]
+        lines.append(" ".join(map(str, (first + 20 * (at // 3), *pair))))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("nodes", [(1148, 1613, 656, 1632), ("ann", "bo", "cy", "dee"), (7, 8, 9)])
+def test_times_in_front_of_contacts_are_not_read_as_nodes(
+    nodes: tuple[Any, ...], tmp_path: Path
+) -> None:
+    text = contacts(*nodes, first=100)
+    for more in ("", " 1B 2A"):
+        error = refusal(tmp_path, text.replace("\n", f"{more}\n") + more, "friends.txt")
+        assert "may be a time and the two nodes that met" in error.problem
+        assert "--read source=2 --read target=3" in error.remedy
+    how = {"source": 2, "target": 3, "weight": "none", "parallel": "sum"}
+    circle = {tuple(sorted(pair)) for pair in zip(nodes, (*nodes[1:], nodes[0]), strict=True)}
+    assert {tuple(sorted(pair)) for pair in read(tmp_path, text, "friends.txt", **how)} == circle
+
+
+def test_edges_with_whole_weights_are_not_taken_for_contacts(tmp_path: Path) -> None:
+    ring = "\n".join(f"{u} {(u + 1) % 30} {1 + u % 5}" for u in range(30))
+    assert len(read(tmp_path, ring, "friends.txt")) == 30
+    ratings = "\n".join(f"{1000 + u} {u * 7 % 40} {1 + u % 5}" for u in range(30))
+    assert len(read(tmp_path, ratings, "friends.txt")) == 30
