@@ -17,6 +17,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS as RUNS_FOLDER
 from mesa_llm_norms.core.formatting import bounds, count, percent, plural
 from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.sweeps import Sweep
@@ -26,6 +27,7 @@ SHOWN = 60
 """Most cells that are listed; the summary has all of them."""
 
 
+@options.expanded
 def sweep(
     spec: Annotated[
         Path, typer.Argument(help="TOML file: fixed arguments, and a table \\[grid] of lists.")
@@ -47,6 +49,8 @@ def sweep(
     ] = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    *,
+    files: options.FileOptions,
 ) -> None:
     """Play every cell of a grid of topologies, minds, sizes, committed shares and so on.
 
@@ -58,10 +62,12 @@ def sweep(
     mesa-llm-norms sweep grid.toml --dry-run
 
     mesa-llm-norms sweep grid.toml --workers 8 --out results/
+
+    mesa-llm-norms sweep networks.toml --clean --read directed=false
     """
     from mesa_llm_norms.experiments.sweeps import play_sweep, read_plan
 
-    plan = read_plan(spec)
+    plan = _with_options(read_plan(spec), files)
     if runs is not None:
         plan = replace(plan, runs=runs)
     folder = out or RUNS_FOLDER / spec.stem
@@ -88,6 +94,22 @@ def sweep(
             kept = f"finished cells are in {folder}; run the same command again to resume"
             output.complain("note", kept)
         raise
+
+
+def _with_options(plan: SweepPlan, files: options.FileOptions) -> SweepPlan:
+    """Return a plan whose graph files are read as the options say."""
+    from mesa_llm_norms.experiments.sweeps.grid import read_axis
+
+    if not files.read and not files.clean:
+        return plan
+    axes, fixed = list(plan.axes), dict(plan.fixed)
+    for place, axis in enumerate(axes):
+        if axis.argument == "graph":
+            read = files.apply(*map(str, axis.values))
+            axes[place] = read_axis("graph", dict(zip(map(str, axis.labels), read, strict=True)))
+            return replace(plan, axes=tuple(axes))
+    (fixed["graph"],) = files.apply(str(fixed.get("graph", DEFAULT_GRAPH)))
+    return replace(plan, fixed=fixed)
 
 
 def _show(found: Sweep, folder: Path, as_json: bool, talk: bool) -> None:

@@ -19,7 +19,7 @@ from itertools import islice, pairwise, takewhile
 from typing import Any, TypeAlias
 
 from mesa_llm_norms.errors import shown
-from mesa_llm_norms.networks.validation import UnreadableError, check_not_contacts, option_remedy
+from mesa_llm_norms.networks.validation import UnreadableError, check_untimed, option_remedy
 
 Options: TypeAlias = Mapping[str, Any]
 """Options of graph files by name, checked."""
@@ -558,7 +558,7 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
         rule.source, rule.target = used[:2]
     others = [at for at in used if at not in (rule.source, rule.target)]
     if not {"source", "target", "weight"} & options.keys() and not konect:
-        check_not_contacts(rows)
+        check_untimed(rows)
     if rule.attributes:
         rule.weight = None if options.get("weight") == NONE else rule.width - 1
         if rule.width > 3:

@@ -267,7 +267,7 @@ def _warn_components(graph: Graph) -> None:
 
 # The edges that a file lists, and cleaning them
 
-_FEWEST_CONTACTS = 10
+_FEWEST_TIMED = 10
 
 
 class UnreadableError(ValueError):
@@ -305,8 +305,8 @@ def option_remedy(*options: str, what: str = "", lower: bool = False) -> str:
     )
 
 
-def check_not_contacts(rows: Sequence[Sequence[str]]) -> None:
-    """Refuse lines that seem to begin with the time of a contact, which would be read as a node.
+def check_untimed(rows: Sequence[Sequence[str]]) -> None:
+    """Refuse lines that seem to begin with a time, which would be read as a node.
 
     That is where the first fields are whole numbers that never fall and are no nodes, and the
     second and third are of the same nodes.
@@ -321,7 +321,7 @@ def check_not_contacts(rows: Sequence[Sequence[str]]) -> None:
     UnreadableError
         If they are, in ten lines or more.
     """
-    if len(rows) < _FEWEST_CONTACTS or not all(
+    if len(rows) < _FEWEST_TIMED or not all(
         len(row) >= 3 and row[0].isdecimal() and "" not in row[1:3] for row in rows
     ):
         return
@@ -334,7 +334,7 @@ def check_not_contacts(rows: Sequence[Sequence[str]]) -> None:
         raise UnreadableError(
             f"its lines, such as {shown(' '.join(rows[0]), 40)}, may be a time and the two nodes "
             "that met, or two nodes and a weight",
-            "Give source=2, target=3, weight=none and parallel=sum for contacts, or weight=3 for "
+            "Give source=2, target=3, weight=none and parallel=sum for times, or weight=3 for "
             'edges, as in file("NAME", source=2, target=3, weight="none", parallel="sum") or '
             "--read source=2 --read target=3 --read weight=none --read parallel=sum.",
         )

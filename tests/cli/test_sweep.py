@@ -165,3 +165,22 @@ def test_a_killed_sweep_is_resumed_and_two_at_once_do_no_harm() -> None:
     )
     assert_frame_equal(found.runs, expected.runs)
     assert not Path("runs/many/damaged").exists()
+
+
+def test_all_graph_files_that_a_pattern_or_a_folder_names_are_cleaned_and_swept() -> None:
+    Path("nets").mkdir()
+    Path("nets/b.txt").write_text("1 2\n2 3\n3 3\n", encoding="utf-8")
+    Path("nets/a.txt").write_text("1 2\n2 1\n2 3\n3 4\n", encoding="utf-8")
+    Path("nets/c.csv").write_text("source,target\n1,2\n3,4\n4,5\n", encoding="utf-8")
+    Path("nets/notes").write_text("none", encoding="utf-8")
+    head = 'runs = 2\nseed = 2\nnames = "QM"\nrounds = 5\nmind = "uniform"\n[grid]\n'
+    for graph, labels in (('"nets/*.txt"', ["a", "b"]), ('["nets"]', ["a", "b", "c"])):
+        Path("nets.toml").write_text(f"{head}graph = {graph}\n", encoding="utf-8")
+        result = invoke("nets.toml", "--clean", "--read", "directed=false", "--dry-run", "--json")
+        cells = json.loads(result.stdout)["cells"]
+        assert [cell["graph"].partition(" ")[0] for cell in cells] == labels
+        assert [cell["agents"] for cell in cells] == [4, 3, 3][: len(labels)]
+    Path("nets.toml").write_text(f'{head}graph = "nets/*.gml"\n', encoding="utf-8")
+    result = invoke("nets.toml")
+    assert result.exit_code == 2
+    assert "there is no graph file that matches 'nets/*.gml'" in result.stderr

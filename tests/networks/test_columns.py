@@ -235,8 +235,8 @@ def test_numbers_of_nodes_and_edges_that_may_be_an_edge_are_asked_about(tmp_path
     assert len(read(tmp_path, "5 4\n1 2\n1 3\n1 4\n1 5\n", "star.txt", header=False)) == 5
 
 
-def contacts(*nodes: Any, first: int = 0) -> str:
-    """Return contacts of a circle of nodes, three at a time."""
+def timed(*nodes: Any, first: int = 0) -> str:
+    """Return pairs on a circle and when they met of nodes, three at a time."""
     lines = []
     for at in range(4 * len(nodes)):
         pair = nodes[at % len(nodes)], nodes[(at + 1) % len(nodes)]
@@ -245,10 +245,10 @@ def contacts(*nodes: Any, first: int = 0) -> str:
 
 
 @pytest.mark.parametrize("nodes", [(1148, 1613, 656, 1632), ("ann", "bo", "cy", "dee"), (7, 8, 9)])
-def test_times_in_front_of_contacts_are_not_read_as_nodes(
+def test_times_in_front_of_edges_are_not_read_as_nodes(
     nodes: tuple[Any, ...], tmp_path: Path
 ) -> None:
-    text = contacts(*nodes, first=100)
+    text = timed(*nodes, first=100)
     for more in ("", " 1B 2A"):
         error = refusal(tmp_path, text.replace("\n", f"{more}\n") + more, "friends.txt")
         assert "may be a time and the two nodes that met" in error.problem
@@ -258,7 +258,7 @@ def test_times_in_front_of_contacts_are_not_read_as_nodes(
     assert {tuple(sorted(pair)) for pair in read(tmp_path, text, "friends.txt", **how)} == circle
 
 
-def test_edges_with_whole_weights_are_not_taken_for_contacts(tmp_path: Path) -> None:
+def test_edges_with_whole_weights_are_not_taken_for_timed(tmp_path: Path) -> None:
     ring = "\n".join(f"{u} {(u + 1) % 30} {1 + u % 5}" for u in range(30))
     assert len(read(tmp_path, ring, "friends.txt")) == 30
     ratings = "\n".join(f"{1000 + u} {u * 7 % 40} {1 + u % 5}" for u in range(30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import itertools
 import math
 import tomllib
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.files import read_text
+from mesa_llm_norms.core.files import is_folder, read_text
 from mesa_llm_norms.core.game import read_pool
 from mesa_llm_norms.core.limits import read_list, read_seed, read_whole
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
@@ -355,9 +356,40 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _plain_axis(argument: str, given: Any, near: Path) -> Any:
     if isinstance(given, dict):
         return {label: _plain(argument, value, near) for label, value in given.items()}
+    if argument == "graph" and isinstance(given, (str, list)):
+        listed = [given] if isinstance(given, str) else given
+        given = [one for value in listed for one in _files(value, near)]
     if isinstance(given, list):
         return [_plain(argument, value, near) for value in given]
     return given  # read_axis raises the error
+
+
+def _files(value: Any, near: Path) -> list[Any]:
+    """Return the graph files that a pattern such as ``nets/*.gml`` or a folder stands for.
+
+    Anything else is returned as it is.
+    """
+    if not isinstance(value, str) or is_open(value):
+        return [value]
+    file = graph_file(value)
+    pattern = str(file.path) if file is not None else value
+    wanted = glob.has_magic(pattern) and "(" not in pattern
+    if wanted:
+        found = sorted(glob.glob(pattern, root_dir=near, recursive=True))  # noqa: PTH207  may be absolute
+        found = [it for it in found if (near / it).is_file()]
+    elif is_folder(near / pattern):
+        inside = sorted(path.name for path in (near / pattern).iterdir() if path.is_file())
+        found = [str(Path(pattern, name)) for name in inside if names_file(name)]
+    else:
+        return [value]
+    if not found:
+        raise SpecError(
+            "graph",
+            value,
+            f"there is no graph file {'that matches' if wanted else 'in'} {shown(pattern)}",
+            "Check the path; it starts from the folder of the sweep's file.",
+        )
+    return found if file is None else [str(file._replace(path=Path(it))) for it in found]
 
 
 def _plain(argument: str, value: Any, near: Path) -> Any:
