@@ -9,8 +9,8 @@ it wants a key that nobody knows.
 it computed of the last prompt and continues from where the next one differs. How it adds up the
 same numbers depends on how many tokens it computes at once, and in a model of small weights that
 shows in the third digit. So tokens are computed one by one: then those kept are the same, bit for
-bit, as those computed anew. That costs a third of the speed of a long prompt and is won back
-several times by what need not be computed again.
+bit, as those computed anew. That costs two fifths of the speed of a long prompt, and what need
+not be computed again wins back twice as much.
 
 A model answers one question at a time. Of those that wait, the next is the one that has the most in
 common with the last.
