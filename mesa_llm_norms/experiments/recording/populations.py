@@ -89,11 +89,11 @@ def outcomes(spec: Spec, runs: int) -> Outcomes:
     return Outcomes(needed, np.array([*winners, 1 - sum(winners)]), success)
 
 
-def visits(spec: Spec, runs: int = VISITORS) -> Counter[Memory]:
+def visits(spec: Spec, runs: int = VISITORS, enough: int = ENOUGH) -> Counter[Memory]:
     """Play populations to convergence, and return how often an agent chose on each memory."""
     found: Counter[Memory] = Counter()
     for run in range(runs):
-        if found.total() >= 2 * ENOUGH:
+        if found.total() >= 2 * enough:
             break
         initial = spec.initial_state(run)
         played = start_run(spec, initial, "auto")

@@ -261,7 +261,7 @@ def _adapt(
         now = outcomes(spec, plan.runs)
         change = now.change(before) if before is not None else None
         before = now
-        steps.append(Step(known, recorder.put, fitted.held_out, change))
+        steps.append(Step(known, recorder.put, fitted.held_out, change, now))
         still = still + 1 if change is not None and max(change) <= plan.tolerance else 0
         if still >= STILL:
             return fitted, tuple(steps), "populations no longer change"

@@ -15,7 +15,7 @@ from mesa_llm_norms.analysis.intervals import wilson_interval
 from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.experiments.recording.fitting import Fitted
-from mesa_llm_norms.experiments.recording.populations import Change
+from mesa_llm_norms.experiments.recording.populations import Change, Outcomes
 from mesa_llm_norms.experiments.recording.questions import Recorder, number_of_memories
 from mesa_llm_norms.llm.client import LLMClient
 from mesa_llm_norms.llm.journal.rows import Totals
@@ -43,12 +43,15 @@ class Step(NamedTuple):
         Mean log-loss (nats) of answers that were left out of the fit.
     change : Change or None
         How far populations are from those of the stage before; None in the first.
+    populations : Outcomes
+        How they end.
     """
 
     memories: int
     questions: int
     held_out: float
     change: Change | None
+    populations: Outcomes
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,13 @@ class Recorded:
             "held_out_log_loss": self.held_out,
             "least_log_loss": self.known,
             "steps": [
-                {**it._asdict(), "change": it.change and it.change._asdict()} for it in self.steps
+                {
+                    "memories": it.memories,
+                    "questions": it.questions,
+                    "held_out_log_loss": it.held_out,
+                    "change": None if it.change is None else it.change._asdict(),
+                }
+                for it in self.steps
             ],
             "provenance": self.mind.provenance,
             "usage": self.usage._asdict(),

@@ -314,7 +314,7 @@ def _cell(at: Mapping[str, Any], arguments: Mapping[str, Any], seed: int, digest
             "mind",
             spec.mind_label,
             "a sweep has no budget, and plays in other processes, so it cannot have live minds",
-            "Play each cell with run_ensemble(..., llm=...), or sweep over recorded minds.",
+            "Record it first (mesa-llm-norms record), and sweep over the file.",
         )
     goal = Goal("converged", WINDOW, 1.0)._replace(
         **{name: arguments[name] for name in GOAL if name in arguments}

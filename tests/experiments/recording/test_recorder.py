@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from mesa_llm_norms import LLMSettings, load_mind, record, run_ensemble
 from mesa_llm_norms.core.game import Game
 from mesa_llm_norms.errors import BudgetError, DecisionError, NormsError
+from mesa_llm_norms.experiments.recording.populations import outcomes
 from mesa_llm_norms.experiments.recording.questions import memories_up_to
 from mesa_llm_norms.llm.provider import Question, Reply, Usage
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.policies import TableMind
+from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.testing import FakeProvider
 
 
@@ -134,6 +136,22 @@ def test_a_recording_on_record_asks_nobody(tmp_path: Path) -> None:
     assert again.mind.recordings == found.mind.recordings
     with pytest.raises(NormsError, match="memory was 1"):
         record(silent.mind(), "QM", 2, llm=LLMSettings(folder=tmp_path / "calls", resume=True))
+
+
+@pytest.mark.slow
+def test_an_adaptive_recording_asks_what_populations_visit_and_plays_as_they_do() -> None:
+    """Distances of 100 populations: by chance above 0.4 less often than once in a million."""
+    truth = policy("llama-3-70b-instruct")
+    provider = FakeProvider(truth, distributions=True)
+    plan: dict[str, Any] = {"exhaustive": False, "graph": "complete(n=8)", "runs": 100}
+    found = record(provider.mind(), "QMXY", 3, tolerance=0.25, **plan)
+    assert found.ended in ("populations no longer change", "all that populations visit was asked")
+    assert found.memories < found.possible == 4369
+    assert found.questions == len(provider.asked) == len({it.prompt for it in provider.asked})
+    assert found.visited > 0.5
+    assert found.steps[-1].memories == found.memories
+    spec = Spec(graph=plan["graph"], names=tuple("QMXY"), mind=truth, memory=3, seed=5)
+    assert max(outcomes(spec, 100).change(found.steps[-1].populations)) < 0.4
 
 
 SHARE = st.floats(0, 1, allow_subnormal=False)
