@@ -91,7 +91,13 @@ class LLMSettings:
         return any(budget is not None for budget in budgets)
 
     def check_plays(self) -> None:
-        """Raise ``SpecError`` if what is played is to be sent in batches."""
+        """Refuse to play where calls are to be sent in batches.
+
+        Raises
+        ------
+        SpecError
+            If ``batch`` is set.
+        """
         if self.batch:
             raise SpecError(
                 "batch",

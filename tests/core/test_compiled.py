@@ -70,6 +70,17 @@ def test_a_module_is_loaded_once() -> None:
     assert load("interactions") is game
 
 
+def test_code_is_kept_until_any_file_changes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.py").write_text(name)
+    before = compiled.stamp(tmp_path)
+    (tmp_path / "other.py").write_text("changed")
+    assert compiled.stamp(tmp_path) != before
+    function = load("interactions").find
+    here = Path(compiled.__file__).parent
+    assert function._cache._impl.locator.get_source_stamp() == compiled.stamp(here)
+
+
 CODE = """
 from numba.core import caching
 cache = getattr(caching, "CacheImpl", None) or caching._CacheImpl

@@ -65,7 +65,7 @@ def test_gephi_gets_the_network_with_what_the_rows_say_of_every_node(
         assert math.isclose(read.edges[ids[a], ids[b]].get("weight", 1), weight)
     for name, line in zip(ids, lines, strict=True):
         given_too = {key: value for key, value in line.items() if key != "node" and pd.notna(value)}
-        found = {key: read.nodes[name][str(key)] for key in given_too}
+        found = {key: read.nodes[name][str(key)] for key in map(str, given_too)}
         assert found == given_too
 
 

@@ -2,13 +2,14 @@
 
 What a loop computes is defined by a module in plain Python; here are only the innermost parts.
 Compiled code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says) and compiled again when
-its file changes; after a change in ``randomness.py`` alone, remove the cache. Where nothing can be
-written, it is kept for the process.
+any of these files changes, for each holds code of others. Where nothing can be written, it is kept
+for the process.
 """
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -71,6 +73,7 @@ def _load(module: str, name: str) -> ModuleType:
         # What wraps around as it should is an overflow to numpy.
         warnings.filterwarnings("ignore", "overflow", RuntimeWarning, re.escape(__name__))
         note_switched_off()
+    _compile_again_when_any_changes(import_module("numba.core.caching"))
     with _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."):
         try:
             return import_module(module)
@@ -81,6 +84,29 @@ def _load(module: str, name: str) -> ModuleType:
             leftovers.add(numba.config.CACHE_DIR)
             atexit.register(shutil.rmtree, numba.config.CACHE_DIR, ignore_errors=True)
             return import_module(module)
+
+
+def stamp(folder: Path) -> str:
+    """Return what compiled code of a folder is kept under; another one if any file changes."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _compile_again_when_any_changes(caching: Any) -> None:
+    """Have numba tell what it keeps of this package by all files, not by one for each function."""
+    locators = getattr(caching, "_SourceFileBackedLocatorMixin", None)
+    if locators is None or locators.get_source_stamp.__module__ == __name__:
+        return
+    usual = locators.get_source_stamp
+    here = Path(__file__).parent
+    ours = stamp(here)
+
+    def get_source_stamp(locator: Any) -> Any:
+        return ours if Path(locator._py_file).parent == here else usual(locator)
+
+    locators.get_source_stamp = get_source_stamp
 
 
 @contextmanager

@@ -35,7 +35,7 @@ LIVE_RUNS, RECORDED_RUNS, ROUNDS = 20, 1_000, 15
 
 @dataclass(frozen=True)
 class RecordingCheck:
-    """A recording held against its live mind.
+    """A recording compared with its live mind.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A recording is held against its live mind: row by row, and in distribution."""
+"""A recording is compared with its live mind: row by row, and in distribution."""
 
 from __future__ import annotations
 
