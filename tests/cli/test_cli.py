@@ -17,7 +17,6 @@ from commands import invoke, start
 from mesa_llm_norms import cli
 from mesa_llm_norms.core import compiled
 
-ENSEMBLE_KEYS = ["runs", "converged", "interactions_median", "winners"]
 SMALL = ("--topology", "ring(n=6)", "--names", "QM")
 
 
@@ -32,7 +31,6 @@ def test_the_program_runs_as_a_module_and_quickly_enough() -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     found = json.loads(out)
-    assert list(found) == ENSEMBLE_KEYS
     assert 140 < found["interactions_median"] < 230
 
 
