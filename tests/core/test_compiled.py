@@ -71,14 +71,17 @@ def test_a_module_is_loaded_once() -> None:
 
 
 def test_code_is_kept_until_any_file_changes(tmp_path: Path) -> None:
-    for name in ("one", "other"):
-        (tmp_path / f"{name}.py").write_text(name)
-    before = compiled.stamp(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "one.py").write_text("one")
+    (tmp_path / "other.py").write_text("other")
+    kept = tmp_path / "__pycache__/one.f-1.py311.nbi"
+    compiled.forget_outdated(tmp_path)
+    kept.touch()
+    compiled.forget_outdated(tmp_path)
+    assert kept.exists()
     (tmp_path / "other.py").write_text("changed")
-    assert compiled.stamp(tmp_path) != before
-    function = load("interactions").find
-    here = Path(compiled.__file__).parent
-    assert function._cache._impl.locator.get_source_stamp() == compiled.stamp(here)
+    compiled.forget_outdated(tmp_path)
+    assert not kept.exists()
 
 
 CODE = """

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +73,8 @@ def _load(module: str, name: str) -> ModuleType:
         # What wraps around as it should is an overflow to numpy.
         warnings.filterwarnings("ignore", "overflow", RuntimeWarning, re.escape(__name__))
         note_switched_off()
-    _compile_again_when_any_changes(import_module("numba.core.caching"))
+    elif not _loaded:
+        forget_outdated(Path(__file__).parent)
     with _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."):
         try:
             return import_module(module)
@@ -86,27 +87,20 @@ def _load(module: str, name: str) -> ModuleType:
             return import_module(module)
 
 
-def stamp(folder: Path) -> str:
-    """Return what compiled code of a folder is kept under; another one if any file changes."""
-    found = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+def forget_outdated(folder: Path) -> None:
+    """Remove the compiled code of a folder unless it was made from its files as they are now.
 
-
-def _compile_again_when_any_changes(caching: Any) -> None:
-    """Have numba tell what it keeps of this package by all files, not by one for each function."""
-    locators = getattr(caching, "_SourceFileBackedLocatorMixin", None)
-    if locators is None or locators.get_source_stamp.__module__ == __name__:
-        return
-    usual = locators.get_source_stamp
-    here = Path(__file__).parent
-    ours = stamp(here)
-
-    def get_source_stamp(locator: Any) -> Any:
-        return ours if Path(locator._py_file).parent == here else usual(locator)
-
-    locators.get_source_stamp = get_source_stamp
+    Numba compiles a function again when its own file changes, but it holds code of others.
+    """
+    kept = folder / "__pycache__"
+    texts = (path.read_bytes() for path in sorted(folder.glob("*.py")))
+    stamp, path = hashlib.sha256(b"\0".join(texts)).hexdigest(), kept / "sources.sha256"
+    with suppress(OSError):
+        if path.is_file() and path.read_text() == stamp:
+            return
+        for index in kept.glob("*.nbi"):
+            index.unlink(missing_ok=True)
+        path.write_text(stamp)
 
 
 @contextmanager
