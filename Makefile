@@ -55,7 +55,7 @@ test-llama: $(VENV)/.dev ## The tests with a real small model, which is fetched 
 	@$(bin) -m mesa_llm_norms minds get smollm2 || true
 	@$(bin) -m pytest -m llama $(ARGS)
 
-test-load: $(VENV)/.dev ## A crowd at the page, on a machine with nothing else to do
+test-load: $(VENV)/.dev ## Crowds, fifty kills, an adaptive recording: on an idle machine
 	@$(bin) -m pytest -m load $(ARGS)
 
 test-browser: $(VENV)/.browser ## The page in a real Chromium, where there is one

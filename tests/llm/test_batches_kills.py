@@ -80,7 +80,7 @@ def test_a_killed_audit_waits_for_its_batches_and_pays_once(tmp_path: Path) -> N
     kill_and_resume(tmp_path, kills=1, seed=1, what="audit")
 
 
-@pytest.mark.slow
+@pytest.mark.load
 @pytest.mark.parametrize(("what", "kills"), [("probes", 14), ("record", 3)])
 def test_so_are_batches_killed_at_fifty_moments(tmp_path: Path, what: str, kills: int) -> None:
     kill_and_resume(tmp_path, kills=kills, seed=2, what=what)

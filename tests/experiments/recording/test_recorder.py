@@ -138,7 +138,7 @@ def test_a_recording_on_record_asks_nobody(tmp_path: Path) -> None:
         record(silent.mind(), "QM", 2, llm=LLMSettings(folder=tmp_path / "calls", resume=True))
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_an_adaptive_recording_asks_what_populations_visit_and_plays_as_they_do() -> None:
     """Distances of 100 populations: by chance above 0.4 less often than once in a million."""
     truth = policy("llama-3-70b-instruct")

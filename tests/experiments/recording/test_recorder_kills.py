@@ -104,6 +104,6 @@ def test_a_killed_recording_goes_on_to_the_same_file_and_pays_once(tmp_path: Pat
     kill_and_resume(tmp_path, kills=1, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_so_do_fifty_killed_at_random_moments(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, kills=50, seed=2)
