@@ -278,7 +278,7 @@ def test_a_file_without_permission_is_one_clear_error(tmp_path: Path) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(4, 12_000), st.integers(0, 255)), min_size=1, max_size=4))
-@pytest.mark.slow
+@pytest.mark.load
 def test_a_damaged_file_never_ends_the_process(
     tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
 ) -> None:
