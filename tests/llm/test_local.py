@@ -225,7 +225,10 @@ def test_a_forked_process_says_that_it_has_no_model(tiny: str) -> None:
         "os._exit(0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, tiny],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "spawn" in done.stdout
