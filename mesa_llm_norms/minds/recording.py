@@ -29,7 +29,7 @@ class Recording(NamedTuple):
     Attributes
     ----------
     game : Game
-        The rules that it was told.
+        The rules in its prompts.
     exact : bool
         Whether the numbers are probabilities that the model gave; else they count its choices.
     answers : mapping
@@ -86,7 +86,7 @@ class OrderedMind(Mind):
         Raises
         ------
         MindError
-            If its rules differ from what the model was told.
+            If its rules differ from those in the prompts.
         """
         if game != self.recording.game:
             raise MindError(

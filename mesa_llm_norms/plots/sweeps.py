@@ -368,7 +368,7 @@ def _winners(cells: pd.DataFrame, pool: Sequence[str], limit: int) -> list[str]:
 
 
 def _others(cells: pd.DataFrame, pool: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the names that won somewhere and are not among those told apart."""
+    """Return the names that won somewhere and have no color of their own."""
     return [
         name
         for name in pool

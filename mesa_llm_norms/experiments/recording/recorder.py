@@ -84,7 +84,7 @@ def record(
         is made of what was answered. With a folder, a journal is kept there, and ``resume``
         continues from it.
     **arguments
-        ``reward``, ``penalty``: the payoffs that the mind is told (default 100 and -50).
+        ``reward``, ``penalty``: the payoffs stated in the prompt (default 100 and -50).
         ``exhaustive``: whether all memories are asked about (default: where there are at most
         3,000). ``asks``: how often each of them is, where the mind gives no probabilities (default
         20). ``orders``: in how many orders of the names, where it does and there are more than
