@@ -120,23 +120,30 @@ def _watch(reader: int) -> None:
 
 
 def _leave(number: int) -> None:
-    """End the process now."""
-    import shutil  # here, for until this module is imported a signal cannot be handled
+    """End the process now, whatever state its modules are in: some may be half imported."""
+    try:
+        _tidy()
+    finally:
+        os._exit(128 + number)
 
-    for path in tuple(leftovers):
-        with suppress(OSError):
+
+def _tidy() -> None:
+    """Remove what must not be left, and say that the command was interrupted."""
+    with suppress(Exception):
+        import shutil  # here, for until this module is imported a signal cannot be handled
+
+        for path in tuple(leftovers):
             shutil.rmtree(path, ignore_errors=True)
-            os.unlink(path)  # noqa: PTH108
-    compat = sys.modules.get("mesa_llm_norms.compat")
-    if compat is not None:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+    remove_semaphores = getattr(sys.modules.get("mesa_llm_norms.compat"), "remove_semaphores", None)
+    if remove_semaphores is not None:
         # In a thread, for what is given up may hold the lock that is needed.
-        remover = threading.Thread(target=compat.remove_semaphores, daemon=True)
+        remover = threading.Thread(target=remove_semaphores, daemon=True)
         remover.start()
         remover.join(0.1)
     if not _State.said:
-        with suppress(OSError):
-            os.write(2, f"interrupted: {SENTENCE}\n".encode())
-    os._exit(128 + number)
+        os.write(2, f"interrupted: {SENTENCE}\n".encode())
 
 
 def _again_after(usual: Callable[..., Any]) -> Callable[..., Any]:

@@ -136,6 +136,15 @@ def test_before_there_is_work_the_process_just_ends(name: str) -> None:
     assert ended(program, name) == (STATUS[name], SENTENCE)
 
 
+@pytest.mark.parametrize("module", ["mesa_llm_norms.compat", "shutil"])
+def test_a_half_imported_module_does_not_keep_the_process(module: str) -> None:
+    program = "import sys, time, types\n"
+    program += "from mesa_llm_norms.core.interrupts import install, leftovers\ninstall()\n"
+    program += f"leftovers.add('none')\nsys.modules[{module!r}] = types.ModuleType('half')\n"
+    program += "print('ready', flush=True)\ntime.sleep(600)"
+    assert ended(program, "SIGTERM") == (143, SENTENCE)
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(name: str) -> None:
     """As by nohup, and by shells in the background."""
