@@ -27,7 +27,8 @@ from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
-from mesa_llm_norms.networks.reading import OPTIONS, names_file, with_options
+from mesa_llm_norms.networks.kinds import OPTIONS
+from mesa_llm_norms.networks.reading import names_file, with_options
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""

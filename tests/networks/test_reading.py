@@ -22,10 +22,8 @@ from strategies import bad_graph_files, graph_files, graphs
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
 from mesa_llm_norms.networks import reading as files
 from mesa_llm_norms.networks.adjacency import graph_size
+from mesa_llm_norms.networks.kinds import FORMATS, KINDS, OPTIONS
 from mesa_llm_norms.networks.reading import (
-    FORMATS,
-    KINDS,
-    OPTIONS,
     GraphFile,
     graph_file,
     names_file,

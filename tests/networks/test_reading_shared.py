@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
-from mesa_llm_norms.networks.reading import OPTIONS, open_file
+from mesa_llm_norms.networks.kinds import OPTIONS
+from mesa_llm_norms.networks.reading import open_file
 from mesa_llm_norms.networks.validation import check_graph
 
 SHARED = Path(__file__).parents[3] / "shared"
