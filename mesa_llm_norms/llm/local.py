@@ -14,6 +14,10 @@ not be computed again wins back twice as much.
 
 A model answers one question at a time. Of those that wait, the next is the one that has the most in
 common with the last.
+
+**A damaged file ends no process of the user's.** llama.cpp ends its process where a file says of
+itself what cannot be, while it loads or when it is first asked. So weights of unknown origin are
+tried once in a process of their own.
 """
 
 from __future__ import annotations
@@ -26,22 +30,27 @@ import re
 import secrets
 import shutil
 import socket
+import string
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.errors import CallError, MindError
+from mesa_llm_norms.errors import CallError, MindError, shortened
 from mesa_llm_norms.llm.addresses import IN_PROCESS
 from mesa_llm_norms.llm.chat_completions import Capabilities, listed
 from mesa_llm_norms.llm.chat_provider import ChatProvider
 from mesa_llm_norms.llm.provider import Content
 from mesa_llm_norms.llm.retry import kind_of
-from mesa_llm_norms.llm.weights import WEIGHTS, sha256_of
+from mesa_llm_norms.llm.weights import WEIGHTS, cache_folder, sha256_of
 from mesa_llm_norms.minds.registry import register_provider
 
 EXAMPLE = "local:PATH.gguf"
@@ -56,6 +65,16 @@ HEAD = 1 << 20
 """Bytes at the beginning of a file within which it says what kind of model it is."""
 LONGEST_SOCKET = 100
 """Bytes that the path of a socket may have on every system."""
+TRIAL = "import sys; from mesa_llm_norms.llm.local import try_out; try_out(*sys.argv[1:])"
+"""What the process does in which weights of unknown origin are tried."""
+ASKED = (
+    {"max_tokens": 4},
+    {"max_tokens": 4, "grammar": 'root ::= "Q" | "M"', "logprobs": True, "top_logprobs": 2},
+)
+"""How a model is asked there: freely, and as it is asked for names."""
+UNLOADABLE, UNANSWERING = 41, 42
+PROBLEMS = {UNLOADABLE: "cannot be loaded as a model", UNANSWERING: "cannot answer"}
+"""What is wrong with weights, by the status of that process."""
 _ENCODER = re.compile(rb"\.pooling_type\x04\0\0\0[^\0]|\.attention\.causal\x07\0\0\0\0")
 """What stands in files of models that turn texts into vectors, and write none."""
 
@@ -153,10 +172,14 @@ class LocalProvider(ChatProvider):
     ) -> Content:
         assert self._model is not None
         plain = {"chat_template_kwargs": {"enable_thinking": False}}
-        answer = await asyncio.wrap_future(self._model.ask({**(body or {}), **plain}))
-        if (error := answer.get("error")) is not None:
-            status = error.get("code")
-            raise CallError(self.label, kind_of(status), str(error.get("message")), status)
+        try:
+            answer = await asyncio.wrap_future(self._model.ask({**(body or {}), **plain}))
+        except Exception as error:  # whatever the package makes of one of llama.cpp
+            problem = f"{self.model} cannot answer ({error})"
+            raise CallError(self.label, "refused", problem) from error
+        if (refusal := answer.get("error")) is not None:
+            status = refusal.get("code")
+            raise CallError(self.label, kind_of(status), str(refusal.get("message")), status)
         self.answered += 1
         return read({**answer, "model": self.model})
 
@@ -179,6 +202,7 @@ class LocalModel:
         self._path = path
         self._threads = threads
         self._server: Any = None
+        self._trial: subprocess.Popen[bytes] | None = None
         self._loading: Future[str] = Future()
         self._waiting: list[tuple[str, Mapping[str, Any], Future[dict[str, Any]]]] = []
         self._last = ""
@@ -213,17 +237,16 @@ class LocalModel:
         with self._changed:
             self._closed = True
             self._changed.notify()
+            if self._trial is not None:
+                self._trial.kill()
         if self._thread.is_alive():
             self._thread.join()
 
     def _work(self) -> None:
-        try:
-            self._server = _open(self._path, self._threads)
-            self.about = {"sha256": sha256_of(self._path), "threads": self._threads}
-        except Exception:  # the package says nothing of the reason
-            self._loading.set_result(f"{self._path.name} cannot be loaded as a model")
+        problem = self._opened()
+        self._loading.set_result(problem)
+        if problem:
             return
-        self._loading.set_result("")
         while (question := self._next()) is not None:
             self._last, body, answer = question
             if answer.set_running_or_notify_cancel():
@@ -232,6 +255,45 @@ class LocalModel:
                 except BaseException as error:
                     answer.set_exception(error)
         self._server = None
+
+    def _opened(self) -> str:
+        """Load the model; return why it cannot be, if so."""
+        try:
+            sha256 = sha256_of(self._path)
+            problem = self._tried(sha256)
+            if not problem:
+                self._server = _open(self._path, self._threads)
+                self.about = {"sha256": sha256, "threads": self._threads}
+        except Exception:  # the package says nothing of the reason
+            problem = PROBLEMS[UNLOADABLE]
+        return problem and f"{self._path.name} {problem}"
+
+    def _tried(self, sha256: str) -> str:
+        """Try weights in a process of their own, unless they are known; return what is wrong."""
+        known = cache_folder() / "tried" / f"{sha256}-{version('xllamacpp')}"
+        if known.exists() or any(sha256 == it.sha256 for it in WEIGHTS.values()):
+            return ""
+        with self._changed:
+            if self._closed:
+                return "was not tried"
+            self._trial = subprocess.Popen(
+                [sys.executable, "-c", TRIAL, str(self._path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        with self._trial as trial:
+            assert trial.stderr is not None
+            said = trial.stderr.read().decode(errors="replace").strip().splitlines()
+            status = trial.wait()
+        if not status:
+            with suppress(OSError):
+                known.parent.mkdir(parents=True, exist_ok=True)
+                known.touch()
+            return ""
+        died = f"ended the process that tried it ({shortened(said[-1], 200) if said else status})"
+        return PROBLEMS.get(status, died)
 
     def _next(self) -> tuple[str, Mapping[str, Any], Future[dict[str, Any]]] | None:
         """Wait for questions; return the one most like the last, None once there are no more."""
@@ -301,6 +363,24 @@ def _open(path: Path, threads: int) -> Any:
         return xllamacpp.Server(params)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def try_out(path: str) -> None:
+    """Load a model and have it answer, in a process that is there for nothing else.
+
+    Ends the process with a status of ``PROBLEMS`` where that fails, and as soon as its standard
+    input is closed, as by the end of the process that started it.
+    """
+    threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+    status = UNLOADABLE
+    try:
+        server = _open(Path(path), 1)
+        status = UNANSWERING
+        for options in ASKED:
+            message = {"role": "user", "content": string.printable + "é漢"}
+            server.handle_chat_completions({"messages": [message], **options})
+    except Exception:
+        sys.exit(status)
 
 
 def _shared(one: str, other: str) -> int:

@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from chances import assert_frequencies
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from llama import needs_smollm2
 from tiny_model import model, packed
@@ -28,6 +28,7 @@ from mesa_llm_norms.llm.local import LocalProvider
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind, Question, Reply
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.weights import sha256_of
 from mesa_llm_norms.minds.registry import is_live, load_provider
 from mesa_llm_norms.simulation.ensemble import Ensemble
 
@@ -258,11 +259,10 @@ def test_a_file_that_is_no_model_is_one_clear_error(
     path = tmp_path / "some.gguf"
     if content is not None:
         path.write_bytes(content)
-    for _ in range(2):
-        with pytest.raises(MindError, match=problem) as caught:
-            ask(str(path), Question(PROMPT, POOL, 0))
-        assert "some.gguf" in str(caught.value)
-        assert caught.value.remedy
+    with pytest.raises(MindError, match=problem) as caught:
+        ask(str(path), Question(PROMPT, POOL, 0))
+    assert "some.gguf" in str(caught.value)
+    assert caught.value.remedy
 
 
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
@@ -279,21 +279,58 @@ def test_a_file_without_permission_is_one_clear_error(tmp_path: Path) -> None:
         ask(str(path), Question(PROMPT, POOL, 0))
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(st.integers(4, 12_000), st.integers(0, 255)), min_size=1, max_size=4))
-@pytest.mark.load
-def test_a_damaged_file_never_ends_the_process(
-    tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
-) -> None:
+def damaged(flips: list[tuple[int, int]]) -> bytes:
     content = bytearray(model())
     for place, byte in flips:
         content[place] = byte
+    return bytes(content)
+
+
+@pytest.fixture(scope="module")
+def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Have no weights known yet, and leave no trace of damaged ones in the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mesa_llm_norms.llm.local.cache_folder", lambda: folder)
+        yield folder
+
+
+ABORTS = [(1077, 0)]
+"""Damage for which llama.cpp ends the process that loads the file."""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_cache")
+@settings(max_examples=15, deadline=None)
+@example([(151, 0)])  # which ends it with the first answer
+@example([(910, 128)])  # which is an exception in every answer
+@given(st.lists(st.tuples(st.integers(4, 12_000), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_damaged_file_never_ends_the_process(
+    tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
+) -> None:
     path = tmp_path_factory.mktemp("damaged") / "some.gguf"
-    path.write_bytes(content)
+    path.write_bytes(damaged(flips))
     try:
         ask(str(path), Question(PROMPT, POOL, 0))
     except (MindError, CallError):
         return
+
+
+def test_weights_of_unknown_origin_are_tried_once_in_a_process_of_their_own(
+    tmp_path: Path, empty_cache: Path
+) -> None:
+    path = tmp_path / "some.gguf"
+    path.write_bytes(damaged(ABORTS))
+    with pytest.raises(MindError, match=r"ended the process that tried it.*GGML_ASSERT"):
+        ask(str(path), Question(PROMPT, POOL, 0))
+    tried = set(empty_cache.rglob("*"))
+    path.write_bytes(model())
+    assert ask(str(path), Question(PROMPT, POOL, 0))[0].distribution is not None
+    (marker,) = (it for it in set(empty_cache.rglob("*")) - tried if it.is_file())
+    assert marker.name.startswith(sha256_of(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("subprocess.Popen", None)
+        assert ask(str(path), Question(PROMPT, POOL, 0), threads=2)[0].distribution is not None
 
 
 def test_a_missing_package_is_one_clear_error(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
