@@ -84,6 +84,37 @@ def test_code_is_kept_until_any_file_changes(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+COUNTED = """
+from mesa_llm_norms.core.compiled import load
+made = [found for found in vars(load("histories")).values() if hasattr(found, "stats")]
+print(sum(found.stats.cache_misses.total() for found in made))
+"""
+
+
+@pytest.mark.slow
+def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
+    there = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", COUNTED]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=there) for _ in range(2)
+    ]
+    none, some = sorted(int(process.communicate(timeout=120)[0]) for process in started)
+    assert none == 0 < some
+
+
+def test_a_process_that_does_not_end_compiling_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "PATIENCE", 0.05)
+    (tmp_path / "__pycache__").mkdir()
+    done = []
+    with compiled._alone(tmp_path), compiled._alone(tmp_path):
+        done.append("went on")
+    with compiled._alone(tmp_path / "a folder that is not there"):
+        done.append("went on")
+    assert len(done) == 2
+
+
 CODE = """
 from numba.core import caching
 cache = getattr(caching, "CacheImpl", None) or caching._CacheImpl

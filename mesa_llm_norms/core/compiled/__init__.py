@@ -2,8 +2,8 @@
 
 What a loop computes is defined by a module in plain Python; here are only the innermost parts.
 Compiled code is kept in ``__pycache__`` (or where ``NUMBA_CACHE_DIR`` says) and compiled again when
-any of these files changes, for each holds code of others. Where nothing can be written, it is kept
-for the process.
+any of these files changes, for each holds code of others. Processes that start together wait for
+the one that compiles. Where nothing can be written, code is kept for the process.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from types import ModuleType
 from typing import Any
 
 from mesa_llm_norms.core.interrupts import leftovers
+
+PATIENCE = 300.0
+"""Seconds for which a process waits for another that compiles, before it does so itself."""
 
 SILENT_SECONDS = 1.0
 """Compiling that takes longer is mentioned on standard error."""
@@ -69,13 +72,16 @@ def is_loaded(name: str) -> bool:
 
 def _load(module: str, name: str) -> ModuleType:
     numba: Any = import_module("numba")
+    folder = Path(__file__).parent
     if is_switched_off():
         # What wraps around as it should is an overflow to numpy.
         warnings.filterwarnings("ignore", "overflow", RuntimeWarning, re.escape(__name__))
         note_switched_off()
-    elif not _loaded:
-        forget_outdated(Path(__file__).parent)
-    with _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."):
+        return import_module(module)
+    telling = _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ...")
+    with telling, _alone(folder):
+        if not _loaded:
+            forget_outdated(folder)
         try:
             return import_module(module)
         except RuntimeError as error:
@@ -98,9 +104,23 @@ def forget_outdated(folder: Path) -> None:
     with suppress(OSError):
         if path.is_file() and path.read_text() == stamp:
             return
-        for index in kept.glob("*.nbi"):
-            index.unlink(missing_ok=True)
+        for code in kept.glob("*.nb[ci]"):
+            code.unlink(missing_ok=True)
         path.write_text(stamp)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from compiling the same at the same time, where files can be locked."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "__pycache__" / "compiling.lock")
+    with suppress(OSError, NotImplementedError, Timeout):
+        lock.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
