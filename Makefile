@@ -2,13 +2,19 @@
 # in constraints.txt.
 
 VENV := .venv
-MESA35 := .venv-mesa35
+MESA_35 := 3.5.1
+MESA_4 := 4.0.0a0
 PYTHON ?=
 ARGS ?=
 
 bin := $(VENV)/bin/python
 install = -m pip install --disable-pip-version-check --no-input --constraint
 pytest = -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+# What is tested again on another Mesa: the documentation, the page, and every file of tests that
+# imports Mesa or an example model, or names a model of the package. The rest never sees Mesa.
+mesa_tests = $(sort tests/test_documentation.py $(wildcard tests/web/test_*.py) $(shell grep -rlE \
+	"^(from|import) (mesa|models)[. ]|NamingGame|ClassicalGame|NetworkModel" tests --include="test_*.py"))
 
 # Another PYTHON= than the environment was made with, or one that is gone, makes a new environment.
 ifneq ($(PYTHON),)
@@ -21,7 +27,7 @@ again := again
 endif
 
 .NOTPARALLEL:
-.PHONY: help run run-llm app test test-mesa35 mesa35 test-slow test-llama test-load test-browser format format-check \
+.PHONY: help run run-llm app test test-mesa35 test-mesa4 on-mesa35 on-mesa4 test-slow test-llama test-load test-browser format format-check \
 	lint typecheck pytest docs-check house benchmarks benchmark-app clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
@@ -39,14 +45,16 @@ app: $(VENV)/.run ## Show the page in a browser: make app ARGS="--names QM"
 
 test: format-check lint typecheck pytest ## Everything a change must pass: style, types, tests
 
-test-mesa35: ## The tests on Mesa 3.5, where a Python 3.12 or newer is found
+test-mesa35: ## The tests of what touches Mesa (documentation, page, models), on Mesa 3.5
+test-mesa4: ## The same on Mesa 4; both are skipped where there is no Python 3.12
+test-mesa35 test-mesa4: test-mesa%:
 	@python="$$(.ci/find-python 3.12 "$(PYTHON)" 2>/dev/null || .ci/find-python 3.12 2>/dev/null)" || \
 		{ echo "no Python 3.12 or newer found, skipped"; exit 0; }; \
-	$(MAKE) --no-print-directory mesa35 PYTHON="$$python"
+	$(MAKE) --no-print-directory on-mesa$* PYTHON="$$python"
 
-mesa35: $(MESA35)/.dev
-	@echo "== tests on Mesa 3.5"
-	@$(MESA35)/bin/python $(pytest) $(ARGS)
+on-mesa35 on-mesa4: on-mesa%: .venv-mesa%/.dev
+	@echo "== tests on Mesa $(MESA_$*)"
+	@.venv-mesa$*/bin/python $(pytest) $(mesa_tests) $(ARGS)
 
 test-slow: $(VENV)/.dev ## The tests that take minutes
 	@$(bin) $(pytest) -m slow $(ARGS)
@@ -99,7 +107,7 @@ benchmark-app: $(VENV)/.browser ## Measure how soon the page answers, in a real 
 	@$(bin) -m benchmarks.app
 
 clean: ## Remove the environments and everything made
-	rm -rf $(VENV) $(MESA35) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-mesa35 .venv-mesa4 build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written last and taken away before its environment is touched, so what an interrupted
@@ -140,11 +148,11 @@ $(VENV)/.browser: $(VENV)/.dev
 	touch $(VENV)/.dev && \
 	touch $@
 
-$(MESA35)/.dev: pyproject.toml constraints.txt
-	@echo "== installing into $(MESA35) with $(PYTHON) (a minute or two the first time)"
-	@rm -rf $(MESA35) && \
-	"$(PYTHON)" -m venv $(MESA35) && \
-	sed 's/^mesa==.*/mesa==3.5.1/' constraints.txt > $(MESA35)/constraints.txt && \
-	$(MESA35)/bin/python $(install) $(MESA35)/constraints.txt hatchling && \
-	$(MESA35)/bin/python $(install) $(MESA35)/constraints.txt --no-build-isolation -e ".[dev]" && \
+.venv-mesa35/.dev .venv-mesa4/.dev: .venv-mesa%/.dev: pyproject.toml constraints.txt
+	@echo "== installing into $(@D) with $(PYTHON) (a minute or two the first time)"
+	@rm -rf $(@D) && \
+	"$(PYTHON)" -m venv $(@D) && \
+	sed 's/^mesa==.*/mesa==$(MESA_$*)/' constraints.txt > $(@D)/constraints.txt && \
+	$(@D)/bin/python $(install) $(@D)/constraints.txt hatchling && \
+	$(@D)/bin/python $(install) $(@D)/constraints.txt --no-build-isolation -e ".[dev]" && \
 	touch $@

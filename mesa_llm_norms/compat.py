@@ -6,7 +6,7 @@ Each has a test in ``tests/test_compat.py`` that fails when a new version change
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import wraps
@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import networkx as nx
 from mesa import Agent, Model
-from mesa.discrete_space import Network
+from mesa.discrete_space import Cell, Network
 
 # networkx
 
@@ -45,14 +45,25 @@ def is_marked(graph: nx.Graph[Any], mark: str) -> bool:
 
 
 def make_network(graph: nx.Graph[Any], random: Random) -> Network:
-    """Return a Mesa network of single cells, without the layout that Mesa 3.5 would compute.
+    """Return a Mesa network of single cells, without the slow layout that Mesa 3.5 would compute.
 
-    ``Network`` has had an argument ``layout`` only since then.
+    ``Network`` has had an argument ``layout`` only since then. From Mesa 4 on every cell needs a
+    position, and by default they are put on a circle, which is quick.
     """
     options: dict[str, Any] = {"capacity": 1, "random": random}
-    if "layout" in signature(Network).parameters:
+    layout = signature(Network).parameters.get("layout")
+    if layout is not None and layout.default is not nx.circular_layout:
         options["layout"] = None
     return Network(graph, **options)
+
+
+def cell_at(network: Network, node: Hashable) -> Cell:
+    """Return the cell of a node, ``KeyError`` if there is none; Mesa 4 raises an error of its own.
+
+    ``Network`` keeps them in ``_cells``.
+    """
+    cell: Cell = cast(Any, network)._cells[node]
+    return cell
 
 
 def resume_steps(model: Model) -> None:

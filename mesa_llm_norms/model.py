@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import mesa
-
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, Interaction
@@ -21,7 +19,7 @@ from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, read_rounds
 from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.network_model import NetworkModel
+from mesa_llm_norms.network_model import NetworkModel, Reporters
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.backends import open_client
 from mesa_llm_norms.simulation.kernel import (
@@ -76,6 +74,12 @@ class NamingGame(NetworkModel[NamingAgent]):
     llm : LLMSettings, optional
         How calls to live minds are made: budgets, concurrency, the folder of the journal. Without
         live minds it has no effect.
+    reporters : mapping, optional
+        Columns that the data collector has for the model besides its own: ``{"column": function of
+        the model}``, or another form that ``mesa.DataCollector`` takes.
+    agent_reporters : mapping, optional
+        The same for agents: ``{"node": "node"}`` is an attribute. Where it is one that agents who
+        are no players do not have, it is missing for them.
 
     Attributes
     ----------
@@ -113,6 +117,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         rng: Any = None,
         run: int = 0,
         llm: LLMSettings | None = None,
+        reporters: Reporters | None = None,
+        agent_reporters: Reporters | None = None,
     ) -> None:
         seed = read_seed(rng)
         super().__init__(seed)
@@ -146,16 +152,15 @@ class NamingGame(NetworkModel[NamingAgent]):
             initial.game, *self.read_network(), initial.pairing, initial.stream, self.client
         )
         self._run = Run(self._engine, self.spec.committed_names, Goal("converged"))
-        self.datacollector = mesa.DataCollector(
-            model_reporters={
-                "interactions": "interactions",
-                "success_rate": partial(_of_round, "success_rate"),
-                "distinct_names": partial(_of_round, "distinct_names"),
-                "entropy": partial(_of_round, "entropy"),
-                **{f"share_{name}": partial(_share, name) for name in self.game.pool},
-            },
-            agent_reporters={name: partial(_of_agent, name) for name in ("name", "score")},
-        )
+        columns: Reporters = {
+            "interactions": "interactions",
+            "success_rate": partial(_of_round, "success_rate"),
+            "distinct_names": partial(_of_round, "distinct_names"),
+            "entropy": partial(_of_round, "entropy"),
+            **{f"share_{name}": partial(_share, name) for name in self.game.pool},
+        }
+        of_agents: Reporters = {"name": "name", "score": "score"}
+        self.make_data_collector(columns, reporters, of_agents, agent_reporters)
 
     @classmethod
     def resume(
@@ -393,10 +398,6 @@ class NamingGame(NetworkModel[NamingAgent]):
 
 def _of_round(number: str, model: NamingGame) -> float:
     return getattr(model.round, number, float("nan"))
-
-
-def _of_agent(attribute: str, agent: object) -> Any:
-    return getattr(agent, attribute, None)
 
 
 def _share(name: str, model: NamingGame) -> float:

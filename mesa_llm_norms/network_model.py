@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import mesa
 import networkx as nx
 from mesa.discrete_space import Cell, FixedAgent
 
-from mesa_llm_norms.compat import is_marked, make_network, mark_graph, resume_steps, unmark_graph
+from mesa_llm_norms.compat import (
+    cell_at,
+    is_marked,
+    make_network,
+    mark_graph,
+    resume_steps,
+    unmark_graph,
+)
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.validation import check_edges
+
+Reporter: TypeAlias = str | Callable[..., Any] | list[Any]
+"""What gives a column of ``mesa.DataCollector``, in one of the forms that Mesa takes."""
+
+Reporters: TypeAlias = Mapping[str, Reporter]
+"""The column that each reporter gives."""
 
 _UNCHANGED = "mesa_llm_norms neighbors"
 
@@ -88,6 +102,23 @@ class NetworkModel(mesa.Model, Generic[Player]):
         """Make the network from a copy of ``graph``."""
         self.network = make_network(graph.copy(), self.random)
 
+    def make_data_collector(
+        self,
+        own: Reporters,
+        reporters: Reporters | None,
+        of_agents: Reporters,
+        agent_reporters: Reporters | None,
+    ) -> None:
+        """Make the data collector, with columns of the game's own and those a user adds."""
+        added = _read_reporters("agent_reporters", agent_reporters, of_agents)
+        self.datacollector = mesa.DataCollector(
+            model_reporters={**own, **_read_reporters("reporters", reporters, own)},
+            agent_reporters={
+                column: partial(_attribute, one, self.player_type) if isinstance(one, str) else one
+                for column, one in {**of_agents, **added}.items()
+            },
+        )
+
     @property
     def names_held(self) -> dict[Hashable, str | None]:
         """The name each node's agent played last, None where it has not played."""
@@ -102,7 +133,7 @@ class NetworkModel(mesa.Model, Generic[Player]):
 
     def agent_on(self, node: Hashable) -> Player:
         """Return the agent on ``node``; ``KeyError`` if there is none."""
-        agents = self.network[cast(Any, node)].agents
+        agents = cell_at(self.network, node).agents
         if not agents:
             raise KeyError(node)
         return cast(Player, agents[0])
@@ -132,3 +163,29 @@ class NetworkModel(mesa.Model, Generic[Player]):
         except BaseException:
             resume_steps(self)
             raise
+
+
+def _read_reporters(argument: str, given: Any, taken: Reporters) -> dict[str, Reporter]:
+    """Return reporters that a user gave, as long as Mesa can take them."""
+    example = 'Write {"column": function}, as for mesa.DataCollector.'
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise SpecError(argument, given, "it is no mapping of columns to reporters", example)
+    for column, one in given.items():
+        if not isinstance(column, str):
+            raise SpecError(argument, column, f"{shown(column)} is no name of a column", example)
+        if column in taken:
+            problem = f"{shown(column)} is a column of the game already"
+            raise SpecError(argument, column, problem, "Choose another name.")
+        function = one[0] if isinstance(one, list) and len(one) == 2 else one
+        if not callable(function) and not isinstance(one, str):
+            problem = f"the column {shown(column)} is given by {shown(one)}"
+            remedy = "Give the name of an attribute, a function, or [function, [arguments]]."
+            raise SpecError(argument, one, problem, remedy)
+    return dict(given)
+
+
+def _attribute(name: str, player_type: type[NodeAgent], agent: object) -> Any:
+    """Return what an agent has under a name; agents that are no players need not have it."""
+    return getattr(agent, name) if isinstance(agent, player_type) else getattr(agent, name, None)

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, resource_tracker
-from typing import Any
+from typing import Any, cast
 
 import ipyvue
 import mesa
@@ -47,10 +47,16 @@ def test_a_mark_on_a_graph_is_gone_once_the_graph_changes(change: Callable[[Any]
 # Mesa
 
 
-def test_a_network_of_mesa_has_a_cell_for_every_node_and_no_layout() -> None:
+def test_a_network_of_mesa_has_a_cell_for_every_node() -> None:
     network = compat.make_network(nx.cycle_graph(4), random.Random(1))
     assert {cell.coordinate: cell.capacity for cell in network} == dict.fromkeys(range(4), 1)
-    assert getattr(network, "layout", None) is None
+
+
+def test_a_network_of_mesa_has_a_cell_at_every_node_and_nowhere_else() -> None:
+    network = compat.make_network(nx.cycle_graph(4), random.Random(1))
+    assert compat.cell_at(network, 2) is cast(Any, network)[2]
+    with pytest.raises(KeyError):
+        compat.cell_at(network, "elsewhere")
 
 
 def test_a_model_that_is_forgotten_is_freed() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-import mesa
 from mesa.discrete_space import Cell
 
 from mesa_llm_norms.classical.engine import (
@@ -33,7 +32,7 @@ from mesa_llm_norms.core.compiled import is_loaded
 from mesa_llm_norms.core.limits import read_seed, seeded_by_rng
 from mesa_llm_norms.core.stopping import read_rounds
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.network_model import NetworkModel, NodeAgent
+from mesa_llm_norms.network_model import NetworkModel, NodeAgent, Reporters
 from mesa_llm_norms.networks.adjacency import Neighbors, to_networkx
 from mesa_llm_norms.simulation.kernel import check_engine
 
@@ -132,6 +131,11 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
     run : int, default 0
         Which run of the seed this is, from 0; run 3 here is run 3 of ``run_classical`` with that
         seed.
+    reporters : mapping, optional
+        Columns that the data collector has for the model besides its own: ``{"column": function of
+        the model}``, or another form that ``mesa.DataCollector`` takes.
+    agent_reporters : mapping, optional
+        The same for agents, of whom nothing is collected by default: ``{"name": "name"}``.
 
     Raises
     ------
@@ -156,6 +160,8 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         committed: Mapping[str, Any] | None = None,
         rng: Any = None,
         run: int = 0,
+        reporters: Reporters | None = None,
+        agent_reporters: Reporters | None = None,
     ) -> None:
         seed = read_seed(rng)
         super().__init__(seed)
@@ -183,12 +189,11 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         for index, cell in enumerate(self.network):
             self.player_type(self, cell, *initial.start(index))
         self._seats = self.read_network()
-        self.datacollector = mesa.DataCollector(
-            model_reporters={
-                column: partial(_of_round, column)
-                for column in ("interactions", "success_rate", "total_words", "distinct_words")
-            }
-        )
+        columns: Reporters = {
+            column: partial(_of_round, column)
+            for column in ("interactions", "success_rate", "total_words", "distinct_words")
+        }
+        self.make_data_collector(columns, reporters, {}, agent_reporters)
 
     def step(self) -> None:
         """Play one population round, N interactions, and collect its data.

@@ -104,7 +104,7 @@ class InterventionModel(NamingGame):
                     agent.mind = other
         for node in joining:
             self.agent_on(node).commit(self.alternative)
-        self.done.append(Done(int(self.steps), what))
+        self.done.append(Done(self.outcome.rounds, what))
 
     def withdraw(self) -> None:
         """Release all committed agents."""

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
-
-import mesa
 
 from mesa_llm_norms import NamingGame, analysis
 
@@ -34,17 +33,9 @@ class NamingGameModel(NamingGame):
     the same name, ``leading_share`` the share of agents that hold the leading name.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        given = self.datacollector
-        self.datacollector = mesa.DataCollector(
-            model_reporters={
-                **given.model_reporters,
-                "local_agreement": local_agreement,
-                "leading_share": leading_share,
-            },
-            agent_reporters=given.agent_reporters,
-        )
+    def __init__(self, *, reporters: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        own = {"local_agreement": local_agreement, "leading_share": leading_share}
+        super().__init__(reporters={**own, **(reporters or {})}, **kwargs)
 
 
 def main(seed: int = 7, rounds: int = 8) -> None:

@@ -43,7 +43,7 @@ def story(model: TippingPointModel) -> str:
     said = f"{committed} of {agents} agents always play {name}." if committed else "All are free."
     if model.flipped_at is not None:
         said = f"Flipped in round {model.flipped_at}. {said}"
-    if model.steps:
+    if model.interactions:
         said += f" {challenger_share(model):.0%} of the free played {name} last."
     return said
 

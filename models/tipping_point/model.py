@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import mesa
 
 from mesa_llm_norms import NamingGame, NormsError, tip
 
@@ -42,24 +40,27 @@ class TippingPointModel(NamingGame):
         minority: int = 4,
         placement: str = "random",
         leave: bool = True,
+        reporters: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         committed = {challenger: (minority, placement)}
-        super().__init__(graph, names, incumbent=incumbent, committed=committed, **kwargs)
+        super().__init__(
+            graph,
+            names,
+            incumbent=incumbent,
+            committed=committed,
+            reporters={"challenger_share": challenger_share, **(reporters or {})},
+            **kwargs,
+        )
         self.challenger = challenger
         self.leave = leave
         self.flipped_at: int | None = None
-        given = self.datacollector
-        self.datacollector = mesa.DataCollector(
-            model_reporters={**given.model_reporters, "challenger_share": challenger_share},
-            agent_reporters=given.agent_reporters,
-        )
 
     def step(self) -> None:
         """Play one population round, and release the minority if it has just won."""
         super().step()
         if self.flipped_at is None and self.outcome.flipped:
-            self.flipped_at = int(self.steps)
+            self.flipped_at = self.outcome.rounds
             if self.leave:
                 for agent in self.players:
                     agent.release()
