@@ -77,7 +77,9 @@ Minds = Annotated[
         f"equally, or by NAME=0.7 or NAME=70%. Default {DEFAULT_MIND}.",
     ),
 ]
-PairingRule = Annotated[str, option(GAME, "Pairing rule: node, edge or matching.")]
+PairingRule = Annotated[
+    str, option(GAME, "Pairing rule: node, edge, matching or contacts (of a contact sequence).")
+]
 Memory = Annotated[int, option(GAME, "Interactions that an agent remembers.", limit=limits.MEMORY)]
 Reward = Annotated[
     float, option(GAME, "Points for both agents when the names match.", limit=limits.POINTS)

@@ -15,6 +15,7 @@ from mesa_llm_norms.networks.adjacency import (
     graph_size,
     is_directed,
 )
+from mesa_llm_norms.networks.contacts import contact_graph
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.placement import PLACEMENTS, place_committed
 from mesa_llm_norms.networks.reading import read_graph
@@ -34,6 +35,7 @@ __all__ = [
     "check_graph",
     "check_size",
     "components",
+    "contact_graph",
     "graph_size",
     "is_directed",
     "place_committed",

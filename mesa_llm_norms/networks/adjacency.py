@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -19,6 +19,12 @@ from scipy import sparse
 
 from mesa_llm_norms.core.randomness import cumulative_weights
 from mesa_llm_norms.errors import GraphError
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.networks.contacts import Moments
+
+CONTACTS = "contacts"
+"""The graph attribute of a networkx graph that holds its ``Contacts``."""
 
 Adjacency: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 """Row u holds the nodes that u may meet when drawn first: column v has the weight of u -> v."""
@@ -56,6 +62,8 @@ class Neighbors:
         ``indices[indptr[i]:indptr[i + 1]]``.
     weights : numpy.ndarray of float64, or None
         The weight of each entry of ``indices``; None where all weights are one.
+    contacts : Moments or None
+        Who met when, in time order; None where the graph does not say.
 
     Raises
     ------
@@ -67,6 +75,7 @@ class Neighbors:
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
     weights: NDArray[np.float64] | None
+    contacts: Moments | None = None
 
     def __init__(self, graph: Any, absent: Iterable[Hashable] = ()) -> None:
         if isinstance(graph, nx.Graph):
@@ -257,6 +266,9 @@ class Neighbors:
         self.indptr, self.indices = np.array(indptr, np.int64), np.array(indices, np.int32)
         weighted = any(weight != 1 for weight in weights)
         self.weights = np.array(weights, np.float64) if weighted else None
+        if CONTACTS in graph.graph:
+            joined = self._origins.astype(np.int64) * len(self) + self.indices
+            self.contacts = graph.graph[CONTACTS].among(self.index, joined, self.directed)
 
 
 def is_sparse(graph: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.networks.adjacency import Adjacency
 from mesa_llm_norms.networks.columns import NONE, SEPARATORS, Options
+from mesa_llm_norms.networks.contacts import read_contacts
 from mesa_llm_norms.networks.formats import read_gexf, read_gml, read_graphml, read_json
 from mesa_llm_norms.networks.numbered import (
     read_dimacs,
@@ -129,6 +130,14 @@ KINDS: Mapping[str, Format] = {
         "on each line a node and its neighbors",
         ("encoding", "separator", "comments"),
     ),
+    "contacts": Format(
+        "a contact sequence",
+        read_contacts,
+        'table[["t", "u", "v"]].to_csv(path, index=False)',
+        "a time and the two who met on each line, perhaps a duration; only with "
+        "`format=contacts`; see [networks in time](networks-in-time.md)",
+        (*_LINES, "header", "source", "target", "time", "duration", "step"),
+    ),
     "pajek": Format(
         "Pajek",
         read_pajek,
@@ -213,6 +222,9 @@ OPTIONS: Mapping[str, Option] = {
     "source": Option("the column of the first node: its name or number"),
     "target": Option("the column of the second node: its name or number"),
     "weight": Option("the column or attribute that is the weight, or none"),
+    "time": Option("the column of the time of a contact: its name or number"),
+    "duration": Option("the column that says how long a contact lasts"),
+    "step": Option("the units of time that a contact makes one interaction of"),
     "nodes": Option("whether nodes go by id or by label", ("id", "label")),
     "graph": Option("which graph of a file that holds several, from 1"),
     "times": Option("whether edges that exist at times are there all the time", ("ignore",)),

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -24,12 +24,16 @@ from scipy.sparse import csgraph
 from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.errors import GraphError, GraphWarning, shown, some
 from mesa_llm_norms.networks.adjacency import (
+    CONTACTS,
     Adjacency,
     Graph,
     component_numbers,
     is_sparse,
     read_adjacency,
 )
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.networks.contacts import Contacts
 
 _COMPONENTS_NAMED = 3
 _AT_A_TIME = 50_000
@@ -334,9 +338,7 @@ def check_untimed(rows: Sequence[Sequence[str]]) -> None:
         raise UnreadableError(
             f"its lines, such as {shown(' '.join(rows[0]), 40)}, may be a time and the two nodes "
             "that met, or two nodes and a weight",
-            "Give source=2, target=3, weight=none and parallel=sum for times, or weight=3 for "
-            'edges, as in file("NAME", source=2, target=3, weight="none", parallel="sum") or '
-            "--read source=2 --read target=3 --read weight=none --read parallel=sum.",
+            option_remedy("format=contacts", "weight=3", what="(for two nodes and a weight)"),
         )
 
 
@@ -371,6 +373,8 @@ class EdgeTable:
         What was found that a user might not expect.
     done : list of str
         What cleaning did.
+    contacts : Contacts, optional
+        When those that edges join met.
     """
 
     nodes: list[Hashable]
@@ -385,6 +389,7 @@ class EdgeTable:
     ignored: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
+    contacts: Contacts | None = None
 
     @property
     def loops(self) -> NDArray[np.bool_]:
@@ -447,6 +452,8 @@ class EdgeTable:
         for node, place in self.positions.items():
             if node in made:
                 made.nodes[node]["pos"] = place
+        if self.contacts is not None:
+            made.graph[CONTACTS] = self.contacts
         return made
 
     def _attributed(self) -> Iterator[tuple[Any, ...]]:

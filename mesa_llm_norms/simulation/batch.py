@@ -83,7 +83,8 @@ def play_together(
     networks = {id(one.neighbors): one.neighbors for one in starts}.values()
     kinds = {(len(one), one.directed, one.weights is None) for one in networks}
     known = known_for(spec.game, starts[0].minds) if all(map(is_plain_policy, minds)) else None
-    if known is None or len(kinds) > 1:
+    timed = any(one.contacts is not None for one in networks)
+    if known is None or len(kinds) > 1 or (timed and len(networks) > 1):
         return None
     return _Together(spec, starts, known, goal, rounds, after, nodes).play()
 

@@ -32,6 +32,7 @@ from mesa_llm_norms.simulation.automaton import Automaton, automaton_for, invali
 from mesa_llm_norms.simulation.engine import Engine, is_plain_policy
 from mesa_llm_norms.simulation.memories import KnownMemories, invalidate_memories, known_for
 from mesa_llm_norms.simulation.pairing import (
+    ContactsPairing,
     EdgePairing,
     MatchingPairing,
     NodePairing,
@@ -59,13 +60,14 @@ MAX_INTERACTIONS = 1 << 20
 MAX_ROWS = 1 << 18
 """The same where every interaction is kept."""
 
-PLAYED_PAIRINGS = (NodePairing, EdgePairing, MatchingPairing)
+PLAYED_PAIRINGS = (NodePairing, EdgePairing, MatchingPairing, ContactsPairing)
 """The pairing rules that the compiled loops draw by themselves."""
 
 _NONE = np.zeros(0, np.int64)
 _NO_NAMES = np.zeros(0, np.int16)
 
 _SETTLED = -1
+_UNPLANNED = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -376,7 +378,14 @@ def pairs_of(neighbors: Neighbors, pairing: Pairing) -> Any:
     starts, indptr, indices, near = unsigned, np.zeros(0, np.uint64), unsigned, _NONE
     tails, heads, edge_steps, edge_weights = unsigned, unsigned, _NONE, np.zeros(0)
     mode, purpose, planned = loops.NODE, 0, 0
-    if isinstance(pairing, NodePairing):
+    pairing.check(neighbors)
+    if isinstance(pairing, ContactsPairing):
+        contacts = neighbors.contacts
+        assert contacts is not None
+        mode, purpose, planned = loops.CONTACTS, purpose_key(pairing.label), len(contacts) + 2
+        tails, heads = contacts.tails.view(np.uint32), contacts.heads.view(np.uint32)
+        edge_steps = contacts.moments
+    elif isinstance(pairing, NodePairing):
         starts, indices = neighbors.starts.view(np.uint32), neighbors.indices.view(np.uint32)
         indptr, near = neighbors.indptr.view(np.uint64), neighbors.cumulative_weights
     else:
@@ -389,7 +398,12 @@ def pairs_of(neighbors: Neighbors, pairing: Pairing) -> Any:
                 edge_weights = neighbors.edge_weights
     return loops.Pairs(
         *(mode, neighbors.directed, starts, indptr, indices, near, tails, heads),
-        *(edge_steps, edge_weights, np.uint64(purpose), np.zeros((planned, 2), np.uint32)),
+        *(
+            edge_steps,
+            edge_weights,
+            np.uint64(purpose),
+            np.full((planned, 2), _UNPLANNED, np.uint32),
+        ),
     )
 
 

@@ -54,6 +54,20 @@ class Pairing(ABC):
             Indices into ``neighbors.nodes`` of the two ends of an edge, the one drawn first first.
         """
 
+    def check(self, neighbors: Neighbors) -> None:  # noqa: B027  most rules can
+        """Raise ``PairingError`` where the rule cannot draw from a graph; by default it can.
+
+        Parameters
+        ----------
+        neighbors : Neighbors
+            The graph, made ready for drawing.
+
+        Raises
+        ------
+        PairingError
+            If the graph lacks what the rule needs.
+        """
+
 
 class NodePairing(Pairing):
     """A node drawn uniformly, then one of its neighbors: the study's rule. N pairs a round.
@@ -156,13 +170,53 @@ class MatchingPairing(Pairing):
         )
 
 
+class ContactsPairing(Pairing):
+    """The contacts of a contact sequence in the order of their times, over and over.
+
+    Interaction t is contact t modulo their number. Contacts at the same time come in an order that
+    is drawn anew in every pass; who comes first is drawn too, unless contacts have a direction. N
+    pairs a round, whatever time they take.
+    """
+
+    label = "contacts"
+
+    def check(self, neighbors: Neighbors) -> None:
+        """Raise ``PairingError`` if the graph has no contacts in time."""
+        if neighbors.contacts is None:
+            raise PairingError(
+                "pairing",
+                self.label,
+                "the graph does not say who met when",
+                'Read a contact sequence, as in file("NAME", format="contacts"), or choose node, '
+                "edge or matching.",
+            )
+
+    def pairs(
+        self,
+        neighbors: Neighbors,
+        round_number: int,  # noqa: ARG002
+        first: int,
+        stream: RandomStream,
+    ) -> Iterator[Pair]:
+        """Yield N pairs, each a function of its interaction's number alone."""
+        self.check(neighbors)
+        contacts, number, end = neighbors.contacts, first, first + len(neighbors)
+        assert contacts is not None
+        while number < end:
+            lap, at = divmod(number, len(contacts))
+            tails, heads = contacts.in_order(stream.of(self.label, lap))
+            part = slice(at, at + end - number)
+            yield from zip(tails[part].tolist(), heads[part].tolist(), strict=True)
+            number += len(tails[part])
+
+
 PAIRINGS: dict[str, type[Pairing]] = {
-    rule.label: rule for rule in (NodePairing, EdgePairing, MatchingPairing)
+    rule.label: rule for rule in (NodePairing, EdgePairing, MatchingPairing, ContactsPairing)
 }
 
 
 def read_pairing(pairing: Any) -> Pairing:
-    """Return the rule that ``pairing`` stands for: ``node``, ``edge``, ``matching``, or a rule.
+    """Return the rule that ``pairing`` stands for, by its name or itself.
 
     Raises ``PairingError`` for anything else.
     """
@@ -176,7 +230,7 @@ def read_pairing(pairing: Any) -> Pairing:
         pairing,
         f"there is no pairing rule {shown(pairing)}"
         + (f" (did you mean {close[0]!r}?)" if close else ""),
-        "Choose node, edge or matching, or give an object derived from Pairing.",
+        "Choose node, edge, matching or contacts, or give an object derived from Pairing.",
     )
 
 

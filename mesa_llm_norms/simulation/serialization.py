@@ -10,7 +10,8 @@ of live minds hold, and what the cells of a sweep are hashed by::
 
 - A graph that is not a topology is written edge by edge:
   ``{"directed": false, "nodes": [...], "edges": [[u, v], [u, v, weight], ...]}``, with ``"pos"``,
-  the positions of the nodes if they have any, and ``"file"``, the name of the file it was read
+  the positions of the nodes if they have any, ``"contacts"``, for each its time and the places in
+  ``"nodes"`` of who met, and ``"file"``, the name of the file it was read
   from. Of a file over a megabyte there are only ``{"file": name, "path": ..., "sha256": ...}``.
 - A mind that ships is its name. Any other is an object with its ``"label"`` and what it takes to
   make it again: ``"file"`` and ``"text"``, the name and contents of a mind file, ``"options"`` and
@@ -64,7 +65,8 @@ from mesa_llm_norms.minds.registry import (
     mind_names,
     recorded_names,
 )
-from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.networks.adjacency import CONTACTS, to_networkx
+from mesa_llm_norms.networks.contacts import Contacts
 from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.networks.reading import GraphFile, graph_file, names_file, read_graph
@@ -231,6 +233,8 @@ def _write_graph(graph: Any) -> Any:
     positions = [read_position(pos) for _, pos in read.nodes(data="pos")]
     if all(positions):
         written["pos"] = positions
+    if CONTACTS in read.graph:
+        written["contacts"] = read.graph[CONTACTS].written(list(read))
     if file := file or read.graph.get(SOURCE_FILE):
         written["file"] = file
     return written
@@ -260,6 +264,8 @@ def _read_graph(written: Any, display_only: bool) -> Any:
     if "pos" in written:
         places = zip(graph, map(tuple, written["pos"]), strict=True)
         nx.set_node_attributes(graph, dict(places), "pos")
+    if "contacts" in written:
+        graph.graph[CONTACTS] = Contacts.read(list(graph), written["contacts"])
     if "file" in written:
         graph.graph[SOURCE_FILE] = str(written["file"])
     return graph

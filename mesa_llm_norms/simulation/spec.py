@@ -140,7 +140,7 @@ class Spec:
         ``"50%"``).
     pairing : str or Pairing
         Who interacts: ``"node"`` (default; a node, then one of its neighbours), ``"edge"``,
-        ``"matching"``, or a rule object.
+        ``"matching"``, ``"contacts"`` (in the order of a contact sequence), or a rule object.
     memory : int
         How many interactions an agent remembers, 1 to 1,000. Default 5.
     reward, penalty : float
@@ -240,6 +240,7 @@ class Spec:
         )
         minds, indices, uncommitted = self._seated(neighbors, stream)
         pairing = read_pairing(self.pairing)
+        pairing.check(neighbors)
         return InitialState(
             self.game, graph, neighbors, minds, indices, uncommitted, self.start, pairing, stream
         )
@@ -293,6 +294,7 @@ class Spec:
         neighbors = (
             self._read_graph(stream.generator("graph"))[1] if self.is_random else self._network
         )
+        read_pairing(self.pairing).check(neighbors)
         return Start(neighbors, *self._seated(neighbors, stream), stream)
 
     def _seats(

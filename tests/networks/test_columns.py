@@ -252,7 +252,7 @@ def test_times_in_front_of_edges_are_not_read_as_nodes(
     for more in ("", " 1B 2A"):
         error = refusal(tmp_path, text.replace("\n", f"{more}\n") + more, "friends.txt")
         assert "may be a time and the two nodes that met" in error.problem
-        assert "--read source=2 --read target=3" in error.remedy
+        assert "--read format=contacts" in error.remedy
     how = {"source": 2, "target": 3, "weight": "none", "parallel": "sum"}
     circle = {tuple(sorted(pair)) for pair in zip(nodes, (*nodes[1:], nodes[0]), strict=True)}
     assert {tuple(sorted(pair)) for pair in read(tmp_path, text, "friends.txt", **how)} == circle

@@ -252,7 +252,7 @@ def test_a_rule_that_draws_nothing_is_refused() -> None:
 
 def test_rules_go_by_name_and_objects_are_themselves() -> None:
     assert {label: read_pairing(label).label for label in PAIRINGS} == {
-        label: label for label in ("node", "edge", "matching")
+        label: label for label in ("node", "edge", "matching", "contacts")
     }
     rule = TakingTurns()
     assert read_pairing(rule) is rule
@@ -260,5 +260,5 @@ def test_rules_go_by_name_and_objects_are_themselves() -> None:
 
 @pytest.mark.parametrize("pairing", ["nodes", "", None, 3, TakingTurns, ["node"], object()])
 def test_what_is_no_rule_is_refused_with_those_there_are(pairing: Any) -> None:
-    with pytest.raises(PairingError, match="node, edge or matching"):
+    with pytest.raises(PairingError, match="node, edge, matching or contacts"):
         read_pairing(pairing)

@@ -27,7 +27,7 @@ from mesa_llm_norms.core.compiled.randomness import (
     seat_bits,
 )
 
-NODE, EDGE, MATCHING = 0, 1, 2
+NODE, EDGE, MATCHING, CONTACTS = range(4)
 DONE, REACHED, UNKNOWN = 0, 1, 2
 
 (T, START, LEFT, LINE, PLACE, FILLED, MATCHED, STATE_A, STATE_B, NAME_A, NAME_B, ROUND, BEGUN) = (
@@ -54,6 +54,8 @@ class Pairs(NamedTuple):
     EDGE: an edge from ``tails`` to ``heads``, by ``edge_steps``; which comes first is drawn too
     unless ``directed``. MATCHING: edges in random order, by ``edge_weights`` where they are
     weighted, of which ``planned`` takes those whose ends are free; ``purpose`` keys the draws.
+    CONTACTS: contacts from ``tails`` to ``heads`` in time order, those of the same number in
+    ``edge_steps`` shuffled; ``planned`` holds one pass, and in two more rows which that is.
     """
 
     mode: int
@@ -154,6 +156,29 @@ def match(pairs, key, number, size):
 
 
 @numba.njit(cache=True)
+def lay_out(pairs, key, lap):
+    """Plan all contacts of a pass, unless they are planned. See ``Moments.in_order``."""
+    tails, heads, planned, size = pairs.tails, pairs.heads, pairs.planned, len(pairs.tails)
+    mark = planned[size:]
+    low, high = np.uint32(lap & LOW), np.uint32(lap >> HALF)
+    key_low, key_high = np.uint32(key & LOW), np.uint32(key >> HALF)
+    same_lap = mark[0, 0] == low and mark[0, 1] == high
+    if same_lap and mark[1, 0] == key_low and mark[1, 1] == key_high:
+        return
+    mark[0, 0], mark[0, 1], mark[1, 0], mark[1, 1] = low, high, key_low, key_high
+    key = mix(mix(key ^ pairs.purpose) + (lap + ONE) * STEP)
+    shuffled = np.empty(size, np.uint64)
+    for contact in range(size):
+        hashed = mix(key + np.uint64(contact + 1) * STEP)
+        shuffled[contact] = (np.uint64(pairs.edge_steps[contact]) << HALF) | (hashed >> HALF)
+    for found, contact in enumerate(np.argsort(shuffled, kind="mergesort")):
+        a, b = tails[contact], heads[contact]
+        if not pairs.directed and mix(key + np.uint64(contact + 1) * STEP) & ONE == ONE:
+            a, b = b, a
+        planned[found, 0], planned[found, 1] = a, b
+
+
+@numba.njit(cache=True)
 def _hold(ending, node, name):
     """Note that a node holds this name now."""
     before = ending.held[node]
@@ -227,14 +252,17 @@ def _loop(common, packed):
         if common:
             first_ahead, other_ahead = np.empty(AHEAD, np.uint32), np.empty(AHEAD, np.uint32)
             ahead = AHEAD
-            keep = flipping = matching = weighted = False
+            keep = flipping = matching = timed = weighted = False
             drawn = True
         else:
             keep = len(rows) > 0
             flipping = plays > 0
             drawn = pairs.mode == NODE
             matching = pairs.mode == MATCHING
+            timed = pairs.mode == CONTACTS
             weighted = len(pairs.near) > 0 or len(pairs.edge_steps) > 0
+        if timed:
+            lay_out(pairs, key, t // n_edges)
         status = DONE
         a = b = np.uint32(0)
         while line < lines:
@@ -262,6 +290,10 @@ def _loop(common, packed):
                     ahead += 1
                 elif matching:
                     a, b = planned[t - begun, 0], planned[t - begun, 1]
+                elif timed:
+                    if t % n_edges == ZERO:
+                        lay_out(pairs, key, t // n_edges)
+                    a, b = planned[t % n_edges, 0], planned[t % n_edges, 1]
                 else:
                     drawn_bits = plan_bits(key, t)
                     high, low = drawn_bits >> HALF, drawn_bits & LOW

@@ -38,7 +38,7 @@ from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
-from mesa_llm_norms.networks.adjacency import Neighbors
+from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
 from mesa_llm_norms.networks.reading import graph_file, read_graph
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_part, settle
@@ -369,11 +369,15 @@ def _digest(thing: Any) -> str:
         return _hash(_pickled(thing))
     import random
 
-    neighbors = Neighbors(read_graph(thing, random.Random(0)))
+    graph = read_graph(thing, random.Random(0))
+    neighbors = Neighbors(graph)
     weights = b"" if neighbors.weights is None else neighbors.weights.tobytes()
     names = neighbors.nodes
     nodes = repr(names) if isinstance(names, range) else "\n".join(map(repr, names))
     arrays = neighbors.indptr.tobytes() + neighbors.indices.tobytes() + weights
+    if neighbors.contacts is not None:
+        contacts = to_networkx(graph).graph[CONTACTS]
+        arrays += repr(contacts.written(list(names))).encode()
     return _hash(nodes.encode("utf-8", "backslashreplace") + bytes([neighbors.directed]) + arrays)
 
 
