@@ -95,7 +95,7 @@ class Contacts:
         """
         at = np.array([index.get(node, -1) for node in self.nodes], np.int64)
         ends = at[self.ends]
-        there = (ends >= 0).all(axis=1)
+        there = np.logical_and(ends[:, 0] >= 0, ends[:, 1] >= 0)
         there[there] = np.isin(ends[there] @ np.array([len(index), 1]), joined)
         if not there.any():
             return None
@@ -241,7 +241,9 @@ def _edge_table(table: pd.DataFrame, header: list[str] | None, options: Options)
     names = pd.concat([table[source], table[target]], ignore_index=True)
     blank = names.isna() | (names.astype(str).str.strip() == "")
     if blank.any():
-        line = shown(" ".join(map(str, table.iloc[int(blank.idxmax()) % len(table)])), 40)
+        line = shown(
+            " ".join(map(str, table.to_numpy()[blank.to_numpy().argmax() % len(table)])), 40
+        )
         raise UnreadableError(f"a line is not a time and two nodes: {line}")
     codes, nodes = pd.factorize(names if header is not None else names.str.strip())
     ends = codes.reshape(2, -1).T
@@ -358,7 +360,8 @@ def _times(table: pd.DataFrame, when: int) -> NDArray[np.float64]:
         return found
     if _is_date(values):
         dates = pd.to_datetime(values, format="ISO8601", utc=True)
-        return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+        seconds = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+        return np.asarray(seconds, np.float64)
     bad = pd.to_numeric(values, errors="coerce").isna()
     first = values[bad].iloc[0] if bad.any() else values.iloc[0]
     raise UnreadableError(
