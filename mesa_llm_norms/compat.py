@@ -77,6 +77,14 @@ def resume_steps(model: Model) -> None:
         schedule.resume()
 
 
+def has_events(model: Model) -> bool:
+    """Whether a model has something planned besides its steps, which Mesa 3.5 can do.
+
+    Events wait in ``_event_list``, with one for the next step.
+    """
+    return len(getattr(model, "_event_list", ())) > 1
+
+
 def forget_model(model: Model) -> None:
     """Have Mesa drop a model that is not used any more, to which no agents are added.
 

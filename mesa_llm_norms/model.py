@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
 
 
+ROUND_REPORTERS = ("interactions", "success_rate", "distinct_names", "entropy")
+"""What is collected of every round, besides the share of each name."""
+
+
 class NamingGame(NetworkModel[NamingAgent]):
     """A population that plays the naming game of Ashery, Aiello and Baronchelli (2025).
 
@@ -153,10 +157,8 @@ class NamingGame(NetworkModel[NamingAgent]):
         )
         self._run = Run(self._engine, self.spec.committed_names, Goal("converged"))
         columns: Reporters = {
+            **{name: partial(_of_round, name) for name in ROUND_REPORTERS},
             "interactions": "interactions",
-            "success_rate": partial(_of_round, "success_rate"),
-            "distinct_names": partial(_of_round, "distinct_names"),
-            "entropy": partial(_of_round, "entropy"),
             **{f"share_{name}": partial(_share, name) for name in self.game.pool},
         }
         of_agents: Reporters = {"name": "name", "score": "score"}
@@ -228,6 +230,22 @@ class NamingGame(NetworkModel[NamingAgent]):
         self.running = not game_run.reached
         with interrupts_held():  # or some columns would have a row more than others
             self.datacollector.collect(self)
+
+    def step_into(self, rows: list[Interaction]) -> None:
+        """Take one of Mesa's steps, and add to a list everything that is played in it.
+
+        A step of your own may play no round, or several; ``rows`` has the last one only.
+
+        Parameters
+        ----------
+        rows : list of Interaction
+            What the interactions are added to, also where the step then fails.
+        """
+        self._run.heard = rows
+        try:
+            self.step()
+        finally:
+            self._run.heard = None
 
     def run(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
@@ -120,6 +121,11 @@ class NetworkModel(mesa.Model, Generic[Player]):
         )
 
     @property
+    def interactions(self) -> int:
+        """How many interactions have been played."""
+        raise NotImplementedError
+
+    @property
     def names_held(self) -> dict[Hashable, str | None]:
         """The name each node's agent played last, None where it has not played."""
         there = self.network.G
@@ -163,6 +169,13 @@ class NetworkModel(mesa.Model, Generic[Player]):
         except BaseException:
             resume_steps(self)
             raise
+        if not self.interactions and not _may_play(type(self)):
+            name = type(self).__qualname__
+            warnings.warn(
+                f"{name}.step played nothing. Call super().step() in it, which plays a round: "
+                "players have no step of their own that agents.shuffle_do could call.",
+                stacklevel=2,
+            )
 
 
 def _read_reporters(argument: str, given: Any, taken: Reporters) -> dict[str, Reporter]:
@@ -189,3 +202,9 @@ def _read_reporters(argument: str, given: Any, taken: Reporters) -> dict[str, Re
 def _attribute(name: str, player_type: type[NodeAgent], agent: object) -> Any:
     """Return what an agent has under a name; agents that are no players need not have it."""
     return getattr(agent, name) if isinstance(agent, player_type) else getattr(agent, name, None)
+
+
+def _may_play(kind: type[mesa.Model]) -> bool:
+    """Whether the step of a model's class could play something, were it called another time."""
+    code = getattr(kind.step, "__code__", None)
+    return code is None or not {"super", "step", "play", "run"}.isdisjoint(code.co_names)

@@ -8,9 +8,10 @@ of them, and letters, dashes or patterns tell these from the first eight.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import networkx as nx
@@ -94,6 +95,45 @@ def layout(graph: nx.Graph[Any]) -> Positions:
     return {node: (float(x), float(y)) for node, (x, y) in found.items()}
 
 
+def layout_further(graph: nx.Graph[Any], places: Positions) -> Positions:
+    """Return where each node is drawn once there are more: those that are placed stay there.
+
+    A new node is placed outside the drawing, in the direction of its neighbors, where it touches
+    no other.
+
+    Parameters
+    ----------
+    graph : networkx.Graph
+        The graph as it is now.
+    places : Positions
+        Where nodes were drawn before; those no longer in the graph are dropped.
+
+    Returns
+    -------
+    dict
+        Node to (x, y), on the scale of ``places``.
+    """
+    found = {node: places[node] for node in graph if node in places}
+    if len(found) == len(graph):
+        return found
+    if not found:
+        return layout(graph)
+    middle = np.mean(list(found.values()), axis=0)
+    radius = max(math.dist(middle, place) for place in found.values()) or 1.0
+    undirected = graph.to_undirected(as_view=True)
+    for number, node in enumerate([node for node in graph if node not in found]):
+        near = [found[other] for other in undirected[node] if other in found]
+        x, y = np.mean(near, axis=0) - middle if near else (0.0, 0.0)
+        # Where neighbors surround the middle they have no direction; the golden angle is as good.
+        towards = math.atan2(y, x) if math.hypot(x, y) > 1e-6 * radius else 2.4 * number
+        found[node] = next(
+            place
+            for place in _outside(middle, radius, towards)
+            if all(math.dist(place, other) > 0.12 * radius for other in found.values())
+        )
+    return {node: found[node] for node in graph}
+
+
 def node_size(places: Positions) -> float:
     """Return the size of nodes (in points squared) at which near ones hardly touch."""
     near = nearest(places)
@@ -148,6 +188,17 @@ def ink_on(color: str) -> str:
     )
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def _outside(
+    middle: NDArray[np.float64], radius: float, towards: float
+) -> Iterator[tuple[float, float]]:
+    """Yield places around a drawing, those in one direction first, ring by ring, without end."""
+    for ring in itertools.count(1):
+        far = (1 + 0.15 * ring) * radius
+        for turn in range(41):
+            angle = towards + (turn + 1) // 2 * (-1) ** turn * 0.15
+            yield middle[0] + far * math.cos(angle), middle[1] + far * math.sin(angle)
 
 
 def _springs(graph: nx.Graph[Any], iterations: int = 100) -> dict[Hashable, NDArray[np.float64]]:

@@ -55,6 +55,8 @@ class Run:
         """The last round in which something was played."""
         self.rows: list[Interaction] = []
         """The interactions kept by the last call of ``play``, also where a mind failed in it."""
+        self.heard: list[Interaction] | None = None
+        """What gets the interactions of every round besides, while somebody listens."""
         self._stopping = False
         self._recent = Recent(self._window(), len(engine.game.pool))
 
@@ -137,6 +139,8 @@ class Run:
             self.engine.play(rounds, self._recent, stop, tally, kept)
         finally:
             self.last_round = tally.last or self.last_round
+            if self.heard is not None:
+                self.heard += self.rows
         return tally
 
     def follow(self, round_: Iterable[Interaction]) -> Iterator[Interaction]:
@@ -149,6 +153,8 @@ class Run:
             for row in round_:
                 name_a, name_b = indices[row.name_a], indices[row.name_b]
                 self.rows.append(row)
+                if self.heard is not None:
+                    self.heard.append(row)
                 self._recent.add(name_a, name_b)
                 count(line, name_a, name_b)
                 yield row

@@ -10,8 +10,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -24,7 +33,14 @@ from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import CommittedMind
-from mesa_llm_norms.networks.drawing import Positions, ink_on, layout, name_colors, nearest
+from mesa_llm_norms.networks.drawing import (
+    Positions,
+    ink_on,
+    layout,
+    layout_further,
+    name_colors,
+    nearest,
+)
 from mesa_llm_norms.simulation.run import round_table
 from mesa_llm_norms.web.setting import Edit
 
@@ -169,6 +185,19 @@ class Frame:
     usage: Usage | None = None
     length: int | None = None
     """Interactions of a recorded run."""
+    measures: tuple[Measure, ...] = ()
+
+
+class Measure(NamedTuple):
+    """What a reporter of the model's own said after each round, as a chart on a scale of its own.
+
+    ``points`` are for ``RoundsChart``; ``scale`` is the lowest and the highest value of the chart.
+    """
+
+    name: str
+    last: float
+    points: str
+    scale: tuple[float, float]
 
 
 class Choice(NamedTuple):
@@ -338,10 +367,13 @@ class Source:
     ``details``, ``interrupt`` and ``close`` may be called from any thread at any time and must not
     block. Everything else is for the thread that plays. ``rounds`` is the number of population
     rounds after which play stops by itself, ``length`` the number of interactions where it is known
-    in advance. ``free`` says that play costs nothing, so that a link may start it.
+    in advance. ``free`` says that play costs nothing, so that a link may start it. ``whole_steps``
+    says that play stops between the model's own steps only, and that each of them may change the
+    network and who is on it.
     """
 
     free = True
+    whole_steps = False
     length: int | None = None
     usage: Usage | None = None
     converged: bool
@@ -358,20 +390,42 @@ class Source:
         self.nodes: tuple[Hashable, ...] = tuple(graph)
         self._index = {node: i for i, node in enumerate(self.nodes)}
 
+    def notice_nodes(self) -> None:
+        """Number new nodes of the graph after those before; those that are gone keep theirs."""
+        for node in self.graph:
+            self._index.setdefault(node, len(self._index))
+        self.nodes = tuple(self._index)
+
+    @property
+    def measures(self) -> Mapping[str, Sequence[Any]]:
+        """What the model's own reporters said after each round."""
+        return {}
+
+    def take_change(self) -> bool:
+        """Return whether the network or who is on it changed since this was last asked."""
+        return False
+
+    def absent(self) -> Collection[Hashable]:
+        """Return the nodes without an agent."""
+        return ()
+
     def committed(self) -> dict[Hashable, str]:
         """Return the nodes of committed agents and their names."""
         raise NotImplementedError
 
-    def play(self) -> Generator[Interaction, None, None]:
-        """Yield interactions as they are played; closing the generator stops play."""
+    def play(self) -> Generator[Interaction | None, None, None]:
+        """Yield interactions as they are played; closing the generator stops play.
+
+        None is a step in which nothing was played.
+        """
         raise NotImplementedError
 
     def change(self, edit: Edit) -> bool:
         """Apply a change made by hand and return whether the network changed."""
         raise NotImplementedError
 
-    def details(self, index: int, history: History) -> AgentDetails:
-        """Return what the page shows about an agent now."""
+    def details(self, index: int, history: History) -> AgentDetails | None:
+        """Return what the page shows about an agent now; None where there is none."""
         raise NotImplementedError
 
     def interrupt(self) -> None:
@@ -410,6 +464,7 @@ class Source:
         partners = [
             Partner(self._index[it], str(it), held(it), *history.between(index, self._index[it]))
             for it in list(self.graph.adj[node])
+            if it in self._index
         ]
         return AgentDetails(
             index=index,
@@ -438,11 +493,18 @@ class Renderer:
         self._recent: deque[str] = deque(maxlen=max(1, min(RECENT, source.agents // 2)))
         self._converged = self._agreed = False
         self._positions = layout(source.graph)
-        self.redraw(source.graph)
+        self._drawing = drawing_text(source.graph, self._pool, self._positions)
 
-    def redraw(self, graph: nx.Graph[Any]) -> None:
-        """Draw changed edges; agents stay where they are."""
-        self._drawing = drawing_text(graph, self._pool, self._positions)
+    def redraw(self, source: Source) -> None:
+        """Draw what changed; agents stay where they are, and nodes that are gone stay as empty."""
+        for node in source.nodes[len(self._index) :]:
+            self._index[node] = len(self._index)
+            self._held.append(NOBODY)
+        drawn = source.graph.__class__()
+        drawn.add_nodes_from(self._index)
+        drawn.add_edges_from(source.graph.edges)
+        self._positions = layout_further(drawn, self._positions)
+        self._drawing = drawing_text(drawn, self._pool, self._positions)
 
     def add(self, row: Interaction, converged: bool, agreed: bool) -> None:
         """Record an interaction, and whether the population has converged or agreed with it."""
@@ -455,15 +517,18 @@ class Renderer:
 
     def frame(self, source: Source, state: str, note: str = "", error: str = "") -> Frame:
         """Return what is on screen now."""
-        history, committed, codes = self.history, source.committed(), "".join(self._held)
+        history, codes = self.history, "".join(self._held)
+        committed, absent = source.committed(), source.absent()
         held = {name: codes.count(code) for name, code in self._codes.items()}
         playing = sum(held.values())
         leader = max(held, key=lambda name: held[name]) if playing else None
-        marks = "".join("c" if node in committed else " " for node in self._index)
+        marks = "".join(
+            "x" if node in absent else "c" if node in committed else " " for node in self._index
+        )
         return Frame(
             drawing=self._drawing,
             codes=codes,
-            marks=marks if committed else "",
+            marks=marks if committed or absent else "",
             recent=" ".join(self._recent),
             pool=self._pool,
             successes=history.success_points(),
@@ -481,4 +546,34 @@ class Renderer:
             error=error,
             usage=source.usage,
             length=source.length,
+            measures=tuple(
+                measure(name, values) for name, values in source.measures.items() if values
+            ),
         )
+
+
+def measure(name: str, values: Sequence[Any]) -> Measure:
+    """Return the chart of a column: from 0 to 1 where all values are, else from lowest to highest.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    values : sequence
+        A value per round, at least one; a gap for what is not a number.
+    """
+    rounds, last = len(values), _number(values[-1])
+    stride = max(1, math.ceil(rounds / _MOST_POINTS))
+    shown = [_number(value) for value in values[:rounds:stride]]
+    known = [value for value in (*shown, last) if math.isfinite(value)] or [0.0]
+    low, high = min(known), max(known)
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low == high:
+        low, high = low - 1, high + 1
+    shares = [(value - low) / (high - low) for value in shown]
+    return Measure(name, last, points_text(rounds, stride, [shares]), (low, high))
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, Real) else math.nan

@@ -8,10 +8,12 @@ starts calls that cost money.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Hashable
+from collections.abc import Collection, Generator, Hashable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from mesa_llm_norms import compat
 from mesa_llm_norms.agents import NamingAgent
@@ -19,7 +21,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.randomness import RandomStream
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.llm.budget import Budget, read_limit
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.journal.rows import Attempt
@@ -28,19 +30,27 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.minds.registry import mind_names, safe_name
-from mesa_llm_norms.model import NamingGame
+from mesa_llm_norms.model import ROUND_REPORTERS, NamingGame
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
-from mesa_llm_norms.web.setting import Commitment, Edit, Setting
+from mesa_llm_norms.web.setting import GAME, Commitment, Edit, Setting
 
 LIVE_ROUNDS = 50
 """Rounds after which play with live minds stops, unless the setting says otherwise."""
 
 FREE_ROUNDS = 100_000
+
+COLLECTED_ROWS = 2_000_000
+"""Rows of agents that a model's data collector may have collected when play stops."""
+
+IDLE_STEPS = 1_000
+"""Steps of a model's own, in a row, that may play nothing."""
+
+_DRAWN = "mesa_llm_norms drawing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +143,56 @@ def check_permission(setting: Setting) -> None:
             )
 
 
+def takes_steps_of_its_own(model_type: type[NamingGame]) -> bool:
+    """Whether a model does more in a step than play a round, so that only whole steps show it."""
+    return model_type.step is not NamingGame.step
+
+
+def usual_setting(model_type: type[NamingGame]) -> Setting:
+    """Return the setting of a model whose arguments all have the defaults that its class states."""
+    given = {
+        "topology" if name == "graph" else name: parameter.default
+        for name, parameter in signature(model_type.__init__).parameters.items()
+    }
+    fitting: dict[str, Any] = {
+        name: (given[name],) if isinstance(usual, tuple) else given[name]
+        for name, usual in vars(Setting()).items()
+        if isinstance(given.get(name), str if isinstance(usual, tuple) else type(usual))
+    }
+    return Setting(**{name: fitting[name] for name in GAME if name in fitting})
+
+
+def model_arguments(model_type: type[NamingGame], spec: Spec) -> dict[str, Any]:
+    """Return the arguments with which a model plays a spec.
+
+    What its class does not name, and is as usual in the spec, is left to the class.
+    """
+    named, usual = signature(model_type.__init__).parameters, Spec().arguments()
+    return {
+        name: value
+        for name, value in spec.arguments().items()
+        if name in named or name == "rng" or value != usual[name]
+    }
+
+
+def make_model(model_type: type[NamingGame], spec: Spec, **given: Any) -> NamingGame:
+    """Return a model that plays a spec; ``SpecError`` if its class decides an argument itself."""
+    try:
+        return model_type(**model_arguments(model_type, spec), **given)
+    except TypeError as error:
+        raise SpecError(
+            "model",
+            model_type.__qualname__,
+            f"{model_type.__qualname__} does not take these settings ({error})",
+            "Leave those that it decides itself as they were.",
+        ) from error
+
+
 class ModelSource(Source):
     """A ``NamingGame``, or a model of a subclass, that plays a setting from its start.
 
-    Raises what ``check_setting`` raises. Edits and moment of the setting are for the player.
+    A model with a step of its own is played step by step, by that step. Raises what
+    ``check_setting`` and ``make_model`` raise. Edits and moment of the setting are for the player.
     """
 
     def __init__(self, setting: Setting, model_type: type[NamingGame] = NamingGame) -> None:
@@ -145,18 +201,28 @@ class ModelSource(Source):
         self._claim(setting, edges)
         try:
             self.model = (
-                _live_model(model_type, spec, agents)
-                if spec.live
-                else model_type(**spec.arguments())
+                _live_model(model_type, spec, agents) if spec.live else make_model(model_type, spec)
             )
         except BaseException:
             self._release()
             raise
         rounds = setting.rounds or (LIVE_ROUNDS if spec.live else FREE_ROUNDS)
-        super().__init__(self.model.network.G, self.model.game, len(self.model.players), rounds)
+        self.whole_steps = takes_steps_of_its_own(model_type) or compat.has_events(self.model)
+        usual = (*ROUND_REPORTERS, *(f"share_{name}" for name in self.model.game.pool))
+        self._own = [name for name in self.model.datacollector.model_vars if name not in usual]
+        agents = len(self.model.players)
+        if self.whole_steps or self._own:  # what is collected of every agent stays in memory
+            rounds = min(rounds, max(1, COLLECTED_ROWS // agents))
+        super().__init__(self.model.network.G, self.model.game, agents, rounds)
         self.free = not spec.live
         self._last: dict[Hashable, tuple[int, int]] = {}
         """The last interaction of each agent, and whether it was its first or second player."""
+        self._left = 0
+        """Interactions of the last step that were not handed over yet."""
+        self._changed = False
+        self._seen: tuple[list[Hashable], list[Any]] = [], []
+        self._seats: dict[Hashable, str | None] = {}
+        self._look()
 
     @property
     def converged(self) -> bool:  # type: ignore[override]
@@ -170,8 +236,14 @@ class ModelSource(Source):
 
     @property
     def between_rounds(self) -> bool:  # type: ignore[override]
-        """Whether the last population round started is complete."""
-        return self.model.between_rounds
+        """Whether the last population round started is complete, or the last step shown."""
+        return not self._left if self.whole_steps else self.model.between_rounds
+
+    @property
+    def measures(self) -> Mapping[str, Sequence[Any]]:
+        """What the model's own reporters said after each round."""
+        collected = self.model.datacollector.model_vars
+        return {name: collected[name] for name in self._own}
 
     @property
     def usage(self) -> Usage | None:  # type: ignore[override]
@@ -183,31 +255,107 @@ class ModelSource(Source):
 
     def committed(self) -> dict[Hashable, str]:
         """Return the nodes of committed agents and their names."""
-        return {
-            agent.node: agent.committed
-            for agent in self.model.players
-            if agent.committed is not None
-        }
+        # In the middle of a step of the model's own, agents may be coming and going.
+        seats = self._seats if self.whole_steps else self._seated()
+        return {node: name for node, name in seats.items() if name is not None}
 
-    def play(self) -> Generator[Interaction, None, None]:
-        """Yield interactions as they are played; closing the generator stops play."""
-        with closing(self.model.play()) as rows:
+    def absent(self) -> Collection[Hashable]:
+        """Return the nodes without an agent."""
+        return self._index.keys() - self._seats.keys()
+
+    def take_change(self) -> bool:
+        """Return whether the network changed since this was last asked."""
+        changed, self._changed = self._changed, False
+        return changed
+
+    def play(self) -> Generator[Interaction | None, None, None]:
+        """Yield interactions as they are played; closing the generator stops play.
+
+        None is a step in which nothing was played.
+        """
+        with closing(self._steps() if self.whole_steps else self._rows()) as rows:
             for row in rows:
-                self._last[row.node_a] = row.interaction, 0
-                self._last[row.node_b] = row.interaction, 1
+                if row is not None:
+                    self._last[row.node_a] = row.interaction, 0
+                    self._last[row.node_b] = row.interaction, 1
                 yield row
 
     def change(self, edit: Edit) -> bool:
         """Apply a change made by hand; raise ``SpecError`` if it cannot be made."""
+        changed = self._make(edit)
+        self._look()
+        self._changed = False
+        return changed
+
+    def _rows(self) -> Generator[Interaction, None, None]:
+        """Play interaction by interaction; the model's own reporters are asked after each round."""
+        model = self.model
+        with closing(model.play()) as rows:
+            for row in rows:
+                if self._own and model.between_rounds:
+                    model.datacollector.collect(model)
+                if not model.network_unchanged:
+                    self._look()
+                yield row
+
+    def _steps(self) -> Generator[Interaction | None, None, None]:
+        """Play whole steps, which are over by the time their interactions are handed over."""
+        idle = 0
+        while True:
+            rows: list[Interaction] = []
+            failure = None
+            try:
+                self.model.step_into(rows)
+            except Exception as error:
+                failure = error
+            self._look()
+            idle = 0 if rows else idle + 1
+            if idle == IDLE_STEPS:
+                raise SpecError(
+                    "step",
+                    type(self.model).__qualname__,
+                    f"{IDLE_STEPS:,} steps in a row played no interaction",
+                    "Have the model's step call super().step(), which plays a round.",
+                )
+            for place, row in enumerate(rows, 1):
+                self._left = len(rows) - place
+                yield row
+            if failure is not None:
+                raise failure
+            if not rows:
+                yield None
+
+    def _look(self) -> None:
+        """See who is where, and whether the network changed."""
+        graph = self.model.network.G
+        self._seats = self._seated()
+        if not compat.is_marked(graph, _DRAWN):
+            self.notice_nodes()
+            compat.mark_graph(graph, _DRAWN)
+            self._changed = True
+
+    def _seated(self) -> dict[Hashable, str | None]:
+        return {agent.node: agent.committed for agent in self.model.players}
+
+    def _agent(self, index: int) -> NamingAgent:
+        node = self.node(index)
+        try:
+            return self.model.agent_on(node)
+        except KeyError:
+            raise SpecError(
+                "place", index, f"nobody is on node {shown(node)}", "Choose another node."
+            ) from None
+
+    def _make(self, edit: Edit) -> bool:
         if isinstance(edit, Commitment):
-            agent = self.model.agent_on(self.node(edit.place))
+            agent = self._agent(edit.place)
             if edit.name is None:
                 agent.release()
             else:
                 agent.commit(edit.name)
             return False
         network = self.model.network
-        u, v = self.node(edit.place), self.node(edit.other)
+        u, v = self._agent(edit.place).node, self._agent(edit.other).node
         if u == v or network.G.has_edge(u, v) is edit.there:
             return False
         cells = network[u], network[v]  # type: ignore[index]
@@ -225,16 +373,19 @@ class ModelSource(Source):
             )
         return True
 
-    def details(self, index: int, history: History) -> AgentDetails:
-        """Return what the page shows about an agent now."""
-        agent = self.model.agent_on(self.node(index))
+    def details(self, index: int, history: History) -> AgentDetails | None:
+        """Return what the page shows about an agent now; None where there is none."""
+        try:
+            agent = self._agent(index)
+        except SpecError:
+            return None
         return self.describe(
             index,
             history,
             mind=agent.uncommitted,
             committed=agent.committed,
             memory=agent.memory,
-            held=lambda node: self.model.agent_on(node).name,
+            held=self.model.names_held.get,
             asked=self._next_prompt(agent),
             exchange=self._exchange(agent),
         )
@@ -292,7 +443,7 @@ def _live_model(model_type: type[NamingGame], spec: Spec, agents: int) -> Naming
             budget_calls=allowed.budget_calls,
             budget_usd=allowed.budget_usd,
         )
-        model = model_type(llm=llm, **spec.arguments())
+        model = make_model(model_type, spec, llm=llm)
     if model.client is not None:
         model.client.budget.join(_budget)
     return model

@@ -32,6 +32,7 @@ from mesa_llm_norms.web.views import (
     NetworkView,
     RoundsChart,
     chart_lines,
+    scale_text,
 )
 
 SPEEDS = {
@@ -55,6 +56,7 @@ _BUTTONS = {
     "play": ("Play", "Play at the chosen speed"),
     "round": ("Round", "Play to the end of the round"),
     "step": ("Step", "Play one interaction"),
+    "whole-step": ("Step", "Take one step of the model"),
     "converge": (
         "Run to convergence",
         "Play at full speed until all interactions of three rounds match",
@@ -76,7 +78,9 @@ def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game
     Parameters
     ----------
     model_type : type of NamingGame, default NamingGame
-        A subclass of ``NamingGame`` that takes the same arguments.
+        A subclass of ``NamingGame``, whose arguments can be left out but for those of
+        ``NamingGame``. Its own reporters are shown as charts. If it has a step of its own, that is
+        what plays: the page stops between whole steps only, and says so.
     title : str, default "Naming game"
         The heading of the page, and its title in the browser.
 
@@ -121,7 +125,7 @@ def _Failed(state: PageState, error: BaseException, clear: Callable[[], None]) -
     _log.error("unexpected error on the page", exc_info=error)
 
     def start_over() -> None:
-        state.session.show(Setting())
+        state.session.show(state.session.usual)
         state.shown.value += 1
         clear()
 
@@ -178,8 +182,11 @@ def _Toolbar(state: PageState) -> None:  # noqa: N802
             _button("pause", "mdi-pause", give(Order.PAUSE), main=True)
         else:
             _button("play", "mdi-play", give(Order.PLAY), main=True)
-        _button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
-        _button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
+        if session.whole_steps:
+            _button("whole-step", "mdi-skip-next", give(Order.STEP), disabled=playing)
+        else:
+            _button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
+            _button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
         _button("converge", "mdi-fast-forward", give(Order.CONVERGE), disabled=playing)
         _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
@@ -208,7 +215,17 @@ def _Messages(state: PageState) -> None:  # noqa: N802
     for _, phase, note, error in state.status.value:
         messages += [error, note]
         if phase == "pausing":
-            messages.append("Pausing: calls already made may still be answered.")
+            whole = state.session.whole_steps
+            messages.append(
+                "Pausing: the step under way is taken to its end."
+                if whole
+                else "Pausing: calls already made may still be answered."
+            )
+    if state.session.whole_steps:
+        messages.append(
+            "This model has a step of its own, so play stops between whole steps, not between "
+            "interactions. Changes made by hand take effect before the next step."
+        )
     attributes = {"data-testid": "messages", "aria-live": "polite"}
     with solara.Div(classes=["norms-messages"], attributes=attributes):
         for text in dict.fromkeys(filter(None, messages)):
@@ -428,6 +445,13 @@ def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N80
                 if frame.pool:
                     RoundsChart(title=SUCCESS_TITLE, lines=success, points=frame.successes)
                     RoundsChart(title=SHARES_TITLE, lines=shares, points=frame.shares)
+                for one in frame.measures:
+                    RoundsChart(
+                        title=one.name,
+                        lines=chart_lines([one.name]),
+                        points=one.points,
+                        scale=scale_text(one.scale),
+                    ).key(f"measure {one.name}")
                 _Agent(state, side, chosen, frame)
 
 

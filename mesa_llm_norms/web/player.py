@@ -207,8 +207,10 @@ class Player:
         self._interrupt()
 
     def _interrupt(self) -> None:
-        if self.source is not None:
-            self.source.interrupt()
+        source = self.source
+        # A step of the model's own that is broken off would begin again, and do things twice.
+        if source is not None and (self._closed or not source.whole_steps):
+            source.interrupt()
 
     # The thread that plays
 
@@ -283,15 +285,22 @@ class Player:
             other = to is None and self._order is not order
             return self._closed or self._held or bool(self._requested) or other
 
-        def advance(rows: Iterator[Interaction]) -> float | None:
+        def advance(rows: Iterator[Interaction | None]) -> float | None:
             """Play until it is time to wait, and return for how long; None to stop here."""
             nonlocal due, played, over
             begun = time.monotonic()
             for row in rows:
                 played = True
                 with self._rendering:
-                    renderer.add(row, source.converged, source.agreed)
+                    if source.take_change():
+                        renderer.redraw(source)
+                    if row is not None:
+                        renderer.add(row, source.converged, source.agreed)
                 self._news.set()
+                pace = self.speed * (source.agents if row is not None else 1)
+                if source.whole_steps and not source.between_rounds:
+                    due += 1 / pace
+                    continue
                 if to is not None:
                     over = history.interactions >= to and not self._is_due(to)
                 else:
@@ -301,7 +310,7 @@ class Player:
                 now = time.monotonic()
                 if order is Order.PLAY and to is None:
                     # Lost time is not made up for.
-                    due = max(due + 1 / (self.speed * source.agents), now - 0.1)
+                    due = max(due + 1 / pace, now - 0.1)
                     if due - now > 0.004:
                         return due - now
                 if now - begun > _TURN:
@@ -371,7 +380,7 @@ class Player:
         try:
             with self._rendering:
                 if source.change(edit):
-                    renderer.redraw(source.graph)
+                    renderer.redraw(source)
         except NormsError as error:
             self._error = str(error)
             return False

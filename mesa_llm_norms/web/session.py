@@ -19,7 +19,12 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.web.frames import AgentDetails, Source
-from mesa_llm_norms.web.model_source import ModelSource, check_setting, server_settings
+from mesa_llm_norms.web.model_source import (
+    ModelSource,
+    check_setting,
+    server_settings,
+    usual_setting,
+)
 from mesa_llm_norms.web.player import DEFAULT_SPEED, Order, Player
 from mesa_llm_norms.web.replay import FolderSource, RecordedRun, read_recorded_run
 from mesa_llm_norms.web.scenes.answers import result_of
@@ -45,6 +50,8 @@ class ViewerSession:
 
     def __init__(self, query: str = "", model_type: type[NamingGame] = NamingGame) -> None:
         self._model_type = model_type
+        self.usual = usual_setting(model_type)
+        """What is shown by a link that says nothing else."""
         self.players: tuple[Player, ...] = ()
         self.scene: Scene | None = None
         self.prediction: int | None = None
@@ -58,7 +65,7 @@ class ViewerSession:
         try:
             self._open(query)
         except NormsError as error:
-            self.show(Setting())
+            self.show(self.usual)
             self.problem = str(error)
 
     # What is shown
@@ -150,7 +157,7 @@ class ViewerSession:
         """Add the edge between two agents, or remove it."""
         source = self.players[side].source
         if source is not None and index != other:
-            nodes = list(source.graph)
+            nodes = source.nodes
             present = source.graph.has_edge(nodes[index], nodes[other])
             self.players[side].set_edge(index, other, not present)
 
@@ -169,6 +176,11 @@ class ViewerSession:
     def details(self, side: int, index: int) -> AgentDetails | None:
         """Return what the page shows about an agent; None while the population is being made."""
         return self.players[side].details(index)
+
+    @property
+    def whole_steps(self) -> bool:
+        """Whether play stops between the model's own steps only."""
+        return any(p.source is not None and p.source.whole_steps for p in self.players)
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -215,7 +227,7 @@ class ViewerSession:
         if self.replaying:
             return urlencode({REPLAY: "" if self._run is None else self._run, "at": first.at})
         parts = [urlencode({SCENE: self.scene.key})] if self.scene is not None else []
-        parts.append(first.query())
+        parts.append(first.query(self.usual if self.scene is None else None))
         if self.speed != (self.scene.speed if self.scene is not None else DEFAULT_SPEED):
             parts.append(urlencode({SPEED: f"{self.speed:g}"}))
         parts += [urlencode({SECOND: other.query(first)}) for other in others]
@@ -233,7 +245,7 @@ class ViewerSession:
                 self.seek(0, at)
             return
         scene = _find_scene(given[SCENE][-1]) if SCENE in given else None
-        bases = scene.settings(Setting.from_query(query).seed) if scene else (Setting(),)
+        bases = scene.settings(Setting.from_query(query).seed) if scene else (self.usual,)
         first = Setting.from_query(query, bases[0])
         if SECOND in given:
             self.show(first, Setting.from_query(given[SECOND][-1], first))

@@ -207,7 +207,13 @@ class Setting:
         return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
 
-def program(setting: Setting, nodes: Sequence[Hashable]) -> str:
+def program(
+    setting: Setting,
+    nodes: Sequence[Hashable],
+    model: tuple[str, str] = ("mesa_llm_norms", "NamingGame"),
+    given: Mapping[str, Any] | None = None,
+    whole_steps: bool = False,
+) -> str:
     """Return a Python program that plays a setting to its moment.
 
     Parameters
@@ -216,9 +222,15 @@ def program(setting: Setting, nodes: Sequence[Hashable]) -> str:
         The setting.
     nodes : sequence
         The nodes of its graph, in order.
+    model : tuple of str, default ("mesa_llm_norms", "NamingGame")
+        Module and name of the model's class.
+    given : mapping, optional
+        The arguments that the class is given; all of the setting if omitted.
+    whole_steps : bool, default False
+        Whether the model is played by its own steps.
     """
-    arguments, usual = setting.spec().arguments(), Spec().arguments()
-    lines = ["from mesa_llm_norms import NamingGame", "", "model = NamingGame("]
+    arguments, usual = given or setting.spec().arguments(), Spec().arguments()
+    lines = [f"from {model[0]} import {model[1]}", "", f"model = {model[1]}("]
     for name, value in arguments.items():
         if name in _ALWAYS or value != usual[name]:
             lines.append(f"    {name}={value!r},")
@@ -227,10 +239,10 @@ def program(setting: Setting, nodes: Sequence[Hashable]) -> str:
     for edit in setting.edits:
         if edit.at > setting.at:
             break
-        lines += _play(edit.at - played)
+        lines += _play(edit.at, played, whole_steps)
         played = edit.at
         lines.append(_change(edit, nodes))
-    lines += _play(setting.at - played)
+    lines += _play(setting.at, played, whole_steps)
     lines.append("print(model.names_held)")
     return "\n".join(lines) + "\n"
 
@@ -261,8 +273,12 @@ def _read(name: str, texts: Sequence[str]) -> Any:
     return number
 
 
-def _play(interactions: int) -> list[str]:
-    return [f"for _ in model.play({interactions}):", "    pass"] if interactions else []
+def _play(to: int, played: int, whole_steps: bool) -> list[str]:
+    if to == played:
+        return []
+    if whole_steps:
+        return [f"while model.interactions < {to}:", "    model.step()"]
+    return [f"for _ in model.play({to - played}):", "    pass"]
 
 
 def _change(edit: Edit, nodes: Sequence[Hashable]) -> str:

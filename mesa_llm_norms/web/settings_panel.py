@@ -14,10 +14,11 @@ from mesa_llm_norms.core.files import write_csv
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.registry import mind_names
+from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import Topology, find_topology, parse, topologies
 from mesa_llm_norms.simulation.pairing import PAIRINGS
-from mesa_llm_norms.web.model_source import server_settings
+from mesa_llm_norms.web.model_source import ModelSource, model_arguments, server_settings
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.player import Player
 from mesa_llm_norms.web.replay import FolderSource
@@ -336,7 +337,8 @@ def _picture(player: Player, kind: str) -> bytes:
         return b""
     places = [ord(code) - 48 for code in codes]
     graph, pool = source.graph.copy(), source.pool
-    held = {node: pool[i] if i >= 0 else None for node, i in zip(graph, places, strict=True)}
+    shown = zip(source.nodes, places, strict=False)
+    held = {node: pool[i] if i >= 0 else None for node, i in shown if node in graph}
     return plots.figure_bytes(plots.plot_network(graph, held, pool, source.committed()), kind)
 
 
@@ -350,7 +352,13 @@ def _rounds(player: Player) -> bytes:
 
 def _program(player: Player) -> bytes:
     try:
-        return program(player.setting, list(player.source.graph) if player.source else []).encode()
+        setting, source = player.setting, player.source
+        if not isinstance(source, ModelSource):
+            return program(setting, source.nodes if source else ()).encode()
+        kind = type(source.model)
+        name = ("mesa_llm_norms" if kind is NamingGame else kind.__module__, kind.__qualname__)
+        given = model_arguments(kind, setting.spec())
+        return program(setting, source.nodes, name, given, source.whole_steps).encode()
     except NormsError as error:
         return f"# {error}\n".encode()
 

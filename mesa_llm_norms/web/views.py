@@ -158,6 +158,7 @@ def RoundsChart(  # noqa: N802
     title: str = "",
     lines: str = "",
     points: str = "",
+    scale: str = "",
     cursor: int = -1,
     height: int = 170,
     seekable: bool = False,
@@ -167,9 +168,15 @@ def RoundsChart(  # noqa: N802
 
     ``points`` is from ``points_text``: JSON ``{"rounds": n, "x": [first, last], "y": [text, ...]}``
     with the rounds of the first and the last point (the others are evenly spaced) and the encoded
-    shares of each line. ``cursor`` is a round marked by a vertical line, -1 for none. If
-    ``seekable``, ``event_seek`` is called with a round that is clicked.
+    shares of each line. ``scale``, from ``scale_text``, has numbers instead of percentages.
+    ``cursor`` is a round marked by a vertical line, -1 for none. If ``seekable``, ``event_seek`` is
+    called with a round that is clicked.
     """
+
+
+def scale_text(scale: tuple[float, float]) -> str:
+    """Encode the values at the foot and at the top of a ``RoundsChart``; shares need none."""
+    return json_text(list(scale))
 
 
 def chart_lines(names: Sequence[str]) -> str:
