@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         sweep,
         tip,
     )
-    from mesa_llm_norms.llm import LLMSettings
+    from mesa_llm_norms.llm import LLM, LLMSettings
     from mesa_llm_norms.minds import (
         Decision,
         Mind,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mesa_llm_norms.simulation.pairing import Pairing
 
 __all__ = [
+    "LLM",
     "ClassicalGame",
     "Decision",
     "Game",
@@ -79,6 +80,7 @@ _HOME = {
     "Decision": "minds",
     "Game": "core.game",
     "Intervention": "experiments",
+    "LLM": "llm",
     "LLMSettings": "llm",
     "Mind": "minds",
     "NamingAgent": "agents",

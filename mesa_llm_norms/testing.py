@@ -150,11 +150,12 @@ class FakeProvider(Provider):
         policy is given the memory that the prompt shows (with the default template); an iterable
         is a script, used up one answer per call. An answer is
 
-        - a text: the name, or an unusable reply if it is not a name of the pool;
+        - a text: the name, or an unusable reply if it is not a name of the pool; for a question
+          with an empty pool, the answer;
         - a sequence of probabilities, one per name of the pool;
         - a ``Reply``, returned as it is;
         - an exception, such as a ``CallError``, which is raised;
-        - None, or the end of a script: a name that depends on the prompt alone.
+        - None, or the end of a script: a name or text that depends on the prompt alone.
     distributions : bool, default False
         Give probabilities wherever the answer is a policy's or is left to the provider.
     delay : float or callable, default 0
@@ -187,6 +188,8 @@ class FakeProvider(Provider):
     >>> set(with_fakes.names_held.values()) - {None}, len(provider.asked)
     ({'M'}, 12)
     """
+
+    writes = True
 
     def __init__(
         self,
@@ -223,9 +226,9 @@ class FakeProvider(Provider):
         """What is recorded as sent besides the prompt."""
         return self._sent
 
-    def gives_distributions(self, pool: Sequence[str]) -> bool:  # noqa: ARG002
-        """Return whether replies are distributions."""
-        return self.distributions
+    def gives_distributions(self, pool: Sequence[str]) -> bool:
+        """Return whether replies are distributions; there is none of answers in words."""
+        return self.distributions and bool(pool)
 
     async def prepare(self) -> None:
         """Count that it was prepared."""
@@ -249,14 +252,16 @@ class FakeProvider(Provider):
             raise answer
         if isinstance(answer, Reply):
             return answer
-        if answer is None:
+        if answer is None and not question.pool:
+            answer = f"answer {crc32(question.prompt.user.encode())}"
+        elif answer is None:
             answer = question.pool[crc32(question.prompt.user.encode()) % len(question.pool)]
             if self.distributions:
                 shares = [2.0 if name == answer else 1.0 for name in question.pool]
                 answer = [share / sum(shares) for share in shares]
         if not isinstance(answer, str):
             return Reply("", self.usage, distribution=tuple(answer), model=self.model)
-        name = answer if answer in question.pool else None
+        name = answer if answer in question.pool or not question.pool else None
         problem = None if name else "it is not a name of the pool"
         return Reply(answer, self.usage, name, None, problem, self.model, "stop")
 

@@ -20,7 +20,15 @@ import solara
 from messages_server import MessagesServer
 from scipy import stats
 
-from mesa_llm_norms import Intervention, Neighbors, NormsError, Policy, ScriptedMind, run_ensemble
+from mesa_llm_norms import (
+    LLM,
+    Intervention,
+    Neighbors,
+    NormsError,
+    Policy,
+    ScriptedMind,
+    run_ensemble,
+)
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.core.randomness import RandomStream
@@ -34,6 +42,7 @@ from mesa_llm_norms.testing import FakeProvider, check_pairing
 from models.intervention.model import Done, InterventionModel
 from models.mixed_population import model as mixed
 from models.naming_game.model import NamingGameModel, leading_share, local_agreement, main
+from models.segregation.model import Segregation, schelling
 from models.tipping_point.model import TippingPointModel, challenger_share
 from models.topologies import model as topologies
 
@@ -551,6 +560,58 @@ def test_hubs_undo_what_the_periphery_leaves_alone() -> None:
 
 
 # Their pages. Solara asks for the event loop of a thread that has none, as a page's own always has.
+
+
+def test_residents_who_want_few_of_their_kind_end_up_among_them() -> None:
+    """Schelling's point; the same town at every concurrency, and again from its journal."""
+    found = []
+    for concurrency in (1, 16):
+        with LLM(schelling(), max_concurrency=concurrency) as llm:
+            town = Segregation(llm, rng=1)
+            while town.running:
+                town.step()
+            found.append((town.datacollector.get_model_vars_dataframe(), llm.usage))
+            assert all(
+                alike >= 0.3 * others for others, alike in (it.seen for it in town.residents)
+            )
+    (table, used), (again, used_again) = found
+    assert table.equals(again)
+    assert used == used_again
+    assert used.calls == 80 * len(table)
+    assert table["alike"].iloc[-1] > 0.7
+    assert table["moved"].iloc[-1] == 0
+
+
+def test_the_town_resumes_from_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from models.segregation import model as segregation
+
+    said = []
+    for _ in range(2):
+        segregation.main(["--steps", "3", "--folder", str(tmp_path / "town")])
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "240 calls" in said[0]
+    with pytest.raises(SystemExit):
+        segregation.main(["--seed", "2", "--folder", str(tmp_path / "town")])
+    assert "was another one" in capsys.readouterr().err
+
+
+@pytest.mark.llama
+def test_smollm2_decides_in_a_town_alike_at_every_concurrency() -> None:
+    found = []
+    for concurrency in (1, 8):
+        with LLM("smollm2", max_concurrency=concurrency) as llm:
+            town = Segregation(llm, size=5, rng=1)
+            town.step()
+            town.step()
+            found.append((town.datacollector.get_model_vars_dataframe().to_dict(), llm.usage))
+            assert 0 < llm.usage.calls < 40
+            assert llm.usage.cost == 0
+    assert found[0][0] == found[1][0]
+    assert found[0][1].calls == found[1][1].calls
+
 
 on_a_page = pytest.mark.usefixtures("thread_with_loop")
 

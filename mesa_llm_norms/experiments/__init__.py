@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits import Audit, audit
     from mesa_llm_norms.experiments.cards import MindCard, mind_card
-    from mesa_llm_norms.experiments.cost_forecast import Forecast, describe, forecast
+    from mesa_llm_norms.experiments.cost_forecast import (
+        Forecast,
+        ModelForecast,
+        describe,
+        forecast,
+        forecast_model,
+    )
     from mesa_llm_norms.experiments.recording import (
         Recorded,
         RecordingCheck,
@@ -29,6 +35,7 @@ _ON_USE = {
     "Forecast": "cost_forecast",
     "Intervention": "tipping",
     "MindCard": "cards",
+    "ModelForecast": "cost_forecast",
     "Recorded": "recording",
     "RecordingCheck": "recording",
     "Sweep": "sweeps",
@@ -39,6 +46,7 @@ _ON_USE = {
     "compare_interventions": "tipping",
     "describe": "cost_forecast",
     "forecast": "cost_forecast",
+    "forecast_model": "cost_forecast",
     "mind_card": "cards",
     "play_sweep": "sweeps",
     "read_plan": "sweeps",
@@ -55,6 +63,7 @@ __all__ = [
     "Forecast",
     "Intervention",
     "MindCard",
+    "ModelForecast",
     "Recorded",
     "RecordingCheck",
     "Sweep",
@@ -65,6 +74,7 @@ __all__ = [
     "compare_interventions",
     "describe",
     "forecast",
+    "forecast_model",
     "mind_card",
     "play_sweep",
     "read_plan",

@@ -6,6 +6,7 @@ to APIs, and SQLite, are imported on first use.
 """
 
 from mesa_llm_norms.llm.addresses import Key
+from mesa_llm_norms.llm.any_model import LLM, Ask
 from mesa_llm_norms.llm.journal import read_journal
 from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
@@ -14,6 +15,8 @@ from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 
 __all__ = [
     "JOURNAL",
+    "LLM",
+    "Ask",
     "Key",
     "LLMSettings",
     "LiveMind",

@@ -30,7 +30,7 @@ from mesa_llm_norms.llm.provider import (
     SDKProvider,
     Usage,
 )
-from mesa_llm_norms.llm.replies import read_count, read_name, read_word
+from mesa_llm_norms.llm.replies import read_count, read_name, read_word, read_words
 from mesa_llm_norms.llm.retry import secrets_in
 from mesa_llm_norms.minds.registry import check_model, register_provider, safe_name
 
@@ -98,6 +98,7 @@ class AnthropicProvider(SDKProvider):
     package = "anthropic"
     install = "'anthropic>=2.10,<3'"
     base_error = "AnthropicError"
+    writes = True
 
     def __init__(
         self,
@@ -273,7 +274,7 @@ class AnthropicProvider(SDKProvider):
         config: dict[str, Any] = {}
         if capabilities.effort is not None:
             config["effort"] = capabilities.effort
-        if capabilities.structured:
+        if capabilities.structured and question.pool:
             config["format"] = {"type": "json_schema", "schema": name_schema(question.pool)}
         if config:
             body["output_config"] = config
@@ -285,6 +286,8 @@ class AnthropicProvider(SDKProvider):
 
     def reply(self, message: object, pool: Sequence[str]) -> Reply:
         """Return the reply in a message; ``ValueError`` for anything that is none."""
+        if not pool:
+            return _read_message(message, read_words)
         read = read_json if self.capabilities.structured else read_plain
         return _read_message(message, lambda text: read(text, pool))
 

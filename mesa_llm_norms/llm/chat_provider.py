@@ -40,6 +40,7 @@ from mesa_llm_norms.llm.provider import (
     Reply,
     Usage,
 )
+from mesa_llm_norms.llm.replies import read_words
 
 TEMPERATURE = 0.5
 """The default, with which the recorded study sampled its Llamas."""
@@ -66,6 +67,7 @@ class ChatProvider(Provider):
     """
 
     free = True
+    writes = True
     calls_at_most = 3
 
     def __init__(self, model: str, temperature: float | None, max_tokens: int | None) -> None:
@@ -118,7 +120,7 @@ class ChatProvider(Provider):
 
     def gives_distributions(self, pool: Sequence[str]) -> bool:
         """Return whether replies on a pool are distributions, as far as is known."""
-        able = self.capabilities is not None and self.capabilities.distributions
+        able = bool(pool) and self.capabilities is not None and self.capabilities.distributions
         return self._tested.get(tuple(pool), able)
 
     async def ask(self, question: Question) -> Reply:
@@ -140,9 +142,11 @@ class ChatProvider(Provider):
                     ended = answer.model, answer.stop, calls
                     return Reply(answer.text, used, None, probabilities, None, *ended)
             self._drawn[question] = used, calls
-        constraint = self.capabilities.constraint
+        constraint = self.capabilities.constraint if pool else "none"
         answer = await self._complete(prompt, {**constrained(constraint, pool), "seed": seed})
-        found = answer.name(lambda text: read_constrained(constraint, text, pool))
+        found = answer.name(
+            (lambda text: read_constrained(constraint, text, pool)) if pool else read_words
+        )
         del self._drawn[question]
         ended = answer.model, answer.stop, calls + 1
         used, thoughts = _sum(used, answer.usage), found.thoughts
@@ -152,7 +156,7 @@ class ChatProvider(Provider):
         self, pool: tuple[str, ...], capabilities: Capabilities
     ) -> tuple[bool, Usage, int]:
         """Return whether questions on a pool give distributions, and what finding out took."""
-        if not capabilities.distributions:
+        if not pool or not capabilities.distributions:
             return False, Usage(), 0
         async with self._testing:
             if pool in self._tested:

@@ -16,12 +16,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mesa_llm_norms.core.event_loop import CancelScope, loop, wait_for
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.interrupts import interrupts_held
-from mesa_llm_norms.core.randomness import UNIT, cumulative_weights
+from mesa_llm_norms.core.randomness import UNIT, RandomStream, cumulative_weights
 from mesa_llm_norms.errors import (
     CallError,
     DecisionError,
@@ -44,7 +44,7 @@ from mesa_llm_norms.llm.journal.rows import (
     prompt_digest,
 )
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.llm.provider import LiveMind, Question, Reply, Usage
+from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.replies import NOT_A_NAME, cut_off, quoted_reply
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
@@ -57,11 +57,38 @@ CONCURRENCY_IN_BATCHES = 1_000_000
 """How many calls may be out with batches, which hold no connections."""
 
 
+class Wanted(NamedTuple):
+    """A choice that is wanted of a model, and where in the journal it belongs.
+
+    ``label`` is what asks, as it stands in the journal; ``pool`` what may be chosen, nothing where
+    the answer is in the model's own words. ``draw`` picks from a distribution, ``stream`` gives
+    further draws. If it is ``reported``, the interaction it belongs to will be, as ``played`` or
+    ``skipped``.
+    """
+
+    label: str
+    provider: Provider
+    prompt: Prompt
+    pool: tuple[str, ...]
+    run: int
+    interaction: int
+    seat: int
+    draw: int
+    stream: RandomStream
+    scope: CancelScope
+    reported: bool
+
+    @property
+    def where(self) -> tuple[int, int, int]:
+        """Run, interaction and seat, by which the journal finds it."""
+        return self.run, self.interaction, self.seat
+
+
 class LLMClient:
     """Makes the calls of live minds, for one spec and any number of its runs.
 
-    All runs share its slots, its budget and its journal. ``decide`` runs on the event loop of
-    ``core.event_loop``; everything else may be called from any thread.
+    All runs share its slots, its budget and its journal. ``decide`` and ``choose`` run on the event
+    loop of ``core.event_loop``; everything else may be called from any thread.
 
     Parameters
     ----------
@@ -126,7 +153,7 @@ class LLMClient:
         attached = []
         for mind in minds:
             if isinstance(mind, LiveMind):
-                self._queue(mind)
+                self._queue(mind.provider)
                 self._charge(mind)
                 mind = LiveMind(mind.provider, mind.template, self)
             attached.append(mind)
@@ -168,22 +195,38 @@ class LLMClient:
         Raises what ``LiveMind.decide`` raises, and ``JournalError`` if another prompt is on record
         for an interaction that was played.
         """
-        prompt = mind.prompt(situation)
-        digest = prompt_digest(*prompt)
-        recorded = self._on_record(mind, situation, digest)
-        if recorded is None:
-            if self._stopped:
-                raise CLOSED
-            try:
-                recorded = await self._asked(mind, situation, prompt, digest)
-            except CallError as error:
-                # The run ends, and what waits before this one has nothing to wait for any more.
-                for queue in self._queues.values():
-                    queue.turn_away(error)
-                raise
-            if situation.scope is None:
-                await self._on_way.pop(_where(situation)[:2])
+        recorded = await self.choose(
+            Wanted(
+                mind.label,
+                mind.provider,
+                mind.prompt(situation),
+                situation.game.pool,
+                situation.stream.run,
+                situation.interaction,
+                situation.seat,
+                situation.draw,
+                situation.stream,
+                situation.scope or CancelScope(),
+                situation.scope is not None,
+            )
+        )
         return Decision(recorded.name, recorded.probability)
+
+    async def choose(self, wanted: Wanted) -> Recorded:
+        """Return what a model chooses, as ``decide`` does for a mind in a situation."""
+        digest = prompt_digest(*wanted.prompt)
+        recorded = self._on_record(wanted, digest)
+        if recorded is not None:
+            return recorded
+        if self._stopped:
+            raise CLOSED
+        try:
+            return await self._asked(wanted, digest)
+        except CallError as error:
+            # The run ends, and what waits before this one has nothing to wait for any more.
+            for queue in self._queues.values():
+                queue.turn_away(error)
+            raise
 
     def distribution(self, run: int, interaction: int, seat: int = 0) -> tuple[float, ...] | None:
         """Return the probabilities behind a decision, None if the call for it gave none."""
@@ -232,14 +275,14 @@ class LLMClient:
 
     # Decisions
 
-    def _on_record(self, mind: LiveMind, situation: Situation, digest: str) -> Recorded | None:
+    def _on_record(self, wanted: Wanted, digest: str) -> Recorded | None:
         """Return the decision that was made in this very situation, if one was.
 
         One made in another situation is of no use: agents were changed since. Once the interaction
         was played that cannot be, so what is played now is a different run.
         """
-        run, number = situation.stream.run, situation.interaction
-        recorded = self.journal.decision(run, number, situation.seat)
+        run, number, seat = wanted.where
+        recorded = self.journal.decision(run, number, seat)
         if recorded is not None and recorded.prompt == digest:
             return recorded
         before = self.journal.interaction(run, number)
@@ -250,23 +293,21 @@ class LLMClient:
                 "Resume with the version of the package that started the run.",
             )
         if isinstance(before, Skipped):
-            raise SkippedError(mind.label, before.reason)
+            raise SkippedError(wanted.label, before.reason)
         return None
 
-    async def _asked(
-        self, mind: LiveMind, situation: Situation, prompt: Prompt, digest: str
-    ) -> Recorded:
+    async def _asked(self, wanted: Wanted, digest: str) -> Recorded:
         """Return a new decision; one distribution serves all equal questions, and is asked once."""
-        queue = self._queue(mind)
+        provider = wanted.provider
+        queue = self._queue(provider)
         providers = [one.provider for one in [*self._queues.values()]]
         if len(providers) > self._checked:
             check(providers)
             self._checked = len(providers)
         await queue.prepare()
-        provider = mind.provider
-        if not provider.gives_distributions(situation.game.pool):
-            return await self._ask(queue, mind, situation, prompt, digest)
-        key = _digest(provider.place, provider.label, queue.parameters, *prompt)
+        if not provider.gives_distributions(wanted.pool):
+            return await self._ask(queue, wanted, digest)
+        key = _digest(provider.place, provider.label, queue.parameters, *wanted.prompt)
         while (known := self.journal.distribution(key)) is None:
             others = self._asking.get(key)
             if others is not None:
@@ -274,42 +315,46 @@ class LLMClient:
                 continue
             asked = self._asking[key] = asyncio.Event()
             try:
-                return await self._ask(queue, mind, situation, prompt, digest, key)
+                return await self._ask(queue, wanted, digest, key)
             finally:
                 del self._asking[key]
                 asked.set()
-        recorded, where = _drawn(situation, digest, known, None), _where(situation)
-        self._on_way[where[:2]] = self.journal.decide(*where, recorded)
+        recorded = _drawn(wanted, digest, known, None)
+        await self._on_its_way(wanted, self.journal.decide(*wanted.where, recorded))
         return recorded
+
+    async def _on_its_way(self, wanted: Wanted, written: Written[None]) -> None:
+        """Wait until a reply is on disk; no later than with the interaction if that is reported."""
+        if wanted.reported:
+            self._on_way[wanted.where[:2]] = written
+        else:
+            await written
 
     async def _ask(
         self,
         queue: RequestQueue,
-        mind: LiveMind,
-        situation: Situation,
-        prompt: Prompt,
+        wanted: Wanted,
         digest: str,
         key: str | None = None,
     ) -> Recorded:
         """Ask until a reply is usable, ``ask_again`` times more at most."""
-        where = _where(situation)
-        scope = situation.scope or CancelScope()
+        where = wanted.where
 
         def conclude(reply: Reply, attempt: int) -> tuple[Recorded, Distribution | None]:
             if reply.distribution is None:
                 assert reply.name is not None
                 return Recorded(digest, reply.name, None, attempt), None
             given = Distribution(key, reply.distribution) if key is not None else None
-            return _drawn(situation, digest, reply.distribution, attempt), given
+            return _drawn(wanted, digest, reply.distribution, attempt), given
 
         unusable = self.journal.tries(*where, digest, queue.parameters)
         last: Reply | None = None
         while unusable <= self.llm.ask_again:
-            seed = situation.stream.of("reply", *where[1:], unusable) % UNIT
-            question = Question(prompt, situation.game.pool, seed)
-            request = Request(*where, mind.label, question, conclude, scope)
+            seed = wanted.stream.of("reply", *where[1:], unusable) % UNIT
+            question = Question(wanted.prompt, wanted.pool, seed)
+            request = Request(*where, wanted.label, question, conclude, wanted.scope)
             answer, written = await queue.ask(request)
-            self._on_way[where[:2]] = written
+            await self._on_its_way(wanted, written)
             if isinstance(answer, Recorded):
                 return answer
             last = answer
@@ -317,11 +362,11 @@ class LLMClient:
         reply = last or self._last_reply(where)
         why = self._why_unusable(reply, unusable)
         if self.llm.on_unusable == "skip":
-            raise SkippedError(mind.label, why)
+            raise SkippedError(wanted.label, why)
         remedy = "Ask more often (ask_again), or skip such interactions (on_unusable)."
         if cut_off(reply.stop):
             remedy = "Resume with more room (--max-tokens; in Python max_tokens)."
-        raise DecisionError(mind.label, why, remedy)
+        raise DecisionError(wanted.label, why, remedy)
 
     def _last_reply(self, where: tuple[int, int, int]) -> Reply:
         """Return the last reply on record for a decision that has some, none of them usable."""
@@ -336,9 +381,8 @@ class LLMClient:
         quote = quoted_reply(reply.text, reply.thoughts)
         return f"{reply.problem or NOT_A_NAME} (asked {times} times){quote}{kept}"
 
-    def _queue(self, mind: LiveMind) -> RequestQueue:
-        """Return the queue of a mind's provider; those of one label share their slots."""
-        provider = mind.provider
+    def _queue(self, provider: Provider) -> RequestQueue:
+        """Return the queue of a provider; those of one label share their slots."""
         if id(provider) not in self._queues:
             confirm(provider, self.llm.addresses)
             most = CONCURRENCY_IN_BATCHES if self.llm.batch else self.llm.max_concurrency
@@ -373,16 +417,12 @@ class LLMClient:
             await queue.provider.close()
 
 
-def _where(situation: Situation) -> tuple[int, int, int]:
-    return situation.stream.run, situation.interaction, situation.seat
-
-
 def _drawn(
-    situation: Situation, digest: str, distribution: Sequence[float], attempt: int | None
+    wanted: Wanted, digest: str, distribution: Sequence[float], attempt: int | None
 ) -> Recorded:
-    """Return the decision that the situation's own draw picks from a distribution."""
-    chosen = bisect_right(cumulative_weights(distribution), situation.draw)
-    return Recorded(digest, situation.game.pool[chosen], distribution[chosen], attempt)
+    """Return the decision that its own draw picks from a distribution."""
+    chosen = bisect_right(cumulative_weights(distribution), wanted.draw)
+    return Recorded(digest, wanted.pool[chosen], distribution[chosen], attempt)
 
 
 def _digest(*parts: Any) -> str:

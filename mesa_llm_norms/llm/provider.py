@@ -65,7 +65,8 @@ class Question(NamedTuple):
     prompt : Prompt
         The two texts to send. They list the names in the order drawn for this decision.
     pool : tuple of str
-        The names that may be answered, in the order of the game.
+        The names that may be answered, in the order of the game. Empty where the answer is in the
+        model's own words.
     seed : int
         A 32-bit number unique to this decision and attempt, for APIs that take a sampling seed.
     """
@@ -108,7 +109,7 @@ class Reply(NamedTuple):
     usage : Usage
         The tokens used, over all ``calls``.
     name : str, optional
-        The name of the pool that the reply gives.
+        The name of the pool that the reply gives; with an empty pool, the answer.
     distribution : tuple of float, optional
         The probability of each name of the pool, in its order and summing to one. The run's own
         random number then picks the name.
@@ -155,6 +156,8 @@ class Provider(ABC):
     """The most calls that ``ask`` ever makes for one reply."""
     free: bool = False
     """Whether calls cost nothing if no price is known, as on your own machine."""
+    writes: bool = False
+    """Whether it also takes questions with an empty pool, and answers in the model's own words."""
     answered: int = 0
     """How many requests were answered so far, those of ``prepare`` included.
 
@@ -245,7 +248,7 @@ class Provider(ABC):
         Returns
         -------
         bool
-            False, unless a provider can do better.
+            False, unless a provider can do better; always for an empty pool.
         """
         return False
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mesa_llm_norms.core.limits import RECORDED, RESPONSE, RESULTS, TOKENS
 from mesa_llm_norms.errors import CallError, shown
+from mesa_llm_norms.llm.journal.rows import storable
 from mesa_llm_norms.llm.retry import LONGEST_SECRET, MAX_MESSAGE, redacted, without_secrets
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ CUT_SHORT = {
 }
 """Likewise of other replies that are unusable, with the reason in ours."""
 NOT_A_NAME = "it is not a name of the pool"
+TOO_LONG = "it is too long to be kept whole"
 
 _TAG = "(?:seed:)?(?:think|thinking|thoughts?|reasoning|reflection|analysis)"
 _OPENING = re.compile(
@@ -115,6 +117,11 @@ def split_thoughts(text: str) -> Thoughts:
     if unended is not None:
         return Thoughts(f"{thoughts}\n{rest[unended.end() :]}".strip(), None)
     return Thoughts(thoughts, _bare(rest))
+
+
+def read_words(text: str) -> str | None:
+    """Return an answer in the model's own words, without what was thought before it, or None."""
+    return split_thoughts(text).answer or None
 
 
 def _bare(answer: str) -> str:
@@ -370,8 +377,9 @@ def read_lines(content: bytes) -> list[Any]:
 def recordable(provider: Provider, reply: Reply, pool: Sequence[str]) -> Reply:
     """Return a reply as it may be recorded and shown: without keys, and its texts bounded.
 
-    A name that is not in the pool is none, and so are probabilities that are not those of its
-    names. Raises ``CallError`` for what no reply can have, such as a number of tokens below zero.
+    A name that is not in the pool is none, unless the pool is empty, and so are probabilities that
+    are not those of its names. Raises ``CallError`` for what no reply can have, such as a number of
+    tokens below zero.
     """
     try:
         for name, count in zip(reply.usage._fields, reply.usage, strict=True):
@@ -381,12 +389,18 @@ def recordable(provider: Provider, reply: Reply, pool: Sequence[str]) -> Reply:
     except (ValueError, AttributeError) as error:
         problem = f"the reply cannot be used: {redacted(str(error), provider.secrets)}"
         raise CallError(provider.label, "garbled", problem) from None
-    if reply.name is not None and reply.name not in pool:
+    secrets = provider.secrets
+    if reply.name is not None and not pool:
+        whole = len(reply.name) <= RECORDED.high
+        reply = reply._replace(
+            name=storable(without_secrets(reply.name, secrets)) if whole else None,
+            problem=None if whole else TOO_LONG,
+        )
+    elif reply.name is not None and reply.name not in pool:
         reply = reply._replace(name=None, problem=NOT_A_NAME)
     if reply.distribution is not None and not _is_distribution(reply.distribution, len(pool)):
         problem = f"its probabilities cannot be those of {len(pool)} names"
         reply = reply._replace(distribution=None, problem=problem)
-    secrets = provider.secrets
     return reply._replace(
         text=kept(reply.text, secrets),
         thoughts=reply.thoughts and kept(reply.thoughts, secrets),

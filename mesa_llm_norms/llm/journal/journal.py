@@ -27,6 +27,7 @@ from mesa_llm_norms.llm.journal.rows import (
     BEGUN,
     BY_AGENT,
     BY_MIND,
+    BY_SEAT,
     DECISION,
     DISTRIBUTION,
     ENDED,
@@ -220,6 +221,14 @@ class Journal:
             lambda connection: tuple(
                 AgentUsage(None if node is None else read_node(node), *used)
                 for node, *used in connection.execute(BY_AGENT, (run,))
+            )
+        )
+
+    def usage_by_seat(self, run: int) -> tuple[AgentUsage, ...]:
+        """Return what the calls for each seat used in a run, in the order they were first asked."""
+        return self._asked(
+            lambda connection: tuple(
+                AgentUsage(*used) for used in connection.execute(BY_SEAT, (run,))
             )
         )
 
@@ -493,8 +502,8 @@ def _attempts(connection: sqlite3.Connection, condition: str, *values: int) -> t
 
 
 def _decision_key(run: int, interaction: int, seat: int) -> DecisionKey:
-    if seat not in (0, 1):
-        raise SpecError("seat", seat, f"there is no seat {seat!r}", "Give 0 or 1.")
+    if seat < 0:
+        raise SpecError("seat", seat, f"there is no seat {seat!r}", "Seats count from 0.")
     return int(run), int(interaction), int(seat)
 
 

@@ -21,8 +21,9 @@ Outcome: TypeAlias = Literal[Ending, "lost"]
 class Call(NamedTuple):
     """One call about to be made: for which decision, to whom, and what is sent.
 
-    ``seat`` is 0 for the node drawn first, ``place`` the API's address, ``parameters`` what is sent
-    besides the prompt, as JSON can hold it. None may hold a secret.
+    ``seat`` is 0 for the node drawn first, or the id of an agent that asks for itself alone;
+    ``place`` the API's address, ``parameters`` what is sent besides the prompt, as JSON can hold
+    it. None may hold a secret.
     """
 
     run: int
@@ -304,7 +305,7 @@ CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
     interaction INTEGER NOT NULL,
-    seat INTEGER NOT NULL CHECK (seat IN (0, 1)),
+    seat INTEGER NOT NULL CHECK (seat >= 0),
     try INTEGER NOT NULL,
     mind TEXT NOT NULL,
     place TEXT NOT NULL,
@@ -348,7 +349,7 @@ CREATE TABLE distributions (
 CREATE TABLE decisions (
     run INTEGER NOT NULL,
     interaction INTEGER NOT NULL,
-    seat INTEGER NOT NULL CHECK (seat IN (0, 1)),
+    seat INTEGER NOT NULL CHECK (seat >= 0),
     prompt TEXT NOT NULL,
     name TEXT NOT NULL,
     probability REAL,
@@ -419,4 +420,9 @@ LEFT JOIN interactions i ON i.run = a.run AND i.interaction = a.interaction
 WHERE a.run = ?
 GROUP BY node
 ORDER BY min(a.id)
+"""
+BY_SEAT = """
+SELECT seat, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
+    coalesce(sum(thinking_tokens), 0), total(cost)
+FROM attempts WHERE run = ? GROUP BY seat ORDER BY min(id)
 """

@@ -276,7 +276,7 @@ def test_a_decision_that_came_to_nothing_gives_way_to_another(path: Path) -> Non
 def test_mistakes_of_the_caller_are_refused_and_spoil_nothing(journal: Journal) -> None:
     begun = journal.begin(call())
     with pytest.raises(SpecError, match="seat"):
-        journal.begin(call(seat=2))
+        journal.begin(call(seat=-1))
     with pytest.raises(SpecError, match="parameters"):
         journal.begin(call(parameters={"a": {1}}))
     with pytest.raises(SpecError, match="outcome"):
