@@ -52,8 +52,8 @@ SURELY = 0.99
 SIZE = 200
 
 CLASSICAL_RUNS = 50_000
-"""Enough to tell .610, exact for 3 of 24 committed, from .600, the nearest said to be possible: at
-the level of .05 for six rows that is missed in 2 of 100 cases; with 3,000 runs in most."""
+"""Enough to see a share that is .01 off the exact one: at the level of .05 for six rows that is
+missed in 2 of 100 cases; with 3,000 runs in most."""
 
 JOURNALS = "journals"
 """The folder of the journals in that of a reproduction, with one folder for each experiment."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mesa_llm_norms.classical.published import EXACT_FLIPS
+from mesa_llm_norms.classical.published import EXACT, EXACT_FLIPS
 from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Memory, Remembered
 from mesa_llm_norms.errors import FileFormatError
@@ -35,7 +35,6 @@ from mesa_llm_norms.study.validate import recorded_populations
 STUDY = "Ashery, Aiello and Baronchelli (2025), Sci. Adv. 11, eadu9368"
 NETWORKS = "Centola and Baronchelli (2015), PNAS 112, 1989"
 TIPPING = "Centola, Becker, Brackbill and Baronchelli (2018), Science 360, 1116"
-CLASSICAL_GAME = "recorded elsewhere for the classical binary game, within .03"
 
 ROUNDS = 30
 """Population rounds whose success rates are kept; a run that has ended counts as all successes."""
@@ -55,8 +54,6 @@ class Published(NamedTuple):
     source: str
     approximate: bool = False
     """Rounded, or read off a text about the publication: good to about one percentage point."""
-    within: float = 0.0
-    """The largest error, where one is stated."""
 
 
 FIRST_CHOICE = Published(0.5, STUDY)
@@ -66,14 +63,8 @@ SMALLEST_MASS = Published(0.02, STUDY, approximate=True)
 LARGEST_MASS = Published(0.67, STUDY, approximate=True)
 """Shares of committed agents that overturn a convention, over models and conventions."""
 
-CLASSICAL_FLIPS = {
-    count: Published(share, CLASSICAL_GAME, within=0.03)
-    for count, share in ((2, 0.18), (3, 0.57), (4, 0.92), (5, 0.99))
-}
-"""Share of 3,000 populations that flip in 30 rounds, by how many of 24 are committed."""
-
-CLASSICAL_EXACT = EXACT_FLIPS
-"""The same shares computed by this project from the Markov chain that the rules define."""
+CLASSICAL_EXACT = {count: Published(share, EXACT) for count, share in EXACT_FLIPS.items()}
+"""Share of populations that flip in 30 rounds, by how many of 24 are committed."""
 
 FLIPPED_GROUPS, GROUPS = {"below": 0, "at": 5}, 5
 """Of five groups of 20 to 30 people each: flipped, below 21% committed and from 25% on."""

@@ -11,7 +11,7 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ WITHIN, DIFFERENT = "within sampling error", "not within sampling error"
 # The tests, as rows name them.
 EXACT_SHARES = "Fisher's exact test"
 ONE_SHARE = "exact binomial test"
-NEAREST_SHARE = "exact binomial test of the nearest share within ±"
 TIMES = "two-sample Kolmogorov-Smirnov test"
 WINNERS = "likelihood-ratio test of all winners, by Monte Carlo"
 CURVE = "largest standardised distance of the mean curves, by bootstrap"
@@ -162,21 +161,6 @@ def meets(successes: int, trials: int, share: float) -> float:
     return float(stats.binomtest(successes, trials, share).pvalue)
 
 
-def reaches(successes: int, trials: int, known: Published) -> float:
-    """Return the p-value of a share being the published one, within the error it may have.
-
-    That is twice the probability, under the nearest share within the error, of as many successes or
-    more (or as few or fewer); 1 for a share that is itself within the error.
-    """
-    found = successes / trials
-    nearest = min(max(found, known.value - known.within), known.value + known.within)
-    if nearest == found:
-        return 1.0
-    side: Literal["greater", "less"] = "greater" if found > nearest else "less"
-    beyond = stats.binomtest(successes, trials, nearest, alternative=side).pvalue
-    return min(1.0, 2 * float(beyond))
-
-
 def fit(counts: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Return the p-value of counts under these probabilities; 0 if an impossible one occurred."""
     possible = probabilities > 0
@@ -238,8 +222,7 @@ def published_text(known: Published | None) -> str:
     """Return a published number and its error; empty for None."""
     if known is None:
         return ""
-    error = f" ± {number(known.within)}" if known.within else ""
-    return f"{'~' if known.approximate else ''}{number(known.value)}{error}"
+    return f"{'~' if known.approximate else ''}{number(known.value)}"
 
 
 def mismatches(judged: Sequence[Judged]) -> list[str]:

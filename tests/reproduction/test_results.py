@@ -21,7 +21,6 @@ from mesa_llm_norms.reproduction.protocol import (
 )
 from mesa_llm_norms.reproduction.recorded import (
     CLASSICAL_EXACT,
-    CLASSICAL_FLIPS,
     shipped,
 )
 from mesa_llm_norms.reproduction.results import (
@@ -31,7 +30,7 @@ from mesa_llm_norms.reproduction.results import (
     flips,
     masses,
 )
-from mesa_llm_norms.reproduction.rows import LEVEL, Row, judge
+from mesa_llm_norms.reproduction.rows import LEVEL, judge
 
 MIND = "claude-3.5-sonnet"
 
@@ -41,7 +40,7 @@ def test_the_classical_game_flips_as_often_as_the_exact_chain_says() -> None:
     todo = Task(CLASSICAL, tuple(protocol.critical_mass(TWO, (2, 3, 4, 5), 3_000)))
     (found,) = flips(protocol.play_task(todo, 1))
     for count, flipped in zip(found.counts, found.flipped, strict=True):
-        assert stats.binomtest(flipped, 3_000, CLASSICAL_EXACT[count]).pvalue > 0.0005, count
+        assert stats.binomtest(flipped, 3_000, CLASSICAL_EXACT[count].value).pvalue > 0.0005, count
 
 
 def test_critical_mass_is_told_where_more_than_one_count_was_tried() -> None:
@@ -56,31 +55,25 @@ def test_critical_mass_is_told_where_more_than_one_count_was_tried() -> None:
     assert row[3:] == ("1, 2", "more than 2", "more than 2", "")
 
 
-def classical_rows(runs: int) -> list[Row]:
-    """Return the rows of the classical game if exactly the exact share of the runs flip."""
-    counts = tuple(CLASSICAL_EXACT)
-    flipped = tuple(round(share * runs) for share in CLASSICAL_EXACT.values())
-    return list(masses([Flips(CLASSICAL, TWO, 24, counts, flipped, (runs,) * 4)], ()))
+def test_of_the_classical_game_what_is_exact_is_within_and_a_hundredth_off_is_not() -> None:
+    for off, within in ((0, True), (-0.01, False)):
+        flipped = [round((it.value + off) * CLASSICAL_RUNS) for it in CLASSICAL_EXACT.values()]
+        counts = tuple(CLASSICAL_EXACT)
+        rows = list(
+            masses([Flips(CLASSICAL, TWO, 24, counts, tuple(flipped), (CLASSICAL_RUNS,) * 4)], ())
+        )
+        assert [row.published for row in rows] == list(CLASSICAL_EXACT.values())
+        for row, count in zip(rows, counts, strict=True):
+            assert f"{count} of 24" in row.what
+        assert [one.within for one in judge(rows)] == [within] * 4
 
 
-def test_of_what_is_known_elsewhere_about_the_classical_game_one_share_of_four_is_missed() -> None:
-    """By .010 more than allowed, which is too little to be told in 3,000 runs."""
-    rows = classical_rows(CLASSICAL_RUNS)
-    assert [row.published for row in rows] == list(CLASSICAL_FLIPS.values())
-    for row, (count, share) in zip(rows, CLASSICAL_EXACT.items(), strict=True):
-        assert f"{count} of 24" in row.what
-        assert f"exactly {share:.3f}" in row.detail
-    assert [one.within for one in judge(rows)] == [True, False, True, True]
-    assert all(one.within for one in judge(classical_rows(3_000)))
-
-
-def test_there_are_enough_classical_runs_to_tell_what_is_exact_from_what_is_allowed() -> None:
+def test_there_are_enough_classical_runs_to_see_a_share_that_is_a_hundredth_off() -> None:
     """The power that ``CLASSICAL_RUNS`` promises, for six rows, by the normal approximation."""
-    exact, known = CLASSICAL_EXACT[3], CLASSICAL_FLIPS[3]
-    off = exact - known.value - known.within
+    exact = CLASSICAL_EXACT[3].value
     needed = stats.norm.isf(LEVEL / 6 / 2)
     for runs, low, high in ((CLASSICAL_RUNS, 0.97, 0.99), (3_000, 0, 0.1)):
-        power = stats.norm.sf(needed - off / np.sqrt(exact * (1 - exact) / runs))
+        power = stats.norm.sf(needed - 0.01 / np.sqrt(exact * (1 - exact) / runs))
         assert low < power < high
 
 
