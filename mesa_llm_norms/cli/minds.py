@@ -141,7 +141,8 @@ def _print_minds(described: Sequence[Mapping[str, Any]]) -> None:
         output.say(f"\nRecorded minds were fitted to: {source}.")
     output.say(
         "\nThey also play with other names, without a preference for names that were never "
-        "recorded. Live minds call a model: claude:MODEL or llama:URL#MODEL (see run --help)."
+        "recorded. Live minds call a model: claude:MODEL, openai:MODEL or llama:URL#MODEL (see "
+        "run --help)."
     )
 
 

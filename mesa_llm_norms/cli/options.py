@@ -35,7 +35,7 @@ GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 
 GRAPH_FILES = "Graph files"
 
-LIVE_MINDS = "Live minds (claude:MODEL, llama:URL#MODEL)"
+LIVE_MINDS = "Live minds (claude:MODEL, openai:MODEL, llama:URL#MODEL)"
 
 TOPOLOGY = ("--topology", "--graph", "-t")
 """The names of the option for a network."""

@@ -1,4 +1,8 @@
-"""Llama, and any other model behind a server of chat completions: llama.cpp, vLLM, Ollama and more.
+"""Models behind chat completions: those of OpenAI, llama.cpp, vLLM, Ollama and any other host.
+
+``llama:URL#MODEL`` and ``openai:URL#MODEL`` are the same but for the name and the price: the first
+costs nothing unless a file of prices says so, the second only on this computer. ``openai:MODEL`` is
+one of OpenAI's own, or of the host in ``OPENAI_BASE_URL``.
 
 What the server can do is asked of it once (``chat_completions.find_capabilities``).
 
@@ -18,6 +22,7 @@ from typing import Any, NoReturn
 from mesa_llm_norms.errors import CallError, MindError, shown
 from mesa_llm_norms.llm.addresses import (
     LLAMA,
+    is_loopback,
     key_for,
     likely_addresses,
     read_address,
@@ -49,6 +54,7 @@ LEAVABLE = ("system", "seed", "top_p", "temperature", "max_tokens")
 of the rules, which then precede the situation in the user's message, and fields of the request.
 Instead of ``max_tokens``, ``max_completion_tokens`` is sent."""
 EXAMPLE = "llama:http://127.0.0.1:8080/v1#llama-3.1-8b"
+OPENAI_EXAMPLE = "openai:MODEL"
 
 
 class OpenAICompatibleProvider(ChatProvider, SDKProvider):
@@ -67,6 +73,9 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
     max_tokens : int, optional
         The most tokens a call may write, thoughts included. If omitted, there is room for a name
         (128), and for some thoughts where the model thinks (2,048).
+    prefix : {"llama", "openai"}, default "llama"
+        What the name of its mind begins with. Under ``openai`` calls are free on this computer
+        only.
 
     Raises
     ------
@@ -87,6 +96,7 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
         temperature: float | None = None,
         timeout: float = 60.0,
         max_tokens: int | None = None,
+        prefix: str = "llama",
     ) -> None:
         check_model(model)
         if not isinstance(model, str) or not model or model != model.strip():
@@ -95,7 +105,8 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
             )
         ChatProvider.__init__(self, model, temperature, max_tokens)
         self.place = read_address(url, "url", LLAMA[0].variable)
-        SDKProvider.__init__(self, f"llama:{self.place}#{model}", timeout)
+        self.free = prefix == "llama" or is_loopback(self.place)
+        SDKProvider.__init__(self, f"{prefix}:{self.place}#{model}", timeout)
         self._models_checked = False
         self._probes: dict[tuple[Any, ...], Probe] = {}
 
@@ -184,9 +195,12 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
                 found = error.status in (401, 403)
             if found:
                 self._refuse(
-                    f"there are no chat completions at {self.place}",
-                    f"Write llama:{address}#{self.model}",
+                    f"there are no chat completions at {self.place}", self._written_for(address)
                 )
+
+    def _written_for(self, address: str) -> str:
+        """Return how a mind at another address is written."""
+        return f"Write {self.label.partition(':')[0]}:{address}#{self.model}"
 
     async def _refused(self, error: CallError) -> tuple[str, ...]:
         """Return what the server has to be asked without, which refused a plain question.
@@ -279,11 +293,51 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
         return str(body).strip() if body else None
 
 
-def _from_address(address: str, **options: Any) -> OpenAICompatibleProvider:
+class OpenAIProvider(OpenAICompatibleProvider):
+    """A model of OpenAI's API, or of the host that ``OPENAI_BASE_URL`` names.
+
+    Parameters
+    ----------
+    model : str
+        The model's id.
+    **options
+        ``temperature``, ``timeout`` and ``max_tokens``, as in its base.
+
+    Raises
+    ------
+    MindError
+        If an argument is out of range, or the address in the environment is none.
+    """
+
+    keys = (OPENAI,)
+
+    def __init__(self, model: str, **options: Any) -> None:
+        super().__init__(OPENAI.home or "", model, prefix="openai", **options)
+        self.label = f"openai:{model}"
+
+    def _check_keys(self, client: Any) -> None:  # noqa: ARG002
+        if key_for(self) is None and not is_loopback(self.place):
+            self._refuse("there is no key", f"Set {OPENAI.variable} in the environment.")
+
+    def _written_for(self, address: str) -> str:
+        return f"Set {OPENAI.address_variable} to {address}"
+
+
+def _llama(address: str, **options: Any) -> OpenAICompatibleProvider:
     url, _, model = address.partition("#")
     if not url or not model:
         raise not_live(f"llama:{address}", [EXAMPLE])
     return OpenAICompatibleProvider(url, model, **options)
 
 
-register_provider("llama", _from_address, example=EXAMPLE)
+def _openai(address: str, **options: Any) -> OpenAICompatibleProvider:
+    url, at_a_host, model = address.partition("#")
+    if not at_a_host and "//" not in address:
+        return OpenAIProvider(address, **options)
+    if not url or not model:
+        raise not_live(f"openai:{address}", [OPENAI_EXAMPLE, "openai:https://HOST/v1#MODEL"])
+    return OpenAICompatibleProvider(url, model, prefix="openai", **options)
+
+
+register_provider("llama", _llama, example=EXAMPLE)
+register_provider("openai", _openai, example=OPENAI_EXAMPLE)

@@ -66,7 +66,8 @@ def load_mind(mind: Any) -> Mind:
     mind : Mind, str or pathlib.Path
         A mind stands for itself; a path, for the recorded mind (JSON) or measured table (JSON or
         CSV) in that file. A string is one of ``mind_names()``, the name of a live mind such as
-        ``claude:MODEL`` or ``llama:URL#MODEL``, or a path that ends in ``.json`` or ``.csv``.
+        ``claude:MODEL``, ``openai:MODEL`` or ``llama:URL#MODEL``, or a path that ends in ``.json``
+        or ``.csv``.
 
     Returns
     -------

@@ -70,7 +70,8 @@ class Row(NamedTuple):
     """A line of the table."""
 
     key: str
-    prefix: str
+    names: str
+    """What the names of minds begin with: ``llama:``, ``openai:URL``."""
     address_variable: str
     default: str | None
 
@@ -84,21 +85,27 @@ def table() -> list[Row]:
         if len(cells) == 4 and re.fullmatch(r"`[A-Z_]+`", cells[0]):
             variable, *default = re.findall(r"`(.+?)`", cells[2])
             assert default or cells[2].endswith("or else the one address given")
-            rows.append(
-                Row(cells[0].strip("`"), cells[1].strip("`:"), variable, (default or [None])[0])
-            )
+            for names in re.findall(r"`(.+?)`", cells[1]):
+                rows.append(Row(cells[0].strip("`"), names, variable, (default or [None])[0]))
     return rows
 
 
 ROWS = table()
-IDS = [row.key for row in ROWS]
+IDS = [f"{row.key} {row.names}" for row in ROWS]
+NAMES = ("claude:", "openai:MODEL", "openai:URL#MODEL", "llama:")
 
 
 def named(row: Row, url: str | None) -> Provider:
-    """A provider as ``--mind`` gives it: with an address, or for Claude without."""
-    if row.prefix == "claude":
+    """A provider as ``--mind`` gives it: with an address, or for some without."""
+    if row.names == "claude:":
         return live_mind(f"claude:{PLAIN}").provider
-    return live_mind(f"llama:{url}#m", timeout=20).provider
+    if row.names == "openai:MODEL":
+        return live_mind("openai:m", timeout=20).provider
+    return live_mind(f"{row.names.partition(':')[0]}:{url}#m", timeout=20).provider
+
+
+def key_of(row: Row) -> Key:
+    return KEYS[row.key]
 
 
 def secret(row: Row) -> str:
@@ -162,8 +169,10 @@ class Listener:
 
 
 def test_the_table_is_that_of_the_code() -> None:
-    assert [row[:1] + row[2:] for row in ROWS] == [key[:3] for key in KEYS.values()]
-    assert {row.prefix for row in ROWS} == {"claude", "llama"}
+    rows = dict.fromkeys(row[:1] + row[2:] for row in ROWS)
+    assert [*rows] == [key[:3] for key in KEYS.values()]
+    assert {row.names for row in ROWS} == set(NAMES)
+    assert all(key_of(row) in named(row, FOREIGN).keys for row in ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=IDS)
@@ -208,7 +217,7 @@ def test_a_key_without_one_goes_to_its_default(row: Row, monkeypatch: pytest.Mon
     assert SECRET not in str(proxy.headers), "it is encrypted on the way"
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.prefix == "llama"])
+@pytest.mark.parametrize("row", [row for row in ROWS if row.names in NAMES[2:]])
 def test_a_key_goes_to_no_other_address(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(row.key, secret(row))
     with Listener() as home, Listener() as other:
@@ -252,7 +261,8 @@ def test_what_the_environment_says_of_openai_goes_to_no_other_server(
 def test_the_key_of_an_address_is_taken_before_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMA_API_KEY", "one-for-the-server")
     monkeypatch.setenv("OPENAI_API_KEY", "one-for-openai")
-    openai, other = named(ROWS[3], LLAMA[1].default), named(ROWS[3], FOREIGN)
+    (row,) = (row for row in ROWS if row[:2] == ("LLAMA_API_KEY", "llama:"))
+    openai, other = named(row, LLAMA[1].default), named(row, FOREIGN)
     assert [key_for(one) for one in (openai, other)] == [LLAMA[1], LLAMA[0]]
     check([openai, other])
 
