@@ -69,8 +69,8 @@ class NamingGame(NetworkModel[NamingAgent]):
     incumbent : str, optional
         The convention everyone remembers at the start. Default: empty memories.
     committed : mapping, optional
-        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` (or ``random``,
-        ``periphery``, ``cluster``), or ``{"M": [nodes]}``.
+        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``, or
+        with noise and for a time; see ``Spec`` and ``networks.place_committed``.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
@@ -155,6 +155,9 @@ class NamingGame(NetworkModel[NamingAgent]):
         self._engine = AgentsEngine(
             initial.game, *self.read_network(), initial.pairing, initial.stream, self.client
         )
+        for end, indices in initial.leaving.items():
+            players = (self._engine.players[index] for index in indices.tolist())
+            self._engine.leaving[end] = tuple(players)
         self._run = Run(self._engine, self.spec.committed_names, Goal("converged"))
         columns: Reporters = {
             **{name: partial(_of_round, name) for name in ROUND_REPORTERS},

@@ -40,7 +40,12 @@ from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
-from mesa_llm_norms.networks.placement import place_committed, place_together, read_committed
+from mesa_llm_norms.networks.placement import (
+    Commitment,
+    place_committed,
+    place_together,
+    read_committed,
+)
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.registry import find_topology, parse
 from mesa_llm_norms.networks.together import draw_together
@@ -294,8 +299,11 @@ class ClassicalSpec:
     def __post_init__(self) -> None:
         if self.incumbent is not None:
             self.rules.check_word("incumbent", self.incumbent)
-        for name in read_committed(self.committed):
+        for name, where in read_committed(self.committed).items():
             self.rules.check_word("committed", name)
+            if Commitment.of(where) != Commitment():
+                problem = "agents of the classical game are committed without noise and for ever"
+                raise SpecError("committed", where, problem, "Leave out noise and until.")
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cached; it is worked out again where it is needed."""

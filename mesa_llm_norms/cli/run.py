@@ -56,7 +56,9 @@ class GameOptions:
         option(
             GAME,
             "Agents that always play one name: M=5, M=10% of the agents (or 0.1), M=5:hubs (or "
-            r"random, periphery, cluster), or M=\[0,1,2] for nodes. May be repeated.",
+            r"another placement, see [b]tip --placement[/b]), or M=\[0,1,2] for nodes. With "
+            ":noise=10% they sometimes play another name, with :until=20 only before that "
+            "population round. May be repeated.",
         ),
     ] = None
 
@@ -130,6 +132,8 @@ def run(
     mesa-llm-norms run --names QM --mind llama-2-70b-chat -t "ring(n=12)"
 
     mesa-llm-norms run --names QM --incumbent Q --committed M=9 --until flipped
+
+    mesa-llm-norms run --names QM --incumbent Q --committed M=6:k-core:noise=10%:until=20
 
     mesa-llm-norms run --mind claude-3.5-sonnet=0.7 --mind llama-2-70b-chat=0.3
 

@@ -14,6 +14,7 @@ from mesa_llm_norms.cli.options import GAME, RUNS, STOPPING, TOPOLOGY, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import estimate, number, p_number
 from mesa_llm_norms.errors import NormsError, SpecError, shown
+from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
 
@@ -51,8 +52,8 @@ def tip(
         list[str] | None,
         option(
             GAME,
-            "Where the committed agents are: random (the default), hubs, periphery or cluster; may "
-            "be repeated.",
+            f"Where the committed agents are: {', '.join(PLACEMENTS)}; may be repeated. Default: "
+            "random.",
         ),
     ] = None,
     size: Annotated[

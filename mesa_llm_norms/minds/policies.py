@@ -137,11 +137,23 @@ class CommittedMind(Policy):
     ----------
     name : str
         The name it plays.
+    noise : float, default 0
+        The chance, from 0.0 to 1.0, that it plays one of the other names instead, each of them
+        equally often.
+    until : int or None, default None
+        The population round from which on its agent is not committed any more; None for never.
+
+    References
+    ----------
+    H. Shirado and N. A. Christakis, Nature 545, 370 (2017): agents that sometimes choose at random.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, noise: float = 0.0, until: int | None = None) -> None:
         self.name = name
-        self.label = f"committed to {name}"
+        self.noise = noise
+        self.until = until
+        how = (f", noise {noise:g}" if noise else "") + (f", until round {until}" if until else "")
+        self.label = f"committed to {name}{how}"
 
     def check(self, game: Game) -> None:
         """Check that the name is in the pool.
@@ -165,7 +177,7 @@ class CommittedMind(Policy):
             )
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:  # noqa: ARG002
-        """Return probability one for the name.
+        """Return probability one for the name, less the noise.
 
         Parameters
         ----------
@@ -174,9 +186,10 @@ class CommittedMind(Policy):
         Returns
         -------
         list of float
-            1 for the name, 0 for every other.
+            1 for the name and 0 for every other; the noise is shared equally by the others.
         """
-        return [float(name == self.name) for name in pool]
+        other = self.noise / (len(pool) - 1)
+        return [1 - self.noise if name == self.name else other for name in pool]
 
 
 class ScriptedMind(Mind):

@@ -64,6 +64,8 @@ class Neighbors:
         The weight of each entry of ``indices``; None where all weights are one.
     contacts : Moments or None
         Who met when, in time order; None where the graph does not say.
+    blocks : numpy.ndarray of int64, or None
+        The number of each node's block, where every node of a networkx graph has a ``block``.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Neighbors:
     indices: NDArray[np.int32]
     weights: NDArray[np.float64] | None
     contacts: Moments | None = None
+    blocks: NDArray[np.int64] | None = None
 
     def __init__(self, graph: Any, absent: Iterable[Hashable] = ()) -> None:
         if isinstance(graph, nx.Graph):
@@ -174,6 +177,17 @@ class Neighbors:
         return out + np.bincount(self.indices, minlength=len(self)) if self.directed else out
 
     @cached_property
+    def undirected(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """``indptr`` and ``indices`` with every edge both ways."""
+        if not self.directed:
+            return self.indptr, self.indices
+        ones = np.ones(len(self.indices), np.int8)
+        one_way = sparse.csr_array((ones, self.indices, self.indptr), shape=(len(self),) * 2)
+        both = (one_way + one_way.T).tocsr()
+        both.sort_indices()
+        return both.indptr.astype(np.int64), both.indices.astype(np.int32)
+
+    @cached_property
     def starts(self) -> NDArray[np.int32]:
         """``initiators`` as an array."""
         return np.flatnonzero(np.diff(self.indptr)).astype(np.int32)
@@ -264,6 +278,10 @@ class Neighbors:
             weights.extend(found[place] for place in sorted(found))
             indptr.append(len(indices))
         self.indptr, self.indices = np.array(indptr, np.int64), np.array(indices, np.int32)
+        if self.nodes and "block" in graph.nodes[self.nodes[0]]:
+            blocks = [graph.nodes[node].get("block") for node in self.nodes]
+            if None not in blocks:
+                self.blocks = np.unique(list(map(str, blocks)), return_inverse=True)[1]
         weighted = any(weight != 1 for weight in weights)
         self.weights = np.array(weights, np.float64) if weighted else None
         if CONTACTS in graph.graph:

@@ -69,6 +69,8 @@ def draw_together(graph: Any, seeds: Sequence[int]) -> list[Neighbors] | None:
         for places in indptr[:drawn]:
             first, end = int(places[0]), int(places[-1])
             found.append(Neighbors.of_rows(places - first, indices[first:end].copy()))
+            if sizes:
+                found[-1].blocks = blocks
     return found
 
 

@@ -23,6 +23,7 @@ from mesa_llm_norms.core.stopping import (
     flipping,
     window_size,
 )
+from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.engine import is_plain_policy
@@ -119,7 +120,7 @@ class _Together:
     def play(self) -> Batch:
         """Play all runs."""
         batches, known, starts = self._batches, self._known, self._starts
-        cursor, at = np.zeros(13, np.int64), np.zeros(7, np.int64)
+        cursor, at = np.zeros(13, np.int64), np.zeros(8, np.int64)
         at[batches.FRESH] = 1
         runs = self._runs()
         pairing = read_pairing(self._spec.pairing)
@@ -231,12 +232,30 @@ class _Together:
         same = all(one.mind_indices is first.mind_indices for one in starts)
         seats = [one.mind_indices for one in (starts[:1] if same else starts)]
         keys = np.array([one.stream.key for one in starts], np.uint64)
-        released = np.zeros((1, len(first.neighbors)), states.dtype)
-        if self._goals.after:
-            released = np.array(
-                [states[one.mind_indices] ^ states[one.uncommitted_indices] for one in starts]
+        ends, released = self._released(states)
+        return self._batches.Runs(keys, renewed, powers, states[np.array(seats)], ends, released)
+
+    def _released(self, states: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return when groups of agents cease to be committed, and what states differ by then.
+
+        The last group is of those that go only after a flip.
+        """
+        minds = self._starts[0].minds
+        rounds = [mind.until if isinstance(mind, CommittedMind) else None for mind in minds]
+        ends = sorted({end for end in rounds if end is not None})
+        if not ends and not self._goals.after:
+            return np.zeros(0, np.int64), np.zeros((0, 1, len(self._states)), states.dtype)
+        differing = np.array(
+            [states[one.mind_indices] ^ states[one.uncommitted_indices] for one in self._starts]
+        )
+        seats = np.array([one.mind_indices for one in self._starts])
+        groups = [
+            np.where(
+                np.isin(seats, [at for at, it in enumerate(rounds) if it == end]), differing, 0
             )
-        return self._batches.Runs(keys, renewed, powers, states[np.array(seats)], released)
+            for end in (*ends, None)
+        ]
+        return np.array([*ends, np.iinfo(np.int64).max], np.int64), np.array(groups, states.dtype)
 
 
 class _Part(NamedTuple):

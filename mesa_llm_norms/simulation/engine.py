@@ -120,6 +120,8 @@ class Engine:
         self._horizon: int | None = None
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
         self._tables: dict[int, tuple[Mind, dict[Memory, list[int]] | None]] = {}
+        self.leaving: dict[int, tuple[Player, ...]] = {}
+        """By population round, the players that are committed only before it."""
         self.set_players(neighbors, players)
 
     def set_players(self, neighbors: Neighbors, players: Sequence[Player]) -> None:
@@ -133,6 +135,17 @@ class Engine:
         """Give the players at these indices the mind they have when committed to no name."""
         for index in indices:
             self.players[index].release()
+
+    def let_go(self, rounds: int) -> int:
+        """Release the players whose commitment ends before the next round.
+
+        Return how many of so many rounds can be played before that of others does.
+        """
+        if self.leaving and self.cut is None:
+            for end in [end for end in self.leaving if end <= self.rounds]:
+                for player in self.leaving.pop(end):
+                    player.release()
+        return min([rounds, *(end - self.next_round for end in self.leaving)])
 
     def invalidate_caches(self) -> None:
         """Forget how minds chose: they may have been changed in place."""
@@ -204,6 +217,7 @@ class Engine:
         was cut by an error or an interrupt is resumed.
         """
         if self.cut is None:
+            self.let_go(1)
             self.cut = self.rounds, self.interactions
             self.rounds += 1
         number, first = self.cut
@@ -265,6 +279,7 @@ class Engine:
         self._assumed = [(player.mind, player.memory) for player in self.players]
         minds = [mind for mind, _ in self._assumed]
         rounds = self._horizon - number if self._horizon is not None else 1
+        rounds = min([rounds, *(end - number for end in self.leaving)])
         every = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, rounds)
         plan = islice(every, self.interactions - first, None)
 

@@ -402,10 +402,12 @@ def start_run(
             initial.minds_by_node.values(), initial.uncommitted_by_node.values(), strict=True
         )
     ]
-    return Run(
-        Engine(initial.game, initial.neighbors, players, initial.pairing, initial.stream, client),
-        spec.committed_names,
+    played = Engine(
+        initial.game, initial.neighbors, players, initial.pairing, initial.stream, client
     )
+    for end, indices in initial.leaving.items():
+        played.leaving[end] = tuple(players[index] for index in indices.tolist())
+    return Run(played, spec.committed_names)
 
 
 class SingleRun:

@@ -213,6 +213,7 @@ class Kernel:
         """What each node held before anything was played here; None for nothing."""
         self._minds = known.minds
         self._uncommitted: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._leaving: dict[int, NDArray[np.int64]] = {}
         self._pairs = pairs_of(neighbors, pairing)
         self._loops = load("interactions")
 
@@ -224,7 +225,7 @@ class Kernel:
         starts = [known.state(mind, initial.start) for mind in range(len(initial.minds))]
         states = np.array(starts, known.dtype)[initial.mind_indices]
         kernel = cls(game, initial.neighbors, initial.pairing, initial.stream, known, states)
-        kernel._uncommitted = initial.uncommitted_indices
+        kernel._uncommitted, kernel._leaving = initial.uncommitted_indices, initial.leaving
         return kernel
 
     @property
@@ -259,6 +260,12 @@ class Kernel:
         for index in indices:
             state, mind = int(self.states[index]), int(self._uncommitted[index])
             self.states[index] = self.known.with_mind(state, mind)
+
+    def let_go(self, rounds: int) -> int:
+        """Release the agents whose commitment ends before the next round; see ``Engine.let_go``."""
+        for end in [end for end in self._leaving if end <= self.rounds]:
+            self.release(self._leaving.pop(end).tolist())
+        return min([rounds, *(end - self.rounds for end in self._leaving)])
 
     def _play_some(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: Rows | None

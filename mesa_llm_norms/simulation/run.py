@@ -136,7 +136,11 @@ class Run:
         stop = self._stop(self.goal.until) if self._stopping else Stop()
         try:
             kept: Rows | None = self.rows if keep is True else keep or None
-            self.engine.play(rounds, self._recent, stop, tally, kept)
+            while (some := self.engine.let_go(rounds)) > 0:
+                self.engine.play(some, self._recent, stop, tally, kept)
+                rounds -= some
+                if rounds and self._stopping and self.reached:
+                    break
         finally:
             self.last_round = tally.last or self.last_round
             if self.heard is not None:

@@ -8,11 +8,14 @@ of live minds hold, and what the cells of a sweep are hashed by::
      "memory": 5, "reward": 100, "penalty": -50, "incumbent": null,
      "committed": [["M", [5, "hubs"]], ["Q", {"nodes": [0, 1]}]], "seed": 7}
 
+- Who is committed with noise, or for a time, is ``{"agents": [5, "hubs"], "noise": 0.1, "until":
+  20}``, with those of the two that are given.
 - A graph that is not a topology is written edge by edge:
   ``{"directed": false, "nodes": [...], "edges": [[u, v], [u, v, weight], ...]}``, with ``"pos"``,
   the positions of the nodes if they have any, ``"contacts"``, for each its time and the places in
-  ``"nodes"`` of who met, and ``"file"``, the name of the file it was read
-  from. Of a file over a megabyte there are only ``{"file": name, "path": ..., "sha256": ...}``.
+  ``"nodes"`` of who met, ``"blocks"``, the number of each node's block where agents are placed by
+  it, and ``"file"``, the name of the file it was read from. Of a file over a megabyte there are only
+  ``{"file": name, "path": ..., "sha256": ...}``.
 - A mind that ships is its name. Any other is an object with its ``"label"`` and what it takes to
   make it again: ``"file"`` and ``"text"``, the name and contents of a mind file, ``"options"`` and
   ``"template"`` of a live mind, nothing for a mind of your own. Several are
@@ -34,14 +37,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import networkx as nx
 import numpy as np
 
 from mesa_llm_norms.core.files import read_json
 from mesa_llm_norms.core.game import separated
-from mesa_llm_norms.core.limits import check_seed, read_percentage
+from mesa_llm_norms.core.limits import check_seed
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import (
     DecisionError,
@@ -65,10 +68,17 @@ from mesa_llm_norms.minds.registry import (
     mind_names,
     recorded_names,
 )
-from mesa_llm_norms.networks.adjacency import CONTACTS, to_networkx
+from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
 from mesa_llm_norms.networks.contacts import Contacts
 from mesa_llm_norms.networks.drawing import read_position
-from mesa_llm_norms.networks.placement import PLACEMENTS
+from mesa_llm_norms.networks.placement import (
+    AGENTS,
+    PLACEMENTS,
+    Nodes,
+    needs_blocks,
+    parse_committed,
+    whereabouts,
+)
 from mesa_llm_norms.networks.reading import GraphFile, graph_file, names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
@@ -145,6 +155,10 @@ def to_json(
         "pairing": (pairing or _write_pairing)(spec.pairing),
         "committed": [[name, _write_where(it)] for name, it in (spec.committed or {}).items()],
     }
+    if isinstance(written["graph"], dict) and needs_blocks(spec.committed or {}):
+        network = Neighbors(to_networkx(read_graph(spec.graph, random.Random(0))))
+        if network.blocks is not None and "nodes" in written["graph"]:
+            written["graph"]["blocks"] = network.blocks.tolist()
     names = [field.name for field in fields(Spec)]
     return {
         name: written[name] if name in written else _plain(getattr(spec, name)) for name in names
@@ -264,8 +278,8 @@ def _read_graph(written: Any, display_only: bool) -> Any:
     if "pos" in written:
         places = zip(graph, map(tuple, written["pos"]), strict=True)
         nx.set_node_attributes(graph, dict(places), "pos")
-    if "contacts" in written:
-        graph.graph[CONTACTS] = Contacts.read(list(graph), written["contacts"])
+from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
+from mesa_llm_norms.networks.contacts import Contacts
     if "file" in written:
         graph.graph[SOURCE_FILE] = str(written["file"])
     return graph
@@ -323,7 +337,9 @@ def _write_pairing(pairing: Any) -> Any:
 
 
 def _write_where(where: Any) -> Any:
-    """Return an amount, an amount with its placement, or nodes."""
+    """Return an amount, an amount with its placement, or nodes, and how firm they are."""
+    if isinstance(where, Mapping):
+        return {**where, AGENTS: _write_where(whereabouts(where))}
     if isinstance(where, tuple) and len(where) == 2 and where[1] in PLACEMENTS:
         return [_plain(where[0]), where[1]]
     if isinstance(where, np.ndarray):
@@ -336,6 +352,8 @@ def _write_where(where: Any) -> Any:
 
 
 def _read_where(written: Any) -> Any:
+    if isinstance(written, dict) and AGENTS in written:
+        return {**written, AGENTS: _read_where(written[AGENTS])}
     if isinstance(written, dict):
         return [_read_node(node) for node in written["nodes"]]
     return tuple(written) if isinstance(written, list) else written
@@ -399,14 +417,6 @@ def _give_again(argument: str, label: str) -> tuple[str, str]:
 
 
 # As typed
-
-_COMMITTED = re.compile(
-    r"(?P<name>.+?)=(?:(?P<amount>\d{1,9}%?|\d{0,9}\.\d{1,9}%?)(?::(?P<placement>\w+))?"
-    r"|\[(?P<nodes>.*)\])"
-)
-
-Nodes: TypeAlias = Callable[[], Mapping[str, Hashable]]
-"""Returns the nodes of the graph by their text."""
 
 
 def parse_spec(
@@ -509,46 +519,6 @@ def parse_mind(given: Sequence[str], load: Callable[[str], Any] = str) -> Any:
     return dict(zip(map(load, names), shares or [1.0] * len(names), strict=True))
 
 
-def parse_committed(given: Sequence[str], nodes: Nodes) -> dict[str, Any]:
-    """Return a ``committed=`` argument from texts.
-
-    Parameters
-    ----------
-    given : sequence of str
-        ``NAME=5`` agents, ``NAME=10%`` or ``NAME=0.1`` of them, either with a placement as in
-        ``NAME=5:hubs``, or ``NAME=[NODE,...]``. Nodes that hold a comma are quoted.
-    nodes : callable
-        Returns the nodes of the graph by their text; called if nodes are named.
-
-    Raises
-    ------
-    SpecError
-        If a text is none of these, or a name is there twice.
-    """
-    committed: dict[str, Any] = {}
-    for text in given:
-        found = _COMMITTED.fullmatch(text)
-        if found is None or (found["placement"] and found["placement"] not in PLACEMENTS):
-            raise SpecError(
-                "committed",
-                text,
-                f"{shown(text)} does not say who is committed",
-                f"Write M=5, M=10%, M=5:hubs or M=[0,1,2]; placements are {', '.join(PLACEMENTS)}.",
-            )
-        name = found["name"]
-        if name in committed:
-            raise SpecError(
-                "committed", text, f"{shown(name)} is given twice", "Give each name once."
-            )
-        if found["nodes"] is not None:
-            known = nodes()
-            committed[name] = [known.get(node, node) for node in _listed(found["nodes"])]
-        else:
-            amount = _amount(found["amount"])
-            committed[name] = (amount, found["placement"]) if found["placement"] else amount
-    return committed
-
-
 def _parse_by_node(path: Path, nodes: Nodes, load: Callable[[str], Any]) -> dict[Hashable, Any]:
     remedy = 'It holds one JSON object, {"node": "mind", ...}, with every node once.'
     content = read_json(path, remedy)
@@ -578,20 +548,3 @@ def _name_and_share(text: str) -> tuple[str, float | None]:
         return name, float(found[1]) / (100 if found[2] else 1)
     except ValueError:
         return text, None
-
-
-def _amount(text: str) -> int | float:
-    """Return a count, or a share where there is a decimal point or a percent sign."""
-    share = read_percentage(text)
-    if share is not text:
-        return float(share)
-    return float(text) if "." in text else int(text)
-
-
-def _listed(text: str) -> list[str]:
-    """Return the nodes between the brackets, quoted where they hold a comma."""
-    try:
-        items = json.loads(f"[{text}]")
-    except (ValueError, RecursionError):
-        items = [item.strip().strip("'\"") for item in text.split(",")]
-    return [item if isinstance(item, str) else json.dumps(item) for item in items]

@@ -32,6 +32,7 @@ from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
 from mesa_llm_norms.networks.placement import (
+    Commitment,
     place_committed,
     place_together,
     read_committed,
@@ -98,12 +99,31 @@ class InitialState(NamedTuple):
         """The mind that every node would have if no agent were committed."""
         return self.minds_at(self.uncommitted_indices)
 
+    @property
+    def leaving(self) -> dict[int, NDArray[np.int64]]:
+        """By population round, the indices of agents that are committed only before it."""
+        return who_leaves(self.minds, self.mind_indices)
+
     def minds_at(self, indices: NDArray[np.int32]) -> dict[Hashable, Mind]:
         """Return the mind on every node, given its index in ``minds``."""
         nodes = self.neighbors.nodes
         return {
             node: self.minds[index] for node, index in zip(nodes, indices.tolist(), strict=True)
         }
+
+
+def who_leaves(
+    minds: Sequence[Mind], mind_indices: NDArray[np.int32]
+) -> dict[int, NDArray[np.int64]]:
+    """Return, by population round, the agents that are committed only before it, by index."""
+    rounds = [one.until if isinstance(one, CommittedMind) else None for one in minds]
+    ends = sorted({it for it in rounds if it is not None})
+    return {
+        end: np.flatnonzero(
+            np.isin(mind_indices, [number for number, it in enumerate(rounds) if it == end])
+        )
+        for end in ends
+    }
 
 
 _Rows: TypeAlias = Sequence[NDArray[np.int32]] | NDArray[np.int32]
@@ -149,7 +169,9 @@ class Spec:
         The name that fills all memories at the start. By default memories are empty.
     committed : mapping, optional
         Who always plays the same name: for a name a count (``5``), a share of the agents (``0.1``
-        or ``"10%"``), either with a placement (``(5, "hubs")``), or a list of nodes.
+        or ``"10%"``), either with a placement (``(5, "hubs")``; see ``place_committed``), or a list
+        of nodes; or ``{"agents": 5, "placement": "hubs", "noise": 0.1, "until": 20}``: who plays
+        another name with a chance of ``noise``, and only before round ``until``.
     seed : int
         0 (default) to 2**64 - 1.
 
@@ -399,7 +421,8 @@ class Spec:
 
     @cached_property
     def _committed_minds(self) -> dict[str, Mind]:
-        return {name: CommittedMind(name) for name in self.committed_names}
+        given = (self.committed or {}).items()
+        return {name: CommittedMind(name, *Commitment.of(where)) for name, where in given}
 
     @cached_property
     def _network(self) -> Neighbors:

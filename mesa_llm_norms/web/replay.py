@@ -74,8 +74,8 @@ class RecordedRun:
 
     ``heading`` says in a line what was played, and ``note``, usually empty, what of the network is
     not as it was. ``graph`` is frozen and has the positions of the nodes (attribute ``pos``).
-    ``minds`` are those that agents have when they are not committed, ``committed`` the names of
-    those that were at the start, and ``start`` what everybody remembered then. ``calls`` is None
+    ``minds`` are those that agents have when they are not committed, ``committed`` those of
+    the ones that were at the start, and ``start`` what everybody remembered then. ``calls`` is None
     without a journal.
     """
 
@@ -86,7 +86,7 @@ class RecordedRun:
     game: Game
     graph: nx.Graph[Any]
     minds: Mapping[Hashable, Mind]
-    committed: Mapping[Hashable, str]
+    committed: Mapping[Hashable, CommittedMind]
     start: Memory
     goal: Goal
     rows: tuple[Interaction, ...]
@@ -154,7 +154,7 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         graph=nx.freeze(graph),
         minds=state.uncommitted_by_node,
         committed={
-            node: mind.name
+            node: mind
             for node, mind in state.minds_by_node.items()
             if isinstance(mind, CommittedMind)
         },
@@ -168,7 +168,8 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
 class FolderSource(Source):
     """A recorded run from its start, for one viewer; to show an earlier moment, make another.
 
-    An agent counts as committed until it plays another name, as one that was released does.
+    An agent counts as committed until it plays another name, as one that was released does, or,
+    where its commitment is noisy, until the round in which that ends.
     """
 
     def __init__(self, recorded: RecordedRun) -> None:
@@ -179,7 +180,7 @@ class FolderSource(Source):
         self._memory = dict.fromkeys(self.nodes, recorded.start)
         self._last: dict[Hashable, tuple[Interaction, int]] = {}
         """For each agent that has played, its last interaction and its seat there."""
-        self._committed = dict(recorded.committed)
+        self._committed = {node: mind.name for node, mind in recorded.committed.items()}
         size = max(1, round(recorded.goal.window * recorded.agents))
         self._recent = Recent(size, len(self._name))
         self._stop = converging(size, recorded.goal.threshold)
@@ -253,8 +254,11 @@ class FolderSource(Source):
         for seat, (node, name) in enumerate(((row.node_a, row.name_a), (row.node_b, row.name_b))):
             self._last[node] = row, seat
             self._holders.add(node, self._name[name])
-            if self._committed.get(node, name) != name:
-                del self._committed[node]
+            if node in self._committed:
+                mind = self.recorded.committed[node]
+                over = mind.until is not None and row.round >= mind.until
+                if over or (name != mind.name and not mind.noise):
+                    del self._committed[node]
 
     def _held(self, node: Hashable) -> str | None:
         if node not in self._last:

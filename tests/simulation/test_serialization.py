@@ -31,13 +31,13 @@ from mesa_llm_norms.errors import (
 from mesa_llm_norms.llm.prompt import Template, default_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds import TableMind, UniformMind, load_mind
+from mesa_llm_norms.networks.placement import parse_committed
 from mesa_llm_norms.simulation import serialization
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.pairing import NodePairing
 from mesa_llm_norms.simulation.serialization import (
     LabeledMind,
     from_json,
-    parse_committed,
     parse_mind,
     parse_names,
     parse_spec,
@@ -62,6 +62,13 @@ def back(spec: Spec, **given_again: Any) -> Spec:
     return read
 
 
+def listed(where: Any) -> Any:
+    """Return who is committed with a list in the place of a set, as JSON has it."""
+    if isinstance(where, dict):
+        return {**where, "agents": listed(where["agents"])}
+    return list(where) if isinstance(where, set) else where
+
+
 def rows(spec: Spec, rounds: int = 2, run: int = 3) -> list[Any]:
     return play_run(spec, run, Goal(None), rounds, keep=True).rows
 
@@ -76,8 +83,7 @@ def test_a_spec_is_read_as_it_was_written(arguments: dict[str, Any]) -> None:
         assert getattr(read, name) == getattr(spec, name)
     assert read.game == spec.game
     assert list((read.committed or {}).items()) == [
-        (name, list(where) if isinstance(where, set) else where)
-        for name, where in (spec.committed or {}).items()
+        (name, listed(where)) for name, where in (spec.committed or {}).items()
     ]
     if isinstance(spec.graph, str):
         assert read.graph == spec.graph
@@ -309,6 +315,11 @@ def test_what_is_typed_is_read_as_the_arguments_of_the_game() -> None:
     nodes = {"0": 0, "a, b": "a, b", "c": "c"}
     assert parse_committed(["M=5", "Q=2:hubs"], dict) == {"M": 5, "Q": (2, "hubs")}
     assert parse_committed(['M=[0, "a, b"]'], lambda: nodes) == {"M": [0, "a, b"]}
+    typed = ["M=5:k-core:until=20:noise=10%", "Q=[0]:until=3"]
+    assert parse_committed(typed, lambda: nodes) == {
+        "M": {"agents": (5, "k-core"), "until": 20, "noise": 0.1},
+        "Q": {"agents": [0], "until": 3},
+    }
     assert parse_committed(["M=[c,'0']"], lambda: nodes) == {"M": ["c", 0]}
     assert parse_committed(["a=b=3"], dict) == {"a=b": 3}
     shares = {"M": 0.1, "Q": (0.25, "hubs"), "X": 0.5, "Y": (1.0, "cluster"), "Z": 0.0}

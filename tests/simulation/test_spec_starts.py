@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms.minds import UniformMind
+from mesa_llm_norms.networks.placement import PLACEMENTS
 from mesa_llm_norms.simulation.spec import Spec
 
 NODES = 12
@@ -31,7 +32,7 @@ MINDS = (
 @st.composite
 def committed(draw: st.DrawFn) -> dict[str, Any] | None:
     """Return who is committed: nobody, or up to 12 nodes to up to three names."""
-    placements = st.sampled_from(["random", "hubs", "periphery", "cluster"])
+    placements = st.sampled_from(PLACEMENTS)
     number = st.integers(0, 4) | st.floats(0, 0.3)
     some = number | st.tuples(number, placements) | st.lists(st.integers(0, 3), max_size=4)
     chosen = draw(st.none() | st.dictionaries(st.sampled_from("QMX"), some, max_size=3))
@@ -40,6 +41,8 @@ def committed(draw: st.DrawFn) -> dict[str, Any] | None:
         if isinstance(where, list) and chosen is not None:
             listed += 1
             chosen[name] = where if listed == 1 else 1
+        if chosen is not None and draw(st.booleans()):
+            chosen[name] = {"agents": chosen[name], "noise": 0.2, "until": 3}
     return chosen
 
 

@@ -46,7 +46,11 @@ def random_specs(number: int, seed: str) -> Iterator[tuple[Spec, Goal, int]]:
             [few[0], dict.fromkeys(RECORDED, 0.5), {node: chance.choice(few) for node in graph}]
         )
         committed = chance.choice(
-            [None, None, {pool[1]: 1}, {pool[0]: (0.2, "hubs"), pool[1]: (0.2, "periphery")}]
+            [
+                *(None, None, {pool[1]: 1}),
+                {pool[0]: (0.2, "hubs"), pool[1]: (0.2, "periphery")},
+                {pool[0]: {"agents": (0.3, "k-core"), "noise": 0.2, "until": 5}, pool[1]: 1},
+            ]
         )
         spec = Spec(
             graph=graph,

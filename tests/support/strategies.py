@@ -11,6 +11,7 @@ import networkx as nx
 from hypothesis import strategies as st
 
 from mesa_llm_norms.core.game import Memory, Remembered
+from mesa_llm_norms.networks.placement import PLACEMENTS
 
 
 def node_ids() -> st.SearchStrategy[Hashable]:
@@ -158,9 +159,11 @@ def who_is_committed(
     for name in draw(st.lists(st.sampled_from(list(pool)), max_size=2, unique=True)):
         half = len(nodes) // 2
         amount = draw(st.one_of(st.integers(0, half), st.floats(0, 0.4)))
-        placement = draw(st.sampled_from(["random", "hubs", "periphery", "cluster"]))
+        placement = draw(st.sampled_from(PLACEMENTS))
         named, free = free[:1], free[1:]
-        committed[name] = draw(st.sampled_from([amount, (amount, placement), named, set(named)]))
+        where = draw(st.sampled_from([amount, (amount, placement), named, set(named)]))
+        firm = {"noise": draw(st.sampled_from([0.0, 0.1])), "until": draw(st.integers(1, 9))}
+        committed[name] = draw(st.sampled_from([where, {"agents": where, **firm}]))
     return committed or None
 
 

@@ -382,7 +382,7 @@ def test_live_minds_are_shown_with_the_prompts_and_replies_of_their_last_interac
     recorded = read_recorded_run(tmp_path / "run")
     assert recorded.note == ""
     assert list(recorded.graph) == list(graph)
-    assert recorded.committed == {"<script>": "M"}
+    assert {node: mind.name for node, mind in recorded.committed.items()} == {"<script>": "M"}
     source = FolderSource(recorded)
     renderer = Renderer(source)
     assert source.usage == Usage(0, 0, 0.0)

@@ -35,10 +35,11 @@ from mesa_llm_norms.core.compiled.randomness import ONE
 PAUSED = 4
 """Instead of DONE: enough has been played for one call, or there is no room for more rounds."""
 
-RUN, FRESH, WITHIN, LINES, PLAYED_LINES, SPENT, LATER = range(7)
+RUN, FRESH, WITHIN, LINES, PLAYED_LINES, SPENT, LATER, LEFT = range(8)
 """Where a batch is: its run; whether that has to be started; how many lines the inner loop plays in
 the call that is under way; how many lines of the counts are taken; how many are of this run; how
-many interactions have been played in this call; and whether the run is in its second phase."""
+many interactions have been played in this call; whether the run is in its second phase; and how
+many groups of committed agents have left."""
 
 INTERACTIONS, ROUNDS, CONVERGED, FLIPPED, WINNER, PLAYS, IN_WINDOW = range(7)
 AGREEING, JUDGED, CLUSTERS, LARGEST, PLAYERS = range(7, 12)
@@ -76,13 +77,15 @@ class Runs(NamedTuple):
     """What differs between runs; of ``states`` and ``powers`` there may be one row for all.
 
     ``renewed`` says before which runs minds become others, and ``powers`` their new inverse
-    temperatures. ``released`` is what states differ by once nobody is committed any more.
+    temperatures. ``ends`` are the rounds before which groups of agents cease to be committed, the
+    last beyond all rounds, and ``released`` is, for each of them, what states differ by then.
     """
 
     keys: Any
     renewed: Any
     powers: Any
     states: Any
+    ends: Any
     released: Any
 
 
@@ -231,9 +234,16 @@ def _start(runs, known, states, cursor, window, ending, run):
 
 
 @numba.njit(cache=True)
-def _go_on(runs, states, cursor, run):
-    """Let go of who is committed, and begin a round."""
-    states ^= runs.released[run if len(runs.released) > 1 else 0]
+def _let_go(runs, states, run, at):
+    """Let go of the next group of those that are committed."""
+    released = runs.released[at[LEFT]]
+    states ^= released[run if len(released) > 1 else 0]
+    at[LEFT] += 1
+
+
+@numba.njit(cache=True)
+def _go_on(cursor):
+    """Begin a round."""
     time, place, filled, matched = cursor[T], cursor[PLACE], cursor[FILLED], cursor[MATCHED]
     cursor[:] = 0
     cursor[T], cursor[PLACE], cursor[FILLED], cursor[MATCHED] = time, place, filled, matched
@@ -249,12 +259,16 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
         pairs = _pairs(graphs, run if len(graphs.indptr) > 1 else 0)
         if at[FRESH]:
             _start(runs, known, states, cursor, window, goals.ending, run)
-            at[FRESH] = at[PLAYED_LINES] = at[LATER] = 0
+            at[FRESH] = at[PLAYED_LINES] = at[LATER] = at[LEFT] = 0
             forget(found.history)
         most = line[ROUNDS] + goals.after if at[LATER] else goals.rounds
         room = len(found.counts) - at[LINES]
         left = most - at[PLAYED_LINES]
+        while at[LEFT] < len(runs.ends) and runs.ends[at[LEFT]] <= at[PLAYED_LINES]:
+            _let_go(runs, states, run, at)
         lines = min(left, room, max(1, goals.budget // len(states)))
+        if at[LEFT] < len(runs.ends):
+            lines = min(lines, runs.ends[at[LEFT]] - at[PLAYED_LINES])
         if left > 0 and (room == 0 or at[SPENT] >= goals.budget):
             return PAUSED
         status = DONE
@@ -296,7 +310,9 @@ def play_runs(runs, graphs, known, goals, window, states, rows, cursor, at, foun
             line[ROUNDS], line[LATER_WINNER] = at[PLAYED_LINES], -1
             add_up(found.history, line[WINNER])
             if line[FLIPPED] and goals.after > 0:
-                _go_on(runs, states, cursor, run)
+                while at[LEFT] < len(runs.ends):
+                    _let_go(runs, states, run, at)
+                _go_on(cursor)
                 at[LATER] = 1
                 continue
         at[RUN] += 1
@@ -316,10 +332,11 @@ def _compile() -> None:
     found = Found(table, np.zeros((0, 1), np.int16), table, nothing_noted())
     for hashed, states in ((False, np.zeros(0, np.uint16)), (True, u64)):
         lines = states.reshape(0, 1)
-        runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), lines, lines)
+        released = states.reshape(0, 1, 1)
+        runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), lines, i64, released)
         play_runs(
             *(runs, graphs, nothing_known(hashed), goals, Window(u32, i64), states),
-            *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(7, np.int64), found),
+            *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(8, np.int64), found),
         )
 
 

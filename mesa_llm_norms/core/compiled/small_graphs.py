@@ -1,4 +1,4 @@
-"""Random graphs and places of many runs drawn in one call: those of Python, edge for edge.
+"""Random graphs of many runs drawn in one call: those of Python, edge for edge.
 
 Graphs are those that networkx draws. The chance is that of Python's ``random.Random``, a Mersenne
 twister (Matsumoto and Nishimura, ACM TOMACS 8, 3, 1998), so what is drawn is the same as in Python.
@@ -328,35 +328,4 @@ def shuffle_rows(seeds, rows):
     for run in range(len(seeds)):
         seed(state, at, seeds[run])
         shuffle(rows[run], rows.shape[1], state, at)
-    return len(seeds)
-
-
-@numba.njit(
-    "int64(uint64[::1], int64[:, ::1], int64[:, ::1], int64[:, ::1])", cache=True, nogil=True
-)
-def place(seeds, items, degrees, taken):
-    """Take places that are free, below 0, in every row, item by item; return how many rows.
-
-    An item says what is written, in how many places, and whether those of low (1) or high (-1)
-    degree come first. Of ``degrees`` there may be one row for all.
-    """
-    state, at = np.zeros(SIZE, np.uint32), np.zeros(1, np.int64)
-    size = taken.shape[1]
-    free = np.empty(size, np.int64)
-    for run in range(len(seeds)):
-        seed(state, at, seeds[run])
-        degree = degrees[run if len(degrees) > 1 else 0]
-        for item in items:
-            number, count, by_degree = item[0], item[1], item[2]
-            left = 0
-            for node in range(size):
-                if taken[run, node] < 0:
-                    free[left] = node
-                    left += 1
-            shuffle(free, left, state, at)
-            if by_degree != 0:
-                order = np.argsort(by_degree * degree[free[:left]], kind="mergesort")
-                free[:left] = free[:left][order]
-            for node in free[:count]:
-                taken[run, node] = number
     return len(seeds)

@@ -374,7 +374,8 @@ def _digest(thing: Any) -> str:
     weights = b"" if neighbors.weights is None else neighbors.weights.tobytes()
     names = neighbors.nodes
     nodes = repr(names) if isinstance(names, range) else "\n".join(map(repr, names))
-    arrays = neighbors.indptr.tobytes() + neighbors.indices.tobytes() + weights
+    blocks = b"" if neighbors.blocks is None else neighbors.blocks.tobytes()
+    arrays = neighbors.indptr.tobytes() + neighbors.indices.tobytes() + weights + blocks
     if neighbors.contacts is not None:
         contacts = to_networkx(graph).graph[CONTACTS]
         arrays += repr(contacts.written(list(names))).encode()

@@ -24,7 +24,13 @@ from mesa_llm_norms.errors import FileFormatError, SpecError, shown
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.minds.registry import safe_name
 from mesa_llm_norms.networks.adjacency import graph_size
-from mesa_llm_norms.networks.placement import PLACEMENTS, read_committed
+from mesa_llm_norms.networks.placement import (
+    AGENTS,
+    PLACEMENTS,
+    Commitment,
+    read_committed,
+    whereabouts,
+)
 from mesa_llm_norms.networks.reading import graph_file, names_file, read_graph
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share, read_shares
@@ -137,6 +143,8 @@ def _safe(label: Label) -> str:
 
 
 def _amount(where: Any) -> str:
+    if isinstance(where, Mapping):
+        return _amount(whereabouts(where)) + Commitment.of(where).words
     if isinstance(where, tuple) and len(where) == 2 and isinstance(where[1], str):
         return f"{where[0]}:{where[1]}"
     if isinstance(where, Sequence) and not isinstance(where, str):
@@ -172,10 +180,11 @@ def _one_amount(committed: Mapping[str, Any]) -> tuple[str, str, bool, float] | 
         return "", "", False, 0.0
     if len(committed) > 1:
         return None
-    ((name, amount),) = committed.items()
-    where = ""
+    ((name, given),) = committed.items()
+    amount, where = whereabouts(given), ""
     if isinstance(amount, tuple) and len(amount) == 2 and isinstance(amount[1], str):
         amount, where = amount
+    where += Commitment.of(given).words.replace(":", ", " if where else "", 1).replace(":", ", ")
     if isinstance(amount, bool) or not isinstance(amount, Real):
         return None
     return name, where, isinstance(amount, float), float(amount)
@@ -410,6 +419,8 @@ def _plain(argument: str, value: Any, near: Path) -> Any:
 
 def _plan_amount(where: Any) -> Any:
     """Return a list of an amount and a placement as a pair, and one of nodes as it is."""
+    if isinstance(where, dict) and AGENTS in where:
+        return {**where, AGENTS: _plan_amount(where[AGENTS])}
     if isinstance(where, list) and len(where) == 2 and where[1] in PLACEMENTS:
         return tuple(where)
     return where

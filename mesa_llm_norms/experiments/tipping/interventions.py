@@ -98,7 +98,7 @@ class Intervention:
     committed : int
         Agents that always play the alternative (default 0).
     placement : str
-        Where they sit: ``"random"`` (default), ``"hubs"``, ``"periphery"`` or ``"cluster"``.
+        Where they sit: ``"random"`` (default) or another placement of ``place_committed``.
     memory : int, optional
         How many interactions all agents remember instead.
     rewired : float

@@ -112,6 +112,12 @@ def test_labels_are_short_and_numbers_stay_numbers() -> None:
     assert read_axis("rounds", [10]).column == "rounds_limit"
 
 
+def test_noise_and_an_end_are_part_of_the_label() -> None:
+    axis = read_axis("committed", [{"M": {"agents": it, "noise": 0.1}} for it in (1, 2)])
+    assert axis.labels == ("M=1:noise=0.1", "M=2:noise=0.1")
+    assert (axis.numbers, axis.unit) == ((1.0, 2.0), "number committed to M, noise=0.1")
+
+
 def test_what_is_committed_is_a_number_where_one_name_varies_alone() -> None:
     shares = read_axis("committed", [{}, {"M": 0.1}, {"M": 0.25}])
     assert (shares.numbers, shares.unit) == ((0.0, 0.1, 0.25), "share committed to M")
