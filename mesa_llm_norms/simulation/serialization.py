@@ -14,8 +14,8 @@ of live minds hold, and what the cells of a sweep are hashed by::
   ``{"directed": false, "nodes": [...], "edges": [[u, v], [u, v, weight], ...]}``, with ``"pos"``,
   the positions of the nodes if they have any, ``"contacts"``, for each its time and the places in
   ``"nodes"`` of who met, ``"blocks"``, the number of each node's block where agents are placed by
-  it, and ``"file"``, the name of the file it was read from. Of a file over a megabyte there are only
-  ``{"file": name, "path": ..., "sha256": ...}``.
+  it, and ``"file"``, the name of the file it was read from. Of a file over a megabyte there are
+  only ``{"file": name, "path": ..., "sha256": ...}``.
 - A mind that ships is its name. Any other is an object with its ``"label"`` and what it takes to
   make it again: ``"file"`` and ``"text"``, the name and contents of a mind file, ``"options"`` and
   ``"template"`` of a live mind, nothing for a mind of your own. Several are
@@ -278,8 +278,10 @@ def _read_graph(written: Any, display_only: bool) -> Any:
     if "pos" in written:
         places = zip(graph, map(tuple, written["pos"]), strict=True)
         nx.set_node_attributes(graph, dict(places), "pos")
-from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
-from mesa_llm_norms.networks.contacts import Contacts
+    if "contacts" in written:
+        graph.graph[CONTACTS] = Contacts.read(list(graph), written["contacts"])
+    if "blocks" in written:
+        nx.set_node_attributes(graph, dict(zip(graph, written["blocks"], strict=True)), "block")
     if "file" in written:
         graph.graph[SOURCE_FILE] = str(written["file"])
     return graph
