@@ -39,6 +39,7 @@ import numpy as np
 
 from mesa_llm_norms import NamingGame, run_ensemble
 from mesa_llm_norms.simulation import memories
+from mesa_llm_norms.simulation.arguments import Until
 from mesa_llm_norms.simulation.memories import KnownMemories
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -60,7 +61,7 @@ class Cell(NamedTuple):
     graph: str
     runs: int = 1_000
     rounds: int = ROUNDS
-    until: str | None = "converged"
+    until: Until = "converged"
 
     @property
     def arguments(self) -> dict[str, Any]:

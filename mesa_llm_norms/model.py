@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,16 @@ from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel, Reporters
 from mesa_llm_norms.networks.adjacency import to_networkx
+from mesa_llm_norms.simulation.arguments import (
+    CommittedArgument,
+    EngineArgument,
+    GraphArgument,
+    MindArgument,
+    NamesArgument,
+    PairingArgument,
+    SeedArgument,
+    Until,
+)
 from mesa_llm_norms.simulation.backends import open_client
 from mesa_llm_norms.simulation.kernel import (
     AgentsEngine,
@@ -109,16 +119,16 @@ class NamingGame(NetworkModel[NamingAgent]):
     @seeded_by_rng
     def __init__(
         self,
-        graph: Any = DEFAULT_GRAPH,
-        names: Any = DEFAULT_NAMES,
-        mind: Any = DEFAULT_MIND,
-        pairing: Any = "node",
+        graph: GraphArgument = DEFAULT_GRAPH,
+        names: NamesArgument = DEFAULT_NAMES,
+        mind: MindArgument = DEFAULT_MIND,
+        pairing: PairingArgument = "node",
         memory: int = 5,
         reward: float = 100,
         penalty: float = -50,
         incumbent: str | None = None,
-        committed: Mapping[str, Any] | None = None,
-        rng: Any = None,
+        committed: CommittedArgument | None = None,
+        rng: SeedArgument | None = None,
         run: int = 0,
         llm: LLMSettings | None = None,
         reporters: Reporters | None = None,
@@ -253,10 +263,10 @@ class NamingGame(NetworkModel[NamingAgent]):
     def run(
         self,
         rounds: int | None = None,
-        until: str | None = "converged",
+        until: Until = "converged",
         window: float = WINDOW,
         threshold: float = 1.0,
-        engine: str = "auto",
+        engine: EngineArgument = "auto",
     ) -> Outcome:
         """Play until a goal is reached, or for so many more rounds; may be called again.
 

@@ -184,10 +184,10 @@ def _read_reporters(argument: str, given: Any, taken: Reporters) -> dict[str, Re
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise SpecError(argument, given, "it is no mapping of columns to reporters", example)
+        raise SpecError(argument, given, "it does not map columns to reporters", example)
     for column, one in given.items():
         if not isinstance(column, str):
-            raise SpecError(argument, column, f"{shown(column)} is no name of a column", example)
+            raise SpecError(argument, column, f"{shown(column)} cannot name a column", example)
         if column in taken:
             problem = f"{shown(column)} is a column of the game already"
             raise SpecError(argument, column, problem, "Choose another name.")

@@ -26,6 +26,7 @@ from mesa_llm_norms.classical import ClassicalGame
 from mesa_llm_norms.errors import GraphError, SpecError
 from mesa_llm_norms.experiments import audit, sweep, tip
 from mesa_llm_norms.minds import CommittedMind, UniformMind
+from mesa_llm_norms.simulation.arguments import PairingArgument
 
 
 def a_game(**arguments: Any) -> LoggedGame:
@@ -177,7 +178,7 @@ def test_nodes_of_any_kind_play_the_very_same_game(ids: list[Hashable], pairing:
 
 @pytest.mark.parametrize("pairing", ["node", "edge", "matching"])
 def test_in_which_order_nodes_come_does_not_change_the_distribution_of_outcomes(
-    pairing: str,
+    pairing: PairingArgument,
 ) -> None:
     """The hub of a star first or last: same winners, times and name of the hub.
 

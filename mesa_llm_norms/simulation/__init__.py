@@ -9,11 +9,13 @@ of the ``backends``, and ``results`` writes them to a folder.
 from mesa_llm_norms.core.game import Interaction, Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.core.stopping import Outcome
+from mesa_llm_norms.simulation.arguments import GameArguments
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.kernel import Verdict, can_play, can_run
 
 __all__ = [
     "Ensemble",
+    "GameArguments",
     "Interaction",
     "Memory",
     "Outcome",

@@ -20,6 +20,16 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.reading import graph_file, read_file
+from mesa_llm_norms.simulation.arguments import (
+    CommittedArgument,
+    EngineArgument,
+    GraphArgument,
+    MindArgument,
+    NamesArgument,
+    PairingArgument,
+    SeedArgument,
+    Until,
+)
 from mesa_llm_norms.simulation.backends import choose_backend, open_client
 from mesa_llm_norms.simulation.batch import play_together
 from mesa_llm_norms.simulation.engine import Engine
@@ -111,25 +121,25 @@ class Ensemble:
 
 @seeded_by_rng
 def run_ensemble(
-    graph: Any = DEFAULT_GRAPH,
-    names: Any = DEFAULT_NAMES,
-    mind: Any = DEFAULT_MIND,
-    pairing: Any = "node",
+    graph: GraphArgument = DEFAULT_GRAPH,
+    names: NamesArgument = DEFAULT_NAMES,
+    mind: MindArgument = DEFAULT_MIND,
+    pairing: PairingArgument = "node",
     memory: int = 5,
     reward: float = 100,
     penalty: float = -50,
     incumbent: str | None = None,
-    committed: Mapping[str, Any] | None = None,
-    rng: Any = None,
+    committed: CommittedArgument | None = None,
+    rng: SeedArgument | None = None,
     runs: int = 100,
     rounds: int | None = None,
-    until: str | None = "converged",
+    until: Until = "converged",
     window: float = WINDOW,
     threshold: float = 1.0,
     workers: int | None = 1,
     executor: Executor | None = None,
     keep_interactions: bool = False,
-    engine: str = "auto",
+    engine: EngineArgument = "auto",
     progress: Progress | None = None,
     llm: LLMSettings | None = None,
 ) -> Ensemble:

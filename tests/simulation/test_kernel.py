@@ -36,6 +36,7 @@ from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.minds import Situation, UniformMind
 from mesa_llm_norms.networks.adjacency import Pair
 from mesa_llm_norms.simulation import can_play, can_run
+from mesa_llm_norms.simulation.arguments import EngineArgument, Until
 from mesa_llm_norms.simulation.ensemble import play_run
 from mesa_llm_norms.simulation.pairing import PAIRINGS, NodePairing
 from mesa_llm_norms.simulation.spec import Spec
@@ -115,7 +116,7 @@ def test_rows_and_rounds_are_those_of_the_plain_engine(
     st.sampled_from(["converged", "agreed"]),
 )
 def test_a_model_is_the_same_whatever_engines_it_is_run_on(
-    arguments: dict[str, Any], parts: list[tuple[str, int]], until: str
+    arguments: dict[str, Any], parts: list[tuple[EngineArgument, int]], until: Until
 ) -> None:
     arguments["rng"] = arguments.pop("seed")
     switching, plain = LoggedGame(**arguments), LoggedGame(**arguments)

@@ -16,6 +16,7 @@ from pandas.testing import assert_frame_equal
 
 from mesa_llm_norms import NamingGame, Policy, ScriptedMind, load_mind, run_ensemble
 from mesa_llm_norms.simulation import Interaction
+from mesa_llm_norms.simulation.arguments import EngineArgument
 from mesa_llm_norms.testing import FakeProvider
 
 NETWORKS: dict[str, Any] = {
@@ -82,8 +83,8 @@ def test_one_name_is_held_by_95_percent_of_the_nodes_where_runs_agreed(
     how: dict[str, Any] = {"graph": graph, "names": "QMX", "rng": 3, "committed": committed}
     how |= {"runs": 8, "rounds": ROUNDS, "until": "agreed"}
     plain = run_ensemble(**how, engine="python")
-    for engine, kept in (("kernel", True), ("kernel", False)):
-        found = run_ensemble(**how, engine=engine, keep_interactions=kept)
+    for kept in (True, False):
+        found = run_ensemble(**how, engine="kernel", keep_interactions=kept)
         assert_frame_equal(found.runs, plain.runs)
         assert_frame_equal(found.rounds, plain.rounds)
     runs = plain.runs
@@ -131,7 +132,8 @@ def test_a_model_that_played_before_knows_who_holds_what() -> None:
     """The kernel starts anew in every round of a model, and whoever is not drawn holds a name."""
     games = [NamingGame("ring(n=16)", "QM", rng=5) for _ in range(2)]
     outcomes = []
-    for game, engine in zip(games, ("python", "kernel"), strict=True):
+    engines: list[EngineArgument] = ["python", "kernel"]
+    for game, engine in zip(games, engines, strict=True):
         game.run(3, until=None, engine="kernel")
         outcomes.append(game.run(300, until="agreed", engine=engine))
     assert outcomes[0] == outcomes[1]

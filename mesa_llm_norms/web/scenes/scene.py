@@ -22,6 +22,7 @@ from mesa_llm_norms.llm.addresses import IN_PROCESS
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.weights import WEIGHTS, ready_models
 from mesa_llm_norms.networks.adjacency import Graph, to_networkx
+from mesa_llm_norms.simulation.arguments import Until
 from mesa_llm_norms.simulation.ensemble import Progress, run_ensemble
 from mesa_llm_norms.web.scenes.answers import (
     Condition,
@@ -95,7 +96,7 @@ class Scene:
     setting: Setting
     second: Setting | None = None
     speed: float = 1.0
-    stop: str | None = None
+    stop: Until = None
     promise: Promise | None = None
     measured: Measured | None = None
 
@@ -164,7 +165,7 @@ def measure(
 
 
 def play_setting(
-    setting: Setting, stop: str | None, runs: int, progress: Progress | None = None
+    setting: Setting, stop: Until, runs: int, progress: Progress | None = None
 ) -> Iterator[Result]:
     """Play runs of a setting, for its rounds or until they stop, and yield their results."""
     spec = setting.spec()
