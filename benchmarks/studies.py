@@ -23,7 +23,7 @@ from typing import Any
 from mesa_llm_norms.classical import run_classical
 from mesa_llm_norms.experiments.audits import audit
 from mesa_llm_norms.experiments.tipping import Intervention, compare_interventions, tip
-from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.minds.registry import STUDY_MINDS
 from mesa_llm_norms.reproduction.protocol import play_tasks, tasks
 from mesa_llm_norms.reproduction.recorded import shipped
 
@@ -60,7 +60,7 @@ def play_classical(runs: int) -> None:
 
 def play_reproduce(share: float) -> None:
     """Play the experiments of a reproduction, or a share of them."""
-    play_tasks(tasks(shipped(), recorded_names(), share), 1)
+    play_tasks(tasks(shipped(), STUDY_MINDS, share), 1)
 
 
 STUDIES: dict[str, tuple[Callable[[Any], None], float, float]] = {

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.experiments.sweeps import sweep
-from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.minds.registry import STUDY_MINDS
 
 TARGET = 15
 TOPOLOGIES = [
@@ -50,11 +50,11 @@ HALVES = {"QM": TOPOLOGIES[::2], "QMXYFJPRCD": TOPOLOGIES[1::2]}
 def in_python(runs: int) -> float:
     """Return the milliseconds of one run in plain Python, over all cells."""
     start = time.perf_counter()
-    for mind in recorded_names():
+    for mind in STUDY_MINDS:
         for names, topologies in HALVES.items():
             for graph in topologies:
                 run_ensemble(graph=graph, names=names, mind=mind, rng=1, runs=runs, engine="python")
-    return (time.perf_counter() - start) * 1_000 / (runs * len(TOPOLOGIES) * len(recorded_names()))
+    return (time.perf_counter() - start) * 1_000 / (runs * len(TOPOLOGIES) * len(STUDY_MINDS))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cells = 0
     for names, topologies in HALVES.items():
         found = sweep(
-            grid={"mind": list(recorded_names()), "graph": topologies},
+            grid={"mind": list(STUDY_MINDS), "graph": topologies},
             names=names,
             runs=given.runs,
             rng=1,

@@ -102,6 +102,8 @@ def _describe(mind: Mind, full: bool = False) -> dict[str, Any]:
         "what": _kind(mind),
         "decisions": provenance.get("decisions"),
         "conditions": conditions if fitted else [],
+        "memories": provenance.get("memories"),
+        "possible_memories": provenance.get("possible_memories"),
         "source": provenance.get("source"),
     }
     if full:
@@ -132,18 +134,31 @@ def _print_minds(described: Sequence[Mapping[str, Any]]) -> None:
     for one in described:
         fitted = [it for it in one["conditions"] if it.get("kind") == "baseline"]
         decisions = count(one["decisions"]) if one["decisions"] else ""
-        lines = [(pool_text(it.get("pool")), _loss(it)) for it in fitted] or [(one["what"], "")]
+        lines = [(_measured(one, it), _loss(it)) for it in fitted] or [(one["what"], "")]
         for place, line in enumerate(lines):
             first = ("", "") if place else (one["name"], decisions)
             rows.append((Text(first[0], "bold"), first[1], *line))
-    output.print_table(("mind", "decisions", "fitted to the names", "log-loss"), rows, prose=2)
+    output.print_table(("mind", "decisions", "measured with the names", "log-loss"), rows, prose=2)
     for source in dict.fromkeys(one["source"] for one in described if one["source"]):
-        output.say(f"\nRecorded minds were fitted to: {source}.")
+        output.say(f"\nRecorded minds were made from: {source}.")
     output.say(
         "\nThey also play with other names, without a preference for names that were never "
         "recorded. Live minds call a model: claude:MODEL, openai:MODEL or llama:URL#MODEL (see "
         "run --help)."
     )
+
+
+def _measured(one: Mapping[str, Any], condition: Mapping[str, Any]) -> str:
+    """Return the names that a mind was measured with, and on how many memories if it was asked."""
+    names, asked, possible = (
+        pool_text(condition.get("pool")),
+        one["memories"],
+        one["possible_memories"],
+    )
+    if not possible:
+        return names
+    share = f"all {count(asked)}" if asked == possible else f"{count(asked)} of {count(possible)}"
+    return f"{names}, memory {condition.get('memory')}: {share} memories"
 
 
 def _print_mind(mind: Mind) -> None:

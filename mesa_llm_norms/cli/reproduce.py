@@ -19,7 +19,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
 from mesa_llm_norms.errors import MindError, SpecError, shown
-from mesa_llm_norms.minds.registry import is_live, load_mind, recorded_names
+from mesa_llm_norms.minds.registry import STUDY_MINDS, is_live, load_mind
 
 if TYPE_CHECKING:
     from mesa_llm_norms.classical.published import Found
@@ -79,7 +79,7 @@ def reproduce(
     from mesa_llm_norms.reports.reproduction import draw_reproduction, write_reproduction
     from mesa_llm_norms.reproduction import protocol
 
-    labels = list(dict.fromkeys(mind or recorded_names()))
+    labels = list(dict.fromkeys(mind or STUDY_MINDS))
     if _all_live(labels):
         read = live.mind_reader()
         minds, llm = [read(label) for label in labels], live.calls()
@@ -124,13 +124,13 @@ def _all_live(labels: Sequence[str]) -> bool:
     """
     live = [is_live(label) for label in labels]
     for label, one in zip(labels, live, strict=True):
-        if not one and label not in recorded_names():
+        if not one and label not in STUDY_MINDS:
             load_mind(label)  # a better error for an unknown name
             raise MindError(
                 "mind",
                 label,
-                f"{shown(label)} was never recorded, so there is nothing to compare it with",
-                "Use a recorded or a live mind; for your own, see validate --mind.",
+                f"the study did not record {shown(label)}, so there is nothing to compare it with",
+                "Use one that it recorded or a live mind; for your own, see validate --mind.",
             )
     if any(live) and not all(live):
         raise SpecError(

@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     from mesa_llm_norms.llm.provider import Provider
 
 DEFAULT_MIND = "claude-3.5-sonnet"
+STUDY_MINDS = (
+    "claude-3.5-sonnet",
+    "llama-2-70b-chat",
+    "llama-3-70b-instruct",
+    "llama-3.1-70b-instruct",
+)
+"""The recorded minds of the study's models, which its recordings can be compared with."""
 UNIFORM = ("uniform", "unbiased")
 MINDS = "mesa_llm_norms.minds"
 PROVIDERS = "mesa_llm_norms.providers"

@@ -21,7 +21,7 @@ from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.errors import MindError, shown
 from mesa_llm_norms.minds.mind import Mind, Policy
-from mesa_llm_norms.minds.registry import load_mind, recorded_names
+from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind
 from mesa_llm_norms.reproduction import people as with_people
 from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction import rows as test
@@ -158,16 +158,16 @@ def reproduce(
     Raises
     ------
     MindError
-        For a mind that was never recorded, so that there is nothing to compare it with.
+        For a mind that the study did not record, so that there is nothing to compare it with.
     """
-    labels = tuple(dict.fromkeys(recorded_names() if minds is None else minds))
-    unknown = [label for label in labels if label not in recorded_names()]
+    labels = tuple(dict.fromkeys(STUDY_MINDS if minds is None else minds))
+    unknown = [label for label in labels if label not in STUDY_MINDS]
     if unknown or not labels:
         raise MindError(
             "minds",
             minds,
-            f"{shown(unknown[0])} was never recorded" if unknown else "no mind is given",
-            f"Use some of {', '.join(recorded_names())}.",
+            f"the study did not record {shown(unknown[0])}" if unknown else "no mind is given",
+            f"Use some of {', '.join(STUDY_MINDS)}.",
         )
     seed, scale = read_seed(rng), protocol.QUICK if quick else 1.0
     recorded = shipped() if study is None else summarise(Path(study))
@@ -178,7 +178,7 @@ def reproduce(
     played = protocol.play_tasks(tasks, seed, workers, progress or (lambda *_: None))
     playing = {label: load_mind(label) for label in labels}
     rows = with_people.compare(played) if people else compare(played, playing, recorded)
-    named = () if labels == recorded_names() else labels
+    named = () if labels == STUDY_MINDS else labels
     command = command_line(people, named, "--quick" if quick else "", seed)
     return Reproduction(command, judge(rows), played, recorded, {it: it for it in labels}, people)
 

@@ -25,6 +25,8 @@ def test_the_minds_are_listed_with_what_they_were_fitted_on() -> None:
     text = invoke("minds").stdout
     assert all(name in text for name in mind_names())
     assert "Ashery" in text
+    assert "QM, memory 3: all 85 memories" in text
+    assert "asked on" in text
 
 
 def test_a_mind_is_described_in_full() -> None:

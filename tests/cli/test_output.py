@@ -17,7 +17,7 @@ from mesa_llm_norms.classical.published import CLAIMS, Found
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.cli.reproduce import _print_claims
 from mesa_llm_norms.cli.study import _print_validation
-from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.minds.registry import STUDY_MINDS
 from mesa_llm_norms.reproduction import protocol
 
 GRID = """
@@ -160,7 +160,7 @@ def test_every_condition_of_the_study_fits(capsys: pytest.CaptureFixture[str]) -
         **{"time_p": 0.0001, "winners_p": 0.034, "share_recorded": 0.5, "share_simulated": 0.25},
     }
     pools = ("Q M", " ".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-    models = recorded_names()
+    models = STUDY_MINDS
     _print_validation(
         [{**row, "model": model, "pool": pool, "winner": "Q"} for model in models for pool in pools]
     )

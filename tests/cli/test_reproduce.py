@@ -91,7 +91,8 @@ def test_the_report_says_of_every_row_whether_it_is_within_sampling_error(
 
 def test_bad_minds_are_refused_before_anything_is_played() -> None:
     assert "did you mean 'claude-3.5-sonnet'" in refused("--mind", "claude-3.5-sonet")
-    assert "never recorded" in refused("--mind", "uniform")
+    for mind in ("uniform", "smollm2-135m-memory-3"):
+        assert "the study did not record" in refused("--mind", mind)
     assert "recorded and live" in refused("--mind", "claude-3.5-sonnet", "--mind", MIND)
     assert "no mind is live" in refused("--forecast")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib import resources
 
 import pytest
 from hypothesis import given, settings
@@ -12,20 +13,20 @@ from mind_conformance import TEN, UNKNOWN, MindConformance, recorded
 from recordings import needs_study, study
 from strategies import memories, pools
 
-from mesa_llm_norms import Game, Mind, load_mind, run_ensemble
+from mesa_llm_norms import Game, Mind, load_mind, minds, run_ensemble
 from mesa_llm_norms.core.game import Remembered, read_memory
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.minds import RecordedMind
 from mesa_llm_norms.minds.recorded import DEPTH, pool_key, sharpen
-from mesa_llm_norms.minds.registry import DEFAULT_MIND, recorded_names
+from mesa_llm_norms.minds.registry import DEFAULT_MIND, STUDY_MINDS, recorded_names
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.study.fit import Smoothing, build, log_loss, sample
 
-RECORDED = recorded_names()
+RECORDED = (*STUDY_MINDS, "smollm2-135m-memory-3")
 
 
 class RecordedConformance(MindConformance):
-    """What every mind that ships keeps on top."""
+    """What every mind of the study keeps on top."""
 
     name: str
 
@@ -56,8 +57,8 @@ class TestLlama31(RecordedConformance):
     name = "llama-3.1-70b-instruct"
 
 
-def test_every_mind_that_ships_has_its_class_here() -> None:
-    assert sorted(kind.name for kind in RecordedConformance.__subclasses__()) == sorted(RECORDED)
+def test_every_mind_of_the_study_has_its_class_here() -> None:
+    assert [kind.name for kind in RecordedConformance.__subclasses__()] == list(STUDY_MINDS)
 
 
 each_recorded = pytest.mark.parametrize("name", RECORDED)
@@ -186,7 +187,6 @@ def test_a_mind_that_drifts_is_another_in_every_run_and_the_same_in_each() -> No
 # How well they fit, and how populations of them behave
 
 PAIR = ("Q", "M")
-MODELS = ("claude-3.5-sonnet", "llama-2-70b-chat", "llama-3-70b-instruct", "llama-3.1-70b-instruct")
 PROTOTYPE = {
     "claude-3.5-sonnet": {PAIR: 0.063, TEN: 0.240},
     "llama-2-70b-chat": {PAIR: 0.034, TEN: 0.598},
@@ -196,11 +196,26 @@ PROTOTYPE = {
 """Mean log-loss per decision on odd runs of a simpler fit on even runs, which these must beat."""
 
 
-def test_the_four_recorded_models_ship() -> None:
-    assert recorded_names() == MODELS
+def test_the_models_of_the_study_ship() -> None:
+    assert set(STUDY_MINDS) < set(recorded_names())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", sorted(set(recorded_names()) - set(STUDY_MINDS)))
+def test_a_recording_that_ships_is_small_and_says_what_was_measured(name: str) -> None:
+    mind = recorded(name)
+    file = resources.files(minds) / "recordings" / f"{name}.json"
+    (recording,), about = mind.recordings, mind.provenance
+    assert mind.label == name
+    assert len(file.read_bytes()) < 250_000
+    assert len(recording.answers) == about["memories"] > 0
+    assert about["share_of_choices_on_memories_never_asked"] <= 0.05
+    assert {"model", "server", "sampling", "prompt_sha256", "date", "calls"} <= set(about)
+    game = recording.game
+    runs = run_ensemble("complete(n=8)", game.pool, name, memory=game.memory, runs=5, rng=1)
+    assert len(runs.runs) == 5
+
+
+@pytest.mark.parametrize("name", STUDY_MINDS)
 def test_a_mind_says_where_it_is_from_and_how_well_it_fits(name: str) -> None:
     provenance = recorded(name).provenance
     assert "Science Advances" in provenance["source"]
@@ -218,7 +233,7 @@ def test_a_mind_says_where_it_is_from_and_how_well_it_fits(name: str) -> None:
 @needs_study
 @pytest.mark.parametrize(
     "name",
-    [MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[1:])],
+    [STUDY_MINDS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in STUDY_MINDS[1:])],
 )
 def test_its_held_out_loss_is_what_a_fit_on_even_runs_gives(name: str) -> None:
     """The figures in the provenance are those of the recordings, not of somebody's notes."""
@@ -253,7 +268,7 @@ def test_llama_2_with_ten_names_ends_on_the_recorded_one() -> None:
     assert 0.83 <= (runs["winner"] == "R").mean() <= 0.96
 
 
-@pytest.mark.parametrize("name", MODELS[:3])
+@pytest.mark.parametrize("name", STUDY_MINDS[:3])
 def test_a_consensus_lasts(name: str) -> None:
     """The recorded populations of these three models never left a consensus in 500 interactions."""
     runs = run_ensemble(

@@ -7,7 +7,7 @@ import pytest
 
 from mesa_llm_norms import load_mind, run_ensemble
 from mesa_llm_norms.minds import CommittedMind
-from mesa_llm_norms.minds.registry import recorded_names
+from mesa_llm_norms.minds.registry import STUDY_MINDS
 from mesa_llm_norms.reproduction import people, protocol
 from mesa_llm_norms.reproduction.protocol import (
     CLASSICAL,
@@ -27,8 +27,8 @@ def test_every_recorded_model_has_a_mind_that_plays_all_its_conditions() -> None
     recorded = shipped()
     conditions = {(one.model, one.names) for one in recorded.emergence}
     conditions |= {(one.model, one.names) for one in recorded.stability}
-    assert {model for model, _ in conditions} == set(recorded_names())
-    todo = protocol.tasks(recorded, recorded_names())
+    assert {model for model, _ in conditions} == set(STUDY_MINDS)
+    todo = protocol.tasks(recorded, STUDY_MINDS)
     played = {(task.mind, one.names) for task in todo for one in task.experiments}
     assert conditions <= played
 
