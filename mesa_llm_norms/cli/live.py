@@ -62,7 +62,7 @@ def print_prompts(spec: Spec) -> None:
     """Print the prompts of every template: without a memory, and with a full one."""
     minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
     if not minds:
-        raise _no_live_mind()
+        raise no_live_mind()
     start = filled(spec.incumbent, spec.game.memory) if spec.incumbent is not None else ()
     for mind in {mind.template.version: mind for mind in minds}.values():
         for seat, memory in enumerate((start, _some_memory(spec))):
@@ -81,7 +81,7 @@ def print_forecast(plan: Plan) -> None:
     from mesa_llm_norms.experiments.cost_forecast.result import describe
 
     if not plan.spec.live:
-        raise _no_live_mind()
+        raise no_live_mind()
     _ask_capabilities(plan.spec, plan.llm)
     with output.progress(SIMULATING):
         found = forecast(plan.spec, plan.goal, plan.rounds, plan.runs, plan.llm)
@@ -142,7 +142,8 @@ def _heading(text: str) -> None:
     output.say(Text(f"--- {text}", "bold"))
 
 
-def _no_live_mind() -> MindError:
+def no_live_mind() -> MindError:
+    """Return the error for a forecast or prompts where no mind is live."""
     return MindError(
         "mind", None, "no mind is live", "Give one, such as --mind claude:claude-haiku-5-5."
     )

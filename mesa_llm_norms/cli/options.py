@@ -312,10 +312,10 @@ class LiveOptions(CallOptions):
     ] = None
     max_tokens: MaxTokens = None
 
-    def mind_reader(self) -> Callable[[str], Any]:
+    def mind_reader(self, *, given: bool = True) -> Callable[[str], Any]:
         """Return a function that makes live minds of their names, and keeps other names.
 
-        The same name always gives the same mind.
+        The same name always gives the same mind. Names from a file are not ``given``.
         """
         template = read_template(self.template) if self.template is not None else None
         options: dict[str, Any] = {
@@ -327,7 +327,7 @@ class LiveOptions(CallOptions):
 
         @cache
         def read(name: str) -> str | LiveMind:
-            return live_mind(name, template, **typed) if is_live(name) else name
+            return live_mind(name, template, given=given, **typed) if is_live(name) else name
 
         return read
 

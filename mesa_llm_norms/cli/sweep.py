@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mesa_llm_norms.cli import options, output
+from mesa_llm_norms.cli.live import SIMULATING, announce, no_live_mind
 from mesa_llm_norms.cli.options import OUTPUT, RUNS, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS as RUNS_FOLDER
 from mesa_llm_norms.core.formatting import bounds, count, percent, plural
 from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH
 
 if TYPE_CHECKING:
+    from mesa_llm_norms.experiments.recording.recorder import RecordingPlan
     from mesa_llm_norms.experiments.sweeps import Sweep
     from mesa_llm_norms.experiments.sweeps.grid import SweepPlan
+    from mesa_llm_norms.llm.settings import LLMSettings
 
 SHOWN = 60
 """Most cells that are listed; the summary has all of them."""
@@ -51,11 +55,13 @@ def sweep(
     quiet: options.Quiet = False,
     *,
     files: options.FileOptions,
+    live: options.LiveOptions,
 ) -> None:
     """Play every cell of a grid of topologies, minds, sizes, committed shares and so on.
 
     Every cell is saved when it is finished. The same command resumes a sweep that was interrupted,
-    and plays only what is missing after values or runs were added.
+    and plays only what is missing after values or runs were added. A live mind is recorded first,
+    once for each game of the grid, and the cells play the recordings.
 
     [b]Examples[/b]
 
@@ -64,13 +70,20 @@ def sweep(
     mesa-llm-norms sweep grid.toml --workers 8 --out results/
 
     mesa-llm-norms sweep networks.toml --clean --read directed=false
+
+    mesa-llm-norms sweep models.toml --forecast
     """
     from mesa_llm_norms.experiments.sweeps import play_sweep, read_plan
+    from mesa_llm_norms.experiments.sweeps.recordings import find_live
 
-    plan = _with_options(read_plan(spec), files)
+    plan = _with_options(read_plan(spec, live.mind_reader(given=False)), files)
     if runs is not None:
         plan = replace(plan, runs=runs)
     folder = out or RUNS_FOLDER / spec.stem
+    wanted = find_live(plan)
+    if live.forecast:
+        _print_forecast(wanted, live.calls(), as_json)
+        return
     if dry_run:
         _print_missing(plan, folder, as_json)
         return
@@ -78,6 +91,8 @@ def sweep(
     if talk:
         output.say(f"{plural(len(plan), 'cell')} of {plural(plan.runs, 'run')}, seed {plan.seed}")
     try:
+        llm = live.calls()
+        _announce(wanted, folder, llm)
         with output.progress("playing") as report:
             found = play_sweep(
                 plan,
@@ -85,6 +100,8 @@ def sweep(
                 workers=workers,
                 scheduler=scheduler,
                 progress=partial(report, "runs"),
+                llm=llm,
+                recording=report,
             )
         # The cells and their summary are in the folder already.
         draw, show = partial(_draw, found), partial(_show, found, folder, as_json, talk)
@@ -94,6 +111,36 @@ def sweep(
             kept = f"finished cells are in {folder}; run the same command again to resume"
             output.complain("note", kept)
         raise
+
+
+def _announce(wanted: Mapping[str, RecordingPlan], folder: Path, llm: LLMSettings) -> None:
+    """Say which live minds are recorded first, and where their calls go."""
+    from mesa_llm_norms.experiments.sweeps.recordings import check_budget, find_recorded
+
+    recorded = find_recorded(wanted, folder)
+    missing = {name: plan for name, plan in wanted.items() if name not in recorded}
+    check_budget(missing, llm)
+    announce([plan.mind for plan in missing.values()], llm)
+    for plan in missing.values():
+        pool, memory = ",".join(plan.game.pool), plan.game.memory
+        said = f"{plan.mind.label} is live, so it is recorded first: names {pool}, memory {memory}"
+        output.complain("note", said)
+
+
+def _print_forecast(wanted: Mapping[str, RecordingPlan], llm: LLMSettings, as_json: bool) -> None:
+    """Print what the recordings of live minds will take."""
+    from mesa_llm_norms.experiments.recording.forecast import forecast_recording
+
+    if not wanted:
+        raise no_live_mind()
+    with output.progress(SIMULATING):
+        expected = {name: forecast_recording(plan, llm) for name, plan in wanted.items()}
+    if as_json:
+        output.print_json({name: one.as_object() for name, one in expected.items()})
+        return
+    for name, one in expected.items():
+        output.say(f"Recording {name}", "bold")
+        output.print_pairs(one.rows())
 
 
 def _with_options(plan: SweepPlan, files: options.FileOptions) -> SweepPlan:
@@ -126,8 +173,16 @@ def _show(found: Sweep, folder: Path, as_json: bool, talk: bool) -> None:
 def _print_missing(plan: SweepPlan, folder: Path, as_json: bool) -> None:
     """Print the cells with the runs that were played, and how many are missing."""
     from mesa_llm_norms.experiments.sweeps.cells import Folder
+    from mesa_llm_norms.experiments.sweeps.recordings import (
+        find_live,
+        find_recorded,
+        with_recordings,
+    )
     from mesa_llm_norms.experiments.sweeps.runner import find_missing
 
+    wanted = find_live(plan)
+    unknown = dict.fromkeys(wanted, load_mind("uniform"))  # of which no cell was played yet
+    plan = with_recordings(plan, {**unknown, **find_recorded(wanted, folder)})
     cells = list(plan.cells())
     missing = {one.cell.key: one.have for one in find_missing(plan, Folder(folder), cells)}
     agents = [cell.agents for cell in cells]

@@ -13,7 +13,10 @@ import commands
 import pytest
 from pandas.testing import assert_frame_equal
 
+from mesa_llm_norms import load_mind
 from mesa_llm_norms.experiments.sweeps import read_sweep, sweep
+from mesa_llm_norms.minds import registry
+from mesa_llm_norms.testing import FakeProvider
 
 TEXT = """
 runs = 4
@@ -184,3 +187,26 @@ def test_all_graph_files_that_a_pattern_or_a_folder_names_are_cleaned_and_swept(
     result = invoke("nets.toml")
     assert result.exit_code == 2
     assert "there is no graph file that matches 'nets/*.gml'" in result.stderr
+
+
+def test_a_live_mind_in_a_grid_is_recorded_first_which_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakeProvider(load_mind("llama-3-70b-instruct"), distributions=True, label="fake:one")
+    monkeypatch.setattr(registry, "_providers", {})
+    monkeypatch.setattr(registry, "_unread_packages", [])
+    registry.register_provider("fake", lambda _: fake)
+    text = TEXT.replace('"llama-3-70b-instruct"', '"fake:one"\nmemory = 1')
+    Path("grid.toml").write_text(text, encoding="utf-8")
+    assert "10" in invoke("grid.toml", "--forecast").stdout
+    assert invoke("grid.toml", "--dry-run").exit_code == 0
+    assert "--address" in invoke("grid.toml").stderr  # as the name comes from a file
+    assert not fake.asked
+    result = invoke("grid.toml", "--address", fake.place)
+    assert "fake:one is live, so it is recorded first: names Q,M, memory 1" in result.stderr
+    assert result.exit_code == 0
+    assert len(fake.asked) == 10
+    assert "recorded first" not in invoke("grid.toml", "--runs", "5").stderr
+    assert len(fake.asked) == 10
+    left = json.loads(invoke("grid.toml", "--runs", "5", "--dry-run", "--json").stdout)["missing"]
+    assert left == 0

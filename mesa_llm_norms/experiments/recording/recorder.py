@@ -24,7 +24,7 @@ from mesa_llm_norms.experiments.recording.questions import (
     memories_up_to,
     number_of_memories,
 )
-from mesa_llm_norms.experiments.recording.result import Recorded, Step, conclude
+from mesa_llm_norms.experiments.recording.result import OUT_OF_BUDGET, Recorded, Step, conclude
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
@@ -234,7 +234,7 @@ def run_recording(
         else:
             fitted, steps, why = _adapt(plan, recorder, report)
         if recorder.out_of_budget is not None:
-            why = "the budget was used up"
+            why = OUT_OF_BUDGET
         seen: Counter[Memory] = Counter()
         if len(recorder.recording.answers) < number_of_memories(plan.game):
             report("simulating populations of it", 0, 1)
@@ -266,7 +266,7 @@ def _adapt(
         if still >= STILL:
             return fitted, tuple(steps), "populations no longer change"
         if recorder.out_of_budget is not None:
-            return fitted, tuple(steps), "out of budget"
+            return fitted, tuple(steps), OUT_OF_BUDGET
         wanted = _choose(plan, recorder, fitted, max(SMALLEST, int(GROWTH * known)))
         if not wanted:
             return fitted, tuple(steps), "all that populations visit was asked"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mesa_llm_norms.experiments.recording.recorder import RecordingPlan
 
 DECIMALS = 4
+OUT_OF_BUDGET = "the budget was used up"
+"""Why a recording ended that had no more to spend."""
 LISTED = 20
 """How many of the memories that were never asked about are listed, those visited most."""
 
@@ -92,6 +94,11 @@ class Recorded:
     known: float
     steps: tuple[Step, ...]
     usage: Totals
+
+    @property
+    def ended_by_budget(self) -> bool:
+        """Whether a budget was used up before everything was asked."""
+        return self.ended == OUT_OF_BUDGET
 
     def save(self, path: str | Path) -> None:
         """Write the mind into a JSON file, which ``load_mind`` and ``--mind`` take.

@@ -57,6 +57,9 @@ VERSION = 2
 
 RECORD = "sweep.json"
 
+MINDS = "minds"
+"""The folder of recorded minds, in that of a sweep with live ones."""
+
 _META = b"mesa_llm_norms"
 
 
@@ -180,7 +183,7 @@ class Folder:
         self.path = Path(path)
         try:
             known = (self.path / RECORD).exists() or not self.path.exists()
-            taken = not known and any(self.path.iterdir())
+            taken = not known and any(it.name != MINDS for it in self.path.iterdir())
         except OSError as error:
             raise _refused(self.path, error) from error
         if taken:

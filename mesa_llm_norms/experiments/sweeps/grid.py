@@ -8,21 +8,23 @@ import itertools
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import is_folder, read_text
-from mesa_llm_norms.core.game import read_pool
+from mesa_llm_norms.core.game import Game, read_pool
 from mesa_llm_norms.core.limits import read_list, read_seed, read_whole
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import FileFormatError, SpecError, shown
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
-from mesa_llm_norms.minds.registry import safe_name
+from mesa_llm_norms.llm.provider import LiveMind, live_mind
+from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.registry import is_live, load_mind, safe_name
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import (
     AGENTS,
@@ -199,7 +201,8 @@ RUN = ("runs", "seed", "keep_rounds")
 class SweepPlan:
     """A grid over arguments of ``run_ensemble``, and those that are the same in every cell.
 
-    All cells share the ``seed``: run k of each begins with the same random draws.
+    All cells share the ``seed``: run k of each begins with the same random draws. ``stand_in``
+    gives the mind that plays for a live one in a game.
     """
 
     axes: tuple[Axis, ...] = ()
@@ -207,6 +210,7 @@ class SweepPlan:
     runs: int = 100
     seed: int = 0
     keep_rounds: bool = False
+    stand_in: Callable[[LiveMind, Game], Mind] | None = None
 
     def __post_init__(self) -> None:
         read_whole("runs", self.runs, limits.RUNS)
@@ -237,7 +241,7 @@ class SweepPlan:
             at = {axis.column: axis.labels[place] for axis, place in chosen}
             given = {axis.argument: axis.values[place] for axis, place in chosen}
             try:
-                yield _cell(at, {**self.fixed, **given}, self.seed, digests)
+                yield self._cell(at, {**self.fixed, **given}, digests)
             except SpecError as error:
                 if not at:
                     raise
@@ -245,6 +249,44 @@ class SweepPlan:
                 raise SpecError(
                     error.argument, error.value, f"{error.problem} (cell: {where})", error.remedy
                 ) from error
+
+    def _cell(self, at: Mapping[str, Any], arguments: Mapping[str, Any], digests: Digests) -> Cell:
+        graph = arguments.get("graph", DEFAULT_GRAPH)
+        if "size" in arguments or is_open(graph):
+            graph = fill(graph, arguments.get("size"))
+        given = {name: arguments[name] for name in SPEC if name in arguments}
+        spec = Spec(**{**given, "graph": graph}, seed=self.seed)
+        if spec.live:
+            spec = replace(spec, mind=self._without_live(spec))
+        goal = Goal("converged", WINDOW, 1.0)._replace(
+            **{name: arguments[name] for name in GOAL if name in arguments}
+        )
+        check_goal(goal, spec.committed_names)
+        most = read_rounds(arguments.get("rounds"), goal.until)
+        return Cell(at, describe(spec, goal, most, digests), spec, goal, most)
+
+    def _without_live(self, spec: Spec) -> Any:
+        """Return the ``mind=`` argument of a spec with the stand-ins of its live minds."""
+
+        def put(given: Any) -> Any:
+            mind = load_mind(given)
+            if not isinstance(mind, LiveMind):
+                return given
+            if self.stand_in is None:
+                raise SpecError(
+                    "mind",
+                    mind.label,
+                    "the cells of a sweep have no budget, and cannot have live minds",
+                    "Play it with sweep or play_sweep, which record them first.",
+                )
+            return self.stand_in(mind, spec.game)
+
+        minds = spec.mind
+        if not isinstance(minds, Mapping):
+            return put(minds)
+        if by_share(minds):
+            return {put(mind): share for mind, share in minds.items()}
+        return {node: put(mind) for node, mind in minds.items()}
 
 
 def plan_sweep(
@@ -264,7 +306,11 @@ def plan_sweep(
     return SweepPlan(axes, fixed, runs, read_seed(seed), keep_rounds)
 
 
-def read_plan(path: str | Path) -> SweepPlan:
+def _from_file(name: str) -> LiveMind:
+    return live_mind(name, given=False)
+
+
+def read_plan(path: str | Path, live: Callable[[str], Any] = _from_file) -> SweepPlan:
     """Read the plan of a sweep from a TOML file, as ``docs/sweeps.md`` describes it.
 
     Parameters
@@ -272,6 +318,9 @@ def read_plan(path: str | Path) -> SweepPlan:
     path : str or Path
         The file: arguments of ``run_ensemble``, ``runs``, ``seed``, ``keep_rounds``, and a table
         ``[grid]`` of lists. Graph and mind files are looked for in its folder.
+    live : callable, optional
+        Returns the live mind of a name in the file; by default one whose address has to be
+        confirmed (``LLMSettings(addresses=...)``) before anything is sent there.
 
     Returns
     -------
@@ -303,6 +352,9 @@ def read_plan(path: str | Path) -> SweepPlan:
     near = path.parent
     fixed = {name: _plain(_alias(name), value, near) for name, value in content.items()}
     read = {it: _plain_axis(_alias(it), grid[it], near) for it in grid}
+    for some in (fixed, read):
+        if "mind" in some:
+            some["mind"] = _with_live(some["mind"], live)
     return plan_sweep(
         read,
         fixed,
@@ -312,25 +364,13 @@ def read_plan(path: str | Path) -> SweepPlan:
     )
 
 
-def _cell(at: Mapping[str, Any], arguments: Mapping[str, Any], seed: int, digests: Digests) -> Cell:
-    graph = arguments.get("graph", DEFAULT_GRAPH)
-    if "size" in arguments or is_open(graph):
-        graph = fill(graph, arguments.get("size"))
-    given = {name: arguments[name] for name in SPEC if name in arguments}
-    spec = Spec(**{**given, "graph": graph}, seed=seed)
-    if spec.live:
-        raise SpecError(
-            "mind",
-            spec.mind_label,
-            "a sweep has no budget, and plays in other processes, so it cannot have live minds",
-            "Record it first (mesa-llm-norms record), and sweep over the file.",
-        )
-    goal = Goal("converged", WINDOW, 1.0)._replace(
-        **{name: arguments[name] for name in GOAL if name in arguments}
-    )
-    check_goal(goal, spec.committed_names)
-    most = read_rounds(arguments.get("rounds"), goal.until)
-    return Cell(at, describe(spec, goal, most, digests), spec, goal, most)
+def _with_live(given: Any, live: Callable[[str], Any]) -> Any:
+    """Return a ``mind`` argument, or several, with what ``live`` makes of names."""
+    if isinstance(given, list):
+        return [_with_live(one, live) for one in given]
+    if isinstance(given, Mapping):
+        return {_with_live(key, live): _with_live(value, live) for key, value in given.items()}
+    return live(given) if isinstance(given, str) and is_live(given) else given
 
 
 def _alias(name: str) -> str:

@@ -18,6 +18,7 @@ from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_workers, seeded_by_rng
 from mesa_llm_norms.errors import SpecError, WorkerError, shown
+from mesa_llm_norms.experiments.recording.questions import Report
 from mesa_llm_norms.experiments.sweeps.cells import (
     Cell,
     CellPlayer,
@@ -27,6 +28,8 @@ from mesa_llm_norms.experiments.sweeps.cells import (
     versions,
 )
 from mesa_llm_norms.experiments.sweeps.grid import SweepPlan, column_of, plan_sweep
+from mesa_llm_norms.experiments.sweeps.recordings import find_live, record_minds, with_recordings
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
 from mesa_llm_norms.simulation.clusters import connected
 from mesa_llm_norms.simulation.ensemble import Progress
@@ -49,6 +52,8 @@ def sweep(
     executor: Executor | None = None,
     scheduler: str | None = None,
     progress: Progress | None = None,
+    llm: LLMSettings | None = None,
+    recording: Report | None = None,
     **fixed: Any,
 ) -> Sweep:
     """Play many runs in every cell of a grid over arguments of ``run_ensemble``.
@@ -56,6 +61,9 @@ def sweep(
     All cells share the seed: run k of every cell begins with the same random draws, so cells can be
     compared in pairs, as ``analysis.compare_convergence`` does. The results are the same for any
     ``workers``, ``executor`` and ``scheduler``.
+
+    A live mind is recorded first, as ``record`` does, once for each game of the grid, and the cells
+    play the recordings, which are kept in ``minds`` in the folder.
 
     Parameters
     ----------
@@ -81,6 +89,11 @@ def sweep(
         The address of a Dask scheduler, instead of an executor.
     progress : callable, optional
         Called with the runs done and the runs in all.
+    llm : LLMSettings, optional
+        How live minds are called while they are recorded. One that costs money needs a budget.
+    recording : callable, optional
+        Called, while live minds are recorded, with what is being done, how much of it is done, and
+        how much there is.
     **fixed
         Arguments of ``run_ensemble`` that are the same in every cell.
 
@@ -92,13 +105,21 @@ def sweep(
     Raises
     ------
     SpecError
-        For a cell that is not valid, before anything is played.
+        For a cell that is not valid, before anything is played; where there is no budget to record
+        a live mind, or too small a one.
     WorkerError
         Where workers are lost time and again.
     """
     plan = plan_sweep(grid, fixed, runs, rng, keep_rounds)
     return play_sweep(
-        plan, folder, workers=workers, executor=executor, scheduler=scheduler, progress=progress
+        plan,
+        folder,
+        workers=workers,
+        executor=executor,
+        scheduler=scheduler,
+        progress=progress,
+        llm=llm,
+        recording=recording,
     )
 
 
@@ -110,6 +131,8 @@ def play_sweep(
     executor: Executor | None = None,
     scheduler: str | None = None,
     progress: Progress | None = None,
+    llm: LLMSettings | None = None,
+    recording: Report | None = None,
 ) -> Sweep:
     """Play a plan, such as ``read_plan`` reads from a file.
 
@@ -127,6 +150,10 @@ def play_sweep(
         The address of a Dask scheduler.
     progress : callable, optional
         Called with the runs done and the runs in all.
+    llm : LLMSettings, optional
+        How live minds are called while they are recorded.
+    recording : callable, optional
+        Called while they are.
 
     Returns
     -------
@@ -142,9 +169,13 @@ def play_sweep(
     if executor is not None and scheduler is not None:
         raise SpecError("scheduler", scheduler, "an executor is given too", "Give one of them.")
     store = MemoryStore() if folder is None else Folder(folder)
+    wanted = find_live(plan)
+    if wanted:
+        minds = record_minds(wanted, store.path, llm, recording)
+        plan = with_recordings(plan, minds)
     cells = list(plan.cells())
     missing = find_missing(plan, store, cells)
-    record = _describe(plan, cells)
+    record = _describe(plan, cells) | ({"recorded": sorted(wanted)} if wanted else {})
     with ExitStack() as stack:
         if missing and scheduler is not None:
             executor = stack.enter_context(connected(scheduler))
