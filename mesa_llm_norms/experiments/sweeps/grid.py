@@ -201,7 +201,7 @@ RUN = ("runs", "seed", "keep_rounds")
 class SweepPlan:
     """A grid over arguments of ``run_ensemble``, and those that are the same in every cell.
 
-    All cells share the ``seed``: run k of each begins with the same random draws. ``stand_in``
+    All cells share the ``seed``: run k of each begins with the same random draws. ``proxy``
     gives the mind that plays for a live one in a game.
     """
 
@@ -210,7 +210,7 @@ class SweepPlan:
     runs: int = 100
     seed: int = 0
     keep_rounds: bool = False
-    stand_in: Callable[[LiveMind, Game], Mind] | None = None
+    proxy: Callable[[LiveMind, Game], Mind] | None = None
 
     def __post_init__(self) -> None:
         read_whole("runs", self.runs, limits.RUNS)
@@ -266,20 +266,20 @@ class SweepPlan:
         return Cell(at, describe(spec, goal, most, digests), spec, goal, most)
 
     def _without_live(self, spec: Spec) -> Any:
-        """Return the ``mind=`` argument of a spec with the stand-ins of its live minds."""
+        """Return the ``mind=`` argument of a spec with proxies for its live minds."""
 
         def put(given: Any) -> Any:
             mind = load_mind(given)
             if not isinstance(mind, LiveMind):
                 return given
-            if self.stand_in is None:
+            if self.proxy is None:
                 raise SpecError(
                     "mind",
                     mind.label,
                     "the cells of a sweep have no budget, and cannot have live minds",
                     "Play it with sweep or play_sweep, which record them first.",
                 )
-            return self.stand_in(mind, spec.game)
+            return self.proxy(mind, spec.game)
 
         minds = spec.mind
         if not isinstance(minds, Mapping):

@@ -60,7 +60,7 @@ def find_live(plan: SweepPlan) -> dict[str, RecordingPlan]:
             )
         return UniformMind()
 
-    for _ in replace(plan, stand_in=note).cells():
+    for _ in replace(plan, proxy=note).cells():
         pass
     return found
 
@@ -73,7 +73,7 @@ def find_recorded(wanted: Mapping[str, RecordingPlan], folder: Path | None) -> d
 
 def with_recordings(plan: SweepPlan, recorded: Mapping[str, Mind]) -> SweepPlan:
     """Return a plan whose live minds are played by recordings."""
-    return replace(plan, stand_in=lambda mind, game: recorded[_name(mind, game)])
+    return replace(plan, proxy=lambda mind, game: recorded[_name(mind, game)])
 
 
 def check_budget(wanted: Mapping[str, RecordingPlan], llm: LLMSettings) -> None:
