@@ -7,6 +7,7 @@ infinite population is the mean field's; what is left is in ``measures``. Each q
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -240,8 +241,8 @@ class MindCard:
             return None
         name, found = self.infinite.basins.from_nothing, None
         for point in reversed(curve.points):
-            if not name or point.preference.of(name).share.value < DECISIVE:
-                break
+            if not name or not point.preference.of(name).share.value >= DECISIVE:
+                break  # also where none of them settled
             found = point.played.agents
         return found
 
@@ -352,12 +353,16 @@ def _groups(card: MindCard) -> Iterator[Entry]:
         yield _share("its first choices", curve.individual)
         yield Entry(
             "wins",
-            ", ".join(f"{size:,}: {percent(one.value)}" for size, one in shares.items()),
+            ", ".join(
+                f"{size:,}: {'none settled' if math.isnan(one.value) else percent(one.value)}"
+                for size, one in shares.items()
+            ),
             [{"agents": size, **one._asdict()} for size, one in shares.items()],
         )
         critical = card.critical_size
         most = max(shares)
-        none = f"over {most:,}" if isinstance(card.infinite, InfinitePopulation) else "not known"
+        known = isinstance(card.infinite, InfinitePopulation) and not math.isnan(shares[most].value)
+        none = f"over {most:,}" if known else "not known"
         yield Entry("critical size", none if critical is None else f"{critical:,}", critical)
     why = NOT_ASKED if curve is None else "not played"
     yield Entry(

@@ -93,6 +93,14 @@ def test_a_size_is_critical_from_where_on_the_predicted_name_always_wins() -> No
     assert none.critical_size is None
 
 
+@pytest.mark.slow
+def test_groups_that_settle_on_nothing_win_nothing() -> None:
+    small = mind_card("smollm2-135m-memory-2", memory=2, **{**SMALL, "sizes": (2, 12)})
+    assert texts(small)["wins"].endswith("%, 12: none settled")
+    assert texts(small)["critical size"] == "not known"
+    assert small.critical_size is None
+
+
 @pytest.mark.parametrize(
     ("mind", "names", "memory"),
     [
