@@ -13,7 +13,6 @@ import commands
 import pytest
 from pandas.testing import assert_frame_equal
 
-from mesa_llm_norms import load_mind
 from mesa_llm_norms.experiments.sweeps import read_sweep, sweep
 from mesa_llm_norms.minds import registry
 from mesa_llm_norms.testing import FakeProvider
@@ -192,7 +191,7 @@ def test_all_graph_files_that_a_pattern_or_a_folder_names_are_cleaned_and_swept(
 def test_a_live_mind_in_a_grid_is_recorded_first_which_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fake = FakeProvider(load_mind("llama-3-70b-instruct"), distributions=True, label="fake:one")
+    fake = FakeProvider(distributions=True, label="fake:one")
     monkeypatch.setattr(registry, "_providers", {})
     monkeypatch.setattr(registry, "_unread_packages", [])
     registry.register_provider("fake", lambda _: fake)

@@ -15,7 +15,7 @@ from mesa_llm_norms.experiments.sweeps import sweep
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.testing import FakeProvider
 
-TRUTH = load_mind("llama-3-70b-instruct")
+TRUTH: Any = load_mind("llama-3-70b-instruct")
 SMALL: dict[str, Any] = {"graph": "ring(n=6)", "names": "QM", "runs": 3, "rounds": 3, "rng": 1}
 QUESTIONS = 10
 """Both orders of the names on the 5 memories of at most one interaction."""
@@ -42,7 +42,7 @@ def test_a_live_mind_is_recorded_once_for_each_game_and_its_recording_plays(
     tmp_path: Path,
 ) -> None:
     provider, told = fake(), []
-    both = {"memories": (1, 2), "recording": lambda *done: told.append(done)}
+    both: dict[str, Any] = {"memories": (1, 2), "recording": lambda *done: told.append(done)}
     found = swept(provider, tmp_path / "out", **both)
     assert len(provider.asked) == QUESTIONS + MORE
     assert told[-1] == ("asking", 41, 41)  # the first question comes alone
