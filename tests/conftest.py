@@ -22,6 +22,11 @@ settings.register_profile(
 settings.load_profile("mesa_llm_norms")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Let three processes share two cores, for nearly half of what a test does is wait."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_key_and_no_network() -> Iterator[None]:
     """Fail at once on a connection that leaves this machine, and hide the keys it may hold."""
