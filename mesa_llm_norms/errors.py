@@ -136,7 +136,7 @@ class FileFormatError(NormsError, ValueError):
     def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
         problem, remedy = shortened(problem), shortened(remedy)
         super().__init__(f"{shortened(str(path))}: {problem}. {remedy}")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.problem = problem
         self.remedy = remedy
 

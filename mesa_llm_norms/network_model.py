@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import mesa
 import networkx as nx
-from mesa.discrete_space import Cell, FixedAgent
+from mesa.discrete_space import Cell, FixedAgent, Network
 
 from mesa_llm_norms.compat import (
     cell_at,
@@ -97,11 +97,11 @@ class NetworkModel(mesa.Model, Generic[Player]):
     def __init__(self, seed: int) -> None:
         super().__init__(rng=seed)
         self._mesa_step = self.step
-        self.step = self._step_on  # type: ignore[method-assign]
+        vars(self)["step"] = self._step_on
 
     def lay_out(self, graph: nx.Graph[Any]) -> None:
         """Make the network from a copy of ``graph``."""
-        self.network = make_network(graph.copy(), self.random)
+        self.network: Network = make_network(graph.copy(), self.random)
 
     def make_data_collector(
         self,
@@ -112,7 +112,7 @@ class NetworkModel(mesa.Model, Generic[Player]):
     ) -> None:
         """Make the data collector, with columns of the game's own and those a user adds."""
         added = _read_reporters("agent_reporters", agent_reporters, of_agents)
-        self.datacollector = mesa.DataCollector(
+        self.datacollector: mesa.DataCollector = mesa.DataCollector(
             model_reporters={**own, **_read_reporters("reporters", reporters, own)},
             agent_reporters={
                 column: partial(_attribute, one, self.player_type) if isinstance(one, str) else one

@@ -216,7 +216,9 @@ class FakeProvider(Provider):
         self.distributions = distributions
         self.asked: list[Question] = []
         self.seen: Counter[Prompt] = Counter()
-        self.prepared = self.in_flight = self.most_in_flight = 0
+        self.prepared: int = 0
+        self.in_flight: int = 0
+        self.most_in_flight: int = 0
         self._delay = delay
         self._sent = dict(parameters) if parameters is not None else {"model": model}
         self._answer = self._reader(answers)

@@ -173,7 +173,7 @@ class Resampling:
 
     def __init__(self, size: int, resamples: Any, rng: Any) -> None:
         self.size = size
-        self.resamples = read_whole("resamples", resamples, limits.RESAMPLES)
+        self.resamples: int = read_whole("resamples", resamples, limits.RESAMPLES)
         self._seed = read_seed(rng)
 
     def draws(self, width: int = 0) -> Iterator[NDArray[np.int64]]:

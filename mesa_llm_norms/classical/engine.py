@@ -158,8 +158,10 @@ class Agreement:
 
     def __init__(self, players: Sequence[Player], spoken: deque[str]) -> None:
         self.spoken = spoken
-        self.uttered = Counter(spoken)
-        self.holders = Counter(player.name for player in players if player.name is not None)
+        self.uttered: Counter[str] = Counter(spoken)
+        self.holders: Counter[str] = Counter(
+            player.name for player in players if player.name is not None
+        )
         self._plays, self._least = most(spoken.maxlen or 0), most(len(players))
 
     @property
@@ -313,7 +315,7 @@ class ClassicalKernel:
             packed.inventions,
             len(rules.pool or ()),
         )
-        self.counts = packed.counts()
+        self.counts: NDArray[np.int64] = packed.counts()
         tally.count(int(self.counts.sum()), int(np.count_nonzero(self.counts)))
         tally.listen(size)
         number = {word: place for place, word in enumerate(packed.vocabulary)}

@@ -165,7 +165,7 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
     ) -> None:
         seed = read_seed(rng)
         super().__init__(seed)
-        self.spec = ClassicalSpec(
+        self.spec: ClassicalSpec = ClassicalSpec(
             graph=graph,
             names=names,
             pairing=pairing,

@@ -63,7 +63,7 @@ class Commands(TyperGroup):
             raise typer.Exit(exit_status()) from error
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -37,7 +37,7 @@ class MindCommands(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-minds = typer.Typer(cls=MindCommands)
+minds: typer.Typer = typer.Typer(cls=MindCommands)
 
 
 def about() -> None:

@@ -35,7 +35,7 @@ class CancelScope:
     """Counts the calls being made for one piece of work, and refuses more once cancelled."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls: int = 0
         self.cancelled = False
 
     @contextmanager

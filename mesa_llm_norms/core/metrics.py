@@ -63,7 +63,7 @@ class Tally:
     """
 
     def __init__(self, pool: Sequence[str], rounds: int = 0, interactions: int = 0) -> None:
-        self.pool = tuple(pool)
+        self.pool: tuple[str, ...] = tuple(pool)
         self.rounds = rounds
         self.interactions = interactions
         self._lines: list[Any] = []

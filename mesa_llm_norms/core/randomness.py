@@ -107,9 +107,9 @@ class RandomStream:
     __slots__ = ("_blocks", "key", "run", "seed")
 
     def __init__(self, seed: int, run: int = 0) -> None:
-        self.seed = seed
-        self.run = run
-        self.key = mix(_mixed(seed) + run * GOLDEN)
+        self.seed: int = seed
+        self.run: int = run
+        self.key: int = mix(_mixed(seed) + run * GOLDEN)
         self._blocks: dict[int, list[InteractionDraws]] = {}
 
     def interaction(self, number: int) -> InteractionDraws:

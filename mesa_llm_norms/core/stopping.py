@@ -112,7 +112,7 @@ class Holders:
 
     def __init__(self, nodes: Sequence[Hashable], held: NDArray[np.int16], names: int) -> None:
         self._held = dict(zip(nodes, held.tolist(), strict=True))
-        self.counts = count_holders(held, names)
+        self.counts: list[int] = count_holders(held, names)
 
     def add(self, node: Hashable, name: int) -> None:
         """Note that a node holds this name now."""

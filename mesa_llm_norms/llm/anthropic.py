@@ -118,7 +118,7 @@ class AnthropicProvider(SDKProvider):
         super().__init__(f"claude:{model}", timeout)
         self.model = model
         self.temperature = temperature
-        self.capabilities = ASSUMED
+        self.capabilities: Capabilities = ASSUMED
         if max_tokens is not None:
             max_tokens = read_whole("max_tokens", max_tokens, limits.MAX_TOKENS, MindError)
         self._max_tokens = max_tokens

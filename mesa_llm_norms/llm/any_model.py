@@ -139,9 +139,9 @@ class LLM:
         self._closed = False
         self._asking = threading.Lock()
         self._process = os.getpid()
-        self.provider = _read_provider(provider, options)
-        self.label = self.provider.label
-        self.shuffle = bool(shuffle)
+        self.provider: Provider = _read_provider(provider, options)
+        self.label: str = self.provider.label
+        self.shuffle: bool = bool(shuffle)
         given: dict[str, Any] = {
             "folder": folder,
             "budget_usd": budget_usd,

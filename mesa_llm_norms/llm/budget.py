@@ -157,7 +157,7 @@ class Spending:
     """What one call uses, reported within the block of ``Budget.reserve``, which this is."""
 
     def __init__(self, budgets: Sequence[Budget], most: Amount) -> None:
-        self.amount = Amount()
+        self.amount: Amount = Amount()
         self._budgets = budgets
         self._most = most
 
@@ -193,7 +193,7 @@ class Budget:
 
     def __init__(self, limit: Amount = NO_LIMIT, used: Amount = Amount()) -> None:  # noqa: B008
         self.limit = limit
-        self.used = used
+        self.used: Amount = used
         self._reserved = Amount()
         self._calls = 0
         self._shut: Exception | None = None

@@ -110,7 +110,7 @@ class LLMClient:
     def __init__(
         self, llm: LLMSettings | None = None, spec: Mapping[str, Any] | None = None
     ) -> None:
-        self.llm = llm or LLMSettings()
+        self.llm: LLMSettings = llm or LLMSettings()
         limit = read_limit(self.llm.budget_calls, self.llm.budget_tokens, self.llm.budget_usd)
         self._prices = read_prices(self.llm.prices)
         if self.llm.batch and self.llm.folder is None:
@@ -121,9 +121,10 @@ class LLMClient:
                 "Give one (folder=, --out).",
             )
         with interrupts_held():  # or a folder without a journal could stay
+            self.journal: Journal
             self.journal, self._folders_made = _open_journal(self.llm, spec or {})
         used = self.journal.usage()
-        self.budget = Budget(limit, Amount(used.calls, used.tokens, used.cost))
+        self.budget: Budget = Budget(limit, Amount(used.calls, used.tokens, used.cost))
         self._found = self.journal.usage_by_mind()
         self._queues: dict[int, RequestQueue] = {}
         self._limiters: dict[str, Limiter] = {}

@@ -410,9 +410,9 @@ class Limiter:
 
     def __init__(self, most: int, clock: Callable[[], float] | None = None) -> None:
         self.most = most
-        self.limit = float(most)
-        self.busy = 0
-        self.most_at_once = 0
+        self.limit: float = float(most)
+        self.busy: int = 0
+        self.most_at_once: int = 0
         self._halved = 0
         self._aim = float(most)
         self._answered = True

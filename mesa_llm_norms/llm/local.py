@@ -118,7 +118,7 @@ class LocalProvider(ChatProvider):
         self.label = file if self._weights else f"local:{file}"
         stem = Path(self._weights.file if self._weights else file).stem
         super().__init__(stem, temperature, max_tokens)
-        self.threads = read_whole("threads", threads, limits.THREADS, MindError)
+        self.threads: int = read_whole("threads", threads, limits.THREADS, MindError)
         self._model: LocalModel | None = None
 
     def __repr__(self) -> str:

@@ -33,7 +33,7 @@ class Outage:
     """
 
     def __init__(self, provider: str) -> None:
-        self.answered = -math.inf
+        self.answered: float = -math.inf
         self.held: dict[asyncio.Future[None], RetryPolicy] = {}
         self._provider = provider
         self._failures = 0

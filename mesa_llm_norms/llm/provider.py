@@ -482,7 +482,7 @@ class LiveMind(Mind):
         client: LLMClient | None = None,
     ) -> None:
         self.provider = provider
-        self.template = template or default_template()
+        self.template: Template = template or default_template()
         self.label = provider.label
         self.client = client
 

@@ -86,7 +86,7 @@ class RetryPolicy:
     def __init__(self, llm: LLMSettings) -> None:
         self.llm = llm
         self.failures: Counter[str] = Counter()
-        self.until = math.inf
+        self.until: float = math.inf
         self._doublings = 0
 
     def wait_after(

@@ -214,10 +214,10 @@ class States:
 
     def __init__(self, reachable: Reachable, probabilities: Floats) -> None:
         self.reachable = reachable
-        self.probabilities = normalized(probabilities)
-        self.played = np.array(reachable.played, np.int64)
+        self.probabilities: Floats = normalized(probabilities)
+        self.played: NDArray[np.int64] = np.array(reachable.played, np.int64)
         """The indices in the pool of the names that may be played."""
-        self.groups = reachable.groups
+        self.groups: int = reachable.groups
         sources, names, ends = reachable.links
         self._links = sp.csr_array(
             (self.probabilities[sources, names], sources, ends),
@@ -347,10 +347,12 @@ class Reachable:
         heard: Iterable[str],
         plays: Callable[[Sequence[State]], NDArray[np.bool_]],
     ) -> None:
-        self.pool, self.length, self.minds = pool, length, minds
+        self.pool: tuple[str, ...] = pool
+        self.length: int = length
+        self.minds: int = minds
         self.found: list[State] = []
-        self.played = [pool.index(name) for name in dict.fromkeys(heard)]
-        self.generations = [0]
+        self.played: list[int] = [pool.index(name) for name in dict.fromkeys(heard)]
+        self.generations: list[int] = [0]
         self._numbers: dict[State, int] = {}
         self._pairs = [[Remembered(own, partner) for partner in pool] for own in pool]
         self._groups: list[tuple[int, Memory, int]] = []
@@ -363,8 +365,8 @@ class Reachable:
             first = self.generations[-1]
             self.generations.append(len(self.found))
             links += self._follow(first, plays(self.found[first:]))
-        self.order = self._sort_states()
-        self.links = self._sort_links(links)
+        self.order: Indices = self._sort_states()
+        self.links: _Links = self._sort_links(links)
 
     def __len__(self) -> int:
         return len(self.found)

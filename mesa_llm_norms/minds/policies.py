@@ -47,12 +47,14 @@ class TableMind(Policy):
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.label = label
-        self.names = tuple(names)
-        self.provenance = dict(provenance or {})
+        self.names: tuple[str, ...] = tuple(names)
+        self.provenance: dict[str, Any] = dict(provenance or {})
         if () not in table:
             problem = "the table has no row for the empty memory"
             raise MindError("mind", label, problem, "Add one: every run starts there.")
-        self.table = {memory: self._normalized(memory, row) for memory, row in table.items()}
+        self.table: dict[Memory, tuple[float, ...]] = {
+            memory: self._normalized(memory, row) for memory, row in table.items()
+        }
 
     def _normalized(self, memory: Memory, row: Sequence[float]) -> tuple[float, ...]:
         fits = len(row) == len(self.names) and all(0 <= p <= 1 for p in row)

@@ -120,15 +120,18 @@ class RecordedMind(Policy):
     ) -> None:
         self.label = label
         self.weights = weights
-        self.fitted_counts = dict(counts or {})
-        self.recordings = tuple(recordings)
-        self.counts = self.fitted_counts | {
-            pool_key(it.game.pool): it.counts() for it in self.recordings
+        self.fitted_counts: dict[str, Mapping[Memory, Mapping[str, float]]] = dict(counts or {})
+        self.recordings: tuple[Recording, ...] = tuple(recordings)
+        self.counts: dict[str, Mapping[Memory, Mapping[str, float]]] = {
+            **self.fitted_counts,
+            **{pool_key(it.game.pool): it.counts() for it in self.recordings},
         }
         self.prior_strength = prior_strength
-        self.drift = {pool: (mean, spread) for pool, (mean, spread) in (drift or {}).items()}
+        self.drift: dict[str, tuple[float, float]] = {
+            pool: (mean, spread) for pool, (mean, spread) in (drift or {}).items()
+        }
         self.inverse_temperature = inverse_temperature
-        self.provenance = dict(provenance or {})
+        self.provenance: dict[str, Any] = dict(provenance or {})
         self._shared = cache(self._shared_utility)
         self._own = lru_cache(MOST_KNOWN)(self._own_utility)
         self._alone = lru_cache(MOST_POOLS)(self._utilities_alone)

@@ -82,7 +82,7 @@ class Neighbors:
 
     def __init__(self, graph: Any, absent: Iterable[Hashable] = ()) -> None:
         if isinstance(graph, nx.Graph):
-            self.directed = graph.is_directed()
+            self.directed: bool = graph.is_directed()
             self._read_networkx(graph, set(absent))
         else:
             self.directed = is_directed(graph)

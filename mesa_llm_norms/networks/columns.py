@@ -89,11 +89,11 @@ class Lines:
     """
 
     def __init__(self, text: str, options: Options) -> None:
-        self.text = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+        self.text: str = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
         given = options.get("comments", "#%")
         self.marks = "" if given == NONE else given
         self.comments: list[str] = []
-        self.first = ""
+        self.first: str = ""
         for line in io.StringIO(self.text):
             content = line.strip()
             if content and content[0] not in self.marks:

@@ -55,8 +55,8 @@ class Automaton:
         self._known: list[State] = []
         self._numbers: dict[State, int] = {}
         self.steps = np.full((64, self.names - 1), -1, np.int64)
-        self.keys = np.full(128, -1, np.int64)
-        self.values = np.full(len(self.keys), -1, np.int32)
+        self.keys: NDArray[np.int64] = np.full(128, -1, np.int64)
+        self.values: NDArray[np.int32] = np.full(len(self.keys), -1, np.int32)
         self._stored = 0
 
     @property

@@ -50,7 +50,7 @@ class ClusterExecutor(Executor):
         self._executor: Executor = client.get_executor()
         self._address: str = client.scheduler.address if client.scheduler else "its address"
         self._asked = self._staffed = time.monotonic()
-        self.lost = False
+        self.lost: bool = False
         """Whether the scheduler is gone, and with it all calls."""
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:

@@ -129,7 +129,7 @@ class Engine:
         self._drop_pipeline()
         self.cut = None
         self.neighbors = neighbors
-        self.players = tuple(players)
+        self.players: tuple[Player, ...] = tuple(players)
 
     def release(self, indices: Iterable[int]) -> None:
         """Give the players at these indices the mind they have when committed to no name."""

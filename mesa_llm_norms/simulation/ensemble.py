@@ -481,10 +481,10 @@ class PlainPlayer:
     foreseeable = True
 
     def __init__(self, mind: Mind, uncommitted: Mind, memory: Memory, length: int) -> None:
-        self.mind = mind
-        self.uncommitted = uncommitted
-        self.memory = memory
-        self.length = length
+        self.mind: Mind = mind
+        self.uncommitted: Mind = uncommitted
+        self.memory: Memory = memory
+        self.length: int = length
         self.name: str | None = None
 
     def remember(self, own: str, partner: str) -> None:

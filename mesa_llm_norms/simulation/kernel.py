@@ -206,7 +206,7 @@ class Kernel:
         self.known = known
         self.states = states
         self.interactions = self.skipped = self.discarded = 0
-        self.rounds = 0
+        self.rounds: int = 0
         self.cut: tuple[int, int] | None = None
         """The round in which a mind failed, and its first interaction."""
         self.held_before: NDArray[np.int16] | None = None

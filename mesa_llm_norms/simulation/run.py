@@ -49,8 +49,8 @@ class Run:
         self, engine: Engine | Kernel, committed_names: Sequence[str], goal: Goal | None = None
     ) -> None:
         self.engine = engine
-        self.committed_names = tuple(committed_names)
-        self.goal = goal or Goal()
+        self.committed_names: tuple[str, ...] = tuple(committed_names)
+        self.goal: Goal = goal or Goal()
         self.last_round: Round | None = None
         """The last round in which something was played."""
         self.rows: list[Interaction] = []

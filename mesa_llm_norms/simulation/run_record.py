@@ -63,9 +63,9 @@ class NodeHistory:
     """
 
     def __init__(self, nodes: int, names: int) -> None:
-        self.held = np.full(nodes, -1, np.int16)
-        self.changed = np.full(nodes, -1, np.int32)
-        self.first = np.full((nodes, names), -1, np.int32)
+        self.held: NDArray[np.int16] = np.full(nodes, -1, np.int16)
+        self.changed: NDArray[np.int32] = np.full(nodes, -1, np.int32)
+        self.first: NDArray[np.int32] = np.full((nodes, names), -1, np.int32)
 
     def add(self, node: int, name: int, round_: int) -> None:
         """Take in what one agent played."""
@@ -135,7 +135,7 @@ class RunRecord:
 
     def __init__(self, initial: InitialState, folder: Path | None = None) -> None:
         self.initial = initial
-        self.history = NodeHistory(len(initial.neighbors), len(initial.game.pool))
+        self.history: NodeHistory = NodeHistory(len(initial.neighbors), len(initial.game.pool))
         self._names = {name: index for index, name in enumerate(initial.game.pool)}
         self._writer = None if folder is None else _RowFile(initial, folder)
 

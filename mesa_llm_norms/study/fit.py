@@ -269,16 +269,18 @@ class Design:
                         indices.append(columns.setdefault(feature, len(columns)))
                     ends.append(len(indices))
                     chosen.append(names.get(name, 0))
-        self.features = list(columns)
-        self.matrix = sparse.csr_array(
+        self.features: list[tuple[str, str]] = list(columns)
+        self.matrix: Any = sparse.csr_array(
             (np.ones(len(indices)), np.array(indices), np.array(ends)),
             shape=(len(chosen), len(columns)),
         )
-        self.transposed = self.matrix.T.tocsr()
-        self.starts = np.array(starts)
-        self.group = np.repeat(np.arange(len(starts)), np.diff([*starts, len(chosen)]))
-        self.chosen = np.array(chosen, dtype=np.float64)
-        self.totals = np.add.reduceat(self.chosen, self.starts)
+        self.transposed: Any = self.matrix.T.tocsr()
+        self.starts: NDArray[np.int64] = np.array(starts)
+        self.group: NDArray[np.int64] = np.repeat(
+            np.arange(len(starts)), np.diff([*starts, len(chosen)])
+        )
+        self.chosen: NDArray[np.float64] = np.array(chosen, dtype=np.float64)
+        self.totals: NDArray[np.float64] = np.add.reduceat(self.chosen, self.starts)
 
     def weighted(self, weights: Floats) -> Design:
         """Return the same with the decisions on each memory, in order, counting so many times."""

@@ -261,11 +261,11 @@ class History:
     """Statistics per round and per pair of agents; names by their index in the pool."""
 
     def __init__(self, pool: Sequence[str]) -> None:
-        self.pool = tuple(pool)
-        self.interactions = 0
+        self.pool: tuple[str, ...] = tuple(pool)
+        self.interactions: int = 0
         self.pairs: dict[tuple[int, int], list[int]] = {}
         """Interactions and matches of two agents, the lower index first."""
-        self.rounds = 0
+        self.rounds: int = 0
         """Number of rounds started."""
         self._current: list[int] = []
         """Of the current round: its number, interactions so far in the run, in the round, matches,

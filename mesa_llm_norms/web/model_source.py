@@ -200,14 +200,14 @@ class ModelSource(Source):
         self._edges = 0
         self._claim(setting, edges)
         try:
-            self.model = (
+            self.model: NamingGame = (
                 _live_model(model_type, spec, agents) if spec.live else make_model(model_type, spec)
             )
         except BaseException:
             self._release()
             raise
         rounds = setting.rounds or (LIVE_ROUNDS if spec.live else FREE_ROUNDS)
-        self.whole_steps = takes_steps_of_its_own(model_type) or compat.has_events(self.model)
+        self.whole_steps: bool = takes_steps_of_its_own(model_type) or compat.has_events(self.model)
         usual = (*ROUND_REPORTERS, *(f"share_{name}" for name in self.model.game.pool))
         self._own = [name for name in self.model.datacollector.model_vars if name not in usual]
         agents = len(self.model.players)

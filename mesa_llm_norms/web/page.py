@@ -508,4 +508,4 @@ def _heading(state: PageState, side: int) -> str:
     return ", ".join(words) or "the same setting"
 
 
-Page = page_of()
+Page: Any = page_of()

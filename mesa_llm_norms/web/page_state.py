@@ -44,17 +44,17 @@ class PageState:
         session.on_frame = self._news.set
         self.frames: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.status: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
-        self.shown = solara.reactive(0)
-        self.query = solara.reactive(session.query)
-        self.problem = solara.reactive(session.problem)
+        self.shown: solara.Reactive[int] = solara.reactive(0)
+        self.query: solara.Reactive[str] = solara.reactive(session.query)
+        self.problem: solara.Reactive[str] = solara.reactive(session.problem)
         self.selected: solara.Reactive[tuple[int, int] | None] = solara.reactive(None)
         """Side and index of the agent whose details are shown."""
         self.first_end: solara.Reactive[tuple[int, int] | None] = solara.reactive(None)
         """Side and index of the agent at one end of an edge to add or remove."""
-        self.mode = solara.reactive(INSPECT)
-        self.name = solara.reactive("")
+        self.mode: solara.Reactive[str] = solara.reactive(INSPECT)
+        self.name: solara.Reactive[str] = solara.reactive("")
         """The name that a click commits an agent to."""
-        self.by_degree = solara.reactive(False)
+        self.by_degree: solara.Reactive[bool] = solara.reactive(False)
 
     def watch(
         self,

@@ -85,8 +85,8 @@ class Player:
     ) -> None:
         self.speed = speed
         self.until_converged = until_converged
-        self.frame = frame or Frame()
-        self.version = next(_versions)
+        self.frame: Frame = frame or Frame()
+        self.version: int = next(_versions)
         """Changes with every frame; no two frames of any players share one."""
         self.source: Source | None = None
         """What plays; None while it is being made."""

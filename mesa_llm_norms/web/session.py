@@ -50,14 +50,14 @@ class ViewerSession:
 
     def __init__(self, query: str = "", model_type: type[NamingGame] = NamingGame) -> None:
         self._model_type = model_type
-        self.usual = usual_setting(model_type)
+        self.usual: Setting = usual_setting(model_type)
         """What is shown by a link that says nothing else."""
         self.players: tuple[Player, ...] = ()
         self.scene: Scene | None = None
         self.prediction: int | None = None
         """The answer chosen before the scene is played."""
-        self.replaying = False
-        self.problem = ""
+        self.replaying: bool = False
+        self.problem: str = ""
         self.on_frame: Callable[[], object] | None = None
         """Called in some thread after each new frame; must not block."""
         self._run: int | None = None

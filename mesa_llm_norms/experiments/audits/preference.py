@@ -230,7 +230,7 @@ class SymmetricMind(Symmetric):
 
     def __init__(self, mind: Policy) -> None:
         self.mind = mind
-        self.inverse_temperature = 1.0
+        self.inverse_temperature: float = 1.0
         self.label = f"{mind.label}, made symmetric"
         self._known = lru_cache(_KNOWN)(self._average)
 
@@ -283,7 +283,7 @@ class MeasuredSymmetric(Symmetric):
     label = "as measured, made symmetric"
 
     def __init__(self, measured: Mapping[Pattern, Roles]) -> None:
-        self.measured = dict(measured)
+        self.measured: dict[Pattern, Roles] = dict(measured)
 
     def roles(self, pattern: Pattern, pool: tuple[str, ...]) -> Roles:
         """Return what was measured on the pattern, or on the longest part of it that was."""
@@ -306,7 +306,7 @@ class FirstChoices(Policy):
     """Chooses first as was measured, and after that as another mind does."""
 
     def __init__(self, first: Sequence[float], pool: Sequence[str], rest: Policy) -> None:
-        self.first = dict(zip(pool, first, strict=True))
+        self.first: dict[str, float] = dict(zip(pool, first, strict=True))
         self.rest = rest
         self.label = f"first choices as measured, then {rest.label}"
 

@@ -88,9 +88,9 @@ class Recorder:
     ) -> None:
         self.game = game
         self.turns: Counter[Memory] = Counter()
-        self.unusable = 0
+        self.unusable: int = 0
         self.exact: bool | None = None
-        self.put = 0
+        self.put: int = 0
         self.out_of_budget: BudgetError | None = None
         self._mind = mind
         self._seed = seed

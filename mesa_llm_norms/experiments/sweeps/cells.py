@@ -180,7 +180,7 @@ class Folder:
     """Keeps cells in a folder: ``cells/KEY.parquet``, and ``rounds/KEY.parquet`` where kept."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         try:
             known = (self.path / RECORD).exists() or not self.path.exists()
             taken = not known and any(it.name != MINDS for it in self.path.iterdir())

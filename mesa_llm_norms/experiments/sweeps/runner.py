@@ -236,7 +236,7 @@ class Sweep:
     def __init__(self, record: Mapping[str, Any], store: Folder | MemoryStore) -> None:
         self.record = record
         self.axes: tuple[str, ...] = tuple(axis["column"] for axis in record["axes"])
-        self.folder = store.path
+        self.folder: Path | None = store.path
         self.seed: int = record["seed"]
         self._store = store
 
@@ -336,8 +336,8 @@ class PartialCell:
     def __init__(self, cell: Cell, runs: int, tables: Tables | None) -> None:
         self.cell = cell
         self.tables = tables
-        self.have = 0 if tables is None else len(tables.runs)
-        self.left = runs - self.have
+        self.have: int = 0 if tables is None else len(tables.runs)
+        self.left: int = runs - self.have
         self._played: dict[int, tuple[range, Tables]] = {}
 
     def add(self, runs: range, tables: Tables) -> None:

@@ -53,7 +53,7 @@ class Lock:
     """
 
     def __init__(self, journal: Path) -> None:
-        self.path = journal.resolve().with_suffix(".lock")  # also through a link
+        self.path: Path = journal.resolve().with_suffix(".lock")  # also through a link
         self._made = not self.path.exists()
         self._lock = FileLock(self.path, timeout=0, mode=0o600, thread_local=False)
         try:

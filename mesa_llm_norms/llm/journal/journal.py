@@ -85,6 +85,9 @@ class Journal:
         writable: bool = True,
     ) -> None:
         self.path = path
+        self.spec: dict[str, Any]
+        self.versions: dict[str, Any]
+        self.created: str
         self.spec, self.versions, self.created, self._ledger, self._in_flight = content
         self._file_lock = lock
         self._writable = writable

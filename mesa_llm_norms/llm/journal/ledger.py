@@ -54,7 +54,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.last = 0
+        self.last: int = 0
         self.made: Counter[DecisionKey] = Counter()
         self.under_way: dict[int, Asked] = {}
         self.decisions: dict[DecisionKey, Recorded] = {}
