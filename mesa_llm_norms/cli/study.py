@@ -21,9 +21,9 @@ from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import MindError, SpecError, shown
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.files import write_recorded
-from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.recorded import RecordedMind
-from mesa_llm_norms.minds.registry import load_mind
+from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind, recorded_names
 from mesa_llm_norms.simulation.results import versions
 
 Data = Annotated[
@@ -120,7 +120,7 @@ def validate(
         Path,
         typer.Argument(
             help="The study's interactions.csv.gz, or the folder that holds it; or a recording of "
-            "a live mind (.json)."
+            "a live mind: its file (.json), or its name if it ships."
         ),
     ],
     model: Models = None,
@@ -160,8 +160,11 @@ def validate(
 
     mesa-llm-norms validate haiku.json --mind claude:claude-haiku-5-5 --budget-usd 2
     """
-    if data.suffix.lower() == ".json":
-        _validate_recording(data, mind, runs, seed, live, as_json)
+    ships = str(data) in set(recorded_names()) - set(STUDY_MINDS)
+    if ships or data.suffix.lower() == ".json":
+        _validate_recording(
+            load_mind(str(data) if ships else data), mind, runs, seed, live, as_json
+        )
         return
     from mesa_llm_norms.reports.reproduction import draw_validation, write_validation
     from mesa_llm_norms.study import validate as validation
@@ -196,12 +199,11 @@ def validate(
 
 
 def _validate_recording(
-    path: Path, name: str | None, runs: int, seed: int, live: options.LiveOptions, as_json: bool
+    recorded: Mind, name: str | None, runs: int, seed: int, live: options.LiveOptions, as_json: bool
 ) -> None:
     """Compare a recording with its live mind."""
     from mesa_llm_norms.experiments.recording import check_recording
 
-    recorded = load_mind(path)
     mind = live.mind_reader()(name) if name is not None else None
     if not isinstance(recorded, RecordedMind) or not isinstance(mind, LiveMind):
         remedy = "Give a file that mesa-llm-norms record wrote, and the live mind as --mind."

@@ -77,3 +77,11 @@ def test_fit_refuses_what_it_cannot_fit(recordings: Path) -> None:
     table = pd.read_csv(recordings).assign(model="../../escape")
     table.to_csv("evil.csv", index=False)
     assert "cannot be a file name" in refused("fit", "evil.csv", "--out", "m")
+
+
+def test_a_recording_that_ships_is_validated_by_its_name() -> None:
+    for name, problem in (
+        ("smollm2-135m-memory-1", "compared with its live mind"),
+        ("claude-3.5-sonnet", "claude-3.5-sonnet"),
+    ):
+        assert problem in refused("validate", name, "--mind", "uniform")
