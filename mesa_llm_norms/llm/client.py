@@ -399,12 +399,13 @@ class LLMClient:
 
         No price may have been known then, and a journal may have been edited.
         """
-        price = self._prices.of(mind.provider.model, batch=self.llm.batch)
-        used = self._found.pop(mind.label, None)
-        if price is not None and used is not None:
-            cost = price.cost(Usage(used.input_tokens, used.output_tokens))
-            if cost > used.cost and not math.isclose(cost, used.cost):
-                self.budget.used = self.budget.used.plus(Amount(usd=cost - used.cost))
+        for batch in (False, True):
+            price = self._prices.of(mind.provider.model, batch=batch)
+            used = self._found.pop((mind.label, batch), None)
+            if price is not None and used is not None:
+                cost = price.cost(Usage(used.input_tokens, used.output_tokens))
+                if cost > used.cost and not math.isclose(cost, used.cost):
+                    self.budget.used = self.budget.used.plus(Amount(usd=cost - used.cost))
 
     def _turn_away(self) -> None:
         self.budget.shut(CLOSED)

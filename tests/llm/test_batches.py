@@ -86,6 +86,18 @@ def test_questions_asked_together_go_out_as_one_batch_at_half_the_price(tmp_path
     assert other.cost == pytest.approx(one.cost / 2)
 
 
+def test_a_folder_of_batches_that_is_resumed_without_them_counts_half_the_price(
+    tmp_path: Path,
+) -> None:
+    with MessagesServer() as server:
+        ask_all(server, settings_for(tmp_path / "run"), range(4))
+        spent = used(tmp_path / "run").cost
+        alone = settings_for(tmp_path / "run", batch=False, resume=True, budget_usd=1)
+        with closing(LLMClient(alone)) as client:
+            client.attach([live_mind(f"claude:{PLAIN}", base_url=server.url)])
+            assert client.budget.used.usd == pytest.approx(spent)
+
+
 def test_what_errs_or_expires_is_asked_again_in_the_next_batch(tmp_path: Path) -> None:
     faults = [Fault("expired"), Fault("status", 529), Fault("canceled"), Fault("status", 500)]
 

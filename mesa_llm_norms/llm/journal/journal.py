@@ -235,13 +235,16 @@ class Journal:
             )
         )
 
-    def usage_by_mind(self) -> dict[str, Totals]:
-        """Return the tokens read and written by each mind's calls, and their known cost."""
+    def usage_by_mind(self) -> dict[tuple[str, bool], Totals]:
+        """Return the tokens read and written by each mind's calls, and their known cost.
+
+        Those sent in batches, which cost less, are apart from the others.
+        """
         fields = "input_tokens", "output_tokens", "cost"
         return self._asked(
             lambda connection: {
-                mind: Totals(**dict(zip(fields, used, strict=True)))
-                for mind, *used in connection.execute(BY_MIND)
+                (mind, bool(batch)): Totals(**dict(zip(fields, used, strict=True)))
+                for mind, batch, *used in connection.execute(BY_MIND)
             }
         )
 

@@ -408,8 +408,9 @@ LEFT JOIN prompts s ON s.digest = a.system
 LEFT JOIN prompts u ON u.digest = a.user
 """
 BY_MIND = """
-SELECT mind, coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), total(cost)
-FROM attempts GROUP BY mind
+SELECT mind, id IN (SELECT attempt FROM batched) AS batch, coalesce(sum(input_tokens), 0),
+    coalesce(sum(output_tokens), 0), total(cost)
+FROM attempts GROUP BY mind, batch
 """
 BY_AGENT = """
 SELECT CASE a.seat WHEN 0 THEN i.node_a ELSE i.node_b END AS node, count(*),
