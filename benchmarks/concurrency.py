@@ -81,7 +81,8 @@ def longest_chain(spec: Spec, rounds: int) -> int:
     initial = spec.initial_state()
     depth = [0] * len(initial.neighbors)
     planned = plan_rounds(initial.pairing, initial.neighbors, initial.stream, 0, 0, rounds)
-    for _, _, a, b, _ in planned:
+    for it in planned:
+        a, b = it.nodes
         depth[a] = depth[b] = max(depth[a], depth[b]) + 1
     return max(depth)
 

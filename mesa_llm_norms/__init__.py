@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mesa_llm_norms.agents import NamingAgent
     from mesa_llm_norms.classical import ClassicalGame, run_classical
     from mesa_llm_norms.core.game import Game
+    from mesa_llm_norms.core.games import MatrixGame
     from mesa_llm_norms.errors import NormsError
     from mesa_llm_norms.experiments import (
         Intervention,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         register_mind,
         register_provider,
     )
-    from mesa_llm_norms.model import NamingGame
+    from mesa_llm_norms.model import NamingGame, NetworkGame
     from mesa_llm_norms.networks import Neighbors, topologies
     from mesa_llm_norms.reproduction import reproduce
     from mesa_llm_norms.simulation.ensemble import run_ensemble
@@ -51,10 +52,12 @@ __all__ = [
     "Game",
     "Intervention",
     "LLMSettings",
+    "MatrixGame",
     "Mind",
     "NamingAgent",
     "NamingGame",
     "Neighbors",
+    "NetworkGame",
     "NormsError",
     "Pairing",
     "Policy",
@@ -82,10 +85,12 @@ _HOME = {
     "Intervention": "experiments",
     "LLM": "llm",
     "LLMSettings": "llm",
+    "MatrixGame": "core.games",
     "Mind": "minds",
     "NamingAgent": "agents",
     "NamingGame": "model",
     "Neighbors": "networks",
+    "NetworkGame": "model",
     "NormsError": "errors",
     "Pairing": "simulation.pairing",
     "Policy": "minds",

@@ -6,24 +6,25 @@ from typing import TYPE_CHECKING
 
 from mesa.discrete_space import Cell
 
-from mesa_llm_norms.core.game import Memory, remember, score
+from mesa_llm_norms.core.game import Experience, Memory, keep, remember, score
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.network_model import NodeAgent
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.model import NamingGame
+    from mesa_llm_norms.model import NetworkGame
 
 
 class NamingAgent(NodeAgent):
-    """An agent that plays the naming game from a fixed node.
+    """An agent that plays the naming game, or any other, from a fixed node.
 
-    ``mind`` may be replaced at any time between steps. Subclasses may override ``remember`` to keep
-    more, or less, than the last interactions.
+    ``mind`` may be replaced at any time between steps. Subclasses may override ``remember``,
+    or ``learn`` in games other than the naming game, to keep more, or less, than the last
+    interactions.
 
     Parameters
     ----------
-    model : NamingGame
+    model : NetworkGame
         The model it belongs to.
     cell : mesa.discrete_space.Cell
         The cell of its node, which must be empty.
@@ -38,9 +39,9 @@ class NamingAgent(NodeAgent):
         If another agent is on the node.
     """
 
-    model: NamingGame
+    model: NetworkGame
 
-    def __init__(self, model: NamingGame, cell: Cell, mind: Mind, memory: Memory = ()) -> None:
+    def __init__(self, model: NetworkGame, cell: Cell, mind: Mind, memory: Memory = ()) -> None:
         super().__init__(model, cell)
         self.mind = mind
         self.uncommitted = mind
@@ -93,7 +94,7 @@ class NamingAgent(NodeAgent):
             self.mind = self.uncommitted
 
     def remember(self, own: str, partner: str) -> None:
-        """Take in one interaction; called after both have chosen.
+        """Take in one interaction of the naming game; called after both have chosen.
 
         Parameters
         ----------
@@ -104,6 +105,17 @@ class NamingAgent(NodeAgent):
         """
         self._name = own
         self._memory = remember(self._memory, own, partner, self.model.game.memory)
+
+    def learn(self, past: Experience) -> None:
+        """Take in one interaction of any other game; called after all have chosen.
+
+        Parameters
+        ----------
+        past : Experience
+            What the agent and the others did, and what it got for that.
+        """
+        self._name = past.own
+        self._memory = keep(self._memory, past, self.model.game.memory)
 
     def restore(self, memory: Memory, name: str | None) -> None:
         """Take over what an engine has left.
@@ -120,7 +132,7 @@ class NamingAgent(NodeAgent):
     @property
     def foreseeable(self) -> bool:
         """Whether what the agent will remember follows from what it plays and sees alone."""
-        return not self.overrides() and "remember" not in vars(self)
+        return not self.overrides() and not {"remember", "learn"} & {*vars(self)}
 
     @classmethod
     def overrides(cls) -> list[str]:
@@ -133,6 +145,6 @@ class NamingAgent(NodeAgent):
         """
         return [
             f"{cls.__module__}.{cls.__qualname__}.{name}"
-            for name in ("remember", "restore", "memory", "mind", "name")
+            for name in ("remember", "learn", "restore", "memory", "mind", "name")
             if getattr(cls, name, None) is not getattr(NamingAgent, name, None)
         ]

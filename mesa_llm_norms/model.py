@@ -1,4 +1,4 @@
-"""The naming game as a Mesa model: agents on a network, a step is one population round."""
+"""Games on a network as Mesa models: agents on its nodes, a step is one population round."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.game import Game, GameRules, Interaction, Row
+from mesa_llm_norms.core.games import PrisonersDilemma
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_seed, read_whole, seeded_by_rng
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, read_rounds
 from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel, Reporters
 from mesa_llm_norms.networks.adjacency import to_networkx
@@ -52,8 +54,8 @@ ROUND_REPORTERS = ("interactions", "success_rate", "distinct_names", "entropy")
 """What is collected of every round, besides the share of each name."""
 
 
-class NamingGame(NetworkModel[NamingAgent]):
-    """A population that plays the naming game of Ashery, Aiello and Baronchelli (2025).
+class NetworkGame(NetworkModel[NamingAgent]):
+    """A population that plays a game.
 
     The graph is copied; ``model.network.G`` is the model's own. Between steps agents may be removed
     or put on empty nodes, and the network rewired (through ``model.network`` or on its graph). Only
@@ -63,24 +65,19 @@ class NamingGame(NetworkModel[NamingAgent]):
     ----------
     graph : str, path or networkx.Graph, default "watts_strogatz(n=24, k=4, p=0.1)"
         A topology (``"ring(n=24)"``), a graph file, or a graph with any node ids.
-    names : str or sequence of str, default "QMXYFJPRCD"
-        The pool: the letters of a string, or a sequence of names.
-    mind : Mind, str, path or mapping, default "claude-3.5-sonnet"
-        A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or shares such
-        as ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
+    game : GameRules, default PrisonersDilemma()
+        What is played: a game that ships, a ``MatrixGame``, or one of your own.
+    mind : Mind, str, path or mapping, default "uniform"
+        A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or minds with
+        their shares. Recorded minds know the naming game alone.
     pairing : str or Pairing, default "node"
-        ``"node"`` (a node, then a neighbor: the study), ``"edge"``, ``"matching"``, or a rule.
-    memory : int, default 5
-        How many of its last interactions an agent remembers, 1 to 1,000.
-    reward : float, default 100
-        Payoff to each agent for matching names, in points.
-    penalty : float, default -50
-        Payoff to each agent for differing names, in points.
+        ``"node"`` (a node, then a neighbor), ``"edge"``, ``"matching"``, ``"neighborhood"`` (a node
+        and all its neighbors, for games of any number of players), or a rule.
     incumbent : str, optional
-        The convention everyone remembers at the start. Default: empty memories.
+        The move everyone remembers from everybody at the start. Default: empty memories.
     committed : mapping, optional
-        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``, or
-        with noise and for a time; see ``Spec`` and ``networks.place_committed``.
+        Who always makes one move: ``{"defect": 5}``, ``{"defect": (5, "hubs")}`` or
+        ``{"defect": [nodes]}``, or with noise and for a time; see ``Spec``.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
@@ -107,11 +104,6 @@ class NamingGame(NetworkModel[NamingAgent]):
         For an argument that is not valid.
     JournalError
         If the journal of live minds cannot be written.
-
-    References
-    ----------
-    A. F. Ashery, L. M. Aiello and A. Baronchelli, "Emergent social conventions and collective bias
-    in LLM populations", Science Advances 11, eadu9368 (2025).
     """
 
     player_type: ClassVar[type[NamingAgent]] = NamingAgent
@@ -120,12 +112,9 @@ class NamingGame(NetworkModel[NamingAgent]):
     def __init__(
         self,
         graph: GraphArgument = DEFAULT_GRAPH,
-        names: NamesArgument = DEFAULT_NAMES,
-        mind: MindArgument = DEFAULT_MIND,
+        game: GameRules | None = None,
+        mind: MindArgument = UniformMind.label,
         pairing: PairingArgument = "node",
-        memory: int = 5,
-        reward: float = 100,
-        penalty: float = -50,
         incumbent: str | None = None,
         committed: CommittedArgument | None = None,
         rng: SeedArgument | None = None,
@@ -134,22 +123,30 @@ class NamingGame(NetworkModel[NamingAgent]):
         reporters: Reporters | None = None,
         agent_reporters: Reporters | None = None,
     ) -> None:
-        seed = read_seed(rng)
-        super().__init__(seed)
-        self.spec = Spec(
+        spec = Spec(
             graph=graph,
-            names=names,
             mind=mind,
             pairing=pairing,
-            memory=memory,
-            reward=reward,
-            penalty=penalty,
             incumbent=incumbent,
             committed=committed,
-            seed=seed,
+            seed=read_seed(rng),
+            rules=PrisonersDilemma() if game is None else game,
         )
+        self._begin(spec, run, llm, reporters, agent_reporters)
+
+    def _begin(
+        self,
+        spec: Spec,
+        run: int,
+        llm: LLMSettings | None,
+        reporters: Reporters | None,
+        agent_reporters: Reporters | None,
+    ) -> None:
+        """Make the network, the agents and what plays them."""
+        NetworkModel.__init__(self, spec.seed)
+        self.spec = spec
         initial = self.spec.initial_state(run)
-        self.game: Game = initial.game
+        self.game: GameRules = initial.game
         self.lay_out(to_networkx(initial.graph))
         self.client: LLMClient | None = open_client(self.spec, llm, {"run": run})
         if self.client is not None:
@@ -200,17 +197,17 @@ class NamingGame(NetworkModel[NamingAgent]):
             Addresses of live minds in the journal that may be called, besides the default, those in
             the environment, and those on this computer that get no key.
         **given
-            A mind or a pairing rule of your own, which no journal can hold.
+            A mind, a pairing rule or a game of your own, which no journal can hold.
 
         Returns
         -------
-        NamingGame
+        NetworkGame
             The model, before its first step.
 
         Raises
         ------
         JournalError
-            If there is no journal, or it is damaged or in use.
+            If there is no journal, it is damaged or in use, or another game was played.
         SpecError
             If a mind or a pairing rule of your own is not given, or a mind file has changed.
         """
@@ -223,6 +220,11 @@ class NamingGame(NetworkModel[NamingAgent]):
         if "run" not in content:
             raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
         spec = from_json(content.get("spec"), **given)
+        if (spec.rules is None) != issubclass(cls, NamingGame):
+            other = "NamingGame" if spec.rules is None else "NetworkGame"
+            raise JournalError(
+                path, f"{type(spec.game).__name__} was played", f"Use {other}.resume."
+            )
         llm = llm or LLMSettings()
         confirmed = addresses or llm.addresses
         resumed = replace(llm, folder=folder, resume=True, addresses=confirmed)
@@ -244,14 +246,14 @@ class NamingGame(NetworkModel[NamingAgent]):
         with interrupts_held():  # or some columns would have a row more than others
             self.datacollector.collect(self)
 
-    def step_into(self, rows: list[Interaction]) -> None:
+    def step_into(self, rows: list[Any]) -> None:
         """Take one of Mesa's steps, and add to a list everything that is played in it.
 
         A step of your own may play no round, or several; ``rows`` has the last one only.
 
         Parameters
         ----------
-        rows : list of Interaction
+        rows : list
             What the interactions are added to, also where the step then fails.
         """
         self._run.heard = rows
@@ -322,7 +324,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         finally:
             self._engine.compiled = False
 
-    def play(self, interactions: int | None = None) -> Generator[Interaction, None, None]:
+    def play(self, interactions: int | None = None) -> Generator[Row, None, None]:
         """Play one interaction after the other, yielding each as it is committed.
 
         To stop iterating, or to close the generator, is to stop playing; what is left of the round
@@ -338,7 +340,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         Yields
         ------
         Interaction
-            What was played.
+            What was played; a ``GameInteraction`` in games other than the naming game.
 
         Raises
         ------
@@ -357,7 +359,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         """
         self._engine.interrupt()
 
-    def _play_on(self, most: int | None) -> Generator[Interaction, None, None]:
+    def _play_on(self, most: int | None) -> Generator[Row, None, None]:
         played = 0
         with self._engine.speculating(limits.INTERACTIONS.high), suppress(InterruptionError):
             while played != most:
@@ -395,7 +397,7 @@ class NamingGame(NetworkModel[NamingAgent]):
         return self._engine.pairing
 
     @property
-    def rows(self) -> list[Interaction]:
+    def rows(self) -> Sequence[Row]:
         """The interactions of the last round, as far as it was played if a mind failed in it."""
         return self._run.rows
 
@@ -427,9 +429,107 @@ class NamingGame(NetworkModel[NamingAgent]):
         return self._run
 
 
-def _of_round(number: str, model: NamingGame) -> float:
+class NamingGame(NetworkGame):
+    """A population that plays the naming game of Ashery, Aiello and Baronchelli (2025).
+
+    Everything but its arguments is as in ``NetworkGame``.
+
+    Parameters
+    ----------
+    graph : str, path or networkx.Graph, default "watts_strogatz(n=24, k=4, p=0.1)"
+        A topology (``"ring(n=24)"``), a graph file, or a graph with any node ids.
+    names : str or sequence of str, default "QMXYFJPRCD"
+        The pool: the letters of a string, or a sequence of names.
+    mind : Mind, str, path or mapping, default "claude-3.5-sonnet"
+        A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or shares such
+        as ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
+    pairing : str or Pairing, default "node"
+        ``"node"`` (a node, then a neighbor: the study), ``"edge"``, ``"matching"``, or a rule.
+    memory : int, default 5
+        How many of its last interactions an agent remembers, 1 to 1,000.
+    reward : float, default 100
+        Payoff to each agent for matching names, in points.
+    penalty : float, default -50
+        Payoff to each agent for differing names, in points.
+    incumbent : str, optional
+        The convention everyone remembers at the start. Default: empty memories.
+    committed : mapping, optional
+        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``, or
+        with noise and for a time; see ``Spec`` and ``networks.place_committed``.
+    rng : int or generator, optional
+        A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
+    run : int, default 0
+        Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
+    llm : LLMSettings, optional
+        How calls to live minds are made: budgets, concurrency, the folder of the journal. Without
+        live minds it has no effect.
+    reporters : mapping, optional
+        Columns that the data collector has for the model besides its own: ``{"column": function of
+        the model}``, or another form that ``mesa.DataCollector`` takes.
+    agent_reporters : mapping, optional
+        The same for agents: ``{"node": "node"}`` is an attribute. Where it is one that agents who
+        are no players do not have, it is missing for them.
+
+    Raises
+    ------
+    SpecError, MindError, GraphError, TopologyError, PoolError, PairingError
+        For an argument that is not valid.
+    JournalError
+        If the journal of live minds cannot be written.
+
+    References
+    ----------
+    A. F. Ashery, L. M. Aiello and A. Baronchelli, "Emergent social conventions and collective bias
+    in LLM populations", Science Advances 11, eadu9368 (2025).
+    """
+
+    game: Game
+
+    @seeded_by_rng
+    def __init__(
+        self,
+        graph: GraphArgument = DEFAULT_GRAPH,
+        names: NamesArgument = DEFAULT_NAMES,
+        mind: MindArgument = DEFAULT_MIND,
+        pairing: PairingArgument = "node",
+        memory: int = 5,
+        reward: float = 100,
+        penalty: float = -50,
+        incumbent: str | None = None,
+        committed: CommittedArgument | None = None,
+        rng: SeedArgument | None = None,
+        run: int = 0,
+        llm: LLMSettings | None = None,
+        reporters: Reporters | None = None,
+        agent_reporters: Reporters | None = None,
+    ) -> None:
+        spec = Spec(
+            graph=graph,
+            names=names,
+            mind=mind,
+            pairing=pairing,
+            memory=memory,
+            reward=reward,
+            penalty=penalty,
+            incumbent=incumbent,
+            committed=committed,
+            seed=read_seed(rng),
+        )
+        self._begin(spec, run, llm, reporters, agent_reporters)
+
+    if TYPE_CHECKING:
+
+        @property
+        def rows(self) -> list[Interaction]: ...  # noqa: D102
+
+        def play(  # noqa: D102
+            self, interactions: int | None = None
+        ) -> Generator[Interaction, None, None]: ...
+
+
+def _of_round(number: str, model: NetworkGame) -> float:
     return getattr(model.round, number, float("nan"))
 
 
-def _share(name: str, model: NamingGame) -> float:
+def _share(name: str, model: NetworkGame) -> float:
     return model.round.shares[name] if model.round else float("nan")

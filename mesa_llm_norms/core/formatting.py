@@ -50,6 +50,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def signed(value: float) -> str:
+    """Return a number of points with its sign: ``+100``, ``-50``, ``0``."""
+    return f"{value:+.15g}" if value else "0"
+
+
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """Return a number of things: ``1 run``, ``2 runs``, ``1,000 runs``.
 

@@ -1,24 +1,30 @@
-"""The naming game on one page: a pool of names, two simultaneous choices, one payoff.
+"""The rules of games: the moves, what each player gets for them, and what it remembers.
 
-Rules after Ashery, Aiello and Baronchelli (Science Advances 11, eadu9368, 2025): two neighbors
-each choose a name from the pool without seeing the other's choice. Both gain ``reward`` when the
-names are equal, and both get ``penalty`` when they differ. Each agent remembers its own last
-``memory`` interactions and nothing else; nobody sees the population.
+``GameRules`` is what any game says. ``Game`` is the naming game: a pool of names, two simultaneous
+choices, one payoff. Its rules are after Ashery, Aiello and Baronchelli (Science Advances 11,
+eadu9368, 2025): two neighbors each choose a name from the pool without seeing the other's choice.
+Both gain ``reward`` when the names are equal, and both get ``penalty`` when they differ. Each agent
+remembers its own last ``memory`` interactions and nothing else; nobody sees the population.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Hashable, Iterable, Mapping, Set
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.formatting import signed
 from mesa_llm_norms.core.limits import read_number, read_whole
-from mesa_llm_norms.errors import PoolError, shown, some
+from mesa_llm_norms.errors import PoolError, SpecError, shown, some
+
+SPELLED_OUT = 12
+"""Moves of a game whose payoffs are told a player one by one, at most."""
 
 NAME_RULE = f"A name is {limits.NAME_LENGTH.range} printable characters without spaces around it."
 
@@ -56,10 +62,185 @@ class Interaction(NamedTuple):
         """Whether both played the same name."""
         return self.name_a == self.name_b
 
+    @property
+    def nodes(self) -> tuple[Hashable, ...]:
+        """The nodes by seat, as in ``GameInteraction``."""
+        return self.node_a, self.node_b
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by seat, as in ``GameInteraction``."""
+        return self.name_a, self.name_b
+
+    @property
+    def payoffs(self) -> tuple[float, ...]:
+        """The payoffs by seat, as in ``GameInteraction``."""
+        return self.payoff, self.payoff
+
+
+class GameInteraction(NamedTuple):
+    """One row of any other game: what an ``Interaction`` is for the naming game.
+
+    Parameters
+    ----------
+    run, interaction, round : int
+        As in ``Interaction``.
+    nodes : tuple of hashable
+        Who met, one node per seat; the one drawn first has seat 0.
+    names : tuple of str
+        The moves they played, by seat.
+    payoffs : tuple of float
+        What each of them got, by seat.
+    """
+
+    run: int
+    interaction: int
+    round: int
+    nodes: tuple[Hashable, ...]
+    names: tuple[str, ...]
+    payoffs: tuple[float, ...]
+
+
+Row: TypeAlias = Interaction | GameInteraction
+"""Both have ``nodes``, ``names`` and ``payoffs`` by seat."""
+
+
+class GameRules(ABC):
+    """What a game says; derive your own from it, as a frozen dataclass if it has parameters.
+
+    Attributes
+    ----------
+    pool : tuple of str
+        The moves that a player can make, in a fixed order: 2 to 1,000 names.
+    memory : int, default 5
+        How many of its last interactions an agent remembers, 1 to 1,000.
+    seats : int or None, default 2
+        How many agents meet at once; None for any number, which ``payoffs`` is then called with.
+    symmetric : bool, default True
+        Whether payoffs depend on the moves alone, and not on who sits where.
+    success_name : str, default "equal moves"
+        What a success is called, on the page.
+    """
+
+    __slots__ = ()
+
+    pool: tuple[str, ...]
+    memory: int = 5
+    seats: int | None = 2
+    symmetric: bool = True
+    success_name: str = "equal moves"
+
+    @abstractmethod
+    def payoffs(self, *moves: str) -> Sequence[float]:
+        """Return what each player gets; a function of the moves alone.
+
+        Parameters
+        ----------
+        *moves : str
+            The move of each seat, that of the agent drawn first in front.
+
+        Returns
+        -------
+        sequence of float
+            The payoff of each seat, in points, shape (seats,).
+        """
+
+    def success(self, *moves: str) -> bool:
+        """Return whether the interaction counts as a success; by default, if all moves are equal.
+
+        ``success_rate`` is the share of successes, and ``converged`` counts on them.
+
+        Parameters
+        ----------
+        *moves : str
+            The move of each seat.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
+        return len(set(moves)) == 1
+
+    def outcome(self, *moves: str) -> str:
+        """Return what these moves together are called; by default, the moves themselves.
+
+        Parameters
+        ----------
+        *moves : str
+            The move of each seat.
+
+        Returns
+        -------
+        str
+            A few words, for tables and the page.
+        """
+        return " / ".join(moves)
+
+    def rules(self, seat: int = 0) -> str:
+        """Return the rules as a player is told them; by default, every payoff in a line of its own.
+
+        Parameters
+        ----------
+        seat : int, default 0
+            The player's seat; the rules name it only where the payoffs depend on it.
+
+        Returns
+        -------
+        str
+            Sentences for a prompt.
+
+        Raises
+        ------
+        SpecError
+            Where there is no default: for other than two seats, or for more than 12 moves.
+        """
+        if self.seats != 2 or len(self.pool) > SPELLED_OUT:
+            raise SpecError(
+                "game",
+                self,
+                f"{type(self).__name__} does not say how a player is told its rules",
+                "Override rules(seat): sentences that state what each player gets.",
+            )
+        lines = ["Two players each choose a move at the same moment, without seeing the other's."]
+        if not self.symmetric:
+            lines[0] += f" You are player {seat + 1} of 2."
+        for own in self.pool:
+            for partner in self.pool:
+                moves = (own, partner) if seat == 0 else (partner, own)
+                given = self.payoffs(*moves)
+                lines.append(
+                    f"If you choose {own} and the other player chooses {partner}, you get "
+                    f"{signed(given[seat])} points and the other player gets "
+                    f"{signed(given[1 - seat])} points."
+                )
+        return "\n".join(lines)
+
+    def worded(self, past: Experience) -> str:
+        """Return a remembered interaction as the player is told it, its payoff apart.
+
+        Parameters
+        ----------
+        past : Experience
+            The interaction.
+
+        Returns
+        -------
+        str
+            Words for a prompt, in one line.
+        """
+        if len(past.others) == 1:
+            role = "" if self.symmetric else f" as player {past.seat + 1}"
+            return f"You chose {past.own}{role}, the other player chose {past.others[0]}"
+        counts = ", ".join(
+            f"{past.others.count(move)} chose {move}" for move in self.pool if move in past.others
+        )
+        return f"You chose {past.own}; of the {len(past.others)} other players {counts}"
+
 
 @dataclass(frozen=True, slots=True)
-class Game:
-    """The rules under which two agents interact.
+class Game(GameRules):
+    """The rules of the naming game, under which two agents interact.
 
     Parameters
     ----------
@@ -105,6 +286,10 @@ class Game:
             ``reward`` for equal names, ``penalty`` otherwise.
         """
         return self.reward if own == partner else self.penalty
+
+    def payoffs(self, *moves: str) -> tuple[float, ...]:
+        """Return what each of the two gets, which is the same."""
+        return (self.payoff(*moves),) * 2
 
 
 def read_pool(names: Any) -> tuple[str, ...]:
@@ -210,13 +395,49 @@ class Remembered(NamedTuple):
     partner: str
 
 
+class Experience(NamedTuple):
+    """One remembered interaction of any other game than the naming game, seen from one seat.
+
+    Parameters
+    ----------
+    own : str
+        The move I made.
+    others : tuple of str
+        The moves of the other players, by seat.
+    payoff : float
+        What I got for it, as the game gave it.
+    seat : int, default 0
+        Where I sat; always 0 where the payoffs do not depend on it.
+    """
+
+    own: str
+    others: tuple[str, ...]
+    payoff: float
+    seat: int = 0
+
+    @property
+    def partner(self) -> str:
+        """The move of the only other player; ``ValueError`` if there were more."""
+        (partner,) = self.others
+        return partner
+
+
 Memory: TypeAlias = tuple[Remembered, ...]
-"""Oldest first, at most ``Game.memory`` long; empty for an agent that has not interacted."""
+"""Oldest first, at most ``GameRules.memory`` long; empty for an agent that has not interacted.
+
+In games other than the naming game each entry is an ``Experience``, which has ``own`` and
+``partner`` as well.
+"""
 
 
 def remember(memory: Memory, own: str, partner: str, length: int) -> Memory:
     """Return ``memory`` with one more interaction, keeping the last ``length``."""
-    return (*memory, Remembered(own, partner))[-length:]
+    return keep(memory, Remembered(own, partner), length)
+
+
+def keep(memory: Memory, past: Remembered | Experience, length: int) -> Memory:
+    """Return ``memory`` with one more interaction of any game, keeping the last ``length``."""
+    return (*memory, cast(Remembered, past))[-length:]
 
 
 def filled(name: str, length: int) -> Memory:
@@ -229,6 +450,19 @@ def read_memory(pairs: Iterable[Iterable[str]]) -> Memory:
     return tuple(Remembered(*pair) for pair in pairs)
 
 
-def score(memory: Memory, game: Game) -> float:
+def score(memory: Memory, game: GameRules) -> float:
     """Return the points an agent sees as its score: the payoffs of what it remembers, added up."""
-    return sum(game.payoff(own, partner) for own, partner in memory)
+    return sum(payoff_of(past, game) for past in memory)
+
+
+def others_of(past: Remembered | Experience) -> tuple[str, ...]:
+    """Return the moves of the others in a remembered interaction."""
+    return past.others if isinstance(past, Experience) else (past.partner,)
+
+
+def payoff_of(past: Remembered | Experience, game: GameRules) -> float:
+    """Return what a remembered interaction brought."""
+    if isinstance(past, Experience):
+        return past.payoff
+    assert isinstance(game, Game)
+    return game.payoff(*past)

@@ -78,6 +78,7 @@ SEED = Limit("seed", 0, (1 << 64) - 1, "", "Random draws are made from 64 bits."
 NAME_LENGTH = Limit("name", 1, 32, "characters", "Names stand in tables, figures and prompts.")
 POOL = Limit("names in a pool", 2, 1_000, "names", "The kernel writes a name in 16 bits.")
 MEMORY = Limit("memory", 1, 1_000, "interactions", "Every agent holds so many.")
+SEATS = Limit("players of one game", 2, 1_000, "agents", "Each of them chooses at the same time.")
 POINTS = Limit("reward and penalty", -1e9, 1e9, "points", "A score stays exact in 64 bits.")
 MIND_SHARE = Limit("share of a mind", 0.0, 1e9, "", "Shares are divided by their sum.")
 RUN_NUMBER = Limit("number of a run", 0, 2**53, "", "It stays exact as JSON.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ class Round(NamedTuple):
     interactions : int
         How many had been played in the run when the round ended.
     success_rate : float
-        Share of its interactions in which the names matched.
+        Share of its interactions that were a success: in the naming game, the names matched.
     shares : dict of str to float
         For each name of the pool its share of the names played in the round.
     """
@@ -83,7 +83,7 @@ class Tally:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """For each round its interactions, how many matched, and how often each name was played.
+        """For each round its interactions and successes, and how often each name was played.
 
         The shape is (rounds, 2 + names).
         """
@@ -107,16 +107,16 @@ class Tally:
                 self.rounds + int(index),
                 int(ends[index]),
                 matched / count,
-                {name: times / (2 * count) for name, times in zip(self.pool, names, strict=True)},
+                {name: times / sum(names) for name, times in zip(self.pool, names, strict=True)},
             )
             for index in (played[-1:] if last else played)
             for count, matched, *names in [counts[index].tolist()]
         ]
 
 
-def count(line: list[int], name_a: int, name_b: int) -> None:
+def count(line: list[int], names: Iterable[int], success: bool) -> None:
     """Count one interaction in the line of its round; names are indices in the pool."""
     line[0] += 1
-    line[1] += name_a == name_b
-    line[2 + name_a] += 1
-    line[2 + name_b] += 1
+    line[1] += success
+    for name in names:
+        line[2 + name] += 1

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -126,31 +127,35 @@ class Holders:
 class Recent:
     """The last ``size`` interactions, counted as they come, with a pool of ``names`` names.
 
-    ``ring`` holds for each the index of the first name in the high 16 bits and that of the second
-    in the low ones; the next goes to ``place``, and ``filled`` of them are there.
+    ``successes`` says which pairs of names are a success, shape (names, names); by default, those
+    of equal names. ``ring`` holds for each the index of the first name in the high 16 bits and that
+    of the second in the low ones; the next goes to ``place``, and ``filled`` of them are there.
     """
 
-    def __init__(self, size: int, names: int) -> None:
+    def __init__(self, size: int, names: int, successes: NDArray[np.bool_] | None = None) -> None:
         self.size = size
         self.names = names
+        self.successes = np.eye(names, dtype=np.bool_) if successes is None else successes
+        self._hits = self.successes.tolist()
         self.ring = array("I", bytes(4 * size))
         self.place = self.filled = self.matched = 0
         self.played = [0] * names
 
-    def add(self, name_a: int, name_b: int) -> None:
+    def add(self, *names: int) -> None:
         """Count one more interaction, and forget the one that falls out of the window."""
+        name_a, name_b = names
         place, played = self.place, self.played
         if self.filled == self.size:
             old = self.ring[place]
             old_a, old_b = old >> 16, old & 0xFFFF
             played[old_a] -= 1
             played[old_b] -= 1
-            self.matched -= old_a == old_b
+            self.matched -= self._hits[old_a][old_b]
         else:
             self.filled += 1
         self.ring[place] = name_a << 16 | name_b
         self.place = place + 1 if place + 1 < self.size else 0
-        self.matched += name_a == name_b
+        self.matched += self._hits[name_a][name_b]
         played[name_a] += 1
         played[name_b] += 1
 
@@ -158,7 +163,7 @@ class Recent:
         """Return the same history seen through a window of another size."""
         if size == self.size:
             return self
-        other = Recent(size, self.names)
+        other = Recent(size, self.names, self.successes)
         kept = self.in_order()[-size:]
         other.view[: len(kept)] = kept
         other.filled, other.place = len(kept), len(kept) % size
@@ -180,7 +185,7 @@ class Recent:
         held = self.view[: self.filled].astype(np.int64)
         first, second = held >> 16, held & 0xFFFF
         self.played = np.bincount(np.concatenate([first, second]), minlength=self.names).tolist()
-        self.matched = int((first == second).sum())
+        self.matched = int(self.successes[first, second].sum())
 
     @property
     def full(self) -> bool:
@@ -189,7 +194,7 @@ class Recent:
 
     @property
     def success_rate(self) -> float:
-        """Share of the counted interactions that matched."""
+        """Share of the counted interactions that were a success."""
         return self.matched / self.filled if self.filled else 0.0
 
     def share(self, name: int) -> float:
@@ -213,6 +218,52 @@ class Recent:
             self.played[name] >= stop.plays and (holders is None or holders[name] >= stop.holders)
             for name in stop.names
         )
+
+
+class RecentGroups(Recent):
+    """The same for interactions of any number of agents, which come as tuples of names.
+
+    ``success`` says of such a tuple whether it is one.
+    """
+
+    def __init__(self, size: int, names: int, success: Callable[[tuple[int, ...]], bool]) -> None:
+        super().__init__(1, names)
+        self.size = size
+        self._success = success
+        self._held: deque[tuple[int, ...]] = deque()
+
+    def add(self, *names: int) -> None:
+        """Count one more interaction, and forget the one that falls out of the window."""
+        if self.filled == self.size:
+            old = self._held.popleft()
+            self.matched -= self._success(old)
+            for name in old:
+                self.played[name] -= 1
+        else:
+            self.filled += 1
+        self._held.append(names)
+        self.matched += self._success(names)
+        for name in names:
+            self.played[name] += 1
+
+    def resized(self, size: int) -> Recent:
+        """Return the same history seen through a window of another size."""
+        if size == self.size:
+            return self
+        other = RecentGroups(size, self.names, self._success)
+        for names in list(self._held)[-size:]:
+            other.add(*names)
+        return other
+
+    def share(self, name: int) -> float:
+        """Share of the names played in the counted interactions that are ``name``."""
+        return self.played[name] / sum(self.played) if self.filled else 0.0
+
+    def reaches(self, stop: Stop, holders: Sequence[int] | None = None) -> bool:
+        """Whether the window is full and ends the run; see ``Recent.reaches``."""
+        if stop.plays:
+            stop = stop._replace(plays=most(sum(self.played) or 1))
+        return super().reaches(stop, holders)
 
 
 def window_size(goal: Goal, agents: int) -> int:

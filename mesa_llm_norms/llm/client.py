@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mesa_llm_norms.core.event_loop import CancelScope, loop, wait_for
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import Row
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.randomness import UNIT, RandomStream, cumulative_weights
 from mesa_llm_norms.errors import (
@@ -131,7 +131,7 @@ class LLMClient:
         self._asking: dict[str, asyncio.Event] = {}
         self._stopped = self._closed = False
         self._checked = 0
-        self._unwritten: list[Interaction | Skipped] = []
+        self._unwritten: list[Row | Skipped] = []
         self._on_way: dict[tuple[int, int], Written[None]] = {}
         """The last reply of each interaction that was not reported yet: done once it is on disk."""
         self._lock = threading.Lock()
@@ -238,7 +238,7 @@ class LLMClient:
 
     # What the engine reports of every interaction
 
-    def played(self, row: Interaction) -> None:
+    def played(self, row: Row) -> None:
         """Record an interaction; ``JournalError`` if a different one is on record.
 
         Its replies are on disk by then.
@@ -246,11 +246,12 @@ class LLMClient:
         self._keep(row)
 
     def skipped(
-        self, run: int, number: int, round_: int, nodes: tuple[Hashable, Hashable], reason: str
+        self, run: int, number: int, round_: int, nodes: Sequence[Hashable], reason: str
     ) -> None:
         """Record that an interaction was skipped, and why."""
         if not isinstance(self.journal.interaction(run, number), Skipped):
-            self._keep(Skipped(run, number, round_, *nodes, reason))
+            node_a, node_b, *others = nodes
+            self._keep(Skipped(run, number, round_, node_a, node_b, reason, tuple(others)))
 
     def flush(self) -> None:
         """Hand everything reported since the last time to the journal.
@@ -263,7 +264,7 @@ class LLMClient:
         if rows:
             self.journal.commit(*rows)
 
-    def _keep(self, row: Interaction | Skipped) -> None:
+    def _keep(self, row: Row | Skipped) -> None:
         written = self._on_way.pop((row.run, row.interaction), None)
         if written is not None:
             written.result()

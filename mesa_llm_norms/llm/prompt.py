@@ -1,11 +1,16 @@
 """Prompts and the names in replies: what an agent sees as words, and what counts as an answer.
 
-A template is a text file of four parts, each under its heading on a line of its own::
+A template is a text file of four parts, each under its heading on a line of its own. That of the
+naming game::
 
     [system]   the rules; may hold $reward and $penalty
     [user]     the situation; must hold $names, $memory and $score, and may hold $length
     [round]    one remembered interaction: $number, $own, $partner, $points
     [none]     what stands for the memory of an agent that has not met anyone
+
+One for any other game has ``$rules``, what the game says of itself, in the place of ``$reward`` and
+``$penalty``, and ``$past``, its words for a remembered interaction, in that of ``$own`` and
+``$partner``.
 
 Everything an agent may know must be in it somewhere: ``Template`` refuses one that leaves a part
 out. What is filled in is data: it is inserted once and never read as a template again.
@@ -25,28 +30,47 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from string import Template as Text
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from mesa_llm_norms.core.files import read_text
-from mesa_llm_norms.core.game import Game, Memory, score
-from mesa_llm_norms.errors import FileFormatError, PoolError, some
+from mesa_llm_norms.core.formatting import signed
+from mesa_llm_norms.core.game import Experience, Game, GameRules, Memory, payoff_of, score
+from mesa_llm_norms.errors import FileFormatError, PoolError, SpecError, some
 
 DEFAULT = "naming-1"
 """The template that ships. Its wording never changes under this name: a new one gets a new name."""
+ANY_GAME = "game-1"
+"""The template for games other than the naming game, where no other is given."""
 PARAPHRASES = ("naming-2", "naming-3")
 """The same game in other words, to see what depends on the wording."""
 LONGEST_NAME = 24
 HEADINGS = ("system", "user", "round", "none")
-_REQUIRED = {
-    "system and user": ("reward", "penalty", "names", "memory", "score"),
-    "round": ("own", "partner", "points"),
-}
-_ALLOWED = {
-    "system": ("reward", "penalty", "length"),
-    "user": ("reward", "penalty", "length", "names", "memory", "score"),
-    "round": ("number", "own", "partner", "points"),
-    "none": (),
-}
+
+_RULES = {False: ("reward", "penalty"), True: ("rules",)}
+"""The fields that say what is played, in the naming game and in any other."""
+_PAST = {False: ("own", "partner"), True: ("past",)}
+"""Those that say what happened in a remembered interaction."""
+
+
+def _required(any_game: bool) -> Mapping[str, tuple[str, ...]]:
+    """Return the fields that a template must hold."""
+    return {
+        "system and user": (*_RULES[any_game], "names", "memory", "score"),
+        "round": (*_PAST[any_game], "points"),
+    }
+
+
+def _allowed(any_game: bool) -> Mapping[str, tuple[str, ...]]:
+    """Return the fields that each part of a template may hold."""
+    rules = (*_RULES[any_game], "length")
+    return {
+        "system": rules,
+        "user": (*rules, "names", "memory", "score"),
+        "round": ("number", *_PAST[any_game], "points"),
+        "none": (),
+    }
+
+
 _REMEDY = "See docs/live.md for what a template contains; start from a copy of the one that ships."
 QUOTES = ('""', "''", "“”", "‘’", "«»", "``")  # noqa: RUF001  (these are meant)
 """The marks a model may put around a name: the opening one and the closing one."""
@@ -79,34 +103,75 @@ class Template:
         self.text = text
         self.name = name
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        self.version = name if name == DEFAULT else f"{name}-{digest}"
-        self._parts = _read_parts(text, name)
-        self._known: tuple[Game, Mapping[str, str]] | None = None
+        self.version = name if name in (DEFAULT, ANY_GAME) else f"{name}-{digest}"
+        self.any_game = "$rules" in text or "${rules}" in text
+        """Whether it words any game but the naming game, and not the naming game."""
+        self._parts = _read_parts(text, name, self.any_game)
+        self._known: tuple[tuple[GameRules, int], Mapping[str, str]] | None = None
 
-    def fill(self, game: Game, memory: Memory, order: Sequence[str]) -> Prompt:
+    def of_game(self, game: GameRules) -> Template:
+        """Return the template that words a game: this one, or instead of the default another.
+
+        Parameters
+        ----------
+        game : GameRules
+            What is played.
+
+        Returns
+        -------
+        Template
+            The wording of its prompts.
+
+        Raises
+        ------
+        SpecError
+            If this wording is for another game.
+        """
+        if self.any_game != isinstance(game, Game):
+            return self
+        if self.name == DEFAULT and not self.any_game:
+            return shipped_template(ANY_GAME)
+        fields = "$rules" if not self.any_game else "$reward and $penalty"
+        raise SpecError(
+            "template",
+            self.name,
+            f"the template {self.name} does not word {type(game).__name__}",
+            f"Give one that holds {fields}, or none; see docs/games.md.",
+        )
+
+    def fill(self, game: GameRules, memory: Memory, order: Sequence[str], seat: int = 0) -> Prompt:
         """Return the prompt of an agent.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The rules.
         memory : Memory
             The agent's own last interactions, oldest first.
         order : sequence of str
             The names, in the order in which they are listed.
+        seat : int, default 0
+            Where the agent sits, in a game whose payoffs depend on it.
 
         Returns
         -------
         Prompt
             The two texts to send.
         """
-        rules = self._rules_of(game)
-        worth = {True: rules["reward"], False: rules["penalty"]}
+        rules = self._rules_of(game, 0 if game.symmetric else seat)
         line = self._parts["round"]
-        rounds = [
-            line % {"number": number, "own": own, "partner": other, "points": worth[own == other]}
-            for number, (own, other) in enumerate(memory, start=1)
-        ]
+        if isinstance(game, Game):
+            worth = {True: rules["reward"], False: rules["penalty"]}
+            lines = [
+                {"own": own, "partner": other, "points": worth[own == other]}
+                for own, other in memory
+            ]
+        else:
+            lines = [
+                {"past": game.worded(past), "points": points(payoff_of(past, game))}
+                for past in cast("Sequence[Experience]", memory)
+            ]
+        rounds = [line % {"number": number, **it} for number, it in enumerate(lines, start=1)]
         situation = {
             **rules,
             "names": ", ".join(order),
@@ -115,16 +180,16 @@ class Template:
         }
         return Prompt(rules["system"], self._parts["user"] % situation)
 
-    def _rules_of(self, game: Game) -> Mapping[str, str]:
-        """Return what is the same in every prompt of a game."""
-        if self._known is None or self._known[0] != game:
-            rules = {
-                "reward": points(game.reward),
-                "penalty": points(game.penalty),
-                "length": str(game.memory),
-            }
+    def _rules_of(self, game: GameRules, seat: int) -> Mapping[str, str]:
+        """Return what is the same in every prompt of a game at a seat."""
+        if self._known is None or self._known[0] != (game, seat):
+            rules = {"length": str(game.memory)}
+            if isinstance(game, Game):
+                rules |= {"reward": points(game.reward), "penalty": points(game.penalty)}
+            else:
+                rules["rules"] = game.rules(seat)
             rules["system"] = self._parts["system"] % rules
-            self._known = game, rules
+            self._known = (game, seat), rules
         return self._known[1]
 
 
@@ -141,7 +206,7 @@ def default_template() -> Template:
 
 @cache
 def shipped_template(name: str) -> Template:
-    """Return a template that ships: ``DEFAULT`` or one of ``PARAPHRASES``."""
+    """Return a template that ships: ``DEFAULT``, ``ANY_GAME`` or one of ``PARAPHRASES``."""
     file = resources.files(__package__).joinpath("prompts", f"{name}.txt")
     return Template(file.read_text(encoding="utf-8"), name)
 
@@ -169,7 +234,7 @@ def read_template(path: str | Path) -> Template:
 
 def points(value: float) -> str:
     """Return a number of points with its sign: ``+100``, ``-50``, ``0``."""
-    return f"{value:+.15g}" if value else "0"
+    return signed(value)
 
 
 def check_names(pool: Sequence[str]) -> None:
@@ -197,7 +262,7 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def _read_parts(text: str, name: str) -> Mapping[str, str]:
+def _read_parts(text: str, name: str, any_game: bool) -> Mapping[str, str]:
     """Return the parts of a template, as texts to be filled by ``%`` with a mapping of fields."""
     pieces = re.split(r"^\[(\w+)\][ \t]*$", text, flags=re.MULTILINE)
     found = dict(zip(pieces[1::2], (piece.strip() for piece in pieces[2::2]), strict=True))
@@ -205,20 +270,19 @@ def _read_parts(text: str, name: str) -> Mapping[str, str]:
         headings = ", ".join(f"[{heading}]" for heading in HEADINGS)
         raise FileFormatError(name, f"its parts are not {headings}, once each", _REMEDY)
     parts = {heading: Text(found[heading]) for heading in HEADINGS}
+    allowed = _allowed(any_game)
     for heading, part in parts.items():
         if not part.is_valid():
             raise FileFormatError(
                 name, f"[{heading}] holds a $ that names nothing", "Write $$ for a dollar sign."
             )
-        unknown = [
-            f"${field}" for field in part.get_identifiers() if field not in _ALLOWED[heading]
-        ]
+        unknown = [f"${field}" for field in part.get_identifiers() if field not in allowed[heading]]
         if unknown:
-            known = " ".join(f"${field}" for field in _ALLOWED[heading]) or "no field"
+            known = " ".join(f"${field}" for field in allowed[heading]) or "no field"
             raise FileFormatError(
                 name, f"[{heading}] holds {', '.join(unknown)}", f"It may hold {known}."
             )
-    for where, fields in _REQUIRED.items():
+    for where, fields in _required(any_game).items():
         given = {
             field for heading in where.split(" and ") for field in parts[heading].get_identifiers()
         }

@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.game import Game
+from mesa_llm_norms.core.game import GameRules
 from mesa_llm_norms.core.limits import read_number
 from mesa_llm_norms.errors import CallError, MindError
 from mesa_llm_norms.llm.addresses import (
@@ -486,20 +486,23 @@ class LiveMind(Mind):
         self.label = provider.label
         self.client = client
 
-    def check(self, game: Game) -> None:
+    def check(self, game: GameRules) -> None:
         """Check that the names of a game can be put into a prompt.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
 
         Raises
         ------
         PoolError
             If a name could be taken for more than a name.
+        SpecError
+            If the template is for another game, or the game does not say how to word it.
         """
         check_names(game.pool)
+        self.template.of_game(game).fill(game, (), game.pool)
 
     def prompt(self, situation: Situation) -> Prompt:
         """Return the exact prompt for a situation.
@@ -514,8 +517,9 @@ class LiveMind(Mind):
         Prompt
             The two texts to send.
         """
-        order = order_of_names(situation)
-        return self.template.fill(situation.game, situation.memory, order)
+        game, order = situation.game, order_of_names(situation)
+        template = self.template.of_game(game)
+        return template.fill(game, situation.memory, order, situation.seat)
 
     async def decide(self, situation: Situation) -> Decision:
         """Return what the model chose.

@@ -127,7 +127,7 @@ def read_population(
     """
     shares = _read_committed(committed)
     spec = Spec(names=names, mind=mind, memory=memory, committed=shares)
-    game = spec.game
+    game = spec.naming_game
     remembered = game.pool if remembered is None else tuple(remembered)
     for name in remembered:
         check_name("start", name, game.pool)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mesa_llm_norms.core.event_loop import CancelScope
-from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.game import GameRules, Memory
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
+from mesa_llm_norms.errors import MindError
 
 
 class Situation(NamedTuple):
@@ -18,8 +19,8 @@ class Situation(NamedTuple):
 
     Attributes
     ----------
-    game : Game
-        The rules: pool, payoffs, length of the memory.
+    game : GameRules
+        The rules: pool, payoffs, length of the memory. ``Game`` for the naming game.
     memory : Memory
         The agent's own last interactions, oldest first.
     draw : int
@@ -29,12 +30,12 @@ class Situation(NamedTuple):
     interaction : int
         Number of the interaction in its run, from 0; keys further draws.
     seat : int
-        0 for the agent drawn first, 1 for its partner; keys further draws.
+        0 for the agent drawn first, 1 for its partner, and so on; keys further draws.
     scope : CancelScope or None, default None
         Says whether the decision is still wanted; minds that make calls make them within it.
     """
 
-    game: Game
+    game: GameRules
     memory: Memory
     draw: int
     stream: RandomStream
@@ -81,7 +82,7 @@ class Mind(ABC):
 
     label: str
 
-    def for_run(self, game: Game, stream: RandomStream) -> Mind:  # noqa: ARG002
+    def for_run(self, game: GameRules, stream: RandomStream) -> Mind:  # noqa: ARG002
         """Return the mind as it is throughout one run.
 
         A served model may differ from run to run. A mind that models this draws its state for the
@@ -89,7 +90,7 @@ class Mind(ABC):
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
         stream : RandomStream
             The run's random numbers.
@@ -121,12 +122,12 @@ class Mind(ABC):
             If the mind cannot decide.
         """
 
-    def check(self, game: Game) -> None:  # noqa: B027  (most minds can play any game)
+    def check(self, game: GameRules) -> None:  # noqa: B027  (most minds can play any game)
         """Check that the mind can play a game.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
 
         Raises
@@ -150,7 +151,8 @@ class Policy(Mind):
         Parameters
         ----------
         memory : tuple of (own, partner) names
-            What the agent remembers, oldest first; empty at the start.
+            What the agent remembers, oldest first; empty at the start. In other games than the
+            naming game, a tuple of ``Experience``.
         pool : sequence of str
             The names that can be played.
 
@@ -177,3 +179,15 @@ class Policy(Mind):
         probabilities = self.distribution(situation.memory, pool)
         chosen = bisect_right(cumulative_weights(probabilities), situation.draw)
         return Decision(pool[chosen], float(probabilities[chosen]))
+
+
+def only_naming(mind: Mind, game: GameRules) -> MindError:
+    """Return the error for a mind that knows the naming game alone."""
+    return MindError(
+        "mind",
+        mind.label,
+        f"{mind.label} was measured in the naming game, and says nothing about "
+        f"{type(game).__name__}",
+        "Minds that play any game: a live mind, uniform, ScriptedMind, and a TableMind or a Policy "
+        "of your own.",
+    )

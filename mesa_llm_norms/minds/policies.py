@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.game import Game, GameRules, Memory, Remembered
 from mesa_llm_norms.errors import DecisionError, MindError, shown, some
-from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
+from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation, only_naming
 
 ROUNDING = 0.002
 """How far a row may be from summing to one, because its numbers were rounded."""
@@ -68,19 +68,27 @@ class TableMind(Policy):
             )
         return tuple(p / sum(row) for p in row)
 
-    def check(self, game: Game) -> None:
+    def check(self, game: GameRules) -> None:
         """Check that the pool is the one the table is for, in any order.
+
+        A table that was measured is for the naming game, any other for games of two players.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
 
         Raises
         ------
         MindError
-            If the pool has other names.
+            If the pool has other names, or the game is not one that the table is for.
         """
+        if not isinstance(game, Game):
+            if self.provenance:
+                raise only_naming(self, game)
+            if game.seats != 2:
+                problem = f"a table knows one partner, and {type(game).__name__} has more players"
+                raise MindError("mind", self.label, problem, "Derive a mind from Policy.")
         if set(game.pool) != set(self.names):
             raise MindError(
                 "mind",
@@ -101,6 +109,8 @@ class TableMind(Policy):
         list of float
             The row of the longest recent part of ``memory`` that has one, in the order of ``pool``.
         """
+        # In another game than the naming game there is more to each interaction.
+        memory = tuple(Remembered(past.own, past.partner) for past in memory)
         row = next(
             self.table[memory[k:]] for k in range(len(memory) + 1) if memory[k:] in self.table
         )
@@ -157,12 +167,12 @@ class CommittedMind(Policy):
         how = (f", noise {noise:g}" if noise else "") + (f", until round {until}" if until else "")
         self.label = f"committed to {name}{how}"
 
-    def check(self, game: Game) -> None:
+    def check(self, game: GameRules) -> None:
         """Check that the name is in the pool.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
 
         Raises

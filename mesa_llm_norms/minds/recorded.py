@@ -44,10 +44,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.game import Game, GameRules, Memory
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import MindError, some
-from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.mind import Policy, only_naming
 from mesa_llm_norms.minds.recording import OrderedMind, Recording
 
 DEPTH = 5
@@ -156,12 +156,28 @@ class RecordedMind(Policy):
             return probabilities
         return sharpen(probabilities, self.inverse_temperature)
 
-    def for_run(self, game: Game, stream: RandomStream) -> RecordedMind:
+    def check(self, game: GameRules) -> None:
+        """Check that the game is the naming game, which the decisions were made in.
+
+        Parameters
+        ----------
+        game : GameRules
+            The game to be played.
+
+        Raises
+        ------
+        MindError
+            If it is another.
+        """
+        if not isinstance(game, Game):
+            raise only_naming(self, game)
+
+    def for_run(self, game: GameRules, stream: RandomStream) -> RecordedMind:
         """Return the mind as it plays in one run.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
         stream : RandomStream
             The run's random numbers.

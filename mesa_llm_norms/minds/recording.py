@@ -13,10 +13,17 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.game import Game, GameRules, Memory
 from mesa_llm_norms.core.randomness import cumulative_weights
 from mesa_llm_norms.errors import MindError
-from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation, order_of_names
+from mesa_llm_norms.minds.mind import (
+    Decision,
+    Mind,
+    Policy,
+    Situation,
+    only_naming,
+    order_of_names,
+)
 
 Order: TypeAlias = tuple[str, ...]
 Answers: TypeAlias = Mapping[Memory, Mapping[Order, tuple[float, ...]]]
@@ -75,12 +82,12 @@ class OrderedMind(Mind):
         self.policy = policy
         self.recording = recording
 
-    def check(self, game: Game) -> None:
+    def check(self, game: GameRules) -> None:
         """Check that the game is the recorded one.
 
         Parameters
         ----------
-        game : Game
+        game : GameRules
             The game to be played.
 
         Raises
@@ -88,6 +95,8 @@ class OrderedMind(Mind):
         MindError
             If its rules differ from those in the prompts.
         """
+        if not isinstance(game, Game):
+            raise only_naming(self, game)
         if game != self.recording.game:
             raise MindError(
                 "mind",

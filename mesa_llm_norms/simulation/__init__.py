@@ -6,7 +6,20 @@ whom; ``engine`` plays in plain Python (``pipeline`` has live minds decide concu
 of the ``backends``, and ``results`` writes them to a folder.
 """
 
-from mesa_llm_norms.core.game import Interaction, Memory, Remembered
+from mesa_llm_norms.core.game import (
+    Experience,
+    GameInteraction,
+    GameRules,
+    Interaction,
+    Memory,
+    Remembered,
+)
+from mesa_llm_norms.core.games import (
+    AntiCoordination,
+    BattleOfTheSexes,
+    PrisonersDilemma,
+    PublicGoods,
+)
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.core.stopping import Outcome
 from mesa_llm_norms.simulation.arguments import GameArguments
@@ -14,11 +27,18 @@ from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.kernel import Verdict, can_play, can_run
 
 __all__ = [
+    "AntiCoordination",
+    "BattleOfTheSexes",
     "Ensemble",
+    "Experience",
     "GameArguments",
+    "GameInteraction",
+    "GameRules",
     "Interaction",
     "Memory",
     "Outcome",
+    "PrisonersDilemma",
+    "PublicGoods",
     "RandomStream",
     "Remembered",
     "Verdict",

@@ -30,7 +30,9 @@ NamesArgument: TypeAlias = str | Sequence[str]
 MindArgument: TypeAlias = Mind | str | Path | Mapping[Any, Mind | str | Path | float]
 """A mind, its name or its file; one for each node, or the share of each."""
 
-PairingArgument: TypeAlias = Literal["node", "edge", "matching", "contacts"] | Pairing
+PairingArgument: TypeAlias = (
+    Literal["node", "edge", "matching", "contacts", "neighborhood"] | Pairing
+)
 """A rule by name, or an object."""
 
 CommittedArgument: TypeAlias = Mapping[str, float | str | Iterable[Any]]

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.game import Game, Memory, remember
+from mesa_llm_norms.core.game import Game, GameRules, Memory, keep
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.simulation.engine import choice_weights
 
@@ -47,8 +48,10 @@ class Automaton:
 
     dtype = np.uint32
 
-    def __init__(self, game: Game, minds: Sequence[Mind]) -> None:
+    def __init__(self, game: GameRules, minds: Sequence[Mind]) -> None:
         self.game = game
+        self._referee = Referee(game)
+        self._sided = int(not game.symmetric)
         self.minds = tuple(minds)
         self.names = len(game.pool)
         self._most = BUDGET // (8 * self.names + 400)
@@ -62,7 +65,9 @@ class Automaton:
     @property
     def known(self) -> Any:
         """The tables for the loop."""
-        return load("interactions").Tables(self.names, self.steps, self.keys, self.values)
+        return load("interactions").Tables(
+            self.names, self._sided, self.steps, self.keys, self.values
+        )
 
     def __len__(self) -> int:
         return len(self._known)
@@ -92,24 +97,31 @@ class Automaton:
                     self.learn(state)
         else:
             self.connect(state_a, name_a, name_b)
-            self.connect(state_b, name_b, name_a)
+            self.connect(state_b, name_b, name_a, self._sided)
 
     def learn(self, state: int) -> None:
         """Work out how the choice in this state is made; ``MindError`` if the mind gives none."""
         mind, memory, _ = self._known[state]
         self.steps[state] = choice_weights(self.minds[mind], memory, self.game)[:-1]
 
-    def connect(self, state: int, own: int, partner: int) -> int:
-        """Work out, and return, what this state becomes by playing and seeing these names."""
+    def connect(self, state: int, own: int, partner: int, seat: int = 0) -> int:
+        """Work out, and return, what this state becomes by playing and seeing these names.
+
+        ``seat`` is 0 throughout in games that are the same for both.
+        """
         pool = self.game.pool
         mind, memory, _ = self._known[state]
-        memory = remember(memory, pool[own], pool[partner], self.game.memory)
+        moves = (pool[partner], pool[own]) if seat else (pool[own], pool[partner])
+        memory = keep(memory, self._referee.experience(moves, seat), self.game.memory)
         became = self._number(State(mind, memory, own))
-        seen = own * self.names + partner
+        seen = (seat * self.names + own) * self.names + partner
         if 2 * (self._stored + 1) > len(self.keys):
             self._rehash()
         self._stored += 1  # before, for an interrupt: there must never be more than is counted
-        key, value = np.array([state * self.names**2 + seen]), np.array([became], np.int32)
+        key, value = (
+            np.array([state * (1 + self._sided) * self.names**2 + seen]),
+            np.array([became], np.int32),
+        )
         load("interactions").store(self.keys, self.values, key, value)
         return became
 
@@ -166,12 +178,13 @@ def invalidate_automata() -> None:
     _epoch += 1
 
 
-def automaton_for(game: Game, minds: Sequence[Mind]) -> Automaton:
+def automaton_for(game: GameRules, minds: Sequence[Mind]) -> Automaton:
     """Return an automaton for these minds; one that this thread has, if it had them before."""
     if not hasattr(_kept, "automata"):
         _kept.automata = OrderedDict()
     automata: OrderedDict[Any, Automaton] = _kept.automata
-    key = game.pool, game.memory, tuple(mind.label for mind in minds)
+    rules = None if isinstance(game, Game) else id(game)  # which the automaton keeps alive
+    key = game.pool, game.memory, rules, tuple(mind.label for mind in minds)
     automaton = automata.pop(key, None)
     if automaton is None or automaton.overgrown:
         automaton = Automaton(game, minds)

@@ -237,7 +237,9 @@ def open_client(
     if llm is not None:
         llm.check_plays()
     kept = llm is not None and llm.folder is not None
-    return LLMClient(llm, {"spec": to_json(spec), **content} if kept else {})
+    if kept:
+        return LLMClient(llm, {"spec": to_json(spec), **content})
+    return LLMClient(llm, {} if spec.rules is None else {"spec": {"game": None}})
 
 
 def check_here(executor: Executor | None, engine: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.core.stopping import (
     Goal,
     Stop,
@@ -77,7 +78,7 @@ def play_together(
         How they ended. None where the kernel cannot play them, memories do not fit into 64 bits, or
         networks are not of one kind and size.
     """
-    if not can_play(spec.minds, read_pairing(spec.pairing)):
+    if not can_play(spec.minds, read_pairing(spec.pairing), spec.game):
         return None
     starts = starts or spec.starts(runs)
     minds = {id(mind): mind for one in starts for mind in one.minds}.values()
@@ -108,7 +109,11 @@ class _Together:
         agents = len(starts[0].neighbors)
         names = len(spec.game.pool)
         size = window_size(goal, agents)
-        self._window = self._loops.Window(np.zeros(size, np.uint32), np.zeros(names, np.int64))
+        self._window = self._loops.Window(
+            np.zeros(size, np.uint32),
+            np.zeros(names, np.int64),
+            Referee(spec.game).successes.astype(np.uint8),
+        )
         self._states = np.zeros(agents, known.dtype)
         self._numbers = np.zeros((len(starts), self._batches.NUMBERS), np.int64)
         self._held = np.zeros((len(starts), agents), np.int16)

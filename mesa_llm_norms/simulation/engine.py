@@ -1,7 +1,7 @@
-"""Playing interactions: plan the pair, let both minds decide, and only then commit.
+"""Playing interactions: plan who meets, let all minds decide, and only then commit.
 
-The engine knows neither Mesa nor files. It plays ``Player`` objects and yields one ``Interaction``
-row after the other. Minds that are policies are played through their distribution; any other mind
+The engine knows neither Mesa nor files. It plays ``Player`` objects and yields one row
+after the other. Minds that are policies are played through their distribution; any other mind
 is awaited, in as many interactions at once as do not depend on each other.
 """
 
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope, wait_for
-from mesa_llm_norms.core.game import Game, Interaction, Memory
+from mesa_llm_norms.core.game import Experience, GameRules, Memory, Row
 from mesa_llm_norms.core.metrics import Tally, count
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
+from mesa_llm_norms.core.referee import Referee, game_draws
 from mesa_llm_norms.core.stopping import Holders, Recent, Stop
 from mesa_llm_norms.errors import DecisionError, MindError, SkippedError
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
@@ -56,10 +57,13 @@ class Player(Protocol):
 
     @property
     def foreseeable(self) -> bool:
-        """Whether ``game.remember`` alone determines what the memory becomes."""
+        """Whether what is played alone determines what the memory becomes."""
 
     def remember(self, own: str, partner: str) -> None:
-        """Add one interaction to the memory."""
+        """Add one interaction of the naming game to the memory."""
+
+    def learn(self, past: Experience) -> None:
+        """Add one interaction of any other game to the memory."""
 
     def release(self) -> None:
         """Give the player the mind it has when it is committed to no name."""
@@ -99,7 +103,7 @@ class Engine:
 
     def __init__(
         self,
-        game: Game,
+        game: GameRules,
         neighbors: Neighbors,
         players: Sequence[Player],
         pairing: Pairing,
@@ -107,6 +111,7 @@ class Engine:
         log: LLMClient | None = None,
     ) -> None:
         self.game = game
+        self._referee = Referee(game)
         self.pairing = pairing
         self.stream = stream
         self.log = log
@@ -179,14 +184,14 @@ class Engine:
             for _ in range(rounds):
                 line = tally.begin_round()
                 for row in self.round():
-                    name_a, name_b = indices[row.name_a], indices[row.name_b]
+                    names = [indices[name] for name in row.names]
                     if rows is not None:
                         rows.append(row)
-                    recent.add(name_a, name_b)
-                    count(line, name_a, name_b)
+                    recent.add(*names)
+                    count(line, names, self._referee.success(row.names))
                     if holders is not None:
-                        holders.add(row.node_a, name_a)
-                        holders.add(row.node_b, name_b)
+                        for node, name in zip(row.nodes, names, strict=True):
+                            holders.add(node, name)
                     if recent.reaches(stop, counts):
                         self._drop_pipeline()
                         self.cut = None
@@ -210,7 +215,7 @@ class Engine:
             if self.log is not None:
                 self.log.flush()
 
-    def round(self) -> Iterator[Interaction]:
+    def round(self) -> Iterator[Row]:
         """Play the next population round, yielding each interaction once committed.
 
         A round that stopped at its goal stays shorter, and the next follows on from it. One that
@@ -233,7 +238,7 @@ class Engine:
 
     # Rounds
 
-    def _in_turn(self, number: int, first: int) -> Iterator[Interaction]:
+    def _in_turn(self, number: int, first: int) -> Iterator[Row]:
         plan = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, 1)
         for planned in islice(plan, self.interactions - first, None):
             row = self._play(planned)
@@ -242,7 +247,7 @@ class Engine:
             if row is not None:
                 yield row
 
-    def _concurrently(self, number: int, first: int) -> Iterator[Interaction]:
+    def _concurrently(self, number: int, first: int) -> Iterator[Row]:
         if self._changed(range(len(self.players))):
             self._drop_pipeline()
         while True:
@@ -250,8 +255,8 @@ class Engine:
                 self._pipeline = self._start_pipeline(number, first)
             try:
                 decided = self._pipeline.next()
-                pair = (decided.planned.a, decided.planned.b)
-                if self._changed(pair):
+                nodes = decided.planned.nodes
+                if self._changed(nodes):
                     self.discarded += 1
                     self._drop_pipeline()
                     continue
@@ -259,7 +264,7 @@ class Engine:
             except BaseException:
                 self._drop_pipeline()
                 raise
-            for node in pair:
+            for node in nodes:
                 self._assumed[node] = (self._assumed[node][0], decided.memories[node])
             if decided.planned.last:
                 self.cut = None
@@ -283,13 +288,13 @@ class Engine:
         every = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, rounds)
         plan = islice(every, self.interactions - first, None)
 
-        async def ask(
-            planned: Planned, memory_a: Memory, memory_b: Memory, scope: CancelScope
-        ) -> Names:
-            seats = ((minds[planned.a], memory_a), (minds[planned.b], memory_b))
-            return await self._choices(planned.number, *seats, scope=scope)
+        async def ask(planned: Planned, memories: Sequence[Memory], scope: CancelScope) -> Names:
+            seats = [
+                (minds[node], memory) for node, memory in zip(planned.nodes, memories, strict=True)
+            ]
+            return await self._choices(planned.number, seats, scope=scope)
 
-        return Pipeline(ask, plan, [memory for _, memory in self._assumed], self.game.memory)
+        return Pipeline(ask, plan, [memory for _, memory in self._assumed], self._referee)
 
     def _drop_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -305,40 +310,46 @@ class Engine:
 
     # Interactions
 
-    def _play(self, planned: Planned) -> Interaction | None:
+    def _play(self, planned: Planned) -> Row | None:
         """Play the next interaction; return None where it is skipped."""
-        first, second = self.players[planned.a], self.players[planned.b]
-        drawn = self.stream.interaction(self.interactions)
-        name_a = self._choose(first.mind, first.memory, drawn.seat_a)
-        name_b = self._choose(second.mind, second.memory, drawn.seat_b)
-        if name_a is not None and name_b is not None:
-            return self._commit(planned, Names(name_a, name_b))
-        seats = ((first.mind, first.memory), (second.mind, second.memory))
+        seats = [
+            (player.mind, player.memory) for player in map(self.players.__getitem__, planned.nodes)
+        ]
+        drawn = game_draws(self.stream, self.interactions, len(seats))
+        chosen = tuple(
+            self._choose(mind, memory, draw)
+            for (mind, memory), draw in zip(seats, drawn, strict=True)
+        )
+        if None not in chosen:
+            return self._commit(planned, cast(Names, chosen))
         try:
-            names = wait_for(self._choices(self.interactions, *seats), GRACE_PERIOD)
+            names = wait_for(self._choices(self.interactions, seats), GRACE_PERIOD)
         except SkippedError as reason:
             return self._commit(planned, None, reason)
         return self._commit(planned, names)
 
     def _commit(
         self, planned: Planned, names: Names | None, skipped: SkippedError | None = None
-    ) -> Interaction | None:
-        run, nodes, (number, t, a, b, _) = self.stream.run, self.neighbors.nodes, planned
+    ) -> Row | None:
+        nodes = [self.neighbors.nodes[node] for node in planned.nodes]
         if names is None:
             assert skipped is not None
-            self._skip(planned, skipped)
+            self._skip(planned, skipped, nodes)
             return None
-        payoff = self.game.payoff(*names)
-        row = Interaction(run, t, number, nodes[a], nodes[b], *names, payoff)
+        row = self._referee.row(self.stream.run, planned.number, planned.round, nodes, names)
         if self.log is not None:
             self.log.played(row)
-        self.players[a].remember(names.a, names.b)
-        self.players[b].remember(names.b, names.a)
-        self.interactions = t + 1
+        for seat, node in enumerate(planned.nodes):
+            past = self._referee.experience(names, seat)
+            if isinstance(past, Experience):
+                self.players[node].learn(past)
+            else:
+                self.players[node].remember(*past)
+        self.interactions = planned.number + 1
         self._skipped_in_a_row = 0
         return row
 
-    def _skip(self, planned: Planned, reason: SkippedError) -> None:
+    def _skip(self, planned: Planned, reason: SkippedError, nodes: Sequence[Hashable]) -> None:
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row >= MAX_SKIPPED:
             raise DecisionError(
@@ -347,7 +358,6 @@ class Engine:
                 f"{reason.problem}",
             ) from reason
         if self.log is not None:
-            nodes = self.neighbors.nodes[planned.a], self.neighbors.nodes[planned.b]
             why = f"{reason.mind}: {reason.problem}"
             self.log.skipped(self.stream.run, planned.number, planned.round, nodes, why)
         self.interactions = planned.number + 1
@@ -371,10 +381,13 @@ class Engine:
         return self.game.pool[bisect_right(weights, draw)]
 
     async def _choices(
-        self, number: int, *seats: tuple[Mind, Memory], scope: CancelScope | None = None
+        self,
+        number: int,
+        seats: Sequence[tuple[Mind, Memory]],
+        scope: CancelScope | None = None,
     ) -> Names:
-        """Return what both choose, once both have: if one fails, the other's reply is not lost."""
-        drawn = self.stream.interaction(number)[2:]
+        """Return what all choose, once all have: if one fails, no reply of another is lost."""
+        drawn = game_draws(self.stream, number, len(seats))
         names = await asyncio.gather(
             *(
                 self._ask(mind, Situation(self.game, memory, draw, self.stream, number, at, scope))
@@ -385,7 +398,7 @@ class Engine:
         failures = [name for name in names if isinstance(name, BaseException)]
         for failure in sorted(failures, key=lambda failure: isinstance(failure, SkippedError)):
             raise failure
-        return Names(*(name for name in names if isinstance(name, str)))
+        return tuple(name for name in names if isinstance(name, str))
 
     async def _ask(self, mind: Mind, situation: Situation) -> str:
         name = self._choose(mind, situation.memory, situation.draw)
@@ -404,12 +417,12 @@ def is_plain_policy(mind: Mind) -> bool:
     return isinstance(mind, Policy) and type(mind).decide is Policy.decide
 
 
-def choice_weights(mind: Mind, memory: Memory, game: Game) -> list[int]:
+def choice_weights(mind: Mind, memory: Memory, game: GameRules) -> list[int]:
     """Return the cumulative weights of a policy's distribution; see ``probabilities_of``."""
     return cumulative_weights(probabilities_of(mind, memory, game))
 
 
-def probabilities_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:
+def probabilities_of(mind: Mind, memory: Memory, game: GameRules) -> Sequence[float]:
     """Return the probability that a policy gives each name of the pool.
 
     Parameters
@@ -418,7 +431,7 @@ def probabilities_of(mind: Mind, memory: Memory, game: Game) -> Sequence[float]:
         A policy.
     memory : Memory
         What the agent remembers.
-    game : Game
+    game : GameRules
         The rules; ``game.pool`` is the order of the names.
 
     Returns

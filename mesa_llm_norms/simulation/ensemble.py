@@ -13,7 +13,7 @@ import pandas as pd
 from mesa_llm_norms.analysis.agreement import Edges, local_agreement, name_clusters
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.game import Memory, remember
+from mesa_llm_norms.core.game import Experience, GameRules, Memory, keep, remember
 from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.llm.settings import LLMSettings
@@ -142,6 +142,7 @@ def run_ensemble(
     engine: EngineArgument = "auto",
     progress: Progress | None = None,
     llm: LLMSettings | None = None,
+    game: GameRules | None = None,
 ) -> Ensemble:
     """Play independent runs and return them as tables.
 
@@ -196,6 +197,9 @@ def run_ensemble(
     llm : LLMSettings, optional
         How calls to live minds are made. All runs are then played at the same time, and share the
         concurrency, the budget and the journal.
+    game : GameRules, optional
+        What is played, if it is not the naming game; ``names``, ``memory``, ``reward`` and
+        ``penalty`` are then left out.
 
     Returns
     -------
@@ -227,6 +231,7 @@ def run_ensemble(
         incumbent=incumbent,
         committed=committed,
         seed=read_seed(rng),
+        rules=game,
     )
     return play_ensemble(
         spec,
@@ -278,7 +283,7 @@ def play_ensemble(
         typical = most if goal.until is None else min(most, TYPICAL_ROUNDS)
         engine = settle(engine, runs * agents * typical)
         if backend.elsewhere:
-            load_kernel(engine, start.minds, read_pairing(loaded.pairing))
+            load_kernel(engine, start.minds, read_pairing(loaded.pairing), loaded.game)
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
         parts = backend.parts(range(runs), agents)
         noted = keep_nodes and not loaded.is_random
@@ -298,7 +303,7 @@ def play_ensemble(
         spec,
         run_table(batches),
         tally_table(batches),
-        interaction_table(row for batch in batches for row in batch.rows)
+        interaction_table((row for batch in batches for row in batch.rows), spec.game)
         if keep_interactions
         else None,
         tuple(held for batch in batches for held in batch.held),
@@ -401,7 +406,7 @@ def start_run(
     if client is not None:
         initial = initial._replace(minds=client.attach(initial.minds))
     if engine != "python":
-        verdict = can_play(initial.minds, initial.pairing)
+        verdict = can_play(initial.minds, initial.pairing, initial.game)
         if verdict:
             return Run(Kernel.of_initial_state(initial), spec.committed_names)
         if engine == "kernel":
@@ -455,7 +460,9 @@ class SingleRun:
         least = self._agents * (rounds if goal.until is None else min(rounds, TYPICAL_ROUNDS))
         self.run = start_run(spec, initial, settle("auto", least), client)
         in_python = client is None and isinstance(self.run.engine, Engine)
-        self._may_change = in_python and bool(can_play(initial.minds, initial.pairing))
+        self._may_change = in_python and bool(
+            can_play(initial.minds, initial.pairing, initial.game)
+        )
 
     def __iter__(self) -> Iterator[Round | None]:
         """Play, and yield each round as ``Run.each_round`` does."""
@@ -488,9 +495,14 @@ class PlainPlayer:
         self.name: str | None = None
 
     def remember(self, own: str, partner: str) -> None:
-        """Take in one interaction."""
+        """Take in one interaction of the naming game."""
         self.name = own
         self.memory = remember(self.memory, own, partner, self.length)
+
+    def learn(self, past: Experience) -> None:
+        """Take in one interaction of any other game."""
+        self.name = past.own
+        self.memory = keep(self.memory, past, self.length)
 
     def release(self) -> None:
         """Decide with the mind the player has when it is committed to no name."""
@@ -503,9 +515,9 @@ def settle(engine: str, interactions: int) -> str:
     return "python" if engine == "auto" and not worthwhile(interactions) else engine
 
 
-def load_kernel(engine: str, minds: Iterable[Mind], pairing: Pairing) -> None:
+def load_kernel(engine: str, minds: Iterable[Mind], pairing: Pairing, game: GameRules) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
-    if engine != "python" and can_play(minds, pairing):
+    if engine != "python" and can_play(minds, pairing, game):
         for name in ("interactions", "batches", "small_graphs"):
             load(name)
 

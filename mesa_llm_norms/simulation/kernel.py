@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import is_loaded, is_switched_off, load, note_switched_off
-from mesa_llm_norms.core.game import Game, Interaction
+from mesa_llm_norms.core.game import GameRules, Row
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.metrics import Tally
 from mesa_llm_norms.core.randomness import RandomStream, purpose_key
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.core.stopping import Recent, Stop, count_holders
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.minds.mind import Mind
@@ -42,7 +43,7 @@ from mesa_llm_norms.simulation.spec import InitialState
 
 if TYPE_CHECKING:
     from mesa_llm_norms.agents import NamingAgent
-    from mesa_llm_norms.model import NamingGame
+    from mesa_llm_norms.model import NetworkGame
     from mesa_llm_norms.simulation.run_record import Rows
 
 
@@ -87,10 +88,11 @@ class Verdict:
         return not self.reasons
 
 
-def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
+def can_play(minds: Iterable[Mind], pairing: Pairing, game: GameRules | None = None) -> Verdict:
     """Return whether the kernel can play these minds under this rule.
 
-    It plays minds that are policies, under the pairing rules that it has loops for.
+    It plays minds that are policies, under the pairing rules that it has loops for, in any game of
+    two players.
 
     Parameters
     ----------
@@ -98,6 +100,8 @@ def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
         All minds in the game.
     pairing : Pairing
         The rule that draws pairs.
+    game : GameRules, optional
+        What is played; the naming game if omitted.
 
     Returns
     -------
@@ -108,12 +112,14 @@ def can_play(minds: Iterable[Mind], pairing: Pairing) -> Verdict:
     reasons = [f"{_called(type(mind))}.decide" for mind in different if not is_plain_policy(mind)]
     if type(pairing) not in PLAYED_PAIRINGS:
         reasons.append(f"{_called(type(pairing))}.pairs")
+    if game is not None and game.seats != 2:
+        reasons.append(f"{_called(type(game))}.seats")
     if is_switched_off():
         reasons.append("NUMBA_DISABLE_JIT")
     return Verdict(tuple(reasons))
 
 
-def can_run(model: NamingGame) -> Verdict:
+def can_run(model: NetworkGame) -> Verdict:
     """Return whether the kernel can play a Mesa model.
 
     It refuses where a subclass overrides what it would bypass: how a mind decides, a rule draws
@@ -121,7 +127,7 @@ def can_run(model: NamingGame) -> Verdict:
 
     Parameters
     ----------
-    model : NamingGame
+    model : NetworkGame
         The model.
 
     Returns
@@ -129,14 +135,14 @@ def can_run(model: NamingGame) -> Verdict:
     Verdict
         True, or false with the reasons.
     """
-    return _can_play_agents(model.players, model.pairing)
+    return _can_play_agents(model.players, model.pairing, model.game)
 
 
-def _can_play_agents(agents: Sequence[NamingAgent], pairing: Pairing) -> Verdict:
+def _can_play_agents(agents: Sequence[NamingAgent], pairing: Pairing, game: GameRules) -> Verdict:
     overridden = [name for kind in {type(one): 0 for one in agents} for name in kind.overrides()]
     if any("remember" in vars(agent) for agent in agents):
         overridden.append("the remember of a single agent")
-    return Verdict((*overridden, *can_play([one.mind for one in agents], pairing).reasons))
+    return Verdict((*overridden, *can_play([one.mind for one in agents], pairing, game).reasons))
 
 
 def check_engine(engine: Any) -> None:
@@ -192,7 +198,7 @@ class Kernel:
 
     def __init__(
         self,
-        game: Game,
+        game: GameRules,
         neighbors: Neighbors,
         pairing: Pairing,
         stream: RandomStream,
@@ -274,7 +280,8 @@ class Kernel:
         loops, size = self._loops, len(self.neighbors)
         counts = np.zeros((rounds, 2 + len(self.game.pool)), np.int64)
         kept = np.zeros((0 if rows is None else rounds * size, 4), np.int32)
-        window = loops.Window(recent.view, np.array(recent.played, np.int64))
+        played_before = np.array(recent.played, np.int64)
+        window = loops.Window(recent.view, played_before, recent.successes.astype(np.uint8))
         ending = ending_of(stop, self.names_held if stop.holders else _NO_NAMES)
         cursor = np.zeros(13, np.int64)
         cursor[[loops.T, loops.START, loops.ROUND]] = (
@@ -358,17 +365,15 @@ class Kernel:
         else:
             known.find_out(*cursor[[loops.STATE_A, loops.STATE_B]].tolist())
 
-    def _interactions(
-        self, kept: NDArray[np.int32], per_round: NDArray[np.int64]
-    ) -> Iterator[Interaction]:
-        game, nodes, run = self.game, self.neighbors.nodes, self.stream.run
+    def _interactions(self, kept: NDArray[np.int32], per_round: NDArray[np.int64]) -> Iterator[Row]:
+        pool, nodes, run = self.game.pool, self.neighbors.nodes, self.stream.run
+        referee = Referee(self.game)
         rounds = np.repeat(np.arange(len(per_round)) + self.rounds, per_round).tolist()
         for number, (round_, (a, b, own, partner)) in enumerate(
             zip(rounds, kept.tolist(), strict=True), start=self.interactions
         ):
-            name_a, name_b = game.pool[own], game.pool[partner]
-            payoff = game.payoff(name_a, name_b)
-            yield Interaction(run, number, round_, nodes[a], nodes[b], name_a, name_b, payoff)
+            moves = pool[own], pool[partner]
+            yield referee.row(run, number, round_, (nodes[a], nodes[b]), moves)
 
 
 def ending_of(stop: Stop, held: NDArray[np.int16]) -> Any:
@@ -431,7 +436,7 @@ class AgentsEngine(Engine):
         if (
             not self.compiled
             or self.next_round != self.rounds
-            or not _can_play_agents(agents, self.pairing)
+            or not _can_play_agents(agents, self.pairing, self.game)
         ):
             super().play(rounds, recent, stop, tally, rows)
             return

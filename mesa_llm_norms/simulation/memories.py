@@ -14,13 +14,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.game import Game, Memory, Remembered
+from mesa_llm_norms.core.game import Game, GameRules, Memory, Remembered
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind, TableMind, UniformMind
 from mesa_llm_norms.minds.recorded import DEPTH, RecordedMind, pool_key
@@ -64,10 +65,11 @@ class KnownMemories:
         How many interactions are remembered, or matter.
     """
 
-    def __init__(self, game: Game, minds: Sequence[Mind], length: int) -> None:
+    def __init__(self, game: GameRules, minds: Sequence[Mind], length: int) -> None:
         load("interactions")  # which compiles all that is used here
         self._logit = load("logit")
         self.game = game
+        self._referee = Referee(game)
         self.minds = tuple(minds)
         self.length = length
         self._indices = {name: index for index, name in enumerate(game.pool)}
@@ -94,9 +96,9 @@ class KnownMemories:
         code = self._codes.get(memory)
         if code is None:
             code = 1
-            for own, partner in memory[-self.length :]:
-                code = (code << self._bits | self._indices[own]) << self._bits
-                code |= self._indices[partner]
+            for past in memory[-self.length :]:
+                code = (code << self._bits | self._indices[past.own]) << self._bits
+                code |= self._indices[past.partner]
             if len(self._codes) >= _MAX_CACHED:
                 self._codes.clear()
             self._codes[memory] = code
@@ -115,7 +117,8 @@ class KnownMemories:
             pairs, pool, lowest, rest = [], self.game.pool, (1 << self._bits) - 1, code
             while rest > 1:
                 own, partner = rest >> self._bits & lowest, rest & lowest
-                pairs.append(Remembered(pool[own], pool[partner]))
+                past = self._referee.experience((pool[own], pool[partner]), 0)
+                pairs.append(cast(Remembered, past))
                 rest >>= 2 * self._bits
             if len(self._memories) >= _MAX_CACHED:
                 self._memories.clear()
@@ -262,7 +265,7 @@ class _Utilities(NamedTuple):
     blur: float
 
 
-def _utilities(mind: RecordedMind, game: Game) -> _Utilities:
+def _utilities(mind: RecordedMind, game: GameRules) -> _Utilities:
     """Return what a logit has by profile and name, shape (1365, names).
 
     A name that was met has a profile of its own; the last profile of each length is that of all
@@ -288,12 +291,12 @@ def _answers(places: int, names: int) -> tuple[NDArray[np.uint64], NDArray[np.in
     return np.full(places, no_key), np.zeros((places, names - 1), np.int64)
 
 
-def known_for(game: Game, minds: Sequence[Mind], whole: bool = False) -> KnownMemories | None:
+def known_for(game: GameRules, minds: Sequence[Mind], whole: bool = False) -> KnownMemories | None:
     """Return the table for these minds; one that this thread has, if it had them before.
 
     Parameters
     ----------
-    game : Game
+    game : GameRules
         The rules.
     minds : sequence of Mind
         Policies.
@@ -303,8 +306,10 @@ def known_for(game: Game, minds: Sequence[Mind], whole: bool = False) -> KnownMe
     Returns
     -------
     KnownMemories or None
-        None where a memory does not fit into 64 bits.
+        None where a memory does not fit into 64 bits, or who sat where is remembered as well.
     """
+    if not game.symmetric:
+        return None
     depths = [game.memory] if whole else [_depth(mind, game) for mind in minds]
     length = max(1, min(game.memory, max(depths)))
     if 2 * _bits(game) * length + 1 + (len(minds) - 1).bit_length() > 63:
@@ -312,7 +317,8 @@ def known_for(game: Game, minds: Sequence[Mind], whole: bool = False) -> KnownMe
     if not hasattr(_kept, "tables"):
         _kept.tables, _kept.epoch = OrderedDict(), _epoch
     tables: OrderedDict[Any, KnownMemories] = _kept.tables
-    key = game.pool, length, tuple(map(_identity, minds))
+    rules = None if isinstance(game, Game) else id(game)  # which the table keeps alive
+    key = game.pool, length, rules, tuple(map(_identity, minds))
     found = tables.pop(key, None)
     if _epoch != _kept.epoch:
         for each in (*tables.values(), *([found] if found else [])):
@@ -335,12 +341,12 @@ def invalidate_memories() -> None:
     _epoch += 1
 
 
-def _bits(game: Game) -> int:
+def _bits(game: GameRules) -> int:
     """Return how many bits the index of a name takes."""
     return (len(game.pool) - 1).bit_length()
 
 
-def _depth(mind: Mind, game: Game) -> int:
+def _depth(mind: Mind, game: GameRules) -> int:
     """Return how many interactions a mind looks at, at most."""
     if type(mind) is RecordedMind:
         return DEPTH

@@ -1,6 +1,6 @@
-"""Who meets whom: the rules that draw pairs from a graph.
+"""Who meets whom: the rules that draw pairs, or groups, from a graph.
 
-A rule *plans*: it draws pairs before anyone chooses, from the graph and the run's random stream
+A rule *plans*: it draws them before anyone chooses, from the graph and the run's random stream
 alone, and never looks at what was played. ``node`` is the study's rule. Your own rule derives from
 ``Pairing``; ``mesa_llm_norms.testing.check_pairing`` tells whether it keeps the contract.
 """
@@ -11,11 +11,12 @@ import difflib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mesa_llm_norms.core.game import GameRules
 from mesa_llm_norms.core.randomness import RandomStream, index_of, mix_array
 from mesa_llm_norms.errors import PairingError, shown
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
@@ -24,17 +25,20 @@ from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 class Pairing(ABC):
     """A rule that draws the pairs of a population round.
 
-    Subclasses set ``label`` and give ``pairs``. They keep no state: the same arguments give the
-    same pairs, so that a run can be repeated and resumed.
+    Subclasses set ``label`` and give ``pairs``; one that draws groups sets ``seats`` too. They keep
+    no state: the same arguments give the same pairs, so that a run can be repeated and resumed.
     """
 
     label: str
     """What the rule is called in specs and results."""
 
+    seats: int | None = 2
+    """How many agents it draws at once; None for any number, from two up."""
+
     @abstractmethod
     def pairs(
         self, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
-    ) -> Iterator[Pair]:
+    ) -> Iterator[tuple[int, ...]]:
         """Draw the pairs of a round.
 
         Parameters
@@ -51,7 +55,8 @@ class Pairing(ABC):
         Yields
         ------
         tuple of int
-            Indices into ``neighbors.nodes`` of the two ends of an edge, the one drawn first first.
+            Indices into ``neighbors.nodes`` of the two ends of an edge, the one drawn first first;
+            or of the different members of a group, if the rule draws groups.
         """
 
     def check(self, neighbors: Neighbors) -> None:  # noqa: B027  most rules can
@@ -210,8 +215,32 @@ class ContactsPairing(Pairing):
             number += len(tails[part])
 
 
+class NeighborhoodPairing(Pairing):
+    """A node drawn uniformly, with all of its neighbors: N groups a round.
+
+    Neighbors come in the order of the graph; in a directed graph they are those an edge leads to.
+    """
+
+    label = "neighborhood"
+    seats = None
+
+    def pairs(
+        self,
+        neighbors: Neighbors,
+        round_number: int,  # noqa: ARG002
+        first: int,
+        stream: RandomStream,
+    ) -> Iterator[tuple[int, ...]]:
+        """Yield N groups, each a function of its interaction's number alone."""
+        initiators = neighbors.initiators
+        for number in range(first, first + len(neighbors)):
+            a = initiators[index_of(stream.interaction(number).node, len(initiators))]
+            yield (int(a), *(int(other) for other in neighbors.of(a)))
+
+
 PAIRINGS: dict[str, type[Pairing]] = {
-    rule.label: rule for rule in (NodePairing, EdgePairing, MatchingPairing, ContactsPairing)
+    rule.label: rule
+    for rule in (NodePairing, EdgePairing, MatchingPairing, ContactsPairing, NeighborhoodPairing)
 }
 
 
@@ -230,20 +259,25 @@ def read_pairing(pairing: Any) -> Pairing:
         pairing,
         f"there is no pairing rule {shown(pairing)}"
         + (f" (did you mean {close[0]!r}?)" if close else ""),
-        "Choose node, edge, matching or contacts, or give an object derived from Pairing.",
+        "Choose node, edge, matching or contacts, or give an object derived from Pairing; "
+        "neighborhood is for games of more than two.",
     )
 
 
 def checked_pairs(
     pairing: Pairing, neighbors: Neighbors, round_number: int, first: int, stream: RandomStream
-) -> Iterator[Pair]:
-    """Yield the pairs a rule draws; raise ``PairingError`` for one that is not an edge."""
+) -> Iterator[tuple[int, ...]]:
+    """Yield what a rule draws; ``PairingError`` for a pair that is no edge, or a group that cannot
+    meet.
+    """
     planned = pairing.pairs(neighbors, round_number, first, stream)
     if type(pairing) in PAIRINGS.values():
         yield from planned
         return
     for pair in planned:
-        if not neighbors.joins(pair):
+        if pairing.seats != 2:
+            _check_group(pairing, neighbors, pair)
+        elif not neighbors.joins(cast(Pair, pair)):
             raise PairingError(
                 "pairing",
                 pair,
@@ -251,3 +285,32 @@ def checked_pairs(
                 "Draw pairs from neighbors.of(i) or neighbors.edges.",
             )
         yield pair
+
+
+def check_seats(pairing: Pairing, game: GameRules) -> None:
+    """Raise ``PairingError`` unless the rule draws as many agents as the game has seats."""
+    if game.seats is None or pairing.seats == game.seats:
+        return
+    drawn = "groups of any size" if pairing.seats is None else f"{pairing.seats} agents at once"
+    raise PairingError(
+        "pairing",
+        pairing,
+        f"{pairing.label} draws {drawn}, and {type(game).__name__} is for {game.seats}",
+        "Choose another rule, such as node, or a game for any number of players.",
+    )
+
+
+def _check_group(pairing: Pairing, neighbors: Neighbors, group: Any) -> None:
+    fits = (
+        isinstance(group, tuple)
+        and 2 <= len(set(group)) == len(group)
+        and (pairing.seats is None or len(group) == pairing.seats)
+        and all(isinstance(it, int) and 0 <= it < len(neighbors) for it in group)
+    )
+    if not fits:
+        raise PairingError(
+            "pairing",
+            pairing,
+            f"{shown(pairing)} drew the group {shown(group)}",
+            "Draw tuples of different indices into neighbors.nodes, at least two.",
+        )

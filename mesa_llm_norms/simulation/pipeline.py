@@ -1,7 +1,7 @@
 """Interactions decided concurrently, before it is their turn, and handed over in order.
 
 Pairs are planned without looking at choices, so an interaction depends on nothing but the previous
-one of each of its two agents. It starts as soon as those are decided, in whatever round it is, and
+one of each of its agents. It starts as soon as those are decided, in whatever round it is, and
 its outcome is the one it would have had in its turn. How long a run takes is then the longest chain
 of interactions that wait for each other, not their number.
 """
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from mesa_llm_norms.core.event_loop import (
     GRACE_PERIOD,
@@ -24,8 +24,9 @@ from mesa_llm_norms.core.event_loop import (
     result_of,
     start,
 )
-from mesa_llm_norms.core.game import Memory, remember
+from mesa_llm_norms.core.game import Memory, keep
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.errors import (
     DecisionError,
     InterruptionError,
@@ -33,7 +34,7 @@ from mesa_llm_norms.errors import (
     SkippedError,
     shown,
 )
-from mesa_llm_norms.networks.adjacency import Neighbors, Pair
+from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing, checked_pairs
 
 WINDOW = 2
@@ -45,26 +46,25 @@ denser networks; with one, rings take 20% longer.
 
 
 class Planned(NamedTuple):
-    """An interaction to come: its round, number, nodes by index, and whether it ends its round."""
+    """An interaction to come: its round, number, and whether it ends its round.
+
+    ``nodes`` has the index of who sits where, the one drawn first in front.
+    """
 
     round: int
     number: int
-    a: int
-    b: int
+    nodes: tuple[int, ...]
     last: bool
 
 
-class Names(NamedTuple):
-    """The names that two agents chose."""
-
-    a: str
-    b: str
+Names: TypeAlias = tuple[str, ...]
+"""The names that the agents of an interaction chose, by seat."""
 
 
 class Decided(NamedTuple):
     """An interaction with its names, or the reason why it is skipped.
 
-    ``memories`` is what its two agents, by index, remember after it.
+    ``memories`` is what its agents, by index, remember after it.
     """
 
     planned: Planned
@@ -73,8 +73,8 @@ class Decided(NamedTuple):
     memories: Mapping[int, Memory]
 
 
-Ask = Callable[[Planned, Memory, Memory, CancelScope], Awaitable[Names]]
-"""Has both minds of an interaction choose from these memories; ``SkippedError`` skips it."""
+Ask = Callable[[Planned, Sequence[Memory], CancelScope], Awaitable[Names]]
+"""Has the minds of an interaction choose, each from its memory; ``SkippedError`` skips it."""
 
 
 def plan_rounds(
@@ -114,22 +114,22 @@ def plan_rounds(
     """
     number = first
     for round_ in range(first_round, first_round + rounds):
-        held: Pair | None = None
+        held: tuple[int, ...] | None = None
         try:
             for pair in checked_pairs(pairing, neighbors, round_, number, stream):
                 if held is not None:
-                    yield Planned(round_, number, *held, last=False)
+                    yield Planned(round_, number, held, last=False)
                     number += 1
-                held = pair
+                held = tuple(pair)
         except Exception:
             if held is not None:
-                yield Planned(round_, number, *held, last=False)
+                yield Planned(round_, number, held, last=False)
             raise
         if held is None:
             raise PairingError(
                 "pairing", pairing, f"{shown(pairing)} drew no pair", "Draw at least one a round."
             )
-        yield Planned(round_, number, *held, last=True)
+        yield Planned(round_, number, held, last=True)
         number += 1
 
 
@@ -142,22 +142,22 @@ class Pipeline:
     Parameters
     ----------
     ask
-        Has the two minds of an interaction choose.
+        Has the minds of an interaction choose.
     plan
         The interactions to come.
     memories
         What every node's agent remembers now, by index.
-    length
-        How many interactions an agent remembers.
+    referee
+        Says what is remembered of an interaction.
     """
 
     def __init__(
-        self, ask: Ask, plan: Iterator[Planned], memories: Sequence[Memory], length: int
+        self, ask: Ask, plan: Iterator[Planned], memories: Sequence[Memory], referee: Referee
     ) -> None:
         self._ask = ask
         self._plan = plan
         self._start = memories
-        self._length = length
+        self._referee = referee
         self._window = WINDOW * len(memories)
         # How often the loop hears that there is room: waking it every time would cost more.
         self._stride = max(1, len(memories) // 4)
@@ -224,9 +224,9 @@ class Pipeline:
                 self._hand_over()
                 return
             self._planned += 1
-            before = {node: self._latest.get(node) for node in (planned.a, planned.b)}
+            before = {node: self._latest.get(node) for node in planned.nodes}
             task = asyncio.get_running_loop().create_task(self._decide(planned, before))
-            self._latest[planned.a] = self._latest[planned.b] = task
+            self._latest.update(dict.fromkeys(planned.nodes, task))
             self._tasks.append(task)
             task.add_done_callback(self._done)
 
@@ -240,14 +240,13 @@ class Pipeline:
         assert this is not None
         scope = self._scopes[this] = CancelScope()
         self._begun += 1
-        a, b = planned.a, planned.b
         try:
-            names = await self._ask(planned, seen[a], seen[b], scope)
+            names = await self._ask(planned, [seen[node] for node in planned.nodes], scope)
         except SkippedError as reason:
             return Decided(planned, None, reason, seen)
         after = {
-            a: remember(seen[a], names.a, names.b, self._length),
-            b: remember(seen[b], names.b, names.a, self._length),
+            node: keep(seen[node], self._referee.experience(names, seat), self._referee.length)
+            for seat, node in enumerate(planned.nodes)
         }
         return Decided(planned, names, None, after)
 

@@ -155,6 +155,8 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table; node ids stay whole numbers if all are, and become text if not."""
     nodes = [column for column in _NODES if column in table]
     both = node_ids([node for column in nodes for node in table[column].tolist()])
+    if "nodes" in table:
+        table = table.assign(nodes=[node_ids(nodes).tolist() for nodes in table["nodes"]])
     parts = dict(zip(nodes, np.split(both, len(nodes) or 1), strict=False))
     table.assign(**parts).to_parquet(path, index=False)
 

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import Game, GameInteraction, GameRules, Interaction, Row
 from mesa_llm_norms.core.metrics import Round, Tally, count
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.core.stopping import (
     Goal,
     Outcome,
     Recent,
+    RecentGroups,
     Stop,
     agreeing,
     check_goal,
@@ -53,12 +55,13 @@ class Run:
         self.goal: Goal = goal or Goal()
         self.last_round: Round | None = None
         """The last round in which something was played."""
-        self.rows: list[Interaction] = []
+        self.rows: list[Any] = []
         """The interactions kept by the last call of ``play``, also where a mind failed in it."""
-        self.heard: list[Interaction] | None = None
+        self.heard: list[Any] | None = None
         """What gets the interactions of every round besides, while somebody listens."""
         self._stopping = False
-        self._recent = Recent(self._window(), len(engine.game.pool))
+        self._referee = Referee(engine.game)
+        self._recent = self._first_recent()
 
     def play_to(self, goal: Goal, rounds: int, keep: bool | RowSink = False) -> Tally:
         """Play until a goal is reached, or for so many rounds, in one go.
@@ -147,7 +150,7 @@ class Run:
                 self.heard += self.rows
         return tally
 
-    def follow(self, round_: Iterable[Interaction]) -> Iterator[Interaction]:
+    def follow(self, round_: Iterable[Row]) -> Iterator[Row]:
         """Pass on the interactions of a round that the engine plays one by one, and count them."""
         indices = {name: index for index, name in enumerate(self.engine.game.pool)}
         tally = self._tally()
@@ -155,12 +158,12 @@ class Run:
         self.rows = []
         try:
             for row in round_:
-                name_a, name_b = indices[row.name_a], indices[row.name_b]
+                names = [indices[name] for name in row.names]
                 self.rows.append(row)
                 if self.heard is not None:
                     self.heard.append(row)
-                self._recent.add(name_a, name_b)
-                count(line, name_a, name_b)
+                self._recent.add(*names)
+                count(line, names, self._referee.success(row.names))
                 yield row
         finally:
             self.last_round = tally.last or self.last_round
@@ -264,6 +267,15 @@ class Run:
             return flipping(self._recent.size, [pool.index(name) for name in self.committed_names])
         return Stop()
 
+    def _first_recent(self) -> Recent:
+        size, game = self._window(), self.engine.game
+        if game.seats == 2:
+            return Recent(size, len(game.pool), self._referee.successes)
+        pool, success = game.pool, self._referee.success
+        return RecentGroups(
+            size, len(pool), lambda names: success(tuple(pool[name] for name in names))
+        )
+
     def _window(self) -> int:
         return window_size(self.goal, len(self.engine.neighbors))
 
@@ -300,7 +312,7 @@ class RunResult(NamedTuple):
     largest_cluster: float
     tally: Tally
     held: NDArray[np.int16]
-    rows: list[Interaction]
+    rows: list[Any]
     discarded: int
     skipped: int
     history: NodeHistory | None = None
@@ -335,7 +347,7 @@ class Batch(NamedTuple):
     largest_cluster: NDArray[np.float64]
     counts: NDArray[np.int64]
     held: Sequence[NDArray[np.int16]]
-    rows: Sequence[Interaction] = ()
+    rows: Sequence[Row] = ()
     discarded: int = 0
     skipped: int = 0
     later: NDArray[np.int64] | None = None
@@ -403,8 +415,8 @@ def tally_table(batches: Sequence[Batch]) -> pd.DataFrame:
     lengths = np.concatenate([batch.rounds for batch in batches])
     before = np.repeat(np.cumsum(lengths) - lengths, lengths)
     so_far = np.concatenate([[0], np.cumsum(every[:, 0])])
-    shares = every[:, 2:] / (2 * every[:, :1])
     with np.errstate(divide="ignore", invalid="ignore"):
+        shares = every[:, 2:] / every[:, 2:].sum(axis=1, keepdims=True)
         entropy = -np.where(shares > 0, shares * np.log2(shares), 0).sum(axis=1) + 0.0
     fixed = {
         "run": np.repeat(np.concatenate([batch.run for batch in batches]), lengths),
@@ -428,6 +440,21 @@ def round_table(pool: Sequence[str], rounds: Iterable[tuple[int, Round]]) -> pd.
     return pd.DataFrame(lines, columns=[*fixed, *(f"share_{name}" for name in pool)])
 
 
-def interaction_table(rows: Iterable[Interaction]) -> pd.DataFrame:
-    """Return interactions as a table with a column for each field; node ids keep their type."""
-    return pd.DataFrame.from_records(list(rows), columns=list(Interaction._fields))
+def interaction_table(rows: Iterable[Row], game: GameRules | None = None) -> pd.DataFrame:
+    """Return interactions as a table, by default of the naming game; node ids keep their type.
+
+    Those of the naming game have a column for each field of ``Interaction``. Those of other games
+    have ``node_a``, ``node_b``, ``name_a``, ``name_b``, ``payoff_a`` and ``payoff_b`` where two
+    meet, and otherwise ``nodes``, ``names`` and ``payoffs``, each a list by seat.
+    """
+    if game is None or isinstance(game, Game):
+        return pd.DataFrame.from_records(list(rows), columns=list(Interaction._fields))
+    fixed, by_seat = list(GameInteraction._fields[:3]), GameInteraction._fields[3:]
+    if game.seats == 2:
+        lines = [(*row[:3], *row.nodes, *row.names, *row.payoffs) for row in rows]
+        seats = [f"{field[:-1]}_{seat}" for field in by_seat for seat in "ab"]
+        return pd.DataFrame.from_records(lines, columns=fixed + seats)
+    lists: list[Any] = [
+        (*row[:3], list(row.nodes), list(row.names), list(row.payoffs)) for row in rows
+    ]
+    return pd.DataFrame.from_records(lists, columns=[*fixed, *by_seat])

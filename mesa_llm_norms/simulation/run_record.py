@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.files import existing_parent, refusing
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import Game, GameRules, Row
+from mesa_llm_norms.core.referee import Referee
+from mesa_llm_norms.errors import SpecError
 
 if TYPE_CHECKING:
     from mesa_llm_norms.simulation.spec import InitialState
@@ -31,7 +33,7 @@ _INT64 = range(-(2**63), 2**63)
 class RowSink(Protocol):
     """Takes rows as they are played."""
 
-    def append(self, row: Interaction) -> None:
+    def append(self, row: Row) -> None:
         """Take one row."""
 
     def take(self, rows: NDArray[np.int32], rounds: NDArray[np.int64], first: int) -> None:
@@ -40,7 +42,7 @@ class RowSink(Protocol):
         """
 
 
-Rows: TypeAlias = list[Interaction] | RowSink
+Rows: TypeAlias = list[Any] | RowSink
 """What takes rows: a list of them, or something that takes arrays as well."""
 
 
@@ -144,15 +146,14 @@ class RunRecord:
         """Whether the rows themselves are kept."""
         return self._writer is not None
 
-    def append(self, row: Interaction) -> None:
+    def append(self, row: Row) -> None:
         """Take one row."""
-        index = self.initial.neighbors.index
-        a, b = index[row.node_a], index[row.node_b]
-        name_a, name_b = self._names[row.name_a], self._names[row.name_b]
-        self.history.add(a, name_a, row.round)
-        self.history.add(b, name_b, row.round)
+        nodes = [self.initial.neighbors.index[node] for node in row.nodes]
+        names = [self._names[name] for name in row.names]
+        for node, name in zip(nodes, names, strict=True):
+            self.history.add(node, name, row.round)
         if self._writer is not None:
-            self._writer.append((a, b, name_a, name_b), row.round, row.interaction)
+            self._writer.append((*nodes, *names), row.round, row.interaction)
 
     def take(self, rows: NDArray[np.int32], rounds: NDArray[np.int64], first: int) -> None:
         """Take rows as arrays; see ``RowSink``."""
@@ -183,9 +184,15 @@ class _RowFile:
         ids = node_ids(initial.neighbors.nodes)
         self._nodes = pa.array(ids, pa.large_string() if ids.dtype == object else None)
         self._pool = pa.array(game.pool, pa.large_string())
-        payoffs = {type(it): it for it in (game.penalty, game.reward)}
-        kind = np.int64 if payoffs.keys() == {int} else np.float64
-        self._payoffs = np.array([game.penalty, game.reward], kind)
+        if game.seats != 2:
+            raise SpecError(
+                "keep_interactions",
+                True,
+                f"the interactions of {type(game).__name__} have any number of players, and "
+                "are not written as they are played",
+                "Have run_ensemble or a model return them.",
+            )
+        self._payoffs = _payoff_columns(game)
         self._folder = folder
         self._waiting: list[tuple[Any, Any, Any]] = []
         self._singles: list[tuple[Any, int, int]] = []
@@ -257,9 +264,22 @@ class _RowFile:
             "node_b": self._nodes.take(pa.array(b)),
             "name_a": self._pool.take(pa.array(name_a)),
             "name_b": self._pool.take(pa.array(name_b)),
-            "payoff": self._payoffs[(name_a == name_b).astype(np.int8)],
+            **{column: table[name_a, name_b] for column, table in self._payoffs.items()},
         }
         return pa.table(columns)
+
+
+def _payoff_columns(game: GameRules) -> dict[str, NDArray[Any]]:
+    """Return the columns of payoffs, each as a table by the names of both."""
+    pool = game.pool
+    if isinstance(game, Game):
+        kind = np.int64 if {type(game.penalty), type(game.reward)} == {int} else np.float64
+        table = np.full((len(pool), len(pool)), game.penalty, kind)
+        np.fill_diagonal(table, game.reward)
+        return {"payoff": table}
+    referee = Referee(game)
+    pays = np.array([[referee.payoffs((own, other)) for other in pool] for own in pool])
+    return {"payoff_a": pays[:, :, 0], "payoff_b": pays[:, :, 1]}
 
 
 def node_ids(nodes: Sequence[Any]) -> NDArray[Any]:

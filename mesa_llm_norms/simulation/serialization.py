@@ -21,6 +21,8 @@ of live minds hold, and what the cells of a sweep are hashed by::
   ``"template"`` of a live mind, nothing for a mind of your own. Several are
   ``{"minds": [...], "shares": [...]}``, or
   ``{"minds": [...], "nodes": [[node, index of its mind], ...]}``.
+- A game other than the naming game is ``{"class": ..., "fields": {...}}`` under ``"game"``, and the
+  spec has no ``"names"``, ``"memory"``, ``"reward"`` and ``"penalty"`` then.
 - Tuples, as in node ids, are lists, and a frozenset is ``{"set": [...]}``.
 
 ``parse_spec`` reads a spec from text, as it is typed on the command line and stands in links.
@@ -44,6 +46,7 @@ import numpy as np
 
 from mesa_llm_norms.core.files import read_json
 from mesa_llm_norms.core.game import separated
+from mesa_llm_norms.core.games import read_game, write_game
 from mesa_llm_norms.core.limits import check_seed
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import (
@@ -81,7 +84,7 @@ from mesa_llm_norms.networks.placement import (
 )
 from mesa_llm_norms.networks.reading import GraphFile, graph_file, names_file, read_graph
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.simulation.spec import SOURCE_FILE, Spec, by_share, mind_key
+from mesa_llm_norms.simulation.spec import NAMING, SOURCE_FILE, Spec, by_share, mind_key
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""
@@ -159,8 +162,12 @@ def to_json(
         network = Neighbors(to_networkx(read_graph(spec.graph, random.Random(0))))
         if network.blocks is not None and "nodes" in written["graph"]:
             written["graph"]["blocks"] = network.blocks.tolist()
-    names = [field.name for field in fields(Spec)]
-    return {
+    names = [field.name for field in fields(Spec) if field.name != "rules"]
+    game = {}
+    if spec.rules is not None:
+        names = [name for name in names if name not in NAMING]
+        game = {"game": write_game(spec.rules)}
+    return game | {
         name: written[name] if name in written else _plain(getattr(spec, name)) for name in names
     }
 
@@ -186,7 +193,7 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
         Whether the spec is only looked at, not played; False by default. If so, minds that do not
         ship with this package become ``LabeledMind``, and no file is opened.
     **given
-        ``mind`` and ``pairing``, where these are objects of your own, which JSON cannot hold.
+        ``mind``, ``pairing`` and ``game``, where these are objects of your own.
 
     Raises
     ------
@@ -194,13 +201,19 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
         If this is not what ``to_json`` writes, if a mind or a pairing rule of your own is not given
         (``MindError``, ``PairingError``), or if a file has changed since.
     """
-    if not set(given) <= {"mind", "pairing"}:
-        problem = "only a mind and a pairing rule can be given again"
+    if not set(given) <= {"mind", "pairing", "game"}:
+        problem = "only a mind and a pairing rule, and a game, can be given again"
         raise SpecError("spec", sorted(given), problem, "Leave out the rest; it is on record.")
     try:
-        values = {field.name: written[field.name] for field in fields(Spec)}
+        given = dict(given)
+        apart = {"rules", *NAMING} if "game" in written else {"rules"}
+        values = {one.name: written[one.name] for one in fields(Spec) if one.name not in apart}
         values["graph"] = _read_graph(values["graph"], display_only)
-        values["names"] = tuple(values["names"])
+        if "game" in written:
+            own = given.pop("game", None)
+            values["rules"] = own or read_game(written["game"], not display_only)
+        else:
+            values["names"] = tuple(values["names"])
         values["committed"] = {name: _read_where(it) for name, it in values["committed"]} or None
         if "mind" not in given:
             values["mind"] = _read_minds(values["mind"], _label if display_only else _read_mind)

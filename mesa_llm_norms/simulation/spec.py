@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.game import Game, Memory, filled
+from mesa_llm_norms.core.game import Game, GameRules, Memory
 from mesa_llm_norms.core.limits import check_seed, read_percentage, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.core.referee import Referee, check_game
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
@@ -41,7 +42,7 @@ from mesa_llm_norms.networks.placement import (
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.together import complete_network, draw_together
 from mesa_llm_norms.networks.validation import check_graph
-from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
+from mesa_llm_norms.simulation.pairing import Pairing, check_seats, read_pairing
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 
@@ -49,6 +50,9 @@ STUDY_GRAPH = "complete(n=24)"
 """The network of Ashery, Aiello and Baronchelli (2025): anybody may meet anybody."""
 
 DEFAULT_NAMES = "QMXYFJPRCD"
+
+NAMING = ("names", "memory", "reward", "penalty")
+"""The arguments that say how the naming game is played."""
 
 SOURCE_FILE = "source_file"
 """The graph attribute of a networkx graph that holds the name of the file it was read from."""
@@ -79,7 +83,7 @@ class InitialState(NamedTuple):
         All random draws of the run.
     """
 
-    game: Game
+    game: GameRules
     graph: Graph
     neighbors: Neighbors
     minds: tuple[Mind, ...]
@@ -142,7 +146,7 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """The arguments of a naming game, checked when it is created.
+    """The arguments of a game, checked when it is created.
 
     The seed and the number of a run determine everything random about it: the graph of a random
     topology, who is committed, who has which mind, and every draw during play.
@@ -174,6 +178,9 @@ class Spec:
         another name with a chance of ``noise``, and only before round ``until``.
     seed : int
         0 (default) to 2**64 - 1.
+    rules : GameRules, optional
+        What is played, if it is not the naming game of ``names``, ``memory``, ``reward`` and
+        ``penalty``, which are then left out. ``NetworkGame`` and ``run_ensemble`` call it ``game``.
 
     Raises
     ------
@@ -196,9 +203,12 @@ class Spec:
     incumbent: str | None = None
     committed: Mapping[str, Any] | None = None
     seed: int = 0
+    rules: GameRules | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        if self.rules is not None:
+            self._check_rules(self.rules)
         object.__setattr__(self, "mind", read_shares(self.mind))
         if self.committed is not None:
             object.__setattr__(self, "committed", read_committed(self.committed))
@@ -210,7 +220,22 @@ class Spec:
             CommittedMind(committed).check(self.game)
         for mind in self._minds.values():
             mind.check(self.game)
-        read_pairing(self.pairing)
+        check_seats(read_pairing(self.pairing), self.game)
+        if self.incumbent is not None:
+            self.start  # noqa: B018  (raises where nobody can remember it)
+
+    def _check_rules(self, rules: GameRules) -> None:
+        """Refuse rules that cannot be played, and what is said of the naming game beside them."""
+        check_game(rules)
+        for argument in NAMING:
+            given = getattr(self, argument)
+            if given != getattr(Spec, argument):
+                raise SpecError(
+                    argument,
+                    given,
+                    "it is said of the naming game, and another game is played",
+                    f"Leave it out; {type(rules).__name__} says what is played.",
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the arguments alone: what was read from them is read again where needed."""
@@ -220,12 +245,26 @@ class Spec:
         """Return the arguments by name as ``NamingGame`` and ``run_ensemble`` take them."""
         arguments = self.__getstate__()
         arguments["rng"] = arguments.pop("seed")
-        return arguments
+        rules = arguments.pop("rules")
+        if rules is None:
+            return arguments
+        others = {name: it for name, it in arguments.items() if name not in NAMING}
+        return {"game": rules, **others}
 
     @cached_property
-    def game(self) -> Game:
+    def game(self) -> GameRules:
         """The rules."""
+        if self.rules is not None:
+            return self.rules
         return Game(self.names, self.reward, self.penalty, self.memory)
+
+    @property
+    def naming_game(self) -> Game:
+        """The rules of the naming game; ``SpecError`` where another game is played."""
+        if isinstance(self.game, Game):
+            return self.game
+        problem = f"this is worked out for the naming game, not for {type(self.game).__name__}"
+        raise SpecError("game", self.game, problem, "Play runs of it with run_ensemble.")
 
     @property
     def committed_names(self) -> tuple[str, ...]:
@@ -376,7 +415,7 @@ class Spec:
     @property
     def start(self) -> Memory:
         """What every agent remembers at the start."""
-        return filled(self.incumbent, self.game.memory) if self.incumbent is not None else ()
+        return Referee(self.game).filled(self.incumbent) if self.incumbent is not None else ()
 
     @property
     def topology(self) -> str:
@@ -402,8 +441,11 @@ class Spec:
         """Return in one line what is played by so many agents."""
         pool = self.game.pool
         names = ", ".join(pool[:26]) + (" ..." if len(pool) > 26 else "")
+        moves = f"names {names}"
+        if self.rules is not None:
+            moves = f"{type(self.rules).__name__} with the moves {names}"
         return (
-            f"{agents:,} agents with {self.mind_label} on {self.topology}, names {names}, "
+            f"{agents:,} agents with {self.mind_label} on {self.topology}, {moves}, "
             f"seed {self.seed}"
         )
 

@@ -28,8 +28,9 @@ import numpy as np
 import pandas as pd
 
 from mesa_llm_norms.core.formatting import json_text
-from mesa_llm_norms.core.game import Game, Interaction, Memory, score
+from mesa_llm_norms.core.game import GameRules, Memory, Row, others_of, payoff_of, score
 from mesa_llm_norms.core.metrics import Round
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import CommittedMind
@@ -281,19 +282,27 @@ class History:
         return _success(self._current) if self.rounds else None
 
     def add(self, round_: int, i: int, j: int, name_a: int, name_b: int) -> None:
-        """Count one interaction."""
+        """Count one interaction of the naming game."""
+        self.count(round_, (i, j), (name_a, name_b), name_a == name_b)
+
+    def count(
+        self, round_: int, players: Sequence[int], names: Sequence[int], matched: bool
+    ) -> None:
+        """Count one interaction of some agents, the first of whom met each of the others."""
         if not self.rounds or self._current[0] != round_:
             self._begin(round_)
-        counts, matched = self._current, name_a == name_b
+        counts = self._current
         self.interactions += 1
         counts[1] = self.interactions
         counts[2] += 1
         counts[3] += matched
-        counts[4 + name_a] += 1
-        counts[4 + name_b] += 1
-        pair = self.pairs.setdefault((i, j) if i < j else (j, i), [0, 0])
-        pair[0] += 1
-        pair[1] += matched
+        for name in names:
+            counts[4 + name] += 1
+        i = players[0]
+        for j in players[1:]:
+            pair = self.pairs.setdefault((i, j) if i < j else (j, i), [0, 0])
+            pair[0] += 1
+            pair[1] += matched
 
     def between(self, i: int, j: int) -> tuple[int, int]:
         """Return how often two agents met, and in how many of these interactions they matched."""
@@ -355,7 +364,8 @@ def _success(counts: Sequence[int]) -> float:
 
 
 def _shares(counts: Sequence[int]) -> list[float]:
-    return [times / (2 * counts[2]) for times in counts[4:]]
+    played = sum(counts[4:]) or 1
+    return [times / played for times in counts[4:]]
 
 
 # What plays
@@ -381,9 +391,10 @@ class Source:
     between_rounds: bool
     """Whether the last population round started is complete."""
 
-    def __init__(self, graph: nx.Graph[Any], game: Game, agents: int, rounds: int) -> None:
+    def __init__(self, graph: nx.Graph[Any], game: GameRules, agents: int, rounds: int) -> None:
         self.graph = graph
         self.game = game
+        self.referee = Referee(game)
         self.pool = game.pool
         self.agents = agents
         self.rounds = rounds
@@ -413,7 +424,7 @@ class Source:
         """Return the nodes of committed agents and their names."""
         raise NotImplementedError
 
-    def play(self) -> Generator[Interaction | None, None, None]:
+    def play(self) -> Generator[Row | None, None, None]:
         """Yield interactions as they are played; closing the generator stops play.
 
         None is a step in which nothing was played.
@@ -473,7 +484,9 @@ class Source:
             committed=committed,
             name=held(node),
             score=score(memory, game),
-            memory=tuple((own, partner, game.payoff(own, partner)) for own, partner in memory),
+            memory=tuple(
+                (past.own, ", ".join(others_of(past)), payoff_of(past, game)) for past in memory
+            ),
             choices=choices,
             asked=asked,
             exchange=exchange,
@@ -487,6 +500,7 @@ class Renderer:
     def __init__(self, source: Source) -> None:
         self.history = History(source.pool)
         self._pool = source.pool
+        self._referee = source.referee
         self._codes = {name: chr(48 + i) for i, name in enumerate(source.pool)}
         self._index: dict[Hashable, int] = {node: i for i, node in enumerate(source.graph)}
         self._held = [NOBODY] * len(self._index)
@@ -506,13 +520,15 @@ class Renderer:
         self._positions = layout_further(drawn, self._positions)
         self._drawing = drawing_text(drawn, self._pool, self._positions)
 
-    def add(self, row: Interaction, converged: bool, agreed: bool) -> None:
+    def add(self, row: Row, converged: bool, agreed: bool) -> None:
         """Record an interaction, and whether the population has converged or agreed with it."""
-        i, j = self._index[row.node_a], self._index[row.node_b]
-        code_a, code_b = self._codes[row.name_a], self._codes[row.name_b]
-        self.history.add(row.round, i, j, ord(code_a) - 48, ord(code_b) - 48)
-        self._held[i], self._held[j] = code_a, code_b
-        self._recent.append(f"{i},{j},{int(code_a == code_b)}")
+        players = [self._index[node] for node in row.nodes]
+        codes = [self._codes[name] for name in row.names]
+        success = self._referee.success(row.names)
+        self.history.count(row.round, players, [ord(code) - 48 for code in codes], success)
+        for player, code in zip(players, codes, strict=True):
+            self._held[player] = code
+        self._recent.extend(f"{players[0]},{other},{int(success)}" for other in players[1:])
         self._converged, self._agreed = converged, agreed
 
     def frame(self, source: Source, state: str, note: str = "", error: str = "") -> Frame:

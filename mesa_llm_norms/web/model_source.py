@@ -19,7 +19,7 @@ from mesa_llm_norms import compat
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import Row
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.llm.budget import Budget, read_limit
@@ -189,7 +189,7 @@ def make_model(model_type: type[NamingGame], spec: Spec, **given: Any) -> Naming
 
 
 class ModelSource(Source):
-    """A ``NamingGame``, or a model of a subclass, that plays a setting from its start.
+    """A ``NetworkGame``, or a model of a subclass, that plays a setting from its start.
 
     A model with a step of its own is played step by step, by that step. Raises what
     ``check_setting`` and ``make_model`` raise. Edits and moment of the setting are for the player.
@@ -216,7 +216,7 @@ class ModelSource(Source):
         super().__init__(self.model.network.G, self.model.game, agents, rounds)
         self.free = not spec.live
         self._last: dict[Hashable, tuple[int, int]] = {}
-        """The last interaction of each agent, and whether it was its first or second player."""
+        """The last interaction of each agent, and its seat there."""
         self._left = 0
         """Interactions of the last step that were not handed over yet."""
         self._changed = False
@@ -268,7 +268,7 @@ class ModelSource(Source):
         changed, self._changed = self._changed, False
         return changed
 
-    def play(self) -> Generator[Interaction | None, None, None]:
+    def play(self) -> Generator[Row | None, None, None]:
         """Yield interactions as they are played; closing the generator stops play.
 
         None is a step in which nothing was played.
@@ -276,8 +276,8 @@ class ModelSource(Source):
         with closing(self._steps() if self.whole_steps else self._rows()) as rows:
             for row in rows:
                 if row is not None:
-                    self._last[row.node_a] = row.interaction, 0
-                    self._last[row.node_b] = row.interaction, 1
+                    for seat, node in enumerate(row.nodes):
+                        self._last[node] = row.interaction, seat
                 yield row
 
     def change(self, edit: Edit) -> bool:
@@ -287,7 +287,7 @@ class ModelSource(Source):
         self._changed = False
         return changed
 
-    def _rows(self) -> Generator[Interaction, None, None]:
+    def _rows(self) -> Generator[Row, None, None]:
         """Play interaction by interaction; the model's own reporters are asked after each round."""
         model = self.model
         with closing(model.play()) as rows:
@@ -298,11 +298,11 @@ class ModelSource(Source):
                     self._look()
                 yield row
 
-    def _steps(self) -> Generator[Interaction | None, None, None]:
+    def _steps(self) -> Generator[Row | None, None, None]:
         """Play whole steps, which are over by the time their interactions are handed over."""
         idle = 0
         while True:
-            rows: list[Interaction] = []
+            rows: list[Row] = []
             failure = None
             try:
                 self.model.step_into(rows)

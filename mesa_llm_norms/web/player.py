@@ -18,7 +18,7 @@ from dataclasses import replace
 from enum import Enum
 from weakref import WeakSet
 
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import Row
 from mesa_llm_norms.core.limits import EDITS
 from mesa_llm_norms.errors import BudgetError, InterruptionError, NormsError
 from mesa_llm_norms.web.frames import AgentDetails, Frame, History, Renderer, Source
@@ -285,7 +285,7 @@ class Player:
             other = to is None and self._order is not order
             return self._closed or self._held or bool(self._requested) or other
 
-        def advance(rows: Iterator[Interaction | None]) -> float | None:
+        def advance(rows: Iterator[Row | None]) -> float | None:
             """Play until it is time to wait, and return for how long; None to stop here."""
             nonlocal due, played, over
             begun = time.monotonic()

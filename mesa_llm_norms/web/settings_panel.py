@@ -31,7 +31,7 @@ _POOLS = {
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ": "26 names: A to Z",
 }
 _OTHER_NAMES = "other names …"
-_PAIRINGS = list(PAIRINGS)
+_PAIRINGS = [name for name, rule in PAIRINGS.items() if rule.seats == 2]
 _PARAMETERS = {
     "n": "agents (n)",
     "k": "neighbors (k)",

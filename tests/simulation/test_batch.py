@@ -13,7 +13,7 @@ from kernel_specs import random_specs
 from pandas.testing import assert_frame_equal
 
 from mesa_llm_norms import Policy, load_mind, run_ensemble
-from mesa_llm_norms.core.game import Game, Memory
+from mesa_llm_norms.core.game import GameRules, Memory
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import MindError
@@ -107,7 +107,7 @@ class Moody(Policy):
     def __init__(self, share: float = 0.5) -> None:
         self.share = share
 
-    def for_run(self, game: Game, stream: RandomStream) -> Mind:  # noqa: ARG002
+    def for_run(self, game: GameRules, stream: RandomStream) -> Mind:  # noqa: ARG002
         return Moody((stream.of("mood") % 10) / 10)
 
     def distribution(self, memory: Memory, pool: Any) -> list[float]:  # noqa: ARG002

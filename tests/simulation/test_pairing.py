@@ -252,7 +252,7 @@ def test_a_rule_that_draws_nothing_is_refused() -> None:
 
 def test_rules_go_by_name_and_objects_are_themselves() -> None:
     assert {label: read_pairing(label).label for label in PAIRINGS} == {
-        label: label for label in ("node", "edge", "matching", "contacts")
+        label: label for label in ("node", "edge", "matching", "contacts", "neighborhood")
     }
     rule = TakingTurns()
     assert read_pairing(rule) is rule

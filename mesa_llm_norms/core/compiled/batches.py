@@ -195,7 +195,7 @@ def _recount(window, filled):
         first, second = np.int64(window.ring[place]) >> 16, np.int64(window.ring[place]) & 0xFFFF
         played[first] += 1
         played[second] += 1
-        matched += first == second
+        matched += window.hits[first, second]
     winner = 0
     for name in range(len(played)):
         if played[name] > played[winner]:
@@ -335,7 +335,14 @@ def _compile() -> None:
         released = states.reshape(0, 1, 1)
         runs = Runs(u64, np.zeros(0, np.bool_), f64.reshape(0, 1), lines, i64, released)
         play_runs(
-            *(runs, graphs, nothing_known(hashed), goals, Window(u32, i64), states),
+            *(
+                runs,
+                graphs,
+                nothing_known(hashed),
+                goals,
+                Window(u32, i64, np.zeros((0, 0), np.uint8)),
+                states,
+            ),
             *(np.zeros((0, 4), np.int32), np.zeros(13, np.int64), np.zeros(8, np.int64), found),
         )
 

@@ -77,19 +77,26 @@ class Tables(NamedTuple):
 
     A row of ``steps`` that is not known starts with -1. What a state becomes is under the key
     ``state * names**2`` plus own name times ``names`` plus partner's in ``keys`` and ``values``.
+    Where ``sided`` is one, it depends on the seat too: the factor is twice as large, and
+    ``names**2`` is added for the second seat.
     """
 
     names: int
+    sided: int
     steps: Any
     keys: Any
     values: Any
 
 
 class Window(NamedTuple):
-    """The last interactions, each name by 16 bits, and how often each name is among them."""
+    """The last interactions, each name by 16 bits, and how often each name is among them.
+
+    ``hits`` has 1 for the pairs of names that are a success, shape (names, names).
+    """
 
     ring: Any
     played: Any
+    hits: Any
 
 
 class Ending(NamedTuple):
@@ -235,6 +242,7 @@ def _loop(common, packed):
         place, filled, matched = np.uint64(cursor[PLACE]), cursor[FILLED], cursor[MATCHED]
         begun = np.uint64(cursor[BEGUN])
         ring, played, plays = window.ring, window.played, ending.plays
+        hits_of = window.hits
         steps, names = tables.steps, np.uint64(tables.names)
         choices = names - ONE
         starts, indptr, indices = pairs.starts, pairs.indptr, pairs.indices
@@ -350,8 +358,10 @@ def _loop(common, packed):
                         break
                     name_a = first_above(steps[state_a], ZERO, choices, draw_a)
                     name_b = first_above(steps[state_b], ZERO, choices, draw_b)
-                    many = names * names
-                    seen_a, seen_b = name_a * names + name_b, name_b * names + name_a
+                    sided = np.uint64(tables.sided)
+                    many = names * names * (ONE + sided)
+                    seen_a = name_a * names + name_b
+                    seen_b = (sided * names + name_b) * names + name_a
                     next_a = find(tables.keys, tables.values, np.uint64(state_a) * many + seen_a)
                     next_b = find(tables.keys, tables.values, np.uint64(state_b) * many + seen_b)
                     if (next_a | next_b) < 0:
@@ -363,7 +373,7 @@ def _loop(common, packed):
                 if keep:
                     row = t - start
                     rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3] = a, b, name_a, name_b
-                hit = np.int64(name_a == name_b)
+                hit = np.int64(hits_of[name_a, name_b])
                 hits += hit
                 if common:
                     seconds += np.int64(name_a + name_b)
@@ -373,7 +383,7 @@ def _loop(common, packed):
                 if filled == size:
                     old = ring[place]
                     old_a, old_b = old >> NAME_BITS, old & NAME_MASK
-                    matched -= np.int64(old_a == old_b)
+                    matched -= np.int64(hits_of[old_a, old_b])
                     if flipping:
                         played[old_a] -= 1
                         played[old_b] -= 1
@@ -473,11 +483,16 @@ def _compile() -> None:
     key, pairs_at = np.uint64(0), (u32, u64, u32, i64, u32, u32, i64, f64)
     pairs = Pairs(NODE, False, *pairs_at, key, u32.reshape(0, 2))
     ending = Ending(0, 0, i64, 0, np.zeros(0, np.int16), i64)
-    rest = Window(u32, i64), ending, i64.reshape(0, 4), np.zeros((0, 4), np.int32)
+    rest = (
+        Window(u32, i64, np.zeros((0, 0), np.uint8)),
+        ending,
+        i64.reshape(0, 4),
+        np.zeros((0, 4), np.int32),
+    )
     for tables, states in (
         (nothing_known(False), np.zeros(0, np.uint16)),
         (nothing_known(True), u64),
-        (Tables(2, i64.reshape(0, 1), i64, np.zeros(0, np.int32)), u32),
+        (Tables(2, 0, i64.reshape(0, 1), i64, np.zeros(0, np.int32)), u32),
     ):
         play(key, pairs, 0, tables, states, *rest, np.zeros(13, np.int64))
 

@@ -33,7 +33,7 @@ from mesa_llm_norms.analysis.intervals import (
     total_variation,
     variation_from,
 )
-from mesa_llm_norms.core.game import Game, Memory, Remembered
+from mesa_llm_norms.core.game import GameRules, Memory, Remembered
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.minds.mind import Policy
 from mesa_llm_norms.minds.recorded import RecordedMind, sharpen
@@ -255,7 +255,7 @@ class SymmetricMind(Symmetric):
             sharpen(shares, self.inverse_temperature) if self.inverse_temperature != 1 else shares
         )
 
-    def for_run(self, game: Game, stream: RandomStream) -> SymmetricMind:
+    def for_run(self, game: GameRules, stream: RandomStream) -> SymmetricMind:
         """Return this mind for one run, in which a recorded mind may be sharper than in others."""
         mind = self.mind.for_run(game, stream)
         if mind is self.mind or not isinstance(mind, Policy):
@@ -266,7 +266,7 @@ class SymmetricMind(Symmetric):
         sharper.__dict__.update(self.__dict__, inverse_temperature=mind.inverse_temperature)
         return sharper
 
-    def check(self, game: Game) -> None:
+    def check(self, game: GameRules) -> None:
         """Raise ``MindError`` where the mind itself would."""
         self.mind.check(game)
 
@@ -314,14 +314,14 @@ class FirstChoices(Policy):
         """Return the probability of each name of ``pool``, in its order."""
         return self.rest.distribution(memory, pool) if memory else [self.first[n] for n in pool]
 
-    def for_run(self, game: Game, stream: RandomStream) -> FirstChoices:
+    def for_run(self, game: GameRules, stream: RandomStream) -> FirstChoices:
         """Return this mind for one run, with the other mind of that run."""
         rest = self.rest.for_run(game, stream)
         if rest is self.rest or not isinstance(rest, Policy):
             return self
         return FirstChoices(list(self.first.values()), list(self.first), rest)
 
-    def check(self, game: Game) -> None:
+    def check(self, game: GameRules) -> None:
         """Raise ``MindError`` where the other mind would."""
         self.rest.check(game)
 

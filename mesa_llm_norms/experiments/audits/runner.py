@@ -318,7 +318,7 @@ def _make(plan: AuditPlan, play: PlaySettings) -> Audit:
 
 def _ask(plan: AuditPlan, budget: SharedBudget) -> tuple[IndividualBias, Probes]:
     """Return what the mind prefers by itself, and the probes of a live mind."""
-    mind, game, seed = plan.mind, plan.spec.game, plan.spec.seed
+    mind, game, seed = plan.mind, plan.spec.naming_game, plan.spec.seed
     if isinstance(mind, Policy):
         return read_policy(mind, game, seed), Probes(NOT_LIVE)
     live = plan.live
@@ -405,7 +405,7 @@ def forecast_audit(plan: AuditPlan, llm: LLMSettings | None = None) -> AuditFore
 
 def _prompts(plan: AuditPlan) -> list[Prompt]:
     """Return the prompt of every question."""
-    live, game, seed = plan.live, plan.spec.game, plan.spec.seed
+    live, game, seed = plan.live, plan.spec.naming_game, plan.spec.seed
     assert live is not None
     interviewer = Interviewer(seed)
     asked = [

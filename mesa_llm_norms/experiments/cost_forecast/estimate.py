@@ -140,7 +140,7 @@ def forecast(
             [mind for mind in minds if mind.provider.label == it.label],
             once[it.label],
             simulation,
-            spec.game,
+            spec.naming_game,
             number,
             prices.of(it.model),
         )

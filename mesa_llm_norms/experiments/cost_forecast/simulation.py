@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.game import Interaction, Memory, remember
+from mesa_llm_norms.core.game import Memory, Row, keep
+from mesa_llm_norms.core.referee import Referee, game_draws
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.experiments.cost_forecast.result import Proxy
 from mesa_llm_norms.llm.prompt import Prompt
@@ -186,7 +187,7 @@ def simulate(spec: Spec, goal: Goal, most: int, once: Set[str], counted: Set[str
 
 def _play(
     spec: Spec, initial: InitialState, goal: Goal, most: int, keep: bool
-) -> tuple[Run, list[Interaction] | None]:
+) -> tuple[Run, list[Row] | None]:
     """Play a run; return it and, if wanted, its first interactions, nearly always all of them."""
     game_run = start_run(spec, initial, "auto")
     rows = None
@@ -203,7 +204,7 @@ def _enough(runs: int, interactions: int, initial: InitialState) -> bool:
     """Whether this many runs, with this many interactions in all, are enough."""
     game = initial.game
     few = len(game.pool) ** (2 * game.memory) <= FEW_MEMORIES
-    quick = few and bool(can_play(initial.minds, initial.pairing))
+    quick = few and bool(can_play(initial.minds, initial.pairing, game))
     enough = INTERACTIONS[quick] * 10 / max(10, len(game.pool))
     if runs < LEAST:
         enough *= FACTOR
@@ -255,7 +256,7 @@ class _Replayer:
         self._numbers: dict[tuple[str, Prompt], int] = {}
 
     def replay(
-        self, initial: InitialState, rows: Sequence[Interaction], rounds: int, ended: bool
+        self, initial: InitialState, rows: Sequence[Row], rounds: int, ended: bool
     ) -> Replay:
         """Return a run with its live minds, given what was played in it.
 
@@ -279,11 +280,12 @@ class _Replayer:
         return Replay(len(rows), end, after.ends[-1] if rows else 0, asked)
 
     def _ask(
-        self, initial: InitialState, rows: Sequence[Interaction], planned: Sequence[Planned]
+        self, initial: InitialState, rows: Sequence[Row], planned: Sequence[Planned]
     ) -> tuple[dict[str, Asked], list[Decisions]]:
         """Return what is asked, and what each planned interaction waits for."""
         game, stream, minds = initial.game, initial.stream, _live_minds(initial)
         memories: list[Memory] = [initial.start] * len(minds)
+        referee = Referee(game)
         step = math.ceil(2 * len(rows) / self._room) | 1
         live = {mind.provider.label for mind in minds if mind is not None}
         asked = {
@@ -293,7 +295,7 @@ class _Replayer:
         waiting: list[Decisions] = []
         for row, it in zip(rows, planned, strict=False):
             decisions: list[int] = []
-            for seat, node in enumerate((it.a, it.b)):
+            for seat, node in enumerate(it.nodes):
                 mind = minds[node]
                 if mind is None:
                     continue
@@ -301,7 +303,7 @@ class _Replayer:
                 there = asked[label]
                 prompt = CALL
                 if there.decisions % there.step == 0:
-                    draw = stream.interaction(it.number)[2 + seat]
+                    draw = game_draws(stream, it.number, len(it.nodes))[seat]
                     seen = Situation(game, memories[node], draw, stream, it.number, seat)
                     made = mind.prompt(seen)
                     prompt = self._numbers.setdefault((label, made), len(self._numbers))
@@ -310,8 +312,9 @@ class _Replayer:
                 there.decisions += 1
                 decisions.append(prompt if label in self._once else CALL)
             waiting.append(tuple(decisions))
-            memories[it.a] = remember(memories[it.a], row.name_a, row.name_b, game.memory)
-            memories[it.b] = remember(memories[it.b], row.name_b, row.name_a, game.memory)
+            for seat, node in enumerate(it.nodes):
+                past = referee.experience(row.names, seat)
+                memories[node] = keep(memories[node], past, game.memory)
         for it in planned[len(rows) :]:
             waiting.append((CALL,) * len(self._sampled(minds, it)))
         return asked, waiting
@@ -321,7 +324,7 @@ class _Replayer:
 
         Those that answer once are left out: at the end hardly a prompt is new.
         """
-        both = (minds[planned.a], minds[planned.b])
+        both = [minds[node] for node in planned.nodes]
         labels = [mind.provider.label for mind in both if mind is not None]
         return [label for label in labels if label not in self._once]
 
@@ -341,7 +344,7 @@ def _timeline(
 ) -> _Timeline:
     """Return when planned interactions happen, if every call takes one unit of time.
 
-    As in ``simulation.pipeline``: each begins once its two agents are free, and not before the one
+    As in ``simulation.pipeline``: each begins once its agents are free, and not before the one
     a window earlier is over. ``known`` are the prompts that are answered already.
     """
     window = WINDOW * nodes
@@ -351,12 +354,15 @@ def _timeline(
     ends: list[int] = []
     latest = 0
     for place, (it, decisions) in enumerate(zip(planned, waiting, strict=True)):
-        start = max(free[it.a], free[it.b], ends[place - window] if place >= window else 0)
+        start = max(
+            *(free[node] for node in it.nodes), ends[place - window] if place >= window else 0
+        )
         end = start
         for prompt in decisions:
             over = start + 1
             end = max(end, over if prompt == CALL else answered.setdefault(prompt, over))
-        free[it.a] = free[it.b] = end
+        for node in it.nodes:
+            free[node] = end
         latest = max(latest, end)
         starts.append(start)
         ends.append(latest)

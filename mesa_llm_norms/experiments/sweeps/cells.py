@@ -119,7 +119,9 @@ class Cell:
     def _ready(self) -> tuple[int, bool]:
         """The number of agents, and whether the kernel can play them; the graph is not kept."""
         (start,) = replace(self.spec, graph=load_graph(self.spec.graph)).starts(range(1))
-        return len(start.neighbors), bool(can_play(start.minds, read_pairing(self.spec.pairing)))
+        return len(start.neighbors), bool(
+            can_play(start.minds, read_pairing(self.spec.pairing), self.spec.game)
+        )
 
     def cost(self, runs: int) -> int:
         """Return about how many interactions a number of runs take at least."""

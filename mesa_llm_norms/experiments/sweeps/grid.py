@@ -279,7 +279,7 @@ class SweepPlan:
                     "the cells of a sweep have no budget, and cannot have live minds",
                     "Play it with sweep or play_sweep, which record them first.",
                 )
-            return self.proxy(mind, spec.game)
+            return self.proxy(mind, spec.naming_game)
 
         minds = spec.mind
         if not isinstance(minds, Mapping):

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from mesa_llm_norms.errors import JournalError, shown
 from mesa_llm_norms.llm.journal.rows import (
     APPLICATION,
     ENDED_COLUMNS,
+    GAME_INTERACTIONS,
     INSERTS,
     TABLES,
     VERSION,
@@ -110,7 +111,7 @@ def make_tables(connection: sqlite3.Connection, spec: str) -> None:
         "sqlite": sqlite3.sqlite_version,
     }
     connection.execute("BEGIN")
-    _build(connection)
+    _build(connection, of_other_game(json.loads(spec)))
     connection.execute(
         "INSERT INTO spec (id, spec, versions, created) VALUES (0, ?, ?, ?)",
         (spec, json.dumps(versions), now()),
@@ -275,16 +276,28 @@ def _checked(path: Path, mode: str) -> sqlite3.Connection:
         if verdict != "ok":
             raise JournalError(path, f"it is damaged ({verdict})", RESTORE)
         with closing(in_memory()) as fresh:
-            _build(fresh)
+            _build(fresh, has_game_table(connection))
             if _columns(connection) != _columns(fresh):
                 raise JournalError(path, "its tables are not those of a journal", RESTORE)
         on_error.pop_all()
     return connection
 
 
-def _build(connection: sqlite3.Connection) -> None:
+def of_other_game(spec: Mapping[str, Any]) -> bool:
+    """Return whether what a journal starts with says that it is not of the naming game."""
+    return isinstance(spec.get("spec"), dict) and "game" in spec["spec"]
+
+
+def has_game_table(connection: sqlite3.Connection) -> bool:
+    """Return whether a journal has the table of another game than the naming game."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'game_interactions'")
+    return found.fetchone() is not None
+
+
+def _build(connection: sqlite3.Connection, other_game: bool) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    for table in TABLES.split(";"):
+    tables = TABLES + ";" + GAME_INTERACTIONS if other_game else TABLES
+    for table in tables.split(";"):
         connection.execute(table)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 

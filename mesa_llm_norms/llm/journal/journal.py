@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar, get_args
 
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import GameInteraction, Interaction
+from mesa_llm_norms.core.game import Row as Played
 from mesa_llm_norms.errors import JournalError, SpecError
 from mesa_llm_norms.llm.journal import database
 from mesa_llm_norms.llm.journal.database import Begun, Lock, Writer, Written
@@ -26,11 +27,13 @@ from mesa_llm_norms.llm.journal.rows import (
     BATCHED,
     BEGUN,
     BY_AGENT,
+    BY_MEMBER,
     BY_MIND,
     BY_SEAT,
     DECISION,
     DISTRIBUTION,
     ENDED,
+    GAME_INTERACTION,
     INTERACTION,
     OUT,
     PARAMETERS,
@@ -89,6 +92,7 @@ class Journal:
         self.versions: dict[str, Any]
         self.created: str
         self.spec, self.versions, self.created, self._ledger, self._in_flight = content
+        self._of_other_game = database.of_other_game(self.spec)
         self._file_lock = lock
         self._writable = writable
         self._lock = threading.Lock()
@@ -198,7 +202,7 @@ class Journal:
         """Return the model that gave the first reply to a mind, None if it was not said."""
         return self._known().models.get(mind)
 
-    def interaction(self, run: int, number: int) -> Interaction | Skipped | None:
+    def interaction(self, run: int, number: int) -> Played | Skipped | None:
         """Return a committed interaction, None if it is not committed.
 
         A node id that JSON cannot hold is the text that stands for it.
@@ -206,6 +210,8 @@ class Journal:
         stored = self._known().interactions.get((run, number))
         if stored is None:
             return None
+        if len(stored) == 5:
+            return _in_game(run, number, stored)
         round_number, node_a, node_b, name_a, name_b, payoff, reason = stored
         nodes = read_node(node_a), read_node(node_b)
         if name_a is None or name_b is None or payoff is None:
@@ -223,7 +229,9 @@ class Journal:
         return self._asked(
             lambda connection: tuple(
                 AgentUsage(None if node is None else read_node(node), *used)
-                for node, *used in connection.execute(BY_AGENT, (run,))
+                for node, *used in connection.execute(
+                    BY_MEMBER if database.has_game_table(connection) else BY_AGENT, (run,)
+                )
             )
         )
 
@@ -370,7 +378,7 @@ class Journal:
             self._writer.write(rows, done, None)
         return done
 
-    def commit(self, *committed: Interaction | Skipped) -> Written[None]:
+    def commit(self, *committed: Played | Skipped) -> Written[None]:
         """Record interactions; nobody need wait for it.
 
         One that is there is compared: the same again does nothing, another is a ``JournalError``.
@@ -379,7 +387,7 @@ class Journal:
         rows: list[Row] = []
         with self._lock:
             for row in committed:
-                key, new = (int(row.run), int(row.interaction)), _stored(row)
+                key, new = (int(row.run), int(row.interaction)), self._stored(row)
                 known = self._ledger.interactions.get(key, new)
                 if known != new:
                     raise self._error(
@@ -387,7 +395,7 @@ class Journal:
                         "Resume it with the spec and the version that it was started with.",
                     )
                 if known is new:
-                    rows.append((INTERACTION, (*key, *new)))
+                    rows.append((GAME_INTERACTION if len(new) == 5 else INTERACTION, (*key, *new)))
             self._check(adds=bool(rows))
             for _, values in rows:
                 self._ledger.interactions[values[0], values[1]] = values[2:]
@@ -466,6 +474,16 @@ class Journal:
             self._parameters = given, text
         return text
 
+    def _stored(self, row: Played | Skipped) -> Stored:
+        if self._of_other_game:
+            return _stored_in_game(row)
+        node_a, node_b = map(node_text, row.nodes)
+        start = int(row.round), node_a, node_b
+        if isinstance(row, Skipped):
+            return *start, None, None, None, storable(row.reason)
+        name_a, name_b = row.names
+        return *start, name_a, name_b, float(row.payoffs[0]), None
+
     def _error(self, problem: str, remedy: str) -> JournalError:
         return JournalError(self.path or ":memory:", problem, remedy)
 
@@ -513,8 +531,19 @@ def _decision_key(run: int, interaction: int, seat: int) -> DecisionKey:
     return int(run), int(interaction), int(seat)
 
 
-def _stored(row: Interaction | Skipped) -> Stored:
-    start = int(row.round), node_text(row.node_a), node_text(row.node_b)
+def _in_game(run: int, number: int, stored: Any) -> GameInteraction | Skipped:
+    """Return the row of a game other than the naming game from what is written of it."""
+    round_number, nodes, names, payoffs, reason = stored
+    read = tuple(map(read_node, json.loads(nodes)))
+    if names is None or payoffs is None:
+        return Skipped(run, number, round_number, read[0], read[1], reason or "", read[2:])
+    return GameInteraction(
+        run, number, round_number, read, tuple(json.loads(names)), tuple(json.loads(payoffs))
+    )
+
+
+def _stored_in_game(row: Played | Skipped) -> Stored:
+    start = int(row.round), json.dumps(list(map(node_text, row.nodes)))
     if isinstance(row, Skipped):
-        return *start, None, None, None, storable(row.reason)
-    return *start, row.name_a, row.name_b, float(row.payoff), None
+        return *start, None, None, storable(row.reason)
+    return *start, json.dumps(row.names), json.dumps(row.payoffs), None

@@ -23,8 +23,13 @@ from mesa_llm_norms.llm.journal.rows import (
 
 DecisionKey: TypeAlias = tuple[int, int, int]
 """A decision to be made: run, interaction, seat."""
-Stored: TypeAlias = tuple[int, str, str, str | None, str | None, float | None, str | None]
-"""An interaction as it is written: round, nodes, names, payoff, reason."""
+Stored: TypeAlias = (
+    tuple[int, str, str, str | None, str | None, float | None, str | None]
+    | tuple[int, str, str | None, str | None, str | None]
+)
+"""An interaction as it is written: round, nodes, names, payoff, reason; of any game but the naming
+game, round and, as JSON, nodes, names, payoffs, and a reason.
+"""
 _USED = ("input_tokens", "output_tokens", "thinking_tokens", "cached_tokens", "cost")
 _COUNTED = {
     "name": "answered",
@@ -131,6 +136,11 @@ def load(connection: sqlite3.Connection) -> Ledger:
         if not isinstance(row[1], str) or not isinstance(row[2], str):
             raise ValueError(f"not an interaction: {row!r}")
         ledger.interactions[run, interaction] = tuple(row)
+    if database.has_game_table(connection):
+        for run, interaction, *row in connection.execute(
+            "SELECT run, interaction, round, nodes, names, payoffs, reason FROM game_interactions"
+        ):
+            ledger.interactions[run, interaction] = tuple(row)
     for run, interaction, seat, made in connection.execute(
         "SELECT run, interaction, seat, max(try) + 1 FROM attempts GROUP BY run, interaction, seat"
     ):

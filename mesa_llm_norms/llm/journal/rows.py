@@ -100,6 +100,13 @@ class Skipped(NamedTuple):
     node_a: Hashable
     node_b: Hashable
     reason: str
+    others: tuple[Hashable, ...] = ()
+    """The nodes of further seats."""
+
+    @property
+    def nodes(self) -> tuple[Hashable, ...]:
+        """The nodes by seat."""
+        return self.node_a, self.node_b, *self.others
 
 
 class Attempt(NamedTuple):
@@ -372,12 +379,33 @@ CREATE TABLE interactions (
     CHECK ((payoff IS NULL) = (reason IS NOT NULL))
 ) WITHOUT ROWID
 """
+GAME_INTERACTIONS = """
+CREATE TABLE game_interactions (
+    run INTEGER NOT NULL,
+    interaction INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    nodes TEXT NOT NULL,
+    names TEXT,
+    payoffs TEXT,
+    reason TEXT,
+    PRIMARY KEY (run, interaction),
+    CHECK ((names IS NULL) = (reason IS NOT NULL)),
+    CHECK ((payoffs IS NULL) = (reason IS NOT NULL))
+) WITHOUT ROWID
+"""
+"""The interactions of any game but the naming game, with JSON lists by seat.
+
+Its journals alone have this table.
+"""
 ENDED_COLUMNS = (
     "outcome, latency, problem, status, reply, model, stop, input_tokens, output_tokens,"
     " thinking_tokens, cached_tokens, cost, thoughts"
 )
 """What is known of an attempt after the call, in the order of ``Ended``."""
-PROMPT, PARAMETERS, BEGUN, BATCH, BATCHED, ENDED, DISTRIBUTION, DECISION, INTERACTION = range(9)
+(
+    *(PROMPT, PARAMETERS, BEGUN, BATCH, BATCHED, ENDED, DISTRIBUTION, DECISION, INTERACTION),
+    GAME_INTERACTION,
+) = range(10)
 """The kinds of row, in the order in which they may refer to each other."""
 INSERTS: Sequence[str] = (
     "OR IGNORE INTO prompts (digest, text)",
@@ -389,6 +417,7 @@ INSERTS: Sequence[str] = (
     "INTO distributions (key, probabilities, attempt)",
     "OR REPLACE INTO decisions (run, interaction, seat, prompt, name, probability, attempt)",
     "INTO interactions (run, interaction, round, node_a, node_b, name_a, name_b, payoff, reason)",
+    "INTO game_interactions (run, interaction, round, nodes, names, payoffs, reason)",
 )
 """How rows of each kind are inserted: where, and into which columns."""
 Row: TypeAlias = tuple[int, tuple[Any, ...]]
@@ -412,12 +441,11 @@ SELECT mind, id IN (SELECT attempt FROM batched) AS batch, coalesce(sum(input_to
     coalesce(sum(output_tokens), 0), total(cost)
 FROM attempts GROUP BY mind, batch
 """
-BY_AGENT = """
-SELECT CASE a.seat WHEN 0 THEN i.node_a ELSE i.node_b END AS node, count(*),
-    coalesce(sum(a.input_tokens), 0),
+_OF_AGENT = """
+SELECT {node} AS node, count(*), coalesce(sum(a.input_tokens), 0),
     coalesce(sum(a.output_tokens), 0), coalesce(sum(a.thinking_tokens), 0), total(a.cost)
 FROM attempts a
-LEFT JOIN interactions i ON i.run = a.run AND i.interaction = a.interaction
+LEFT JOIN {table} i ON i.run = a.run AND i.interaction = a.interaction
 WHERE a.run = ?
 GROUP BY node
 ORDER BY min(a.id)
@@ -427,3 +455,10 @@ SELECT seat, count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_token
     coalesce(sum(thinking_tokens), 0), total(cost)
 FROM attempts WHERE run = ? GROUP BY seat ORDER BY min(id)
 """
+BY_AGENT = _OF_AGENT.format(
+    node="CASE a.seat WHEN 0 THEN i.node_a ELSE i.node_b END", table="interactions"
+)
+BY_MEMBER = _OF_AGENT.format(
+    node="json_extract(i.nodes, '$[' || a.seat || ']')", table="game_interactions"
+)
+"""The same in games other than the naming game."""
