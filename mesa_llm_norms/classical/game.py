@@ -47,7 +47,8 @@ from mesa_llm_norms.networks.placement import (
     read_committed,
 )
 from mesa_llm_norms.networks.reading import is_random, read_graph
-from mesa_llm_norms.networks.registry import find_topology, parse
+from mesa_llm_norms.networks.registry import find_topology
+from mesa_llm_norms.networks.strings import parse
 from mesa_llm_norms.networks.together import draw_together
 from mesa_llm_norms.networks.validation import check_graph
 from mesa_llm_norms.simulation.pairing import EdgePairing, NodePairing

@@ -21,7 +21,7 @@ from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.llm.provider import live_mind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live, mind_names
-from mesa_llm_norms.networks.reading import names_file
+from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
@@ -134,13 +134,14 @@ def app(
     """
     if topology is not None or files.read or files.clean:
         (topology,) = files.apply(topology or DEFAULT_GRAPH)
+    opened = names_file(topology) or file_within(topology) is not None
     given = _read(topology, names, mind or (), seed, scene, replay, scenes)
     configure_server(
         ServerSettings(
             replay=replay,
             scenes=scenes,
             minds=tuple(name for name in _named(mind or ()) if name not in mind_names()),
-            topologies=(topology,) if topology is not None and names_file(topology) else (),
+            topologies=(topology,) if topology is not None and opened else (),
             folder=folder,
             budget_calls=budget_calls,
             budget_usd=budget_usd,

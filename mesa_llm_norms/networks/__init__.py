@@ -8,6 +8,7 @@
     read_graph(scipy.sparse.csr_array([[0, 1], [1, 0]]), rng)
 """
 
+import mesa_llm_norms.networks.families  # noqa: F401  gives its topologies their names
 from mesa_llm_norms.networks.adjacency import (
     Graph,
     Neighbors,
@@ -17,6 +18,7 @@ from mesa_llm_norms.networks.adjacency import (
 )
 from mesa_llm_norms.networks.contacts import contact_graph
 from mesa_llm_norms.networks.generators import rewire
+from mesa_llm_norms.networks.null_models import configuration, rewired, same_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, place_committed
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import (
@@ -35,6 +37,7 @@ __all__ = [
     "check_graph",
     "check_size",
     "components",
+    "configuration",
     "contact_graph",
     "graph_size",
     "is_directed",
@@ -42,6 +45,8 @@ __all__ = [
     "read_graph",
     "read_topology",
     "rewire",
+    "rewired",
+    "same_size",
     "topologies",
     "topology",
 ]

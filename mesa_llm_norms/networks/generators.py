@@ -48,7 +48,7 @@ Nodes = NDArray[np.int32]
 def complete(n: int = 24) -> nx.Graph[Any]:
     """Everyone can meet everyone: a well-mixed population, as in the study."""
     check_size(n, n * (n - 1) / 2)
-    return _numbered(nx.complete_graph(n))
+    return numbered(nx.complete_graph(n))
 
 
 @topology("ring(n=24, k=4)", n=_ANY[3], k=_ANY[2])
@@ -57,7 +57,7 @@ def ring(n: int = 24, k: int = 2) -> Graph:
     _check_even(n, k)
     half = np.arange(1, k // 2 + 1, dtype=np.int32)
     if n <= LARGE:
-        return _numbered(nx.circulant_graph(n, half.tolist()))
+        return numbered(nx.circulant_graph(n, half.tolist()))
     return _from_rows((_all(n)[:, None] + np.concatenate([-half, half])) % np.int32(n))
 
 
@@ -90,14 +90,14 @@ def torus(rows: int = 4, columns: int = 6) -> Graph:
 def star(n: int = 24) -> nx.Graph[Any]:
     """One hub (node 0) that everyone else meets, and nobody else to meet."""
     check_size(n, n - 1)
-    return _numbered(nx.star_graph(n - 1))
+    return numbered(nx.star_graph(n - 1))
 
 
 @topology("wheel(n=12)", n=_SMALL[4])
 def wheel(n: int = 24) -> nx.Graph[Any]:
     """A ring around one hub (node 0) that everyone meets."""
     check_size(n, 2 * (n - 1))
-    return _numbered(nx.wheel_graph(n))
+    return numbered(nx.wheel_graph(n))
 
 
 @topology("random_regular(n=24, d=3)", connect_by="d", n=_ANY[3], d=_ANY[2])
@@ -116,7 +116,7 @@ def random_regular(n: int = 24, d: int = 4, *, rng: random.Random) -> Graph:
         # Above half, networkx often fails for long; the graph of the absent edges is as regular.
         absent = n - 1 - d
         graph = nx.random_regular_graph(min(d, absent), n, seed=rng.getrandbits(32))
-        return _numbered(graph if d <= absent else nx.complement(graph))
+        return numbered(graph if d <= absent else nx.complement(graph))
     _check_degree("d", d)
     ends = _all(n * d)
     _generator(rng).shuffle(ends)
@@ -133,7 +133,7 @@ def erdos_renyi(n: int = 24, p: float = 0.2, *, rng: random.Random) -> Graph:
     if is_hopeless(n, p):
         alone = _isolated(n, p)
         raise ValueError(f"p={p} leaves about {alone:.0f} nodes without any edge; raise p")
-    return _numbered(_gnp(n, p, rng)) if n <= LARGE else _sparse_gnp(n, p, rng)
+    return numbered(_gnp(n, p, rng)) if n <= LARGE else _sparse_gnp(n, p, rng)
 
 
 @topology("barabasi_albert(n=50, m=1)", n=_ANY[2], m=_ANY[1])
@@ -148,7 +148,7 @@ def barabasi_albert(n: int = 24, m: int = 2, *, rng: random.Random) -> Graph:
         raise ValueError(f"m={m} must be below n={n}")
     _check(n, m * (n - m))
     if n <= LARGE:
-        return _numbered(nx.barabasi_albert_graph(n, m, seed=rng.getrandbits(32)))
+        return numbered(nx.barabasi_albert_graph(n, m, seed=rng.getrandbits(32)))
     ends = load("randomness").grown(n, m, _seed(rng))
     return _from_edges(n, ends[::2].copy(), ends[1::2].copy())
 
@@ -163,7 +163,7 @@ def watts_strogatz(n: int = 24, k: int = 4, p: float = 0.1, *, rng: random.Rando
     """
     _check_even(n, k)
     if n <= LARGE:
-        return _numbered(nx.watts_strogatz_graph(n, k, p, seed=rng.getrandbits(32)))
+        return numbered(nx.watts_strogatz_graph(n, k, p, seed=rng.getrandbits(32)))
     _check_degree("k", k)
     heads = load("randomness").rewired(n, k // 2, p, _seed(rng))
     return _from_edges(n, np.repeat(_all(n), k // 2), heads.ravel())
@@ -173,7 +173,7 @@ def watts_strogatz(n: int = 24, k: int = 4, p: float = 0.1, *, rng: random.Rando
 def connected_caveman(cliques: int = 4, size: int = 6) -> nx.Graph[Any]:
     """Tight groups on a ring: in a group nearly all meet, and one edge leads to the next group."""
     check_size(cliques * size, cliques * size * (size - 1) / 2)
-    return _numbered(nx.connected_caveman_graph(cliques, size))
+    return numbered(nx.connected_caveman_graph(cliques, size))
 
 
 @topology(
@@ -203,14 +203,14 @@ def stochastic_block(
     for size in sizes:
         graph.add_edges_from((first + u, first + v) for u, v in _gnp(size, p_in, rng).edges)
         first += size
-    return _numbered(graph)
+    return numbered(graph)
 
 
 @topology("barbell(clique=8, path=2)", clique=_SMALL[2], path=_SMALL[0])
 def barbell(clique: int = 10, path: int = 4) -> nx.Graph[Any]:
     """Two groups where all meet all, joined by a path of that many nodes."""
     check_size(2 * clique + path, clique * (clique - 1) + path + 1)
-    return _numbered(nx.barbell_graph(clique, path))
+    return numbered(nx.barbell_graph(clique, path))
 
 
 @topology("karate()")
@@ -219,7 +219,7 @@ def karate() -> nx.Graph[Any]:
 
     Node attribute ``club`` is the side each took when the club split.
     """
-    return _numbered(nx.karate_club_graph())
+    return numbered(nx.karate_club_graph())
 
 
 def rewire(graph: Any, share: float, rng: random.Random) -> tuple[nx.Graph[Any], int]:
@@ -325,7 +325,7 @@ def _check_degree(name: str, degree: int) -> None:
         )
 
 
-def _numbered(graph: nx.Graph[Any]) -> nx.Graph[Any]:
+def numbered(graph: nx.Graph[Any]) -> nx.Graph[Any]:
     """Return the graph on 0 to n - 1 with nodes and edges in order; only nodes keep attributes."""
     made: nx.Graph[Any] = nx.Graph()
     made.add_nodes_from((node, graph.nodes[node]) for node in range(len(graph)))
@@ -338,7 +338,7 @@ def _grid(rows: int, columns: int, *, periodic: bool) -> nx.Graph[Any]:
     grid: nx.Graph[Any] = nx.grid_2d_graph(rows, columns, periodic=periodic)
     for row, column in grid:
         grid.nodes[row, column]["pos"] = (column, row)
-    return _numbered(nx.convert_node_labels_to_integers(grid))
+    return numbered(nx.convert_node_labels_to_integers(grid))
 
 
 def is_hopeless(n: int, p: float) -> bool:

@@ -4,6 +4,7 @@
 
     read_graph("watts_strogatz(n=24, k=4, p=0.1)", rng)
     read_graph("friendships.graphml", rng)
+    read_graph("rewired(friendships.graphml)", rng)
     read_graph('file("friendships.gml", part="largest", weight="value")', rng)
     read_graph(nx.path_graph(5), rng)
     read_graph(scipy.sparse.csr_array([[0, 1], [1, 0]]), rng)
@@ -14,10 +15,13 @@ of the string.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +29,7 @@ import networkx as nx
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_bytes
-from mesa_llm_norms.errors import FileFormatError, GraphWarning, TopologyError
+from mesa_llm_norms.errors import FileFormatError, GraphWarning, SpecError, TopologyError
 from mesa_llm_norms.networks.adjacency import (
     Graph,
     is_sparse,
@@ -35,6 +39,7 @@ from mesa_llm_norms.networks.columns import NONE, Options
 from mesa_llm_norms.networks.kinds import CLEAN, FORMATS, KINDS, MAX_SPARSE_BYTES, OPTIONS, Format
 from mesa_llm_norms.networks.numbered import adjacency_of, table_of
 from mesa_llm_norms.networks.registry import find_topology, read_topology
+from mesa_llm_norms.networks.strings import parse, write_call
 from mesa_llm_norms.networks.validation import (
     CLEANING,
     EdgeTable,
@@ -90,7 +95,7 @@ def read_graph(graph: Any, rng: random.Random) -> Graph:
     if file is not None:
         return read_file(file.path, **file.options)
     if isinstance(graph, str):
-        return read_topology(graph, rng)
+        return read_topology(graph, rng, _read_within)
     raise TopologyError(
         "graph",
         graph,
@@ -132,6 +137,26 @@ def graph_file(graph: Any) -> GraphFile | None:
     return GraphFile(Path(graph)) if names_file(graph) else None
 
 
+def refer_to(path: Path) -> dict[str, str]:
+    """Return where a graph file is, and a hash of what it holds."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": path.name, "path": str(path.absolute()), "sha256": digest}
+
+
+def referred(written: Mapping[str, Any]) -> Path:
+    """Return the path of a graph file that holds what it held when it was referred to."""
+    path, problem = Path(written["path"]), ""
+    try:
+        if refer_to(path)["sha256"] != written["sha256"]:
+            problem = "has changed since the run began"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    if problem:
+        raise SpecError("graph", str(path), f"{path} {problem}", "Put the original file back.")
+    return path
+
+
 def names_file(graph: Any) -> bool:
     """Return whether a ``graph=`` argument means a file, by the rule of ``read_graph``."""
     if isinstance(graph, Path):
@@ -144,6 +169,50 @@ def names_file(graph: Any) -> bool:
         return find_topology(graph) is None and bool(graph) and Path(graph).exists()
     except (OSError, ValueError):
         return False
+
+
+def file_within(graph: Any) -> GraphFile | None:
+    """Return the file in a topology string such as ``"rewired(friends.csv)"``, or None."""
+    inner = _graph_within(graph)
+    return None if inner is None else graph_file(inner) or file_within(inner)
+
+
+def move_file_within(graph: str, path: Path) -> str:
+    """Return a topology string with another path of the file in it."""
+    inner = _graph_within(graph)
+    if inner is None:
+        return graph
+    file, call = graph_file(inner), parse(graph)
+    moved = move_file_within(inner, path) if file is None else str(file._replace(path=path))
+    args = tuple(moved if it == inner else it for it in call.args)
+    kwargs = {name: moved if it == inner else it for name, it in call.kwargs.items()}
+    return write_call(call.name, args, kwargs)
+
+
+def _graph_within(graph: Any) -> str | None:
+    """Return the graph, as text, that a topology string takes; None if it takes none."""
+    topology = find_topology(graph) if isinstance(graph, str) and not names_file(graph) else None
+    name = None if topology is None else topology.takes_graph
+    if topology is None or name is None:
+        return None
+    call = parse(graph)
+    with suppress(ValueError):  # which says what is wrong where the graph is read
+        return str(topology.read(call.args, call.kwargs)[name])
+    return None
+
+
+def _read_within(graph: str, rng: random.Random) -> Graph:
+    """Read the graph in a topology string: a file only once, however many runs draw from it."""
+    file = graph_file(graph)
+    if file is None:
+        return read_topology(graph, rng, _read_within)
+    status = file.path.stat() if file.path.is_file() else None
+    return _read_once(graph, (status.st_mtime_ns, status.st_size) if status else ())
+
+
+@lru_cache(maxsize=4)
+def _read_once(graph: str, _version: tuple[int, ...]) -> Graph:
+    return read_graph(graph, random.Random(0))
 
 
 def is_random(graph: Any) -> bool:

@@ -1,8 +1,8 @@
 """Topologies by name: what one is, how to add one, and how a string becomes a graph.
 
 A topology string is a name and numbers in parentheses: ``"watts_strogatz(n=24, k=4, p=0.1)"``.
-No string is ever evaluated; anything not of this form is refused. In a *template* the number of
-agents is left open, as in ``"ring(n={size})"``, to be filled in later.
+Some take another graph, as ``"rewired(karate)"`` does. In a *template* the number of agents is left
+open, as in ``"ring(n={size})"``, to be filled in later.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import networkx as nx
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.errors import SpecError, TopologyError, shown
+from mesa_llm_norms.errors import NormsError, SpecError, TopologyError, shown
 from mesa_llm_norms.networks.adjacency import (
     Graph,
     graph_size,
@@ -32,6 +32,7 @@ from mesa_llm_norms.networks.adjacency import (
     is_sparse,
     read_adjacency,
 )
+from mesa_llm_norms.networks.strings import cut, parse, write_call
 
 MAX_NODES, MAX_EDGES = limits.NODES.high, limits.EDGES.high
 """The largest networkx graph that a topology may make."""
@@ -46,13 +47,15 @@ _MAX_DRAWN, _MAX_SPARSE_DRAWN = 5_000_000, 200_000_000
 _DRAWN_IN_LIMIT = 10
 """Within ``size_limit``, as many times the limit may be drawn in that search."""
 
-Value: TypeAlias = int | float | tuple[int, ...]
+Value: TypeAlias = int | float | str | tuple[int, ...]
+Reader: TypeAlias = Callable[[str, random.Random], Graph]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _KINDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     tuple: f"a list of at most {limits.TOPOLOGY_LIST.high} whole numbers",
+    str: "a topology or the path of a graph file",
 }
 
 
@@ -64,30 +67,50 @@ class Parameter:
     ----------
     name : str
         Its name.
-    default : int, float or tuple of int
+    default : int, float, tuple of int or str
         Its default, whose type is the parameter's.
     low, high : float
         The inclusive range of its value, or of each item of a tuple.
+    words : tuple of str, default ()
+        The words that it may be. A text is a graph if there are none.
     """
 
     name: str
     default: Value
     low: float
     high: float
+    words: tuple[str, ...] = ()
 
     @property
     def type(self) -> type[Value]:
-        """The type of its values: ``int``, ``float`` or ``tuple`` (of whole numbers)."""
+        """The type of its values: ``int``, ``float``, ``tuple`` (of whole numbers) or ``str``."""
         return type(self.default)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether its values are graphs, as text."""
+        return self.type is str and not self.words
 
     @property
     def allowed(self) -> str:
         """The values it may have, in words."""
+        if self.words:
+            return f"one of {', '.join(self.words)}"
         bounded = not (math.isinf(self.low) and math.isinf(self.high))
         return _KINDS[self.type] + (f" from {self.low:,} to {self.high:,}" if bounded else "")
 
     def read(self, value: object) -> Value:
         """Return a value as the type of this parameter, or raise ``ValueError``."""
+        if isinstance(self.default, str):
+            if not isinstance(value, str) or (self.words and value not in self.words):
+                close = difflib.get_close_matches(str(value), self.words, n=1)
+                raise ValueError(
+                    f"{self.name}={cut(value)} is not {close[0] if close else self.allowed}"
+                    + (", which may be meant" if close else "")
+                )
+            return value
+        if isinstance(value, str):
+            raise ValueError(f"{cut(value)} is not a number")
         items: tuple[Any, ...] = (value,)
         if isinstance(self.default, tuple):
             items = tuple(value) if isinstance(value, (list, tuple)) else ()
@@ -95,7 +118,7 @@ class Parameter:
         if len(items) not in limits.TOPOLOGY_LIST or not all(
             _is_number(item, whole) and self.low <= item <= self.high for item in items
         ):
-            raise ValueError(f"{self.name}={_shown(value)} is not {self.allowed}")
+            raise ValueError(f"{self.name}={cut(value)} is not {self.allowed}")
         if isinstance(self.default, tuple):
             return items
         return int(items[0]) if whole else float(items[0])
@@ -133,7 +156,12 @@ class Topology:
     @property
     def signature(self) -> str:
         """The string that gives the same graph as the bare name: all defaults written out."""
-        return _written(self.name, (), {name: it.default for name, it in self.parameters.items()})
+        return write_call(self.name, (), {name: it.default for name, it in self.parameters.items()})
+
+    @property
+    def takes_graph(self) -> str | None:
+        """The parameter that is another graph, None if there is none."""
+        return next((name for name, it in self.parameters.items() if it.is_graph), None)
 
     def make(self, rng: random.Random, /, *args: object, **kwargs: object) -> Graph:
         """Return the graph for these parameters, in declared order or by name.
@@ -142,16 +170,28 @@ class Topology:
         that is unknown, of the wrong type or out of range, and if 100 draws (fewer for graphs of
         millions of edges) give no connected graph.
         """
+        return self._make(rng, args, kwargs, read_topology)
+
+    def _make(
+        self,
+        rng: random.Random,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        read: Reader,
+    ) -> Graph:
         try:
-            values = self.read(args, kwargs)
+            values: dict[str, Any] = self.read(args, kwargs)
+            for name, it in self.parameters.items():
+                if it.is_graph:
+                    values[name] = read(values[name], rng)
             call = partial(self.function, **values)
             return self._draw(partial(call, rng=rng) if self.takes_rng else call)
-        except TopologyError:
+        except NormsError:
             raise
         except (ValueError, nx.NetworkXException) as error:
             raise TopologyError(
                 "graph",
-                _written(self.name, args, kwargs),
+                write_call(self.name, args, kwargs, cut),
                 f"{self.name}: {error}",
                 f'For example "{self.example}".',
             ) from error
@@ -207,14 +247,15 @@ def topologies() -> tuple[Topology, ...]:
 
 
 def topology(
-    example: str, /, *, connect_by: str = "", **ranges: tuple[float, float]
+    example: str, /, *, connect_by: str = "", **ranges: tuple[Any, ...]
 ) -> Callable[[Function], Function]:
     """Make a function that returns a graph usable by name: ``graph="my_name(n=10)"``.
 
     The function returns a networkx graph, or a scipy sparse array as ``read_adjacency`` takes it.
     Its name is the topology's, the first line of its docstring the summary. Each of its parameters
-    has a default, which sets the type: an int, a float, or a tuple of ints. A parameter ``rng`` is
-    given a ``random.Random``. It raises ``ValueError`` for parameters that make no graph, and calls
+    has a default, which sets the type: an int, a float, a tuple of ints, one of some words, or the
+    string of a topology; of that the function is given the graph. A parameter ``rng`` is given a
+    ``random.Random``. It raises ``ValueError`` for parameters that make no graph, and calls
     ``check_size`` where nodes or edges grow faster than the parameters. Running a definition again
     replaces it.
 
@@ -224,9 +265,9 @@ def topology(
         A topology string that works.
     connect_by : str, default ""
         If given, disconnected draws are repeated; names what to raise when none is connected.
-    **ranges : tuple of float
-        The inclusive range of a parameter, as in ``p=(0, 1)``. By default ints go from 0 to
-        100,000, and floats are unbounded.
+    **ranges : tuple of float, or of str
+        The inclusive range of a parameter, as in ``p=(0, 1)``, or the words it may be. By default
+        ints go from 0 to 100,000, and floats are unbounded.
 
     Returns
     -------
@@ -310,8 +351,8 @@ def find_topology(text: str) -> Topology | None:
     return _TOPOLOGIES.get(text.partition("(")[0].strip())
 
 
-def read_topology(text: str, rng: random.Random) -> Graph:
-    """Return the graph that a topology string stands for. Never touches a file.
+def read_topology(text: str, rng: random.Random, read: Reader | None = None) -> Graph:
+    """Return the graph that a topology string stands for. Never touches a file by itself.
 
     Parameters
     ----------
@@ -319,6 +360,9 @@ def read_topology(text: str, rng: random.Random) -> Graph:
         A name, and perhaps parameters: ``"watts_strogatz(n=24, k=4, p=0.1)"``.
     rng : random.Random
         Where the draws come from; the same string and state give the same graph.
+    read : callable, optional
+        Reads a graph within the string, such as the one that is rewired; by default as a topology,
+        never as a file.
 
     Returns
     -------
@@ -337,17 +381,17 @@ def read_topology(text: str, rng: random.Random) -> Graph:
         raise TopologyError(
             "graph",
             text,
-            f"no topology is called {_shown(call.name)}",
+            f"no topology is called {cut(call.name)}",
             f"{suggestion}Known are {_listed(sorted(_TOPOLOGIES))}, and the paths of graph files.",
         )
-    return _TOPOLOGIES[call.name].make(rng, *call.args, **call.kwargs)
+    return _TOPOLOGIES[call.name]._make(rng, call.args, call.kwargs, read or read_topology)
 
 
 def _described(
     function: Callable[..., Any],
     example: str,
     connect_by: str,
-    ranges: Mapping[str, tuple[float, float]],
+    ranges: Mapping[str, tuple[Any, ...]],
 ) -> Topology:
     name = function.__name__
     signature = inspect.signature(function).parameters
@@ -376,13 +420,19 @@ def _described(
             "topology",
             function,
             f"{shown(name)} cannot be used by name: {error}",
-            "Give an example, and every parameter a default: an int, a float or a tuple of ints.",
+            "Give an example, and every parameter a default: a number, ints or a topology.",
         ) from error
     return made
 
 
-def _parameter(name: str, default: object, bounds: tuple[float, float] | None) -> Parameter:
+def _parameter(name: str, default: object, bounds: tuple[Any, ...] | None) -> Parameter:
     default = tuple(default) if isinstance(default, list) else default
+    if isinstance(default, str):
+        if not bounds and find_topology(default) is None:
+            raise ValueError(f"the default of {name} is no topology, and it has no words")
+        parameter = Parameter(name, default, -math.inf, math.inf, bounds or ())
+        parameter.read(default)
+        return parameter
     if isinstance(default, bool) or not isinstance(default, (int, float, tuple)):
         raise ValueError(f"the default of {name} is not a number")
     unbounded = (-math.inf, math.inf) if isinstance(default, float) else (0, MAX_NODES)
@@ -397,85 +447,8 @@ def _is_number(item: object, whole: bool) -> bool:
     return not isinstance(item, float) or math.isfinite(item)
 
 
-def _written(name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
-    given = [*map(_shown, args), *(f"{key}={_shown(value)}" for key, value in kwargs.items())]
-    return f"{name}({', '.join(given)})"
-
-
 def _listed(names: list[str]) -> str:
     return ", ".join(names) if names else "none"
-
-
-# Topology strings
-
-_ARGUMENT = re.compile(
-    r"\s*(?:([^\W\d]\w*)\s*=\s*)?(\[[^][()=]*\]|\([^][()=]*\)|[^\s,=()[\]]+)\s*(?:,|$)"
-)
-
-
-class Call(NamedTuple):
-    """A topology string taken apart: a name, the values without and with a parameter's name."""
-
-    name: str
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
-
-
-def parse(text: str) -> Call:
-    """Return the name and the values of a topology string, known or not.
-
-    Values are whole numbers, decimal numbers, and lists of whole numbers in brackets or
-    parentheses; ``TopologyError`` for anything else.
-    """
-    if len(text) not in limits.TOPOLOGY_TEXT:
-        raise _unreadable(text, f"a text of {len(text)} characters is not a topology")
-    name, opened, rest = (part.strip() for part in text.partition("("))
-    if opened and not rest.endswith(")"):
-        raise _unreadable(text, f"no closing parenthesis in {_shown(text)}")
-    args: list[object] = []
-    kwargs: dict[str, object] = {}
-    inside, position = rest[:-1], 0
-    while inside[position:].strip():
-        found = _ARGUMENT.match(inside, position)
-        if not found:
-            raise _unreadable(text, f"cannot read {_shown(inside[position:].strip())}")
-        key, value = found[1], _literal(text, found[2])
-        if key in kwargs:
-            raise _unreadable(text, f"{key} is given twice")
-        if kwargs and not key:
-            raise _unreadable(text, f"{_shown(value)} without a name comes after a named value")
-        if key:
-            kwargs[key] = value
-        else:
-            args.append(value)
-        position = found.end()
-    return Call(name, tuple(args), kwargs)
-
-
-def _literal(text: str, value: str) -> object:
-    try:
-        if value[0] in "[(":
-            items = value[1:-1].split(",")
-            return tuple(int(item) for item in (items if items[-1].strip() else items[:-1]))
-        return int(value)
-    except ValueError:
-        pass
-    try:
-        return float(value)
-    except ValueError:
-        raise _unreadable(text, f"{_shown(value)} is not a number") from None
-
-
-def _shown(value: object) -> str:
-    """Return ``value`` as it would be written, cut short for a message."""
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def _unreadable(text: str, problem: str) -> TopologyError:
-    return TopologyError(
-        "graph", text, problem, 'Write a name and numbers: "watts_strogatz(n=24, k=4, p=0.1)".'
-    )
 
 
 # Templates

@@ -19,8 +19,8 @@ from mesa_llm_norms.networks.registry import (
     check_size,
     find_topology,
     is_limited,
-    parse,
 )
+from mesa_llm_norms.networks.strings import parse
 
 MOST_TOGETHER = 256
 """Up to so many nodes, networks are drawn at once."""

@@ -15,7 +15,8 @@ of live minds hold, and what the cells of a sweep are hashed by::
   the positions of the nodes if they have any, ``"contacts"``, for each its time and the places in
   ``"nodes"`` of who met, ``"blocks"``, the number of each node's block where agents are placed by
   it, and ``"file"``, the name of the file it was read from. Of a file over a megabyte there are
-  only ``{"file": name, "path": ..., "sha256": ...}``.
+  only ``{"file": name, "path": ..., "sha256": ...}``, and so of one in a topology, as in
+  ``"rewired(friends.csv)"``, with the ``"topology"``.
 - A mind that ships is its name. Any other is an object with its ``"label"`` and what it takes to
   make it again: ``"file"`` and ``"text"``, the name and contents of a mind file, ``"options"`` and
   ``"template"`` of a live mind, nothing for a mind of your own. Several are
@@ -30,7 +31,6 @@ of live minds hold, and what the cells of a sweep are hashed by::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import random
@@ -82,7 +82,16 @@ from mesa_llm_norms.networks.placement import (
     parse_committed,
     whereabouts,
 )
-from mesa_llm_norms.networks.reading import GraphFile, graph_file, names_file, read_graph
+from mesa_llm_norms.networks.reading import (
+    GraphFile,
+    file_within,
+    graph_file,
+    move_file_within,
+    names_file,
+    read_graph,
+    refer_to,
+    referred,
+)
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.spec import NAMING, SOURCE_FILE, Spec, by_share, mind_key
 
@@ -240,10 +249,10 @@ def _write_graph(graph: Any) -> Any:
         path, file = given.path, given.path.name
         if path.stat().st_size >= LARGE_FILE:
             options = {"options": dict(given.options)} if given.options else {}
-            digest = _digest(path)
-            return {"file": file, "path": str(path.absolute()), "sha256": digest, **options}
+            return {**refer_to(path), **options}
     elif isinstance(graph, str):
-        return graph
+        within = file_within(graph)
+        return graph if within is None else {**refer_to(within.path), "topology": graph}
     read = to_networkx(read_graph(graph, random.Random(0)))
     written: dict[str, Any] = {
         "directed": read.is_directed(),
@@ -269,7 +278,7 @@ def _write_graph(graph: Any) -> Any:
 
 def _read_graph(written: Any, display_only: bool) -> Any:
     if isinstance(written, str):
-        if names_file(written):
+        if names_file(written) or file_within(written):
             raise ValueError(f"{shown(written)} is not a topology")
         return written
     if "path" in written:
@@ -280,7 +289,9 @@ def _read_graph(written: Any, display_only: bool) -> Any:
                 f"the network is in a file of its own, {written['file']}, which is not opened",
                 "Read the folder's tables with pandas.",
             )
-        path, options = _unchanged(written), written.get("options", {})
+        path, options = referred(written), written.get("options", {})
+        if "topology" in written:
+            return move_file_within(written["topology"], path)
         return str(GraphFile(path, options)) if options else path
     graph: nx.Graph[Any] = nx.DiGraph() if written["directed"] else nx.Graph()
     graph.add_nodes_from(map(_read_node, written["nodes"]))
@@ -403,24 +414,6 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON has it; of numbers, numpy's become Python's, and fractions floats."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if isinstance(value, (int, float, str, type(None))) else float(value)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unchanged(written: Mapping[str, Any]) -> Path:
-    """Return the path of a graph file whose contents are those on record."""
-    path, problem = Path(written["path"]), ""
-    try:
-        if _digest(path) != written["sha256"]:
-            problem = "has changed since the run began"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    if problem:
-        raise SpecError("graph", str(path), f"{path} {problem}", "Put the original file back.")
-    return path
 
 
 def _give_again(argument: str, label: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.minds.registry import mind_names, safe_name
 from mesa_llm_norms.model import ROUND_REPORTERS, NamingGame
-from mesa_llm_norms.networks.reading import names_file
+from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.serialization import parse_mind
@@ -125,7 +125,8 @@ def check_setting(setting: Setting) -> tuple[Spec, int, int]:
 def check_permission(setting: Setting) -> None:
     """Raise ``SpecError`` for a file or live mind that the server was not started with."""
     allowed = server_settings()
-    if names_file(setting.topology) and setting.topology not in allowed.topologies:
+    opens = names_file(setting.topology) or file_within(setting.topology)
+    if opens and setting.topology not in allowed.topologies:
         raise SpecError(
             "topology",
             setting.topology,

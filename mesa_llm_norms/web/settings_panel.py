@@ -16,7 +16,8 @@ from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.model import NamingGame
 from mesa_llm_norms.networks.reading import names_file
-from mesa_llm_norms.networks.registry import Topology, find_topology, parse, topologies
+from mesa_llm_norms.networks.registry import Topology, find_topology, topologies
+from mesa_llm_norms.networks.strings import parse
 from mesa_llm_norms.simulation.pairing import PAIRINGS
 from mesa_llm_norms.web.model_source import ModelSource, model_arguments, server_settings
 from mesa_llm_norms.web.page_state import PageState

@@ -122,7 +122,7 @@ def test_lists_may_be_in_brackets_or_parentheses(sizes: str) -> None:
         ("COMPLETE", "Did you mean complete(n=24)?"),
         ("ring n=5", "Did you mean ring"),
         ("complete_graph(5)", "Did you mean complete"),
-        ("hypercube", "Known are barabasi_albert, barbell"),
+        ("hypercube", "Known are balanced_tree, barabasi_albert"),
         ("", "Known are"),
         ("networks/missing", "paths of graph files"),
     ],

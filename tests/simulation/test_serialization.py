@@ -369,3 +369,17 @@ def test_a_summary_has_graphs_and_minds_in_words() -> None:
     assert found["graph"] == "4 nodes, 3 edges"
     assert found["mind"] == {"minds": [LIVE, "uniform"], "shares": [1, 3]}
     assert (found["pairing"], found["names"], found["seed"]) == ("node", ["Q", "M"], 0)
+
+
+def test_a_file_within_a_topology_is_opened_as_long_as_it_holds_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "friends.csv"
+    path.write_text("a,b\nb,c\nc,d\nd,a\n")
+    spec = Spec(graph=f'rewired("{path}")', names="QM", seed=3)
+    written = to_json(spec)
+    again = from_json(written)
+    assert again.initial_state().neighbors.edges == spec.initial_state().neighbors.edges
+    with pytest.raises(SpecError, match="not a topology"):
+        from_json({**written, "graph": spec.graph})
+    path.write_text("a,b\n")
+    with pytest.raises(SpecError, match="has changed"):
+        from_json(written)

@@ -39,7 +39,12 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
-from mesa_llm_norms.networks.reading import graph_file, read_graph
+from mesa_llm_norms.networks.reading import (
+    file_within,
+    graph_file,
+    move_file_within,
+    read_graph,
+)
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_part, settle
 from mesa_llm_norms.simulation.kernel import can_play
@@ -362,6 +367,9 @@ def _graph(graph: Any, digests: Digests) -> Any:
         return {"file": digests.of(file.path), **options}
     if not isinstance(graph, str):
         return {"graph": digests.of(graph)}
+    within = file_within(graph)
+    if within is not None:
+        return {"file": digests.of(within.path), "topology": move_file_within(graph, Path("FILE"))}
     made = find_topology(graph)
     code = _code(made.function) if made else b""
     return {"topology": graph, "code": _hash(code)} if code else graph

@@ -33,7 +33,13 @@ from mesa_llm_norms.networks.placement import (
     read_committed,
     whereabouts,
 )
-from mesa_llm_norms.networks.reading import graph_file, names_file, read_graph
+from mesa_llm_norms.networks.reading import (
+    file_within,
+    graph_file,
+    move_file_within,
+    names_file,
+    read_graph,
+)
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share, read_shares
 
@@ -451,6 +457,8 @@ def _plain(argument: str, value: Any, near: Path) -> Any:
         beside, file = near / value, graph_file(value)
         if file is not None and file.options:
             return str(file._replace(path=near / file.path))
+        if (within := file_within(value)) is not None:
+            return move_file_within(value, near / within.path)
         return beside if file is not None or names_file(str(beside)) else value
     if argument == "mind" and isinstance(value, str) and value.endswith((".json", ".csv")):
         return value if "://" in value else near / value
