@@ -25,7 +25,11 @@ from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.simulation.serialization import parse_spec
 from mesa_llm_norms.simulation.spec import Spec
 
-GAME = tuple("topology" if field.name == "graph" else field.name for field in fields(Spec))
+GAME = tuple(
+    "topology" if field.name == "graph" else field.name
+    for field in fields(Spec)
+    if field.name != "rules"
+)
 """The fields of a setting that are arguments of the game."""
 
 _EDIT = re.compile(
