@@ -185,6 +185,7 @@ class Frame:
     error: str = ""
     usage: Usage | None = None
     length: int | None = None
+    success_name: str = ""
     """Interactions of a recorded run."""
     measures: tuple[Measure, ...] = ()
 
@@ -562,6 +563,7 @@ class Renderer:
             error=error,
             usage=source.usage,
             length=source.length,
+            success_name="" if source.referee.naming else source.game.success_name,
             measures=tuple(
                 measure(name, values) for name, values in source.measures.items() if values
             ),

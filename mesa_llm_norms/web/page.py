@@ -26,13 +26,13 @@ from mesa_llm_norms.web.views import (
     MOST_LABELS,
     NOTHING,
     SHARES_TITLE,
-    SUCCESS_TITLE,
     AgentView,
     KeyFigures,
     NetworkView,
     RoundsChart,
     chart_lines,
     scale_text,
+    success_title,
 )
 
 SPEEDS = {
@@ -443,7 +443,11 @@ def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N80
                 )
             with solara.Div(classes=["norms-charts"]):
                 if frame.pool:
-                    RoundsChart(title=SUCCESS_TITLE, lines=success, points=frame.successes)
+                    RoundsChart(
+                        title=success_title(frame.success_name),
+                        lines=success,
+                        points=frame.successes,
+                    )
                     RoundsChart(title=SHARES_TITLE, lines=shares, points=frame.shares)
                 for one in frame.measures:
                     RoundsChart(

@@ -361,7 +361,10 @@ class Player:
         """Whether play ends here because the population has converged; add a note if so."""
         ends = order is Order.CONVERGE or (order is Order.PLAY and self.until_converged)
         if ends and source.converged:
-            self._note = "Converged: all interactions of the last three rounds matched."
+            all_of_them = (
+                "matched" if source.referee.naming else f"were: {source.game.success_name}"
+            )
+            self._note = f"Converged: all interactions of the last three rounds {all_of_them}."
             return True
         return False
 

@@ -31,6 +31,13 @@ from mesa_llm_norms.web.frames import (
 
 NOTHING = "\N{EN DASH}"
 SUCCESS_TITLE = "Success rate (share of interactions that matched)"
+
+
+def success_title(success: str = "") -> str:
+    """Return the title of a chart of successes, given what one is called if it is no match."""
+    return f"Success rate (share of interactions: {success})" if success else SUCCESS_TITLE
+
+
 SHARES_TITLE = "Share of each name played"
 
 MOST_LABELS = 300
