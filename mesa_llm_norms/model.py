@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.compat import cell_at
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, GameRules, Interaction, Row
 from mesa_llm_norms.core.games import PrisonersDilemma
@@ -43,6 +44,7 @@ from mesa_llm_norms.simulation.kernel import (
     worthwhile,
 )
 from mesa_llm_norms.simulation.pairing import Pairing
+from mesa_llm_norms.simulation.rewiring import Change, Rewiring
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 
@@ -78,6 +80,10 @@ class NetworkGame(NetworkModel[NamingAgent]):
     committed : mapping, optional
         Who always makes one move: ``{"defect": 5}``, ``{"defect": (5, "hubs")}`` or
         ``{"defect": [nodes]}``, or with noise and for a time; see ``Spec``.
+    rewire : int or tuple, optional
+        After how many misses in a row an edge is dropped for a new one, perhaps with the
+        probability that it then is: ``3`` or ``(3, 0.5)``. The network then changes between
+        population rounds. Default: it stays as it is.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
@@ -117,6 +123,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         pairing: PairingArgument = "node",
         incumbent: str | None = None,
         committed: CommittedArgument | None = None,
+        rewire: Any = None,
         rng: SeedArgument | None = None,
         run: int = 0,
         llm: LLMSettings | None = None,
@@ -129,6 +136,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
             pairing=pairing,
             incumbent=incumbent,
             committed=committed,
+            rewire=rewire,
             seed=read_seed(rng),
             rules=PrisonersDilemma() if game is None else game,
         )
@@ -159,9 +167,15 @@ class NetworkGame(NetworkModel[NamingAgent]):
         for cell in self.network:
             agent = self.player_type(self, cell, minds[cell.coordinate], initial.start)
             agent.uncommitted = uncommitted[cell.coordinate]
+        rewiring = None
+        if self.spec.rewire is not None:
+            directed = initial.neighbors.directed
+            rewiring = Rewiring(self.spec.rewire, initial.stream, directed)
         self._engine = AgentsEngine(
-            initial.game, *self.read_network(), initial.pairing, initial.stream, self.client
+            *(initial.game, *self.read_network(), initial.pairing, initial.stream, self.client),
+            rewiring,
         )
+        self._engine.on_rewire = self._rewire
         for end, indices in initial.leaving.items():
             players = (self._engine.players[index] for index in indices.tolist())
             self._engine.leaving[end] = tuple(players)
@@ -421,6 +435,20 @@ class NetworkGame(NetworkModel[NamingAgent]):
         """How the run stands now."""
         return self._current().outcome
 
+    def _rewire(self, changes: Sequence[Change]) -> None:
+        """Make changes of the engine's network in the model's."""
+        nodes, network = self._engine.neighbors.nodes, self.network
+        unchanged = self.network_unchanged
+        for change in changes:
+            agent, dropped, made = (nodes[place] for place in change)
+            attributes = network.G.edges[agent, dropped]
+            cells = [cell_at(network, node) for node in (agent, dropped, made)]
+            network.remove_connection(cells[0], cells[1])
+            network.add_connection(cells[0], cells[2])
+            network.G.edges[agent, made].update(attributes)
+        if unchanged:
+            self.network_read()
+
     def _current(self) -> Run:
         """The run, with agents and neighbors read again if the graph or the agents changed."""
         if not self.network_unchanged:
@@ -456,6 +484,10 @@ class NamingGame(NetworkGame):
     committed : mapping, optional
         Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``, or
         with noise and for a time; see ``Spec`` and ``networks.place_committed``.
+    rewire : int or tuple, optional
+        After how many misses in a row an edge is dropped for a new one, perhaps with the
+        probability that it then is: ``3`` or ``(3, 0.5)``. The network then changes between
+        population rounds. Default: it stays as it is.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
@@ -497,6 +529,7 @@ class NamingGame(NetworkGame):
         penalty: float = -50,
         incumbent: str | None = None,
         committed: CommittedArgument | None = None,
+        rewire: Any = None,
         rng: SeedArgument | None = None,
         run: int = 0,
         llm: LLMSettings | None = None,
@@ -513,6 +546,7 @@ class NamingGame(NetworkGame):
             penalty=penalty,
             incumbent=incumbent,
             committed=committed,
+            rewire=rewire,
             seed=read_seed(rng),
         )
         self._begin(spec, run, llm, reporters, agent_reporters)

@@ -148,6 +148,10 @@ class NetworkModel(mesa.Model, Generic[Player]):
         """Have agents and neighbors read again before the next round, for they changed."""
         unmark_graph(self.network.G, _UNCHANGED)
 
+    def network_read(self) -> None:
+        """Take the network as it is for the one that neighbors were read from."""
+        mark_graph(self.network.G, _UNCHANGED)
+
     @property
     def network_unchanged(self) -> bool:
         """Whether nothing has changed since agents and neighbors were read."""
@@ -159,7 +163,7 @@ class NetworkModel(mesa.Model, Generic[Player]):
         check_edges(graph)
         there = {player.node: player for player in self.players}
         neighbors = Neighbors(graph, absent=[node for node in graph if node not in there])
-        mark_graph(graph, _UNCHANGED)
+        self.network_read()
         return neighbors, tuple(there[node] for node in neighbors.nodes)
 
     def _step_on(self) -> None:

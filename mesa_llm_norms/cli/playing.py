@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import networkx as nx
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -125,9 +126,12 @@ def _play_one(plan: Plan, record: RunRecord | None) -> output.Run:
                     rounds.append(one)
                     watch(one)
     run = playing.run
+    ended = plan.initial._replace(neighbors=run.engine.neighbors)
+    if record is not None:
+        record.initial = ended
     return output.Run(
         spec,
-        plan.initial,
+        ended,
         goal,
         rounds,
         run.outcome,
@@ -206,6 +210,10 @@ def _draw(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
     minds = plan.initial.minds_by_node
     committed = {node: it.name for node, it in minds.items() if isinstance(it, CommittedMind)}
     graph = to_networkx(plan.initial.graph)
+    if plan.spec.rewire is not None:
+        neighbors = played.initial.neighbors
+        graph = nx.create_empty_copy(graph)
+        graph.add_edges_from((neighbors.nodes[a], neighbors.nodes[b]) for a, b in neighbors.edges)
     figure = plots.plot_network(graph, played.names_held, pool, committed)
     plots.save_figure(figure, folder / "network")
 

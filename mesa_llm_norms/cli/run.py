@@ -61,6 +61,14 @@ class GameOptions:
             "population round. May be repeated.",
         ),
     ] = None
+    rewire: Annotated[
+        str | None,
+        option(
+            GAME,
+            "Drop an edge for a new one after so many misses in a row: 3, or 3:0.5 to do so with "
+            "probability 0.5. Default: the network stays as it is.",
+        ),
+    ] = None
 
     def spec(
         self,

@@ -112,6 +112,18 @@ class Neighbors:
         made.nodes, made.indptr, made.indices = range(len(indptr) - 1), indptr, indices
         return made
 
+    def with_rows(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        weights: NDArray[np.float64] | None,
+    ) -> Neighbors:
+        """Return another graph of the same nodes and kind, given its arrays, unchecked."""
+        made = object.__new__(Neighbors)
+        made.directed, made.nodes = self.directed, self.nodes
+        made.indptr, made.indices, made.weights = indptr, indices, weights
+        return made
+
     def __len__(self) -> int:
         return len(self.nodes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol, cast
@@ -28,6 +28,7 @@ from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.pipeline import Names, Pipeline, Planned, plan_rounds
+from mesa_llm_norms.simulation.rewiring import Change, Rewiring, rewired
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -86,6 +87,8 @@ class Engine:
         All random draws of the run.
     log
         Records every interaction before anyone remembers it; None for no record.
+    rewiring
+        How the network changes between rounds; None if it does not.
 
     Attributes
     ----------
@@ -96,6 +99,8 @@ class Engine:
     discarded
         How many were decided speculatively, beyond the end of what was played, and are in no
         result.
+    on_rewire
+        Called with the changes of the network before they are made, if given.
     cut
         A round that was cut by an error, or is being played: its number and that of its first
         interaction. None between rounds.
@@ -109,12 +114,15 @@ class Engine:
         pairing: Pairing,
         stream: RandomStream,
         log: LLMClient | None = None,
+        rewiring: Rewiring | None = None,
     ) -> None:
         self.game = game
         self._referee = Referee(game)
         self.pairing = pairing
         self.stream = stream
         self.log = log
+        self.rewiring = rewiring
+        self.on_rewire: Callable[[Sequence[Change]], None] | None = None
         self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
         self.cut: tuple[int, int] | None = None
@@ -223,6 +231,7 @@ class Engine:
         """
         if self.cut is None:
             self.let_go(1)
+            self._rewire()
             self.cut = self.rounds, self.interactions
             self.rounds += 1
         number, first = self.cut
@@ -237,6 +246,17 @@ class Engine:
             pipeline.interrupt()
 
     # Rounds
+
+    def _rewire(self) -> None:
+        """Change the network as the rounds before have it, and look no further ahead than that."""
+        if self.rewiring is None:
+            return
+        self._drop_pipeline()
+        changes = self.rewiring.changes(self.neighbors)
+        if changes:
+            if self.on_rewire is not None:
+                self.on_rewire(changes)
+            self.neighbors = rewired(self.neighbors, changes)
 
     def _in_turn(self, number: int, first: int) -> Iterator[Row]:
         plan = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, 1)
@@ -283,7 +303,8 @@ class Engine:
     def _start_pipeline(self, number: int, first: int) -> Pipeline:
         self._assumed = [(player.mind, player.memory) for player in self.players]
         minds = [mind for mind, _ in self._assumed]
-        rounds = self._horizon - number if self._horizon is not None else 1
+        ahead = self._horizon is not None and self.rewiring is None
+        rounds = self._horizon - number if ahead and self._horizon is not None else 1
         rounds = min([rounds, *(end - number for end in self.leaving)])
         every = plan_rounds(self.pairing, self.neighbors, self.stream, number, first, rounds)
         plan = islice(every, self.interactions - first, None)
@@ -345,6 +366,8 @@ class Engine:
                 self.players[node].learn(past)
             else:
                 self.players[node].remember(*past)
+        if self.rewiring is not None:
+            self.rewiring.saw(row, self._referee.success(row.names))
         self.interactions = planned.number + 1
         self._skipped_in_a_row = 0
         return row

@@ -42,6 +42,7 @@ from mesa_llm_norms.simulation.kernel import (
     worthwhile,
 )
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
+from mesa_llm_norms.simulation.rewiring import Rewire, Rewiring
 from mesa_llm_norms.simulation.run import (
     Batch,
     Run,
@@ -130,6 +131,7 @@ def run_ensemble(
     penalty: float = -50,
     incumbent: str | None = None,
     committed: CommittedArgument | None = None,
+    rewire: Any = None,
     rng: SeedArgument | None = None,
     runs: int = 100,
     rounds: int | None = None,
@@ -171,6 +173,9 @@ def run_ensemble(
         The convention everyone remembers at the start. Default: empty memories.
     committed : mapping, optional
         Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``.
+    rewire : int or tuple, optional
+        After how many misses in a row an edge is dropped for a new one, perhaps with a probability:
+        ``3`` or ``(3, 0.5)``; then in plain Python. Default: the network stays as it is.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     runs : int, default 100
@@ -230,6 +235,7 @@ def run_ensemble(
         penalty=penalty,
         incumbent=incumbent,
         committed=committed,
+        rewire=rewire,
         seed=read_seed(rng),
         rules=game,
     )
@@ -283,10 +289,12 @@ def play_ensemble(
         typical = most if goal.until is None else min(most, TYPICAL_ROUNDS)
         engine = settle(engine, runs * agents * typical)
         if backend.elsewhere:
-            load_kernel(engine, start.minds, read_pairing(loaded.pairing), loaded.game)
+            load_kernel(
+                engine, start.minds, read_pairing(loaded.pairing), loaded.game, loaded.rewire
+            )
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
         parts = backend.parts(range(runs), agents)
-        noted = keep_nodes and not loaded.is_random
+        noted = keep_nodes and not loaded.is_random and loaded.rewire is None
         calls = ((shared, part, how, noted) for part in parts)
         done = 0
         with closing(backend.play(play_batch, calls)) as found:
@@ -379,7 +387,7 @@ def play_run(
     if record is not None:
         for row in game_run.rows:
             record.append(row)
-    held, edges = game_run.engine.names_held, Edges.of_neighbors(initial.neighbors)
+    held, edges = game_run.engine.names_held, Edges.of_neighbors(game_run.engine.neighbors)
     clusters = name_clusters(edges, held)
     return RunResult(
         run,
@@ -406,7 +414,7 @@ def start_run(
     if client is not None:
         initial = initial._replace(minds=client.attach(initial.minds))
     if engine != "python":
-        verdict = can_play(initial.minds, initial.pairing, initial.game)
+        verdict = can_play(initial.minds, initial.pairing, initial.game, spec.rewire)
         if verdict:
             return Run(Kernel.of_initial_state(initial), spec.committed_names)
         if engine == "kernel":
@@ -417,8 +425,11 @@ def start_run(
             initial.minds_by_node.values(), initial.uncommitted_by_node.values(), strict=True
         )
     ]
+    directed = initial.neighbors.directed
+    rewiring = Rewiring(spec.rewire, initial.stream, directed) if spec.rewire else None
     played = Engine(
-        initial.game, initial.neighbors, players, initial.pairing, initial.stream, client
+        *(initial.game, initial.neighbors, players, initial.pairing, initial.stream, client),
+        rewiring,
     )
     for end, indices in initial.leaving.items():
         played.leaving[end] = tuple(players[index] for index in indices.tolist())
@@ -461,7 +472,7 @@ class SingleRun:
         self.run = start_run(spec, initial, settle("auto", least), client)
         in_python = client is None and isinstance(self.run.engine, Engine)
         self._may_change = in_python and bool(
-            can_play(initial.minds, initial.pairing, initial.game)
+            can_play(initial.minds, initial.pairing, initial.game, spec.rewire)
         )
 
     def __iter__(self) -> Iterator[Round | None]:
@@ -515,9 +526,15 @@ def settle(engine: str, interactions: int) -> str:
     return "python" if engine == "auto" and not worthwhile(interactions) else engine
 
 
-def load_kernel(engine: str, minds: Iterable[Mind], pairing: Pairing, game: GameRules) -> None:
+def load_kernel(
+    engine: str,
+    minds: Iterable[Mind],
+    pairing: Pairing,
+    game: GameRules,
+    rewire: Rewire | None = None,
+) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
-    if engine != "python" and can_play(minds, pairing, game):
+    if engine != "python" and can_play(minds, pairing, game, rewire):
         for name in ("interactions", "batches", "small_graphs"):
             load(name)
 

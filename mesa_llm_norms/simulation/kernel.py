@@ -39,6 +39,7 @@ from mesa_llm_norms.simulation.pairing import (
     NodePairing,
     Pairing,
 )
+from mesa_llm_norms.simulation.rewiring import Rewire
 from mesa_llm_norms.simulation.spec import InitialState
 
 if TYPE_CHECKING:
@@ -88,7 +89,12 @@ class Verdict:
         return not self.reasons
 
 
-def can_play(minds: Iterable[Mind], pairing: Pairing, game: GameRules | None = None) -> Verdict:
+def can_play(
+    minds: Iterable[Mind],
+    pairing: Pairing,
+    game: GameRules | None = None,
+    rewire: Rewire | None = None,
+) -> Verdict:
     """Return whether the kernel can play these minds under this rule.
 
     It plays minds that are policies, under the pairing rules that it has loops for, in any game of
@@ -102,6 +108,8 @@ def can_play(minds: Iterable[Mind], pairing: Pairing, game: GameRules | None = N
         The rule that draws pairs.
     game : GameRules, optional
         What is played; the naming game if omitted.
+    rewire : tuple, optional
+        How the network changes, as ``Spec`` has it. Default: it does not.
 
     Returns
     -------
@@ -114,6 +122,8 @@ def can_play(minds: Iterable[Mind], pairing: Pairing, game: GameRules | None = N
         reasons.append(f"{_called(type(pairing))}.pairs")
     if game is not None and game.seats != 2:
         reasons.append(f"{_called(type(game))}.seats")
+    if rewire is not None:
+        reasons.append("rewire, as its network is fixed")
     if is_switched_off():
         reasons.append("NUMBA_DISABLE_JIT")
     return Verdict(tuple(reasons))
@@ -135,14 +145,20 @@ def can_run(model: NetworkGame) -> Verdict:
     Verdict
         True, or false with the reasons.
     """
-    return _can_play_agents(model.players, model.pairing, model.game)
+    return _can_play_agents(model.players, model.pairing, model.game, model.spec.rewire)
 
 
-def _can_play_agents(agents: Sequence[NamingAgent], pairing: Pairing, game: GameRules) -> Verdict:
+def _can_play_agents(
+    agents: Sequence[NamingAgent],
+    pairing: Pairing,
+    game: GameRules,
+    rewire: Rewire | None = None,
+) -> Verdict:
     overridden = [name for kind in {type(one): 0 for one in agents} for name in kind.overrides()]
     if any("remember" in vars(agent) for agent in agents):
         overridden.append("the remember of a single agent")
-    return Verdict((*overridden, *can_play([one.mind for one in agents], pairing, game).reasons))
+    minds = [one.mind for one in agents]
+    return Verdict((*overridden, *can_play(minds, pairing, game, rewire).reasons))
 
 
 def check_engine(engine: Any) -> None:
@@ -436,6 +452,7 @@ class AgentsEngine(Engine):
         if (
             not self.compiled
             or self.next_round != self.rounds
+            or self.rewiring is not None
             or not _can_play_agents(agents, self.pairing, self.game)
         ):
             super().play(rounds, recent, stop, tally, rows)

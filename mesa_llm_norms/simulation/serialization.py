@@ -172,6 +172,10 @@ def to_json(
         if network.blocks is not None and "nodes" in written["graph"]:
             written["graph"]["blocks"] = network.blocks.tolist()
     names = [field.name for field in fields(Spec) if field.name != "rules"]
+    if spec.rewire is None:
+        names.remove("rewire")
+    else:
+        written["rewire"] = list(spec.rewire)
     game = {}
     if spec.rules is not None:
         names = [name for name in names if name not in NAMING]
@@ -214,6 +218,7 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
         problem = "only a mind and a pairing rule, and a game, can be given again"
         raise SpecError("spec", sorted(given), problem, "Leave out the rest; it is on record.")
     try:
+        written = {"rewire": None, **written}
         given = dict(given)
         apart = {"rules", *NAMING} if "game" in written else {"rules"}
         values = {one.name: written[one.name] for one in fields(Spec) if one.name not in apart}

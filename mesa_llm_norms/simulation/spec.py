@@ -42,7 +42,13 @@ from mesa_llm_norms.networks.placement import (
 from mesa_llm_norms.networks.reading import is_random, read_graph
 from mesa_llm_norms.networks.together import complete_network, draw_together
 from mesa_llm_norms.networks.validation import check_graph
-from mesa_llm_norms.simulation.pairing import Pairing, check_seats, read_pairing
+from mesa_llm_norms.simulation.pairing import (
+    ContactsPairing,
+    Pairing,
+    check_seats,
+    read_pairing,
+)
+from mesa_llm_norms.simulation.rewiring import read_rewire
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 
@@ -176,6 +182,10 @@ class Spec:
         or ``"10%"``), either with a placement (``(5, "hubs")``; see ``place_committed``), or a list
         of nodes; or ``{"agents": 5, "placement": "hubs", "noise": 0.1, "until": 20}``: who plays
         another name with a chance of ``noise``, and only before round ``until``.
+    rewire : int or tuple, optional
+        After how many misses in a row an edge is dropped for a new one, perhaps with the
+        probability that it then is: ``3`` or ``(3, 0.5)``; see ``simulation.rewiring``. By default
+        the network stays as it is.
     seed : int
         0 (default) to 2**64 - 1.
     rules : GameRules, optional
@@ -202,6 +212,7 @@ class Spec:
     penalty: float = -50
     incumbent: str | None = None
     committed: Mapping[str, Any] | None = None
+    rewire: Any = None
     seed: int = 0
     rules: GameRules | None = None
 
@@ -220,7 +231,16 @@ class Spec:
             CommittedMind(committed).check(self.game)
         for mind in self._minds.values():
             mind.check(self.game)
-        check_seats(read_pairing(self.pairing), self.game)
+        rule = read_pairing(self.pairing)
+        check_seats(rule, self.game)
+        object.__setattr__(self, "rewire", read_rewire(self.rewire))
+        if self.rewire is not None and (isinstance(rule, ContactsPairing) or self.game.seats != 2):
+            raise SpecError(
+                "rewire",
+                self.rewire,
+                "only pairs that are drawn from edges can drop them",
+                "Leave rewire out, or choose another pairing.",
+            )
         if self.incumbent is not None:
             self.start  # noqa: B018  (raises where nobody can remember it)
 

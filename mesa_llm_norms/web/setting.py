@@ -132,10 +132,10 @@ class Setting:
 
     Parameters
     ----------
-    topology, names, mind, pairing, memory, reward, penalty, incumbent, committed, seed
+    topology, names, mind, pairing, memory, reward, penalty, incumbent, committed, rewire, seed
         The arguments of ``Spec`` as on the command line: ``mind`` is
-        ``("claude-3.5-sonnet=0.5", ...)``, ``committed`` ``("M=5:hubs", ...)``, and ``incumbent``
-        is empty for none. The seed is 1 by default.
+        ``("claude-3.5-sonnet=0.5", ...)``, ``committed`` ``("M=5:hubs", ...)``, ``rewire``
+        ``"3:0.5"``, and it and ``incumbent`` are empty for none. The seed is 1 by default.
     rounds : int
         Population rounds after which play stops by itself; 0 (default) for the source's own limit.
     edits : tuple of Commitment or EdgeChange
@@ -158,6 +158,7 @@ class Setting:
     penalty: float = Spec.penalty
     incumbent: str = ""
     committed: tuple[str, ...] = ()
+    rewire: str = ""
     seed: int = 1
     rounds: int = 0
     edits: tuple[Edit, ...] = ()

@@ -41,6 +41,7 @@ from mesa_llm_norms.networks.reading import (
     read_graph,
 )
 from mesa_llm_norms.networks.registry import fill, is_open
+from mesa_llm_norms.simulation.rewiring import read_rewire
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share, read_shares
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name not in ("seed", "rules"))
@@ -118,6 +119,9 @@ def label(argument: str, value: Any) -> Label:
     if argument == "committed":
         who = read_committed(value)
         return ", ".join(f"{name}={_amount(it)}" for name, it in who.items()) or NOBODY
+    if argument == "rewire" and value is not None:
+        misses, rate = read_rewire(value) or (0, 0.0)
+        return f"{misses}:{rate:g}"
     if value is None:
         return NOBODY if argument == "incumbent" else "none"
     file = graph_file(value) if argument == "graph" else None
@@ -449,7 +453,7 @@ def _files(value: Any, near: Path) -> list[Any]:
 
 def _plain(argument: str, value: Any, near: Path) -> Any:
     """Return a value of TOML as Python has it: files in the folder ``near``, ``"none"`` as None."""
-    if argument in ("incumbent", "until") and value == "none":
+    if argument in ("incumbent", "until", "rewire") and value == "none":
         return None
     if argument == "committed" and isinstance(value, dict):
         return {name: _plan_amount(where) for name, where in value.items()} or None
