@@ -118,7 +118,18 @@ class Neighbors:
         indices: NDArray[np.int32],
         weights: NDArray[np.float64] | None,
     ) -> Neighbors:
-        """Return another graph of the same nodes and kind, given its arrays, unchecked."""
+        """Return another graph of the same nodes and kind, given its arrays, which are not checked.
+
+        Parameters
+        ----------
+        indptr, indices, weights : numpy.ndarray of int64, of int32, and of float64 or None
+            The attributes of these names; each node's neighbors in ascending order.
+
+        Returns
+        -------
+        Neighbors
+            The graph.
+        """
         made = object.__new__(Neighbors)
         made.directed, made.nodes = self.directed, self.nodes
         made.indptr, made.indices, made.weights = indptr, indices, weights

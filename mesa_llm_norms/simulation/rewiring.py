@@ -7,7 +7,7 @@ among those it has none to, with the weight of the old one. So the number of edg
 An edge stays where there is nobody to turn to, and where the other agent would lose its only edge.
 
 The network changes between population rounds alone. What happens is a function of the rows and of
-draws keyed by the interaction of the last miss: whoever plays the same rows has the same networks.
+draws keyed by the interaction of the last miss: the same rows give the same networks.
 
 Gradwohl, Strandburg-Peshkin and Giese (2023) let people choose with whom to coordinate. Theirs is
 not this rule: their players rather turned to those who disagreed.

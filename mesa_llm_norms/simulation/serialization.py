@@ -24,6 +24,7 @@ of live minds hold, and what the cells of a sweep are hashed by::
   ``{"minds": [...], "nodes": [[node, index of its mind], ...]}``.
 - A game other than the naming game is ``{"class": ..., "fields": {...}}`` under ``"game"``, and the
   spec has no ``"names"``, ``"memory"``, ``"reward"`` and ``"penalty"`` then.
+- ``"rewire"`` is ``[misses, rate]`` where the network changes, else absent.
 - Tuples, as in node ids, are lists, and a frozenset is ``{"set": [...]}``.
 
 ``parse_spec`` reads a spec from text, as it is typed on the command line and stands in links.

@@ -1,4 +1,4 @@
-"""Adaptive networks: what is dropped and made, the same whoever plays, live without look-ahead."""
+"""Adaptive networks: what is dropped and made, the same in every run, live without look-ahead."""
 
 from __future__ import annotations
 

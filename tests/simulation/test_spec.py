@@ -328,7 +328,7 @@ def test_a_spec_survives_a_way_to_a_worker(arguments: dict[str, Any]) -> None:
     seed = arguments.pop("rng")
     spec = Spec(**arguments, seed=seed)
     again = pickle.loads(pickle.dumps(spec))
-    assert again.arguments().keys() == {*arguments, "reward", "penalty", "rng"}
+    assert again.arguments().keys() == {*arguments, "reward", "penalty", "rewire", "rng"}
     one, other = spec.initial_state(4), again.initial_state(4)
     assert one.neighbors.edges == other.neighbors.edges
     assert [mind.label for mind in one.minds_by_node.values()] == [

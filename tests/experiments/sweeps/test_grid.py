@@ -244,6 +244,7 @@ def test_every_argument_makes_another_cell() -> None:
         "penalty": 0,
         "incumbent": "Q",
         "committed": {"M": 1},
+        "rewire": 3,
         "until": None,
         "window": 2,
         "threshold": 0.9,
