@@ -457,7 +457,15 @@ def score(memory: Memory, game: GameRules) -> float:
 
 def others_of(past: Remembered | Experience) -> tuple[str, ...]:
     """Return the moves of the others in a remembered interaction."""
-    return past.others if isinstance(past, Experience) else (past.partner,)
+    return past.others if isinstance(past, Experience) else (past[1],)
+
+
+def as_pairs(memory: Any) -> Memory:
+    """Return a memory of a game of two as own moves and partners', whatever else is in it."""
+    return tuple(
+        Remembered(past.own, past.partner) if isinstance(past, Experience) else past
+        for past in memory
+    )
 
 
 def payoff_of(past: Remembered | Experience, game: GameRules) -> float:

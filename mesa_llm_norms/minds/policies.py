@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from mesa_llm_norms.core.game import Game, GameRules, Memory, Remembered
+from mesa_llm_norms.core.game import Game, GameRules, Memory, as_pairs
 from mesa_llm_norms.errors import DecisionError, MindError, shown, some
 from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation, only_naming
 
@@ -109,8 +109,7 @@ class TableMind(Policy):
         list of float
             The row of the longest recent part of ``memory`` that has one, in the order of ``pool``.
         """
-        # In another game than the naming game there is more to each interaction.
-        memory = tuple(Remembered(past.own, past.partner) for past in memory)
+        memory = as_pairs(memory)
         row = next(
             self.table[memory[k:]] for k in range(len(memory) + 1) if memory[k:] in self.table
         )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core.compiled import load
-from mesa_llm_norms.core.game import Game, GameRules, Memory, Remembered
+from mesa_llm_norms.core.game import Game, GameRules, Memory, Remembered, as_pairs
 from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind, TableMind, UniformMind
@@ -96,9 +96,9 @@ class KnownMemories:
         code = self._codes.get(memory)
         if code is None:
             code = 1
-            for past in memory[-self.length :]:
-                code = (code << self._bits | self._indices[past.own]) << self._bits
-                code |= self._indices[past.partner]
+            for own, partner in as_pairs(memory[-self.length :]):
+                code = (code << self._bits | self._indices[own]) << self._bits
+                code |= self._indices[partner]
             if len(self._codes) >= _MAX_CACHED:
                 self._codes.clear()
             self._codes[memory] = code

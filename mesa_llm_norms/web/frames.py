@@ -486,7 +486,7 @@ class Source:
             name=held(node),
             score=score(memory, game),
             memory=tuple(
-                (past.own, ", ".join(others_of(past)), payoff_of(past, game)) for past in memory
+                (past[0], ", ".join(others_of(past)), payoff_of(past, game)) for past in memory
             ),
             choices=choices,
             asked=asked,

@@ -117,3 +117,8 @@ def test_a_script_is_a_function_a_mapping_or_a_sequence() -> None:
 def test_where_the_script_says_nothing_no_decision_is_made(script: Any) -> None:
     with pytest.raises(DecisionError, match="interaction 0, seat 0"):
         wait_for(ScriptedMind(script).decide(situation()))
+
+
+def test_a_table_takes_memories_of_plain_pairs() -> None:
+    mind = TableMind("table", "QM", {(): [0.5, 0.5], (("Q", "M"),): [0.2, 0.8]})
+    assert mind.distribution((("Q", "M"),), "QM") == [0.2, 0.8]  # type: ignore[arg-type]
