@@ -2,6 +2,7 @@
 # in constraints.txt.
 
 VENV := .venv
+PYRIGHT := .venv-pyright
 MESA_35 := 3.5.1
 MESA_4 := 4.0.0a0
 PYTHON ?=
@@ -28,10 +29,10 @@ endif
 
 .NOTPARALLEL:
 .PHONY: help run run-llm app test test-mesa35 test-mesa4 on-mesa35 on-mesa4 test-slow test-llama test-load test-browser format format-check \
-	lint typecheck pytest docs-check house benchmarks benchmark-app clean again
+	lint typecheck type-completeness pytest docs-check house benchmarks benchmark-app clean again
 
 help: ## Show this list (ARGS="..." reaches the command; PYTHON=... chooses the Python)
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run ## Play the game once: make run ARGS="--names QM"
 	@$(bin) -m mesa_llm_norms run $(ARGS)
@@ -84,6 +85,11 @@ typecheck: $(VENV)/.dev ## Check the types
 	@echo "== types"
 	@$(bin) -m mypy
 
+type-completeness: $(VENV)/.dev ## How much of the public interface is typed, as pyright sees it
+	@[ -e $(PYRIGHT)/bin/pyright ] || { $(bin) -m venv $(PYRIGHT) && \
+		$(PYRIGHT)/bin/python $(install) constraints.txt "pyright[nodejs]==1.1.414"; }
+	@$(PYRIGHT)/bin/pyright --pythonpath $(bin) --ignoreexternal --verifytypes mesa_llm_norms || true
+
 pytest: $(VENV)/.dev
 	@echo "== tests"
 	@$(bin) $(pytest) $(ARGS)
@@ -107,7 +113,7 @@ benchmark-app: $(VENV)/.browser ## Measure how soon the page answers, in a real 
 	@$(bin) -m benchmarks.app
 
 clean: ## Remove the environments and everything made
-	rm -rf $(VENV) .venv-mesa35 .venv-mesa4 build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-mesa35 .venv-mesa4 $(PYRIGHT) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written last and taken away before its environment is touched, so what an interrupted

@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from mesa_llm_norms.simulation.pairing import Pairing
 
 __all__ = [
-    "LLM",
     "ClassicalGame",
     "Decision",
     "Game",
     "Intervention",
+    "LLM",
     "LLMSettings",
     "MatrixGame",
     "Mind",

@@ -113,9 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with LLM(provider, folder=given.folder, budget_usd=given.budget_usd) as llm:
             model = Segregation(llm, rng=given.seed)
-            while model.running and model.steps < given.steps:
+            for step in range(1, given.steps + 1):
                 model.step()
-                print(f"step {model.steps:2}: {model.alike():.0%} alike, {model.moved} moved")
+                print(f"step {step:2}: {model.alike():.0%} alike, {model.moved} moved")
+                if not model.running:
+                    break
             used = llm.usage
             print(f"{used.calls:,} calls, {used.tokens:,} tokens, ${used.cost:,.4f}")
     except NormsError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import pickle
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from chat_server import VLLM, ChatServer
 from claude import PLAIN
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mesa.batchrunner import batch_run
+from mesa_batches import batch_run
 from messages_server import MessagesServer
 
 from mesa_llm_norms import LLM
@@ -425,12 +424,8 @@ def test_a_server_of_chat_completions_gives_the_probabilities_of_choices_and_wor
 
 def test_batch_runs_share_one_budget_and_one_journal(tmp_path: Path) -> None:
     def rows(llm: LLM) -> list[Any]:
-        parameters: dict[str, Any] = {"llm": llm, "agents": [3, 4, 5]}
-        options: dict[str, Any] = {"max_steps": 2, "display_progress": False}
-        # Mesa 3.5 takes the seed apart from the parameters, and overwrites it there.
-        takes_seed = "rng" in inspect.signature(batch_run).parameters
-        (options if takes_seed else parameters)["rng"] = 1
-        return [(row["agents"], row["yes"]) for row in batch_run(Vote, parameters, **options)]
+        found = batch_run(Vote, {"llm": llm, "agents": [3, 4, 5]}, seed=1, max_steps=2)
+        return [(row["agents"], row["yes"]) for row in found]
 
     with LLM(first := FakeProvider(), folder=tmp_path / "run", budget_calls=60) as llm:
         before = rows(llm)
