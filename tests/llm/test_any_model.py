@@ -22,6 +22,7 @@ from mesa_batches import batch_run
 from messages_server import MessagesServer
 
 from mesa_llm_norms import LLM
+from mesa_llm_norms.compat import resume_steps
 from mesa_llm_norms.errors import (
     BudgetError,
     CallError,
@@ -266,6 +267,7 @@ def test_a_step_that_failed_can_be_taken_again() -> None:
             model.step()
         assert {it.opinion for it in model.voters} == {None}
         assert llm.usage.failed == 1
+        resume_steps(model)
         for _ in range(3):
             model.step()
         assert llm.usage.answered == 18
