@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
 
 from mesa.discrete_space import Cell
 
 from mesa_llm_norms.core.game import Experience, Memory, keep, remember, score
+from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
+from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.network_model import NodeAgent
 
 if TYPE_CHECKING:
@@ -18,36 +21,50 @@ if TYPE_CHECKING:
 class NamingAgent(NodeAgent):
     """An agent that plays the naming game, or any other, from a fixed node.
 
-    ``mind`` may be replaced at any time between steps. Subclasses may override ``remember``,
-    or ``learn`` in games other than the naming game, to keep more, or less, than the last
-    interactions.
+    ``mind`` may be replaced at any time between steps, by a mind or the name of one. Subclasses may
+    override ``remember``, or ``learn`` in games other than the naming game, to keep more, or less,
+    than the last interactions.
 
     Parameters
     ----------
     model : NetworkGame
         The model it belongs to.
-    cell : mesa.discrete_space.Cell
-        The cell of its node, which must be empty.
-    mind : Mind
-        What decides for it.
+    cell : mesa.discrete_space.Cell or hashable
+        The cell of its node, or the node, where no other player is.
+    mind : Mind, str or path
+        What decides for it, or what ``load_mind`` knows it by.
     memory : Memory, default ()
         What it remembers at the start, oldest first.
 
     Raises
     ------
     SpecError
-        If another agent is on the node.
+        If another player is on the node, or there is no such node.
+    MindError
+        If this is not a mind that can play the game.
     """
 
     model: NetworkGame
 
-    def __init__(self, model: NetworkGame, cell: Cell, mind: Mind, memory: Memory = ()) -> None:
+    def __init__(
+        self, model: NetworkGame, cell: Cell | Hashable, mind: Any, memory: Memory = ()
+    ) -> None:
+        loaded = _mind_in(model, mind)
         super().__init__(model, cell)
-        self.mind = mind
-        self.uncommitted = mind
+        self.mind = loaded
+        self.uncommitted = loaded
         """What decides for the agent when it is committed to no name."""
         self._memory = tuple(memory)
         self._name: str | None = None
+
+    @property
+    def mind(self) -> Mind:
+        """What decides for the agent."""
+        return self._mind
+
+    @mind.setter
+    def mind(self, mind: Any) -> None:
+        self._mind = _mind_in(self.model, mind)
 
     @property
     def memory(self) -> Memory:
@@ -148,3 +165,13 @@ class NamingAgent(NodeAgent):
             for name in ("remember", "learn", "restore", "memory", "mind", "name")
             if getattr(cls, name, None) is not getattr(NamingAgent, name, None)
         ]
+
+
+def _mind_in(model: NetworkGame, mind: Any) -> Mind:
+    """Return a mind that can play in a model; if it is live, the model's client makes its calls."""
+    loaded = load_mind(mind)
+    if loaded is not mind:
+        loaded.check(model.game)
+    if isinstance(loaded, LiveMind) and loaded.client is None and model.client is not None:
+        (loaded,) = model.client.attach([loaded])
+    return loaded

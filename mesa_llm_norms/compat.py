@@ -44,13 +44,13 @@ def is_marked(graph: nx.Graph[Any], mark: str) -> bool:
 # Mesa
 
 
-def make_network(graph: nx.Graph[Any], random: Random) -> Network:
-    """Return a Mesa network of single cells, without the slow layout that Mesa 3.5 would compute.
+def make_network(graph: nx.Graph[Any], random: Random, capacity: int | None = 1) -> Network:
+    """Return a Mesa network whose cells hold so many agents, without a slow layout by Mesa 3.5.
 
     ``Network`` has had an argument ``layout`` only since then. From Mesa 4 on every cell needs a
     position, and by default they are put on a circle, which is quick.
     """
-    options: dict[str, Any] = {"capacity": 1, "random": random}
+    options: dict[str, Any] = {"capacity": capacity, "random": random}
     layout = signature(Network).parameters.get("layout")
     if layout is not None and layout.default is not nx.circular_layout:
         options["layout"] = None

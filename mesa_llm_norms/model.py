@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.compat import cell_at
+from mesa_llm_norms.compat import cell_at, has_events
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, GameRules, Interaction, Row
 from mesa_llm_norms.core.games import PrisonersDilemma
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_seed, read_whole, seeded_by_rng
 from mesa_llm_norms.core.metrics import Round
-from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, read_rounds
-from mesa_llm_norms.errors import InterruptionError, JournalError, MindError
-from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, check_goal, read_rounds
+from mesa_llm_norms.errors import InterruptionError, MindError
+from mesa_llm_norms.llm.settings import LLMSettings, read_llm
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel, Reporters
@@ -44,6 +43,7 @@ from mesa_llm_norms.simulation.kernel import (
     worthwhile,
 )
 from mesa_llm_norms.simulation.pairing import Pairing
+from mesa_llm_norms.simulation.resuming import resumed, written_model
 from mesa_llm_norms.simulation.rewiring import Change, Rewiring
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
@@ -88,21 +88,27 @@ class NetworkGame(NetworkModel[NamingAgent]):
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
         Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
-    llm : LLMSettings, optional
-        How calls to live minds are made: budgets, concurrency, the folder of the journal. Without
-        live minds it has no effect.
+    llm : LLMSettings or mapping, optional
+        How calls to live minds are made: budgets, concurrency, the folder of the journal, or a
+        mapping of these. Without live minds it has no effect.
     reporters : mapping, optional
         Columns that the data collector has for the model besides its own: ``{"column": function of
         the model}``, or another form that ``mesa.DataCollector`` takes.
     agent_reporters : mapping, optional
         The same for agents: ``{"node": "node"}`` is an attribute. Where it is one that agents who
         are no players do not have, it is missing for them.
+    capacity : int or None, default 1
+        How many agents a node holds, players and others together; None for any number. There is
+        never more than one player.
+    until : str or None, default "converged"
+        The goal, as for ``run``, that ends the runs which Mesa makes: its page, its batch runs and
+        ``run_model``.
 
     Attributes
     ----------
     running : bool
         Mesa's own flag: False once the goal that ``run`` was last given is reached
-        (``"converged"`` before that). It is worked out again after every step.
+        (``until`` before that). It is worked out again after every step.
 
     Raises
     ------
@@ -113,6 +119,20 @@ class NetworkGame(NetworkModel[NamingAgent]):
     """
 
     player_type: ClassVar[type[NamingAgent]] = NamingAgent
+    look_ahead: ClassVar[bool | None] = None
+    """Whether ``run`` has live minds asked about rounds to come while it plays one.
+
+    By default it does so unless a subclass has a step of its own: one that changes agents or edges
+    would make those calls worthless. A step that only looks may set this to True.
+    """
+
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        """Make the model, noting its arguments for the journal of live minds."""
+        made = super().__new__(cls)
+        made._given = arguments, named
+        return made
 
     @seeded_by_rng
     def __init__(
@@ -126,9 +146,11 @@ class NetworkGame(NetworkModel[NamingAgent]):
         rewire: Any = None,
         rng: SeedArgument | None = None,
         run: int = 0,
-        llm: LLMSettings | None = None,
+        llm: LLMSettings | Mapping[str, Any] | None = None,
         reporters: Reporters | None = None,
         agent_reporters: Reporters | None = None,
+        capacity: int | None = 1,
+        until: Until = "converged",
     ) -> None:
         spec = Spec(
             graph=graph,
@@ -140,23 +162,31 @@ class NetworkGame(NetworkModel[NamingAgent]):
             seed=read_seed(rng),
             rules=PrisonersDilemma() if game is None else game,
         )
-        self._begin(spec, run, llm, reporters, agent_reporters)
+        self._begin(spec, run, llm, reporters, agent_reporters, capacity, until)
 
     def _begin(
         self,
         spec: Spec,
         run: int,
-        llm: LLMSettings | None,
+        llm: LLMSettings | Mapping[str, Any] | None,
         reporters: Reporters | None,
         agent_reporters: Reporters | None,
+        capacity: int | None,
+        until: Until,
     ) -> None:
         """Make the network, the agents and what plays them."""
+        given = self.__dict__.pop("_given", ((), {}))
+        if capacity is not None:
+            read_whole("capacity", capacity, limits.CAPACITY)
+        goal = Goal(until)
+        check_goal(goal, spec.committed_names)
         NetworkModel.__init__(self, spec.seed)
         self.spec = spec
         initial = self.spec.initial_state(run)
         self.game: GameRules = initial.game
-        self.lay_out(to_networkx(initial.graph))
-        self.client: LLMClient | None = open_client(self.spec, llm, {"run": run})
+        self.lay_out(to_networkx(initial.graph), capacity)
+        self.client: LLMClient | None = None
+        self.client = open_client(self.spec, llm, {"run": run, **written_model(self, *given)})
         if self.client is not None:
             try:
                 initial = initial._replace(minds=self.client.attach(initial.minds))
@@ -179,7 +209,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         for end, indices in initial.leaving.items():
             players = (self._engine.players[index] for index in indices.tolist())
             self._engine.leaving[end] = tuple(players)
-        self._run = Run(self._engine, self.spec.committed_names, Goal("converged"))
+        self._run = Run(self._engine, self.spec.committed_names, goal)
         columns: Reporters = {
             **{name: partial(_of_round, name) for name in ROUND_REPORTERS},
             "interactions": "interactions",
@@ -192,7 +222,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
     def resume(
         cls,
         folder: str | Path,
-        llm: LLMSettings | None = None,
+        llm: LLMSettings | Mapping[str, Any] | None = None,
         addresses: Sequence[str] = (),
         **given: Any,
     ) -> Self:
@@ -205,13 +235,16 @@ class NetworkGame(NetworkModel[NamingAgent]):
         ----------
         folder : str or path
             Where the journal is.
-        llm : LLMSettings, optional
+        llm : LLMSettings or mapping, optional
             How calls are made; its budgets include what was used before.
         addresses : sequence of str, default ()
             Addresses of live minds in the journal that may be called, besides the default, those in
             the environment, and those on this computer that get no key.
         **given
-            A mind, a pairing rule or a game of your own, which no journal can hold.
+            What no journal can hold: a mind, a pairing rule or a game of your own, reporters, and
+            of the arguments that a subclass adds those that are neither numbers, texts, nor lists,
+            tuples, sets or mappings of these. Any other argument may be given too, and replaces the
+            one on record.
 
         Returns
         -------
@@ -221,28 +254,13 @@ class NetworkGame(NetworkModel[NamingAgent]):
         Raises
         ------
         JournalError
-            If there is no journal, it is damaged or in use, or another game was played.
+            If there is no journal, it is damaged or in use, it is that of another class or kind of
+            game, or the model would play another game than the one on record.
         SpecError
             If a mind or a pairing rule of your own is not given, or a mind file has changed.
         """
-        from mesa_llm_norms.llm.journal.journal import Journal
-        from mesa_llm_norms.simulation.serialization import from_json
-
-        path = Path(folder) / JOURNAL
-        with Journal.read(path) as journal:
-            content = journal.spec
-        if "run" not in content:
-            raise JournalError(path, "it is that of an ensemble", "Use run_ensemble.")
-        spec = from_json(content.get("spec"), **given)
-        if (spec.rules is None) != issubclass(cls, NamingGame):
-            other = "NamingGame" if spec.rules is None else "NetworkGame"
-            raise JournalError(
-                path, f"{type(spec.game).__name__} was played", f"Use {other}.resume."
-            )
-        llm = llm or LLMSettings()
-        confirmed = addresses or llm.addresses
-        resumed = replace(llm, folder=folder, resume=True, addresses=confirmed)
-        return cls(**spec.arguments(), run=content["run"], llm=resumed)
+        settings = read_llm(llm) or LLMSettings()
+        return cast(Self, resumed(cls, Path(folder), settings, addresses, given))
 
     def close(self) -> None:
         """Let go of the journal and the connections of live minds, if there are any."""
@@ -254,8 +272,9 @@ class NetworkGame(NetworkModel[NamingAgent]):
 
         A round is N interactions, or one matching. It ends early where ``run`` reaches its goal.
         """
-        game_run = self._current()
-        game_run.play()
+        with self.playing_alone():
+            game_run = self._current()
+            game_run.play()
         self.running = not game_run.reached
         with interrupts_held():  # or some columns would have a row more than others
             self.datacollector.collect(self)
@@ -321,6 +340,10 @@ class NetworkGame(NetworkModel[NamingAgent]):
         check_engine(engine)
         if engine == "kernel" and not (verdict := can_run(self)):
             raise refusal(verdict)
+        with self.playing_alone():
+            return self._run_to(Goal(until, window, threshold), most, engine)
+
+    def _run_to(self, goal: Goal, most: int, engine: str) -> Outcome:
         game_run, start = self._current(), self.interactions
         self._engine.invalidate_caches()
         invalidate_caches()
@@ -332,7 +355,10 @@ class NetworkGame(NetworkModel[NamingAgent]):
             self.step()
 
         try:
-            for _ in game_run.each_round(Goal(until, window, threshold), most, step=step):
+            ahead = self.look_ahead
+            if ahead is None:
+                ahead = type(self).step is NetworkGame.step and not has_events(self)
+            for _ in game_run.each_round(goal, most, step=step, ahead=ahead):
                 pass
             return game_run.outcome
         finally:
@@ -363,7 +389,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         """
         if interactions is not None:
             read_whole("interactions", interactions, limits.INTERACTIONS)
-        return self._play_on(interactions)
+        return self.alone(self._play_on(interactions))
 
     def interrupt(self) -> None:
         """Stop play that waits for minds in another thread.
@@ -532,9 +558,11 @@ class NamingGame(NetworkGame):
         rewire: Any = None,
         rng: SeedArgument | None = None,
         run: int = 0,
-        llm: LLMSettings | None = None,
+        llm: LLMSettings | Mapping[str, Any] | None = None,
         reporters: Reporters | None = None,
         agent_reporters: Reporters | None = None,
+        capacity: int | None = 1,
+        until: Until = "converged",
     ) -> None:
         spec = Spec(
             graph=graph,
@@ -549,7 +577,7 @@ class NamingGame(NetworkGame):
             rewire=rewire,
             seed=read_seed(rng),
         )
-        self._begin(spec, run, llm, reporters, agent_reporters)
+        self._begin(spec, run, llm, reporters, agent_reporters, capacity, until)
 
     if TYPE_CHECKING:
 

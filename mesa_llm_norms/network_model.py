@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
+from inspect import Parameter, Signature, signature
+from threading import Lock, get_ident
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import mesa
 import networkx as nx
@@ -30,30 +34,50 @@ Reporters: TypeAlias = Mapping[str, Reporter]
 """The column that each reporter gives."""
 
 _UNCHANGED = "mesa_llm_norms neighbors"
+_ARGS, _KWARGS = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
+
+_claims = Lock()
+_playing: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""The thread that plays a model; not part of the model, which may be copied meanwhile."""
 
 
 class NodeAgent(FixedAgent):
-    """An agent on a fixed node, alone there.
+    """An agent on a fixed node, the only player there.
 
     Parameters
     ----------
     model : NetworkModel
         The model it belongs to.
-    cell : mesa.discrete_space.Cell
-        The cell of its node.
+    cell : mesa.discrete_space.Cell or hashable
+        The cell of its node, or the node.
 
     Raises
     ------
     SpecError
-        If another agent is on the node.
+        If there is no such node, or another player is on it.
+
+    Attributes
+    ----------
+    gone : bool
+        Whether it has left.
     """
 
     model: NetworkModel[Any]
+    gone = False
 
-    def __init__(self, model: NetworkModel[Any], cell: Cell) -> None:
-        if cell.agents:
+    def __init__(self, model: NetworkModel[Any], cell: Cell | Hashable) -> None:
+        if not isinstance(cell, Cell):
+            cell = model.cell_of(cell)
+        if any(isinstance(agent, NodeAgent) for agent in cell.agents):
             raise SpecError(
                 "cell", cell, f"node {shown(cell.coordinate)} is taken", "Remove its agent first."
+            )
+        if cell.is_full:
+            raise SpecError(
+                "cell",
+                cell,
+                f"node {shown(cell.coordinate)} holds {cell.capacity} agents already",
+                "Make the model with a larger capacity, or with capacity=None.",
             )
         super().__init__(model)
         self.cell = cell
@@ -70,12 +94,14 @@ class NodeAgent(FixedAgent):
         raise NotImplementedError
 
     def remove(self) -> None:
-        """Leave the game; the node stays, empty, until somebody else is put on it."""
+        """Leave the game, also in a round; the node stays until somebody else is put on it."""
+        self.gone = True
         self.model.network_changed()
         super().remove()  # type: ignore[no-untyped-call]
 
 
 Player = TypeVar("Player", bound=NodeAgent)
+Row = TypeVar("Row")
 
 
 class NetworkModel(mesa.Model, Generic[Player]):
@@ -99,9 +125,71 @@ class NetworkModel(mesa.Model, Generic[Player]):
         self._mesa_step = self.step
         vars(self)["step"] = self._step_on
 
-    def lay_out(self, graph: nx.Graph[Any]) -> None:
-        """Make the network from a copy of ``graph``."""
-        self.network: Network = make_network(graph.copy(), self.random)
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have the signature of a subclass tell the arguments that it only passes on, too.
+
+        Mesa's page looks for them there.
+        """
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            _tell_arguments(vars(cls)["__init__"], super(cls, cls).__init__)
+
+    def lay_out(self, graph: nx.Graph[Any], capacity: int | None = 1) -> None:
+        """Make the network from a copy of ``graph``, with room for so many agents on a node."""
+        self.network: Network = make_network(graph.copy(), self.random, capacity)
+
+    @property
+    def grid(self) -> Network:
+        """The network, under the name by which Mesa's own components look for a space."""
+        return self.network
+
+    def cell_of(self, node: Hashable) -> Cell:
+        """Return the cell of a node; ``SpecError`` if there is none."""
+        try:
+            return cell_at(self.network, node)
+        except (KeyError, TypeError):
+            raise SpecError(
+                "cell",
+                node,
+                f"there is no node {shown(node)}",
+                "Give a cell of model.network, or a node of model.network.G.",
+            ) from None
+
+    @contextmanager
+    def playing_alone(self) -> Iterator[None]:
+        """Within the block, refuse to play in another thread.
+
+        Raises
+        ------
+        SpecError
+            If another thread plays the model.
+        """
+        this = get_ident()
+        with _claims:
+            outermost = self not in _playing
+            player = _playing.setdefault(self, this)
+        if player != this:
+            raise SpecError(
+                "model",
+                type(self).__qualname__,
+                "it is already playing in another thread",
+                "Wait for that, interrupt() it, or make a model for each thread.",
+            )
+        try:
+            yield
+        finally:
+            if outermost:
+                del _playing[self]
+
+    def alone(self, rows: Generator[Row, None, None]) -> Generator[Row, None, None]:
+        """Pass on rows as they are played, refusing other threads while each of them is."""
+        with closing(rows):
+            while True:
+                with self.playing_alone():
+                    row = next(rows, None)
+                if row is None:
+                    return
+                yield row
 
     def make_data_collector(
         self,
@@ -138,11 +226,12 @@ class NetworkModel(mesa.Model, Generic[Player]):
         return [cast(Player, agent) for agent in self.agents if isinstance(agent, kind)]
 
     def agent_on(self, node: Hashable) -> Player:
-        """Return the agent on ``node``; ``KeyError`` if there is none."""
-        agents = cell_at(self.network, node).agents
-        if not agents:
-            raise KeyError(node)
-        return cast(Player, agents[0])
+        """Return the player on ``node``; ``KeyError`` if there is none."""
+        agents: list[Any] = cell_at(self.network, node).agents
+        for agent in agents:
+            if isinstance(agent, self.player_type):
+                return cast(Player, agent)
+        raise KeyError(node)
 
     def network_changed(self) -> None:
         """Have agents and neighbors read again before the next round, for they changed."""
@@ -206,6 +295,25 @@ def _read_reporters(argument: str, given: Any, taken: Reporters) -> dict[str, Re
 def _attribute(name: str, player_type: type[NodeAgent], agent: object) -> Any:
     """Return what an agent has under a name; agents that are no players need not have it."""
     return getattr(agent, name) if isinstance(agent, player_type) else getattr(agent, name, None)
+
+
+def _tell_arguments(init: Any, inherited: Callable[..., None]) -> None:
+    """Write into the signature of ``init`` what its ``*args`` and ``**kwargs`` take."""
+    stated = list(signature(init).parameters.values())
+    kinds = {one.kind: one for one in stated}
+    own = [one for one in stated if one.kind not in (_ARGS, _KWARGS)]
+    if len(own) == len(stated):
+        return
+    names = {one.name for one in own}
+    passed = [one for one in signature(inherited).parameters.values() if one.name not in names]
+    if _ARGS not in kinds:
+        passed = [
+            one if one.kind in (_ARGS, _KWARGS) else one.replace(kind=Parameter.KEYWORD_ONLY)
+            for one in passed
+            if one.name != "self"
+        ]
+    # A stable sort: each kind after the kinds before it, the class's own first.
+    init.__signature__ = Signature(sorted([*own, *passed], key=lambda one: one.kind))
 
 
 def _may_play(kind: type[mesa.Model]) -> bool:

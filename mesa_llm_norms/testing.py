@@ -36,8 +36,9 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
     """Check that a mind keeps the contract of minds.
 
     The mind is asked in a range of situations. It must have a label, and answer with a ``Decision``
-    on a name of the pool. A policy must give one probability per name, summing to one, the same
-    when asked again and in any order of the pool, and decide as the situation's draw says.
+    on a name of the pool, the same when asked again in the same situation. A policy must give one
+    probability per name, summing to one, the same when asked again and in any order of the pool,
+    and decide as the situation's draw says.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
             (attached,) = client.attach([mind])
             check_mind(attached, names, memory)
         return
+    chosen: dict[Situation, str] = {}
     for number, remembered in enumerate(_memories(game)):
         given = _distribution(mind, remembered, game.pool) if isinstance(mind, Policy) else None
         for seat, draw in enumerate(_DRAWS):
@@ -75,6 +77,7 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
                 raise _broken(mind, f"decide returned {decision!r}", "Return a Decision.")
             if decision.name not in game.pool:
                 raise _broken(mind, f"it chose {decision.name!r}, which is not in {game.pool!r}")
+            chosen[situation] = decision.name
             drawn = (
                 game.pool[bisect_right(cumulative_weights(given), draw)] if given else decision.name
             )
@@ -84,6 +87,14 @@ def check_mind(mind: Mind, names: Sequence[str] = "QM", memory: int = 5) -> None
                     f"it chose {decision.name!r} where the draw picks {drawn!r}",
                     "Leave decide as Policy has it, or derive from Mind.",
                 )
+    for situation, name in reversed(chosen.items()):
+        again = wait_for(mind.decide(situation))
+        if again.name != name:
+            raise _broken(
+                mind,
+                f"it chose {name!r}, and {again.name!r} when asked again in the same situation",
+                "Keep no state, and take all chance from the situation's draw and stream.",
+            )
 
 
 def check_pairing(pairing: Pairing, graph: nx.Graph[Any] | None = None, rounds: int = 20) -> None:

@@ -124,6 +124,7 @@ MEAN_FIELD_POINTS = Limit("points of the mean field", 2, 1_000, "shares", "A cur
 # Networks
 
 FILE_NODES = Limit("nodes of a graph file", 2, 1_000_000, "nodes", "As networkx, 1 KB each.")
+CAPACITY = Limit("capacity", 1, 10**9, "agents on a node", "No model has more agents.")
 NODES = Limit("nodes of a topology", 0, 100_000, "nodes", "As networkx, 1 KB each.")
 EDGES = Limit("edges of a topology", 0, 5_000_000, "edges", "As networkx, 0.5 KB each.")
 SPARSE_NODES = Limit("nodes of a sparse topology", 2, 10_000_000, "nodes", "As an array, 1 GB.")
@@ -321,6 +322,9 @@ def seeded_by_rng(function: Callable[Arguments, Result]) -> Callable[Arguments, 
             seed = named["seed"]
             remedy = f"Write rng={shown(seed)} instead."
             raise SpecError("seed", seed, "the argument is called rng here, as in Mesa", remedy)
+        if "calls" in named:
+            calls, remedy = named["calls"], 'Write llm={"budget_calls": 500}, or LLMSettings(...).'
+            raise SpecError("calls", calls, "the argument is called llm here", remedy)
         return function(*arguments, **named)
 
     return call

@@ -14,6 +14,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -156,7 +157,8 @@ class LLMClient:
             if isinstance(mind, LiveMind):
                 self._queue(mind.provider)
                 self._charge(mind)
-                mind = LiveMind(mind.provider, mind.template, self)
+                mind = copy(mind)  # with all that its class and its owner made of it
+                mind.client = self
             attached.append(mind)
         return tuple(attached)
 

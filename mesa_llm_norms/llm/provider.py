@@ -4,8 +4,6 @@ A provider knows one model and the protocol it is reached by: ``ask`` makes one 
 retry, wait for a free slot, watch the budget or keep records; an ``LLMClient`` does that for all
 providers alike. To add a provider, derive from ``Provider``, implement ``ask`` and ``parameters``,
 and call ``mesa_llm_norms.register_provider`` with the prefix of its minds' names.
-
-``SDKProvider`` holds what is common to providers that use a vendor's SDK.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import GameRules
@@ -486,6 +484,8 @@ class LiveMind(Mind):
         self.label = provider.label
         self.client = client
 
+    order = staticmethod(order_of_names)  # in which the names are listed
+
     def check(self, game: GameRules) -> None:
         """Check that the names of a game can be put into a prompt.
 
@@ -517,9 +517,8 @@ class LiveMind(Mind):
         Prompt
             The two texts to send.
         """
-        game, order = situation.game, order_of_names(situation)
-        template = self.template.of_game(game)
-        return template.fill(game, situation.memory, order, situation.seat)
+        game, order = situation.game, self.order(situation)
+        return self.template.of_game(game).fill(game, situation.memory, order, situation.seat)
 
     async def decide(self, situation: Situation) -> Decision:
         """Return what the model chose.
@@ -554,6 +553,11 @@ class LiveMind(Mind):
                 "Play it in NamingGame or run_ensemble, or attach it: LLMClient().attach([mind]).",
             )
         return await self.client.decide(self, situation)
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
 
     def __reduce__(self) -> NoReturn:
         raise MindError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core import limits
-from mesa_llm_norms.core.limits import read_number, read_whole
+from mesa_llm_norms.core.limits import choose, read_number, read_whole
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.llm.budget import read_limit
 
@@ -130,3 +130,19 @@ class LLMSettings:
             )
         for argument in ("wait", "wait_at_most"):
             read_number(argument, getattr(self, argument), limits.WAIT)
+
+
+def read_llm(llm: Any) -> LLMSettings | None:
+    """Return the settings that an ``llm=`` argument stands for, which may be a mapping of them.
+
+    Raises ``SpecError`` for anything else, and for settings that are not known.
+    """
+    if llm is None or isinstance(llm, LLMSettings):
+        return llm
+    example = 'Write llm={"budget_calls": 500, "folder": "runs/first"}, or LLMSettings(...).'
+    if not isinstance(llm, Mapping):
+        raise SpecError("llm", llm, f"{shown(llm)} is not settings of calls", example)
+    known = [field.name for field in fields(LLMSettings)]
+    return LLMSettings(
+        **{name: llm[name] for name in choose("llm", list(llm), known)} if llm else {}
+    )

@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import networkx as nx
+import numpy as np
+from scipy import sparse
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_bytes
@@ -64,9 +66,12 @@ def read_graph(graph: Any, rng: random.Random) -> Graph:
 
     Parameters
     ----------
-    graph : networkx.Graph, scipy sparse array, str or pathlib.Path
-        A networkx graph is returned as it is, not copied. In a sparse array or matrix the value in
-        row u and column v is the weight of u -> v; it is undirected if symmetric. A path is a file.
+    graph : networkx.Graph, scipy sparse array, str, pathlib.Path, list, mapping, or Mesa's Network
+        A networkx graph is returned as it is, not copied, and so is that of a ``Network``. A list
+        of edges ``(u, v)`` or ``(u, v, weight)`` and a mapping of nodes to their neighbors are
+        undirected graphs, and a square numpy array is read as a sparse one. In a sparse array or
+        matrix the value in row u and column v is the weight of u -> v; it is undirected if
+        symmetric. A path is a file.
         A string is a file if it has a suffix of ``FORMATS`` or is ``'file("PATH", ...)'``, with
         ``OPTIONS``; else a topology if it starts with the name of one (``"ring"``,
         ``"ring(n=12, k=4)"``), else a file if one is there.
@@ -96,12 +101,34 @@ def read_graph(graph: Any, rng: random.Random) -> Graph:
         return read_file(file.path, **file.options)
     if isinstance(graph, str):
         return read_topology(graph, rng, _read_within)
+    return _of_parts(graph)
+
+
+def _of_parts(graph: Any) -> Graph:
+    """Return the graph that a list of edges, a mapping to neighbors, a matrix or a space is."""
+    space = getattr(graph, "G", None)
+    if isinstance(space, nx.Graph):  # Mesa's Network
+        return space
+    if isinstance(graph, np.ndarray) and graph.ndim == 2 and graph.shape[0] == graph.shape[1]:
+        return read_adjacency(sparse.csr_array(graph))
+    lists = (list, tuple, set, frozenset)
+    edges = graph if isinstance(graph, lists) else ()
+    if edges and all(isinstance(it, (list, tuple)) and len(it) in (2, 3) for it in edges):
+        made: nx.Graph[Any] = nx.Graph()
+        with suppress(TypeError):  # a node that cannot be hashed
+            for u, v, *weight in edges:
+                made.add_edge(u, v, **({"weight": weight[0]} if weight else {}))
+            return made
+    near = graph.values() if isinstance(graph, Mapping) else ()
+    if near and all(isinstance(it, (*lists, Mapping)) for it in near):
+        with suppress(TypeError, nx.NetworkXError):
+            return nx.Graph({node: {other: {} for other in it} for node, it in graph.items()})
     raise TopologyError(
         "graph",
         graph,
         f"a {type(graph).__name__} is not a graph",
-        'Give a networkx graph, a scipy sparse array, a topology such as "ring(n=24)", or the path '
-        "of a graph file.",
+        'Give a networkx graph, a scipy sparse array, a topology such as "ring(n=24)", the path of '
+        "a graph file, a list of edges [(0, 1), ...], or neighbors by node {0: [1, 2], ...}.",
     )
 
 

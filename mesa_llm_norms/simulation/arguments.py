@@ -17,12 +17,17 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.simulation.pairing import Pairing
 
 if TYPE_CHECKING:
+    from mesa.discrete_space import Network
+    from numpy.typing import NDArray
     from scipy import sparse
 
     from mesa_llm_norms.llm.settings import LLMSettings
 
-GraphArgument: TypeAlias = "str | Path | nx.Graph[Any] | sparse.sparray | sparse.spmatrix"
-"""A topology, a graph file, or a graph."""
+GraphArgument: TypeAlias = (
+    "str | Path | nx.Graph[Any] | sparse.sparray | sparse.spmatrix | NDArray[Any] | Network"
+    " | Sequence[Sequence[Any]] | Mapping[Any, Iterable[Any]]"
+)
+"""A topology, a graph file, or a graph, also as its edges or as the neighbors of each node."""
 
 NamesArgument: TypeAlias = str | Sequence[str]
 """The letters of a string, or a sequence of names."""
@@ -69,5 +74,8 @@ class GameArguments(TypedDict, total=False):
     incumbent: str | None
     committed: CommittedArgument | None
     rng: SeedArgument | None
+    rewire: Any
     run: int
-    llm: LLMSettings | None
+    llm: LLMSettings | Mapping[str, Any] | None
+    capacity: int | None
+    until: Until

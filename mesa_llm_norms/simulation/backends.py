@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.llm.settings import read_llm
 from mesa_llm_norms.simulation.clusters import check_executor
 from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.workers import Answer, answers
@@ -199,7 +200,7 @@ def batch_size(runs: int, agents: int, workers: int) -> int:
 
 def open_client(
     spec: Spec,
-    llm: LLMSettings | None,
+    llm: LLMSettings | Mapping[str, Any] | None,
     content: Mapping[str, Any],
     *,
     executor: Executor | None = None,
@@ -211,7 +212,7 @@ def open_client(
     ----------
     spec : Spec
         What is played.
-    llm : LLMSettings or None
+    llm : LLMSettings, mapping or None
         How calls are made.
     content : mapping
         What the journal holds beside the spec.
@@ -228,6 +229,7 @@ def open_client(
     SpecError
         If live minds are to be played elsewhere or compiled.
     """
+    llm = read_llm(llm)
     if not spec.live:
         return None
     check_here(executor, engine)

@@ -42,6 +42,8 @@ MAX_SKIPPED = 20
 
 _MAX_CACHED = 500_000
 
+_LEFT = "an agent has left"
+
 
 class Player(Protocol):
     """An agent as the engine sees it: a mind, a memory, and a way to add to it."""
@@ -55,6 +57,10 @@ class Player(Protocol):
     @property
     def name(self) -> str | None:
         """The name played last, None before the first interaction."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the player has left the game in the middle of a round."""
 
     @property
     def foreseeable(self) -> bool:
@@ -280,7 +286,13 @@ class Engine:
                     self.discarded += 1
                     self._drop_pipeline()
                     continue
-                row = self._commit(decided.planned, decided.names, decided.skipped)
+                if self._left(nodes):
+                    if decided.names is not None:
+                        self._drop_pipeline()  # what was decided since assumes that they met
+                    self._pass_over(decided.planned)
+                    row = None
+                else:
+                    row = self._commit(decided.planned, decided.names, decided.skipped)
             except BaseException:
                 self._drop_pipeline()
                 raise
@@ -310,6 +322,8 @@ class Engine:
         plan = islice(every, self.interactions - first, None)
 
         async def ask(planned: Planned, memories: Sequence[Memory], scope: CancelScope) -> Names:
+            if self._left(planned.nodes):
+                raise SkippedError("nobody", _LEFT)
             seats = [
                 (minds[node], memory) for node, memory in zip(planned.nodes, memories, strict=True)
             ]
@@ -331,8 +345,23 @@ class Engine:
 
     # Interactions
 
+    def _left(self, seated: Sequence[int]) -> bool:
+        """Whether somebody of an interaction has left since the round was planned."""
+        return any(self.players[index].gone for index in seated)
+
+    def _pass_over(self, planned: Planned) -> None:
+        """Go on to the next interaction, for somebody of this one has left."""
+        if self.log is not None:
+            nodes = [self.neighbors.nodes[index] for index in planned.nodes]
+            self.log.skipped(self.stream.run, planned.number, planned.round, nodes, _LEFT)
+        self.interactions = planned.number + 1
+        self.skipped += 1
+
     def _play(self, planned: Planned) -> Row | None:
         """Play the next interaction; return None where it is skipped."""
+        if self._left(planned.nodes):
+            self._pass_over(planned)
+            return None
         seats = [
             (player.mind, player.memory) for player in map(self.players.__getitem__, planned.nodes)
         ]

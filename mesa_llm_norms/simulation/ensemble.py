@@ -143,7 +143,7 @@ def run_ensemble(
     keep_interactions: bool = False,
     engine: EngineArgument = "auto",
     progress: Progress | None = None,
-    llm: LLMSettings | None = None,
+    llm: LLMSettings | Mapping[str, Any] | None = None,
     game: GameRules | None = None,
 ) -> Ensemble:
     """Play independent runs and return them as tables.
@@ -199,7 +199,7 @@ def run_ensemble(
         and where that pays.
     progress : callable, optional
         Called with the runs done and the runs in total.
-    llm : LLMSettings, optional
+    llm : LLMSettings or mapping, optional
         How calls to live minds are made. All runs are then played at the same time, and share the
         concurrency, the budget and the journal.
     game : GameRules, optional
@@ -265,7 +265,7 @@ def play_ensemble(
     keep_nodes: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
-    llm: LLMSettings | None = None,
+    llm: LLMSettings | Mapping[str, Any] | None = None,
     content: Mapping[str, Any] | None = None,
 ) -> Ensemble:
     """Play runs of a spec that is already read; see ``run_ensemble``.
@@ -497,6 +497,7 @@ class PlainPlayer:
 
     __slots__ = ("length", "memory", "mind", "name", "uncommitted")
     foreseeable = True
+    gone = False
 
     def __init__(self, mind: Mind, uncommitted: Mind, memory: Memory, length: int) -> None:
         self.mind: Mind = mind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -94,6 +94,7 @@ class Run:
         rounds: int,
         keep: bool | RowSink = True,
         step: Callable[[], object] | None = None,
+        ahead: bool = True,
     ) -> Iterator[Round | None]:
         """Play as ``play_to`` does, round by round.
 
@@ -107,6 +108,8 @@ class Run:
             Whether ``rows`` keeps the interactions of the round, or what takes them instead.
         step : callable, optional
             Plays one round instead, by calling ``play`` in the end.
+        ahead : bool, default True
+            Whether interactions of rounds to come may be decided while one is played.
 
         Yields
         ------
@@ -118,7 +121,8 @@ class Run:
         SpecError
             If the goal is not a valid stopping rule or cannot be reached.
         """
-        with self._aiming(goal), self.engine.speculating(rounds):
+        speculating = self.engine.speculating(rounds) if ahead else nullcontext()
+        with self._aiming(goal), speculating:
             for _ in range(rounds):
                 before = self.last_round
                 if step is None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Generator, Hashable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from inspect import signature
+from inspect import signature, unwrap
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,8 @@ def model_arguments(model_type: type[NamingGame], spec: Spec) -> dict[str, Any]:
 
     What its class does not name, and is as usual in the spec, is left to the class.
     """
-    named, usual = signature(model_type.__init__).parameters, Spec().arguments()
+    code = unwrap(model_type.__init__).__code__  # whose signature tells what is passed on, too
+    named, usual = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], Spec().arguments()
     return {
         name: value
         for name, value in spec.arguments().items()

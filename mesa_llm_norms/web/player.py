@@ -289,18 +289,21 @@ class Player:
             """Play until it is time to wait, and return for how long; None to stop here."""
             nonlocal due, played, over
             begun = time.monotonic()
+            together: list[Row] = []
             for row in rows:
                 played = True
+                if row is not None:
+                    together.append(row)
+                if source.whole_steps and not source.between_rounds:
+                    continue
                 with self._rendering:
                     if source.take_change():
                         renderer.redraw(source)
-                    if row is not None:
-                        renderer.add(row, source.converged, source.agreed)
+                    for one in together:
+                        renderer.add(one, source.converged, source.agreed)
                 self._news.set()
-                pace = self.speed * (source.agents if row is not None else 1)
-                if source.whole_steps and not source.between_rounds:
-                    due += 1 / pace
-                    continue
+                rounds = len(together) / source.agents if together else 1
+                together.clear()
                 if to is not None:
                     over = history.interactions >= to and not self._is_due(to)
                 else:
@@ -310,7 +313,7 @@ class Player:
                 now = time.monotonic()
                 if order is Order.PLAY and to is None:
                     # Lost time is not made up for.
-                    due = max(due + 1 / pace, now - 0.1)
+                    due = max(due + rounds / self.speed, now - 0.1)
                     if due - now > 0.004:
                         return due - now
                 if now - begun > _TURN:

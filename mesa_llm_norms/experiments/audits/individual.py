@@ -16,6 +16,7 @@ import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -127,10 +128,10 @@ class Interviewer:
         """Return a mind that is shown the names in this order; offline minds as they are."""
         if not isinstance(mind, LiveMind):
             return mind
-        template = mind.template
-        return FixedPromptMind(
-            mind, lambda it: template.fill(it.game, it.memory, order), self._client
-        )
+        made = copy(mind)
+        made.client = self._client
+        made.order = lambda situation: tuple(order)  # noqa: ARG005
+        return made
 
     def with_words(self, mind: LiveMind, prompt: Prompt) -> Mind:
         """Return a mind that is sent this prompt."""

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -334,6 +335,13 @@ def nonsense(number: int, seed: int) -> tuple[str, ...]:
     return tuple(made)
 
 
+def _worded(mind: LiveMind, template: Template) -> LiveMind:
+    """Return a mind with another wording of its prompts."""
+    made = copy(mind)
+    made.template = template
+    return made
+
+
 def probe_questions(
     mind: LiveMind, game: Game, interviewer: Interviewer, times: int, seed: int
 ) -> tuple[list[tuple[str, list[Query]]], tuple[ComprehensionQuestion, ...]]:
@@ -341,7 +349,7 @@ def probe_questions(
     series = [
         (
             f"wording {template.version}",
-            interviewer.balanced(LiveMind(mind.provider, template), game, (), times),
+            interviewer.balanced(_worded(mind, template), game, (), times),
         )
         for template in wordings(mind)
     ]

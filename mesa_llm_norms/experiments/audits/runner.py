@@ -22,7 +22,6 @@ from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.audits.individual import (
-    FixedPromptMind,
     IndividualBias,
     Interviewer,
     Query,
@@ -422,5 +421,5 @@ def _prompts(plan: AuditPlan) -> list[Prompt]:
 
 
 def _prompt(question: Query) -> Prompt:
-    assert isinstance(question.mind, FixedPromptMind)
+    assert isinstance(question.mind, LiveMind)
     return question.mind.prompt(Situation(question.game, question.memory, 0, RandomStream(0), 0, 0))
