@@ -15,12 +15,13 @@ from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.formatting import count
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size, is_directed, to_networkx
+from mesa_llm_norms.networks.descriptors import describe_network
 from mesa_llm_norms.networks.reading import graph_file, open_file, read_graph
 from mesa_llm_norms.networks.registry import topologies as known_topologies
 from mesa_llm_norms.networks.validation import EdgeTable, check_graph, components
 
 _LARGE = 2_000
-"""Graphs with more nodes are not measured for diameter and clustering, which takes long."""
+"""Graphs with more nodes are not measured for their diameter, which takes long."""
 
 
 @options.expanded
@@ -71,6 +72,10 @@ def topologies(
         output.print_json({"topology": topology, **written, **measured})
         return
     output.say(output.one_line(topology), "bold")
+    if measured["assortativity"] is None:
+        measured["assortativity"] = "none (all degrees are the same)"
+    if measured["sampled"] is None:
+        del measured["sampled"]
     rest = {key.replace("_", " "): _written(it) for key, it in measured.items() if key not in read}
     output.print_pairs(({key: _words(it) for key, it in read.items()} | rest).items())
     if draw is not None:
@@ -111,11 +116,11 @@ def _words(value: Any) -> str:
 def _measure(graph: Graph) -> dict[str, Any]:
     """Return a graph in numbers.
 
-    The diameter is that of the largest component, edge directions ignored. Diameter and clustering
-    are None for large graphs.
+    The diameter is that of the largest component, directions ignored, and None for large graphs.
     """
     nodes, edges = graph_size(graph)
-    degrees = Neighbors(graph).degrees
+    neighbors = Neighbors(graph)
+    degrees = neighbors.degrees
     parts = components(graph)
     plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _LARGE else None
     return {
@@ -126,7 +131,7 @@ def _measure(graph: Graph) -> dict[str, Any]:
         "degree": [int(degrees.min()), int(degrees.max())],
         "mean_degree": float(degrees.mean()),
         "diameter": nx.diameter(plain.subgraph(parts[0])) if plain is not None else None,
-        "clustering": nx.average_clustering(plain) if plain is not None else None,
+        **describe_network(neighbors),
     }
 
 
@@ -160,6 +165,8 @@ def _written(value: Any) -> str:
         return "not measured (large graph)"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
     if isinstance(value, Sequence):
         low, high = value
         return count(low) if low == high else f"{count(low)} to {count(high)}"

@@ -36,7 +36,13 @@ def test_a_topology_is_measured_and_drawn() -> None:
         "degree": [2, 2],
         "mean_degree": 2.0,
         "diameter": 6,
+        "largest_part": 1.0,
+        "mean_path": pytest.approx(36 / 11),
         "clustering": 0.0,
+        "assortativity": None,
+        "heterogeneity": 1.0,
+        "spectral_gap": pytest.approx(1 - 3**0.5 / 2),
+        "sampled": None,
     }
     assert Path("ring.png").read_bytes().startswith(b"\x89PNG")
     invoke("topologies", "ring(n=12)", "--draw", "ring.svg")
