@@ -7,12 +7,13 @@ from itertools import islice
 from typing import Any
 
 import pytest
+import solara
 
 from mesa_llm_norms import NetworkGame
 from mesa_llm_norms.simulation import AntiCoordination
 from mesa_llm_norms.web.frames import Renderer
 from mesa_llm_norms.web.model_source import ModelSource, usual_setting
-from mesa_llm_norms.web.views import success_title
+from mesa_llm_norms.web.views import names_chart, names_network, success_title
 from models.battle_of_the_sexes.model import BattleOfTheSexesModel
 from models.graph_coloring.model import GraphColoringModel
 from models.prisoners_dilemma.model import PrisonersDilemmaModel
@@ -82,3 +83,13 @@ def test_the_favorite_of_the_seat_that_wins_is_paid_best() -> None:
     assert model.converged
     first, second = map(sum, zip(*(row.payoffs for row in model.rows), strict=True))
     assert (first > second) == (model.outcome.winner == "opera")
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.usefixtures("thread_with_loop")
+def test_the_components_for_mesas_own_page_show_it_too(kind: type[NetworkGame]) -> None:
+    model = kind(rng=7)
+    model.step()
+    for component in (names_network, names_chart):
+        _, context = solara.render(component(model), handle_error=False)
+        context.close()

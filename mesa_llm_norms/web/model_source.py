@@ -1,4 +1,4 @@
-"""A population that plays: the ``NamingGame`` of a setting, within what the server allows.
+"""A population that plays: the ``NetworkGame`` of a setting, within what the server allows.
 
 ``ServerSettings`` are fixed when the server starts, and nothing in a link can change them: a link
 can neither open a file nor choose a live mind that the server was not started with, and it never
@@ -30,7 +30,7 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.minds.registry import mind_names, safe_name
-from mesa_llm_norms.model import ROUND_REPORTERS, NamingGame
+from mesa_llm_norms.model import ROUND_REPORTERS, NamingGame, NetworkGame
 from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
@@ -144,12 +144,12 @@ def check_permission(setting: Setting) -> None:
             )
 
 
-def takes_steps_of_its_own(model_type: type[NamingGame]) -> bool:
+def takes_steps_of_its_own(model_type: type[NetworkGame]) -> bool:
     """Whether a model does more in a step than play a round, so that only whole steps show it."""
-    return model_type.step is not NamingGame.step
+    return model_type.step is not NetworkGame.step
 
 
-def usual_setting(model_type: type[NamingGame]) -> Setting:
+def usual_setting(model_type: type[NetworkGame]) -> Setting:
     """Return the setting of a model whose arguments all have the defaults that its class states."""
     given = {
         "topology" if name == "graph" else name: parameter.default
@@ -163,7 +163,7 @@ def usual_setting(model_type: type[NamingGame]) -> Setting:
     return Setting(**{name: fitting[name] for name in GAME if name in fitting})
 
 
-def model_arguments(model_type: type[NamingGame], spec: Spec) -> dict[str, Any]:
+def model_arguments(model_type: type[NetworkGame], spec: Spec) -> dict[str, Any]:
     """Return the arguments with which a model plays a spec.
 
     What its class does not name, and is as usual in the spec, is left to the class.
@@ -177,7 +177,7 @@ def model_arguments(model_type: type[NamingGame], spec: Spec) -> dict[str, Any]:
     }
 
 
-def make_model(model_type: type[NamingGame], spec: Spec, **given: Any) -> NamingGame:
+def make_model(model_type: type[NetworkGame], spec: Spec, **given: Any) -> NetworkGame:
     """Return a model that plays a spec; ``SpecError`` if its class decides an argument itself."""
     try:
         return model_type(**model_arguments(model_type, spec), **given)
@@ -197,12 +197,12 @@ class ModelSource(Source):
     ``check_setting`` and ``make_model`` raise. Edits and moment of the setting are for the player.
     """
 
-    def __init__(self, setting: Setting, model_type: type[NamingGame] = NamingGame) -> None:
+    def __init__(self, setting: Setting, model_type: type[NetworkGame] = NamingGame) -> None:
         spec, agents, edges = check_setting(setting)
         self._edges = 0
         self._claim(setting, edges)
         try:
-            self.model: NamingGame = (
+            self.model: NetworkGame = (
                 _live_model(model_type, spec, agents) if spec.live else make_model(model_type, spec)
             )
         except BaseException:
@@ -436,7 +436,7 @@ class ModelSource(Source):
         return exchange(calls[-1], client.journal) if calls else None
 
 
-def _live_model(model_type: type[NamingGame], spec: Spec, agents: int) -> NamingGame:
+def _live_model(model_type: type[NetworkGame], spec: Spec, agents: int) -> NetworkGame:
     """Return a model with a folder of its own, whose calls count in the budget of the page."""
     allowed = server_settings()
     with _folders:

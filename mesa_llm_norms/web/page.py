@@ -1,6 +1,6 @@
 """The page: which name each agent holds, why, and what happens when something is changed.
 
-``Page`` is what Solara serves; ``page_of`` makes one for a subclass of ``NamingGame``. Components
+``Page`` is what Solara serves; ``page_of`` makes one for a subclass of ``NetworkGame``. Components
 take the page's state and act through the viewer's session.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import solara
 
-from mesa_llm_norms.model import NamingGame
+from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import Frame
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState, use_page_state
@@ -72,15 +72,15 @@ _log = logging.getLogger(__name__)
 # The page
 
 
-def page_of(model_type: type[NamingGame] = NamingGame, title: str = "Naming game") -> Any:
+def page_of(model_type: type[NetworkGame] = NamingGame, title: str = "Naming game") -> Any:
     """Return a Solara page on which populations of a model play.
 
     Parameters
     ----------
-    model_type : type of NamingGame, default NamingGame
-        A subclass of ``NamingGame``, whose arguments can be left out but for those of
-        ``NamingGame``. Its own reporters are shown as charts. If it has a step of its own, that is
-        what plays: the page stops between whole steps only, and says so.
+    model_type : type of NetworkGame, default NamingGame
+        A subclass of ``NetworkGame`` or ``NamingGame``, whose arguments can be left out but for
+        those of ``NamingGame``. Its own reporters are shown as charts. If it has a step of its
+        own, that is what plays: the page stops between whole steps only, and says so.
     title : str, default "Naming game"
         The heading of the page, and its title in the browser.
 

@@ -17,7 +17,7 @@ import solara
 
 from mesa_llm_norms import compat
 from mesa_llm_norms.errors import NormsError
-from mesa_llm_norms.model import NamingGame
+from mesa_llm_norms.model import NetworkGame
 from mesa_llm_norms.web.player import Order
 from mesa_llm_norms.web.session import ViewerSession
 
@@ -154,7 +154,7 @@ class PageState:
             self.query.value = self.session.query
 
 
-def use_page_state(model_type: type[NamingGame]) -> PageState:
+def use_page_state(model_type: type[NetworkGame]) -> PageState:
     """Return the state of this viewer's page; its populations stop when the page is closed."""
     query = solara.use_router().search or ""
     state: PageState = solara.use_memo(lambda: PageState(ViewerSession(query, model_type)), [])

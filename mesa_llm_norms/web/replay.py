@@ -286,6 +286,9 @@ def _read_journal(
     """
     with Journal.read(path) as journal, _refusing(path):
         content = journal.spec
+        if "game" in (content.get("spec") or {}):
+            problem = "a game other than the naming game was played in it"
+            raise FileFormatError(path, problem, "Play it again with NetworkGame.resume.")
         run = int(content.get("run", 0)) if run is None else run
         rows: list[Interaction] = []
         total, texts = Usage(0, 0, 0.0), dict[str, str]()

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import NormsError, SpecError, shown
-from mesa_llm_norms.model import NamingGame
+from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import AgentDetails, Source
 from mesa_llm_norms.web.model_source import (
     ModelSource,
@@ -48,7 +48,7 @@ class ViewerSession:
     says why.
     """
 
-    def __init__(self, query: str = "", model_type: type[NamingGame] = NamingGame) -> None:
+    def __init__(self, query: str = "", model_type: type[NetworkGame] = NamingGame) -> None:
         self._model_type = model_type
         self.usual: Setting = usual_setting(model_type)
         """What is shown by a link that says nothing else."""

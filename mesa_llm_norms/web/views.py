@@ -18,7 +18,9 @@ from typing import Any
 import solara
 
 from mesa_llm_norms.core.formatting import json_text, percent
-from mesa_llm_norms.model import NamingGame
+from mesa_llm_norms.core.game import Game, others_of
+from mesa_llm_norms.core.referee import Referee
+from mesa_llm_norms.model import NetworkGame
 from mesa_llm_norms.networks.drawing import INK, layout, name_colors, shade_step
 from mesa_llm_norms.web.frames import (
     NOBODY,
@@ -57,14 +59,14 @@ _DASHES = ("", "8 3", "2 2.5", "7 2.5 2 2.5")
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def names_network(model: NamingGame) -> None:
+def names_network(model: NetworkGame) -> None:
     """Show the network of a model, with the name each agent holds.
 
     ``SolaraViz`` draws it again after every step. A click on an agent shows its memory.
 
     Parameters
     ----------
-    model : NamingGame
+    model : NetworkGame
         The model to show.
     """
     _follow_steps()
@@ -76,7 +78,7 @@ def names_network(model: NamingGame) -> None:
     nodes, agents = list(graph), {agent.node: agent for agent in model.players}
     index = {node: i for i, node in enumerate(nodes)}
     codes = {name: chr(48 + i) for i, name in enumerate(pool)}
-    held = model.names_held
+    held, referee = model.names_held, Referee(model.game)
     NetworkView(
         drawing=drawing,
         codes="".join(codes.get(held.get(node) or "", NOBODY) for node in nodes),
@@ -84,8 +86,9 @@ def names_network(model: NamingGame) -> None:
             "x" if node not in agents else "c" if agents[node].committed else " " for node in nodes
         ),
         recent=" ".join(
-            f"{index[row.node_a]},{index[row.node_b]},{int(row.name_a == row.name_b)}"
+            f"{index[row.nodes[0]]},{index[other]},{int(referee.success(row.names))}"
             for row in model.rows[-min(RECENT, max(1, len(nodes) // 2)) :]
+            for other in row.nodes[1:]
         ),
         selected=chosen,
         labels=len(nodes) <= MOST_LABELS,
@@ -93,18 +96,19 @@ def names_network(model: NamingGame) -> None:
     )
     if 0 <= chosen < len(nodes) and nodes[chosen] in agents:
         agent = agents[nodes[chosen]]
-        memory = ", ".join(f"{own}/{partner}" for own, partner in agent.memory) or "empty"
+        pairs = [f"{past[0]}/{' '.join(others_of(past))}" for past in agent.memory]
+        memory = ", ".join(pairs) or "empty"
         text = f"Agent {agent.node}: {agent.mind.label}, holds {agent.name or 'no name yet'}. "
         solara.Div(children=[f"{text}Memory (own/partner, oldest first): {memory}."])
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def names_chart(model: NamingGame) -> None:
+def names_chart(model: NetworkGame) -> None:
     """Show the success rate and the share of each name by round.
 
     Parameters
     ----------
-    model : NamingGame
+    model : NetworkGame
         The model to show; its data collector has a row per ``step``.
     """
     _follow_steps()
@@ -114,7 +118,8 @@ def names_chart(model: NamingGame) -> None:
     shares = [collected.get(f"share_{name}", []) for name in pool]
     success = solara.use_memo(lambda: chart_lines(["success"]), [])
     lines = solara.use_memo(lambda: chart_lines(pool), [pool])
-    RoundsChart(title=SUCCESS_TITLE, lines=success, points=_points(columns))
+    title = success_title("" if isinstance(model.game, Game) else model.game.success_name)
+    RoundsChart(title=title, lines=success, points=_points(columns))
     RoundsChart(title=SHARES_TITLE, lines=lines, points=_points(shares))
 
 

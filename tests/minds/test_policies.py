@@ -120,5 +120,6 @@ def test_where_the_script_says_nothing_no_decision_is_made(script: Any) -> None:
 
 
 def test_a_table_takes_memories_of_plain_pairs() -> None:
-    mind = TableMind("table", "QM", {(): [0.5, 0.5], (("Q", "M"),): [0.2, 0.8]})
-    assert mind.distribution((("Q", "M"),), "QM") == [0.2, 0.8]  # type: ignore[arg-type]
+    memory: Any = (("Q", "M"),)
+    mind = TableMind("table", "QM", {(): [0.5, 0.5], memory: [0.2, 0.8]})
+    assert mind.distribution(memory, "QM") == [0.2, 0.8]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mesa_llm_norms import Decision, Mind, NamingGame
+from mesa_llm_norms import Decision, Mind, NamingGame, NetworkGame
 from mesa_llm_norms.minds import Situation
 from mesa_llm_norms.web.model_source import ModelSource
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
@@ -85,7 +85,7 @@ def held(player: Player) -> list[str | None]:
     return [pool[ord(code) - 48] if code != " " else None for code in player.frame.codes]
 
 
-def played(setting: Setting, interactions: int) -> NamingGame:
+def played(setting: Setting, interactions: int) -> NetworkGame:
     model = ModelSource(setting).model
     assert len(list(model.play(interactions))) == interactions
     return model

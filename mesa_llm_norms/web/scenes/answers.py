@@ -29,7 +29,7 @@ import networkx as nx
 from mesa_llm_norms.errors import SpecError, shown
 
 if TYPE_CHECKING:
-    from mesa_llm_norms.model import NamingGame
+    from mesa_llm_norms.model import NetworkGame
 
 COMMUNITIES = ("one name", "a name each", "mixed")
 KEYS = ("agreed", "names", "leader", "rounds", "flipped", "communities")
@@ -85,12 +85,12 @@ class Result:
         return self.names == 1
 
 
-def result_of(model: NamingGame, rounds: int) -> Result:
+def result_of(model: NetworkGame, rounds: int) -> Result:
     """Return how a model stands.
 
     Parameters
     ----------
-    model : NamingGame
+    model : NetworkGame
         The model.
     rounds : int
         Number of population rounds started.
