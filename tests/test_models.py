@@ -741,3 +741,16 @@ def test_on_the_page_nobody_intervenes_in_the_middle_of_a_round() -> None:
     clicks[0].join()
     assert model.done == [Done(1, Intervention(committed=1))]
     assert len(committed_in(model)) == 1
+
+
+def test_an_app_is_found_by_the_solara_command_from_anywhere(tmp_path: Path) -> None:
+    """That command has neither the top folder nor the current one on its path."""
+    program = (
+        "import runpy, sys; from pathlib import Path; import mesa_llm_norms.web.page; "
+        "sys.path[:] = [it for it in sys.path if not (Path(it or '.') / 'models').is_dir()]; "
+        "runpy.run_path(sys.argv[1])"
+    )
+    app = ROOT / "models/naming_game/app.py"
+    command = [sys.executable, "-I", "-c", program, str(app)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -21,7 +21,13 @@ from mesa_llm_norms.core.formatting import json_text, percent
 from mesa_llm_norms.core.game import Game, others_of
 from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.model import NetworkGame
-from mesa_llm_norms.networks.drawing import INK, layout, name_colors, shade_step
+from mesa_llm_norms.networks.drawing import (
+    INK,
+    layout,
+    layout_further,
+    name_colors,
+    shade_step,
+)
 from mesa_llm_norms.web.frames import (
     NOBODY,
     RECENT,
@@ -71,11 +77,16 @@ def names_network(model: NetworkGame) -> None:
     """
     _follow_steps()
     graph, pool = model.network.G, model.game.pool
-    positions = solara.use_memo(lambda: layout(graph), [id(model)])
-    edges = tuple(graph.edges)
-    drawing = solara.use_memo(lambda: drawing_text(graph, pool, positions), [id(model), edges])
+    nodes, edges = list(graph), tuple(graph.edges)
+    places = solara.use_memo(lambda: dict(layout(graph)), [id(model)])
+
+    def draw() -> str:
+        places.update(layout_further(graph, places))
+        return drawing_text(graph, pool, places)
+
+    drawing = solara.use_memo(draw, [id(model), tuple(nodes), edges])
     chosen, choose = solara.use_state(-1)
-    nodes, agents = list(graph), {agent.node: agent for agent in model.players}
+    agents = {agent.node: agent for agent in model.players}
     index = {node: i for i, node in enumerate(nodes)}
     codes = {name: chr(48 + i) for i, name in enumerate(pool)}
     held, referee = model.names_held, Referee(model.game)
@@ -89,6 +100,7 @@ def names_network(model: NetworkGame) -> None:
             f"{index[row.nodes[0]]},{index[other]},{int(referee.success(row.names))}"
             for row in model.rows[-min(RECENT, max(1, len(nodes) // 2)) :]
             for other in row.nodes[1:]
+            if row.nodes[0] in index and other in index
         ),
         selected=chosen,
         labels=len(nodes) <= MOST_LABELS,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import solara
@@ -13,6 +15,9 @@ from mesa.visualization.utils import force_update, update_counter
 from mesa_llm_norms import Intervention, NormsError, mind_names
 from mesa_llm_norms.networks import PLACEMENTS
 from mesa_llm_norms.web import names_chart, names_network
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # solara run does not look there
+
 from models.intervention.model import GRAPH, InterventionModel
 
 NETWORKS = (GRAPH, "ring(n=24, k=4)", "complete(n=24)")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import solara
 from mesa.visualization import SolaraViz, make_plot_component, make_space_component
 from mesa.visualization.components import AgentPortrayalStyle
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # solara run does not look there
 
 from models.segregation.model import Resident, Segregation
 

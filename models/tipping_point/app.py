@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import solara
@@ -11,6 +13,9 @@ from mesa.visualization.utils import update_counter
 from mesa_llm_norms import mind_names
 from mesa_llm_norms.networks import PLACEMENTS
 from mesa_llm_norms.web import names_chart, names_network
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # solara run does not look there
+
 from models.tipping_point.model import TippingPointModel, challenger_share
 
 NETWORKS = ("complete(n=24)", "ring(n=24, k=4)", "barabasi_albert(n=24, m=2)")

@@ -53,6 +53,25 @@ def test_an_empty_node_and_a_new_edge_are_shown(model: NamingGame) -> None:
     assert len(json.loads(drawn.drawing)["edges"]) == 4
 
 
+def test_nodes_that_come_and_go_are_drawn_while_it_plays(model: NamingGame) -> None:
+    pytest.importorskip("mesa.visualization", reason="Mesa's own page is not installed")
+    from mesa.visualization.utils import force_update
+
+    model.step()
+    box, context = solara.render(names_network(model), handle_error=False)
+    model.agent_on("<b>").remove()
+    model.network.G.remove_node("<b>")
+    model.network.G.add_edge("new", 3)
+    model.network.G.add_edge("newer", "new")
+    force_update()  # type: ignore[no-untyped-call]
+    (network,) = (widget for widget in every(box) if hasattr(widget, "template"))
+    drawing = json.loads(network.drawing)
+    context.close()
+    assert drawing["ids"] == ["(1, 2)", "3", "new", "newer"]
+    assert network.marks[2:] == "xx"
+    assert len(set(zip(drawing["x"], drawing["y"], strict=True))) == 4
+
+
 def test_the_charts_show_what_was_collected(model: NamingGame) -> None:
     for _ in range(3):
         model.step()
