@@ -105,7 +105,7 @@ def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
 def test_a_process_that_does_not_end_compiling_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "PATIENCE", 0.05)
+    monkeypatch.setattr(compiled, "WAITING_SECONDS", 0.05)
     (tmp_path / "__pycache__").mkdir()
     done = []
     with compiled._alone(tmp_path), compiled._alone(tmp_path):

@@ -26,7 +26,7 @@ from typing import Any
 
 from mesa_llm_norms.core.interrupts import leftovers
 
-PATIENCE = 300.0
+WAITING_SECONDS = 300.0
 """Seconds for which a process waits for another that compiles, before it does so itself."""
 
 SILENT_SECONDS = 1.0
@@ -116,7 +116,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
     lock = FileLock(folder / "__pycache__" / "compiling.lock")
     with suppress(OSError, NotImplementedError, Timeout):
-        lock.acquire(timeout=PATIENCE)
+        lock.acquire(timeout=WAITING_SECONDS)
     try:
         yield
     finally:
