@@ -18,7 +18,6 @@ from mesa_llm_norms.networks.adjacency import (
 )
 from mesa_llm_norms.networks.contacts import contact_graph
 from mesa_llm_norms.networks.generators import rewire
-from mesa_llm_norms.networks.null_models import configuration, rewired, same_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, place_committed
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import (
@@ -37,7 +36,6 @@ __all__ = [
     "check_graph",
     "check_size",
     "components",
-    "configuration",
     "contact_graph",
     "graph_size",
     "is_directed",
@@ -45,8 +43,6 @@ __all__ = [
     "read_graph",
     "read_topology",
     "rewire",
-    "rewired",
-    "same_size",
     "topologies",
     "topology",
 ]

@@ -109,8 +109,10 @@ def kleinberg(side: int = 5, q: int = 1, r: float = 2.0, *, rng: random.Random) 
     rows, columns = np.divmod(np.arange(side * side), side)
     for node in range(side * side if q else 0):
         far = np.abs(rows - rows[node]) + np.abs(columns - columns[node])
-        chances = np.where(far > 0, np.maximum(far, 1.0) ** -r, 0.0).cumsum()
-        for other in np.searchsorted(chances, chance.random(q) * chances[-1], side="right"):
+        probabilities = np.where(far > 0, np.maximum(far, 1.0) ** -r, 0.0).cumsum()
+        for other in np.searchsorted(
+            probabilities, chance.random(q) * probabilities[-1], side="right"
+        ):
             graph.add_edge(divmod(node, side), divmod(int(other), side))
     for row, column in graph:
         graph.nodes[row, column]["pos"] = (column, row)
@@ -132,10 +134,10 @@ def power_law(
         raise ValueError(f"least={least} leaves no choice of degrees for n={n}")
     check_size(n, n * most / 2)
     values = np.arange(least, most + 1)
-    chances = values**-gamma
+    probabilities = values**-gamma
     chance = np.random.Generator(np.random.PCG64(rng.getrandbits(128)))
     for _ in range(_DRAWS):
-        degrees = chance.choice(values, n, p=chances / chances.sum())
+        degrees = chance.choice(values, n, p=probabilities / probabilities.sum())
         with suppress(ValueError):  # an odd number of ends, or too few
             return numbered(with_degrees(degrees, rng))
     raise ValueError(f"no connected graph in {_DRAWS} draws of degrees; raise least")

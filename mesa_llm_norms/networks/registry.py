@@ -429,7 +429,7 @@ def _parameter(name: str, default: object, bounds: tuple[Any, ...] | None) -> Pa
     default = tuple(default) if isinstance(default, list) else default
     if isinstance(default, str):
         if not bounds and find_topology(default) is None:
-            raise ValueError(f"the default of {name} is no topology, and it has no words")
+            raise ValueError(f"the default of {name} is not a topology, and no words are given")
         parameter = Parameter(name, default, -math.inf, math.inf, bounds or ())
         parameter.read(default)
         return parameter
