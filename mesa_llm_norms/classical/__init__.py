@@ -12,6 +12,7 @@ Agents have inventories of words instead of minds; see ``classical.game`` for th
 from mesa_llm_norms.classical.engine import ClassicalRound
 from mesa_llm_norms.classical.ensemble import ClassicalEnsemble, run_classical
 from mesa_llm_norms.classical.game import ClassicalOutcome, Utterance
+from mesa_llm_norms.classical.groups import run_groups, takeovers
 from mesa_llm_norms.classical.model import ClassicalAgent, ClassicalGame
 
 __all__ = [
@@ -22,4 +23,6 @@ __all__ = [
     "ClassicalRound",
     "Utterance",
     "run_classical",
+    "run_groups",
+    "takeovers",
 ]

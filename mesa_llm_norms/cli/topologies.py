@@ -92,7 +92,7 @@ def _reading(graph: Graph, table: EdgeTable | None) -> dict[str, Any]:
         "format": table.format,
         **read,
         "weights": table.weight_name if table.weights is not None else "",
-        **({"contacts": len(table.contacts)} if table.contacts is not None else {}),
+        **{name: len(values) for name, values in table.attributes.items()},
         "parts": len(components(graph)) if nodes else 0,
         "isolated nodes": int(table.isolated.sum()),
         "loops": int(table.loops.sum()),

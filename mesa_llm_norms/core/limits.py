@@ -132,6 +132,7 @@ SPARSE_EDGES = Limit("edges of a sparse topology", 0, 100_000_000, "edges", "As 
 STEP = Limit("step", 0.0, 1e12, "units of time", "As for times.", above=True)
 MISSES = Limit("misses before an edge is dropped", 1, 10**9, "in a row", "As for rounds.")
 REWIRING_RATE = Limit("rate of dropping an edge", 0.0, 1.0, "", "It is a probability.", above=True)
+SUCCESS = Limit("success of an agreement", 0.0, 1.0, "", "It is a probability.", above=True)
 NEIGHBORS = Limit("neighbors in a large topology", 0, 1_000, "nodes", "See sparse edges.")
 TOPOLOGY_TEXT = Limit("topology string", 0, 500, "characters", "No valid one is longer.")
 TOPOLOGY_LIST = Limit("list in a topology", 1, 100, "numbers", "Each is a part of the graph.")

@@ -18,6 +18,8 @@ from mesa_llm_norms.networks.adjacency import (
 )
 from mesa_llm_norms.networks.contacts import contact_graph
 from mesa_llm_norms.networks.generators import rewire
+from mesa_llm_norms.networks.hypergraphs import hypergraph
+from mesa_llm_norms.networks.null_models import configuration, rewired, same_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, place_committed
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import (
@@ -38,6 +40,7 @@ __all__ = [
     "components",
     "contact_graph",
     "graph_size",
+    "hypergraph",
     "is_directed",
     "place_committed",
     "read_graph",

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CONTACTS = "contacts"
 """The graph attribute of a networkx graph that holds its ``Contacts``."""
 
+GROUPS = "groups"
+"""The graph attribute of a networkx graph that lists who meet in groups."""
+
 Adjacency: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 """Row u holds the nodes that u may meet when drawn first: column v has the weight of u -> v."""
 

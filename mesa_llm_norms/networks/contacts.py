@@ -24,6 +24,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number
 from mesa_llm_norms.core.randomness import mix_array
 from mesa_llm_norms.errors import GraphError, shown
+from mesa_llm_norms.networks.adjacency import CONTACTS
 from mesa_llm_norms.networks.columns import NONE, SEPARATORS, Lines, Options, plain
 from mesa_llm_norms.networks.tables import check_count, whole_ids
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
@@ -277,7 +278,7 @@ def _edge_table(table: pd.DataFrame, header: list[str] | None, options: Options)
             if at not in read
         ],
         notes=notes,
-        contacts=contacts,
+        attributes={CONTACTS: contacts},
     )
 
 

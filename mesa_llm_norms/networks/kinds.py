@@ -11,6 +11,7 @@ from mesa_llm_norms.networks.adjacency import Adjacency
 from mesa_llm_norms.networks.columns import NONE, SEPARATORS, Options
 from mesa_llm_norms.networks.contacts import read_contacts
 from mesa_llm_norms.networks.formats import read_gexf, read_gml, read_graphml, read_json
+from mesa_llm_norms.networks.hypergraphs import read_groups
 from mesa_llm_norms.networks.numbered import (
     read_dimacs,
     read_graph6,
@@ -137,6 +138,14 @@ KINDS: Mapping[str, Format] = {
         "a time and the two who met on each line, perhaps a duration; only with "
         "`format=contacts`; see [networks in time](networks-in-time.md)",
         (*_LINES, "header", "source", "target", "time", "duration", "step"),
+    ),
+    "groups": Format(
+        "groups",
+        read_groups,
+        "the members of a group on each line",
+        "the members of a group on each line; only with `format=groups`; see [networks in "
+        "time](networks-in-time.md)",
+        _LINES,
     ),
     "pajek": Format(
         "Pajek",

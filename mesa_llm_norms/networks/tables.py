@@ -316,8 +316,8 @@ def _no_separator(lines: Lines, options: Options) -> UnreadableError:
         f"line {line} is not two nodes, or two nodes and a weight, as the others are: "
         f"{_fields(other)}, and {usual} on line {first}",
         "Separate the fields of all lines in the same way. If each line is a node and all its "
-        f"neighbors, {option_remedy('format=adjlist', lower=True)} Groups of more than two that "
-        "meet at once are not edges, and cannot be read.",
+        f"neighbors, {option_remedy('format=adjlist', lower=True)} If it is a group that "
+        f"meets at once, {option_remedy('format=groups', lower=True)}",
     )
 
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -24,16 +24,12 @@ from scipy.sparse import csgraph
 from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.errors import GraphError, GraphWarning, shown, some
 from mesa_llm_norms.networks.adjacency import (
-    CONTACTS,
     Adjacency,
     Graph,
     component_numbers,
     is_sparse,
     read_adjacency,
 )
-
-if TYPE_CHECKING:
-    from mesa_llm_norms.networks.contacts import Contacts
 
 _COMPONENTS_NAMED = 3
 _AT_A_TIME = 50_000
@@ -373,8 +369,8 @@ class EdgeTable:
         What was found that a user might not expect.
     done : list of str
         What cleaning did.
-    contacts : Contacts, optional
-        When those that edges join met.
+    attributes : dict
+        Attributes of the graph: contacts in time, or groups.
     """
 
     nodes: list[Hashable]
@@ -389,7 +385,7 @@ class EdgeTable:
     ignored: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
-    contacts: Contacts | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loops(self) -> NDArray[np.bool_]:
@@ -452,8 +448,7 @@ class EdgeTable:
         for node, place in self.positions.items():
             if node in made:
                 made.nodes[node]["pos"] = place
-        if self.contacts is not None:
-            made.graph[CONTACTS] = self.contacts
+        made.graph.update(self.attributes)
         return made
 
     def _attributed(self) -> Iterator[tuple[Any, ...]]:
