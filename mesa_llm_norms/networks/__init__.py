@@ -19,7 +19,6 @@ from mesa_llm_norms.networks.adjacency import (
 from mesa_llm_norms.networks.contacts import contact_graph
 from mesa_llm_norms.networks.generators import rewire
 from mesa_llm_norms.networks.hypergraphs import hypergraph
-from mesa_llm_norms.networks.null_models import configuration, rewired, same_size
 from mesa_llm_norms.networks.placement import PLACEMENTS, place_committed
 from mesa_llm_norms.networks.reading import read_graph
 from mesa_llm_norms.networks.registry import (
