@@ -81,9 +81,10 @@ class NetworkGame(NetworkModel[NamingAgent]):
         Who always makes one move: ``{"defect": 5}``, ``{"defect": (5, "hubs")}`` or
         ``{"defect": [nodes]}``, or with noise and for a time; see ``Spec``.
     rewire : int or tuple, optional
-        After how many misses in a row an edge is dropped for a new one, perhaps with the
-        probability that it then is: ``3`` or ``(3, 0.5)``. The network then changes between
-        population rounds. Default: it stays as it is.
+        After how many misses in a row an edge is dropped for a new one between population rounds,
+        perhaps with the probability that it is: ``3`` or ``(3, 0.5)``. Default: none ever is.
+    persona : str or mapping, optional
+        What live minds are told of who they are: a text, or ``{node: text}``; see ``Spec``.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
@@ -95,8 +96,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         Columns that the data collector has for the model besides its own: ``{"column": function of
         the model}``, or another form that ``mesa.DataCollector`` takes.
     agent_reporters : mapping, optional
-        The same for agents: ``{"node": "node"}`` is an attribute. Where it is one that agents who
-        are no players do not have, it is missing for them.
+        The same for agents: ``{"node": "node"}`` is an attribute, missing where agents have none.
     capacity : int or None, default 1
         How many agents a node holds, players and others together; None for any number. There is
         never more than one player.
@@ -151,6 +151,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         agent_reporters: Reporters | None = None,
         capacity: int | None = 1,
         until: Until = "converged",
+        persona: str | Mapping[Any, str] | None = None,
     ) -> None:
         spec = Spec(
             graph=graph,
@@ -159,6 +160,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
             incumbent=incumbent,
             committed=committed,
             rewire=rewire,
+            persona=persona,
             seed=read_seed(rng),
             rules=PrisonersDilemma() if game is None else game,
         )
@@ -511,22 +513,21 @@ class NamingGame(NetworkGame):
         Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``, or
         with noise and for a time; see ``Spec`` and ``networks.place_committed``.
     rewire : int or tuple, optional
-        After how many misses in a row an edge is dropped for a new one, perhaps with the
-        probability that it then is: ``3`` or ``(3, 0.5)``. The network then changes between
-        population rounds. Default: it stays as it is.
+        After how many misses in a row an edge is dropped for a new one between population rounds,
+        perhaps with the probability that it is: ``3`` or ``(3, 0.5)``. Default: none ever is.
+    persona : str or mapping, optional
+        What live minds are told of who they are: a text, or ``{node: text}``; see ``Spec``.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
         Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
     llm : LLMSettings, optional
-        How calls to live minds are made: budgets, concurrency, the folder of the journal. Without
-        live minds it has no effect.
+        How calls to live minds are made, if any: budgets, concurrency, the journal's folder.
     reporters : mapping, optional
         Columns that the data collector has for the model besides its own: ``{"column": function of
         the model}``, or another form that ``mesa.DataCollector`` takes.
     agent_reporters : mapping, optional
-        The same for agents: ``{"node": "node"}`` is an attribute. Where it is one that agents who
-        are no players do not have, it is missing for them.
+        The same for agents: ``{"node": "node"}`` is an attribute, missing where agents have none.
 
     Raises
     ------
@@ -563,6 +564,7 @@ class NamingGame(NetworkGame):
         agent_reporters: Reporters | None = None,
         capacity: int | None = 1,
         until: Until = "converged",
+        persona: str | Mapping[Any, str] | None = None,
     ) -> None:
         spec = Spec(
             graph=graph,
@@ -575,6 +577,7 @@ class NamingGame(NetworkGame):
             incumbent=incumbent,
             committed=committed,
             rewire=rewire,
+            persona=persona,
             seed=read_seed(rng),
         )
         self._begin(spec, run, llm, reporters, agent_reporters, capacity, until)

@@ -44,7 +44,7 @@ def shown() -> Iterator[tuple[Path, str]]:
 
 def test_the_names_at_the_door_are_few_sorted_and_there() -> None:
     names = mesa_llm_norms.__all__
-    assert list(names) == sorted(set(names), key=lambda name: (not name.isupper(), name))
+    assert list(names) == sorted(set(names))
     assert not [name for name in names if not hasattr(mesa_llm_norms, name)]
     assert len(names) <= MOST_NAMES
     assert set(names) <= set(dir(mesa_llm_norms))

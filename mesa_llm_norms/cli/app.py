@@ -23,8 +23,8 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live, mind_names
 from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
-from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
+from mesa_llm_norms.simulation.typed import parse_mind
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server
 from mesa_llm_norms.web.serve import LOOPBACK, PORT, VIEWERS, Listening, listen, new_token, serve
 

@@ -12,8 +12,8 @@ from mesa_llm_norms.core.formatting import bounds, percent
 from mesa_llm_norms.core.stopping import WINDOW
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
-from mesa_llm_norms.simulation.serialization import parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
+from mesa_llm_norms.simulation.typed import parse_names
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits import Audit

@@ -18,7 +18,7 @@ from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, OUTPUT, RUNS, option
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, new_file
 from mesa_llm_norms.errors import SpecError, shown, some
-from mesa_llm_norms.simulation.serialization import parse_names
+from mesa_llm_norms.simulation.typed import parse_names
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.audits.runner import AuditPlan

@@ -63,11 +63,14 @@ def print_prompts(spec: Spec) -> None:
     minds = [mind for mind in spec.minds if isinstance(mind, LiveMind)]
     if not minds:
         raise no_live_mind()
+    persona, *others = spec.personas
+    if others:
+        output.say(f"The first of {1 + len(others)} personas:")
     start = filled(spec.incumbent, spec.game.memory) if spec.incumbent is not None else ()
     for mind in {mind.template.version: mind for mind in minds}.values():
         for seat, memory in enumerate((start, _some_memory(spec))):
             situation = Situation(spec.game, memory, 0, RandomStream(spec.seed), 0, seat)
-            prompt = mind.prompt(situation)
+            prompt = mind.with_persona(persona).sent(situation)
             when = "at the start" if not seat else "after some interactions"
             _heading(f"{mind.label}, template {mind.template.version}, {when}: system")
             output.echo(prompt.system)

@@ -14,8 +14,8 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.formatting import count, percent
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.simulation.serialization import parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
+from mesa_llm_norms.simulation.typed import parse_names
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.recording import Recorded

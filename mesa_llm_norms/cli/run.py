@@ -21,8 +21,9 @@ from mesa_llm_norms.errors import JournalError
 from mesa_llm_norms.llm.journal.journal import Journal
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.simulation.results import default_folder
-from mesa_llm_norms.simulation.serialization import from_json, parse_spec
+from mesa_llm_norms.simulation.serialization import from_json
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, STUDY_GRAPH, Spec
+from mesa_llm_norms.simulation.typed import parse_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,14 @@ class GameOptions:
     minds_by_node: Annotated[
         Path | None,
         option(GAME, 'JSON file with the mind of every node: {"0": "claude-3.5-sonnet", ...}.'),
+    ] = None
+    persona: Annotated[
+        str | None,
+        option(GAME, "What agents with live minds are told of who they are, before the rules."),
+    ] = None
+    personas_by_node: Annotated[
+        Path | None,
+        option(GAME, 'JSON file with the personas of nodes: {"0": "You are a farmer.", ...}.'),
     ] = None
     pairing: options.PairingRule = Spec.pairing
     memory: options.Memory = Spec.memory

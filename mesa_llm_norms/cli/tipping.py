@@ -15,8 +15,8 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import estimate, number, p_number
 from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.networks.placement import PLACEMENTS
-from mesa_llm_norms.simulation.serialization import parse_mind, parse_names
 from mesa_llm_norms.simulation.spec import STUDY_GRAPH
+from mesa_llm_norms.simulation.typed import parse_mind, parse_names
 
 if TYPE_CHECKING:
     from mesa_llm_norms.experiments.tipping.interventions import Comparison, Intervention

@@ -27,11 +27,11 @@ from mesa_llm_norms.llm.provider import (
     MAX_TOKENS_THINKING,
     Question,
     Reply,
-    SDKProvider,
     Usage,
 )
 from mesa_llm_norms.llm.replies import read_count, read_name, read_word, read_words
 from mesa_llm_norms.llm.retry import secrets_in
+from mesa_llm_norms.llm.sdk_provider import SDKProvider
 from mesa_llm_norms.minds.registry import check_model, register_provider, safe_name
 
 if TYPE_CHECKING:

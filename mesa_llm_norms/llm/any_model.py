@@ -33,7 +33,7 @@ from mesa_llm_norms.core.event_loop import GRACE_PERIOD, CancelScope, result_of,
 from mesa_llm_norms.core.randomness import UNIT, RandomStream
 from mesa_llm_norms.errors import JournalError, MindError, SkippedError, SpecError, shown, some
 from mesa_llm_norms.llm.journal.rows import AgentUsage, Recorded, Totals, prompt_digest
-from mesa_llm_norms.llm.prompt import Prompt
+from mesa_llm_norms.llm.prompt import Prompt, check_text
 from mesa_llm_norms.llm.provider import Provider
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.registry import load_provider
@@ -391,21 +391,6 @@ class _Run:
         self.number = number
         self.stream = stream
         self.asked: Counter[int] = Counter()
-
-
-def check_text(argument: str, text: object, *, empty: bool = False) -> None:
-    """Raise ``SpecError`` for anything but a text that can be sent."""
-    problem = ""
-    if not isinstance(text, str):
-        problem = f"{shown(text)} is not a text"
-    elif not text.strip() and not (empty and not text):
-        problem = "it is empty"
-    elif len(text) not in limits.PROMPT:
-        problem = f"it has {len(text):,} characters, and may have {limits.PROMPT.range}"
-    elif any("\ud800" <= letter <= "\udfff" for letter in text):
-        problem = "it holds half of a character (a lone surrogate), which cannot be sent"
-    if problem:
-        raise SpecError(argument, text, problem, f"Give {argument} as a str.")
 
 
 def read_choices(choices: Any) -> tuple[str, ...]:

@@ -202,7 +202,7 @@ class LLMClient:
             Wanted(
                 mind.label,
                 mind.provider,
-                mind.prompt(situation),
+                mind.sent(situation),
                 situation.game.pool,
                 situation.stream.run,
                 situation.interaction,

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from mesa_llm_norms.errors import CallError, MindError, shown
 from mesa_llm_norms.llm.addresses import (
     LLAMA,
+    Key,
     is_loopback,
     key_for,
     likely_addresses,
@@ -38,9 +39,9 @@ from mesa_llm_norms.llm.chat_provider import ChatProvider
 from mesa_llm_norms.llm.provider import (
     MAX_TOKENS_THINKING,
     Content,
-    SDKProvider,
 )
 from mesa_llm_norms.llm.retry import redacted, secrets_in
+from mesa_llm_norms.llm.sdk_provider import SDKProvider
 from mesa_llm_norms.minds.registry import check_model, not_live, register_provider
 
 OPENAI = LLAMA[1]
@@ -83,7 +84,7 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
         If an argument is out of range, or the address could contain a secret.
     """
 
-    keys = LLAMA
+    keys: Sequence[Key] = LLAMA
     package = "openai"
     install = '"mesa-llm-norms[llama]"'
     base_error = "OpenAIError"

@@ -32,10 +32,11 @@ from pathlib import Path
 from string import Template as Text
 from typing import Any, NamedTuple, cast
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_text
 from mesa_llm_norms.core.formatting import signed
 from mesa_llm_norms.core.game import Experience, Game, GameRules, Memory, payoff_of, score
-from mesa_llm_norms.errors import FileFormatError, PoolError, SpecError, some
+from mesa_llm_norms.errors import FileFormatError, PoolError, SpecError, shown, some
 
 DEFAULT = "naming-1"
 """The template that ships. Its wording never changes under this name: a new one gets a new name."""
@@ -235,6 +236,21 @@ def read_template(path: str | Path) -> Template:
 def points(value: float) -> str:
     """Return a number of points with its sign: ``+100``, ``-50``, ``0``."""
     return signed(value)
+
+
+def check_text(argument: str, text: object, *, empty: bool = False) -> None:
+    """Raise ``SpecError`` for anything but a text that can be sent."""
+    problem = ""
+    if not isinstance(text, str):
+        problem = f"{shown(text)} is not a text"
+    elif not text.strip() and not (empty and not text):
+        problem = "it is empty"
+    elif len(text) not in limits.PROMPT:
+        problem = f"it has {len(text):,} characters, and may have {limits.PROMPT.range}"
+    elif any("\ud800" <= letter <= "\udfff" for letter in text):
+        problem = "it holds half of a character (a lone surrogate), which cannot be sent"
+    if problem:
+        raise SpecError(argument, text, problem, f"Give {argument} as a str.")
 
 
 def check_names(pool: Sequence[str]) -> None:

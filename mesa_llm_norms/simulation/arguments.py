@@ -79,3 +79,4 @@ class GameArguments(TypedDict, total=False):
     llm: LLMSettings | Mapping[str, Any] | None
     capacity: int | None
     until: Until
+    persona: str | Mapping[Any, str] | None

@@ -15,7 +15,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.errors import JournalError, SpecError, shown
 from mesa_llm_norms.llm.settings import read_llm
 from mesa_llm_norms.simulation.clusters import check_executor
 from mesa_llm_norms.simulation.kernel import invalidate_caches
@@ -228,6 +228,8 @@ def open_client(
     ------
     SpecError
         If live minds are to be played elsewhere or compiled.
+    JournalError
+        If a run is resumed with another persona.
     """
     llm = read_llm(llm)
     if not spec.live:
@@ -239,9 +241,18 @@ def open_client(
     if llm is not None:
         llm.check_plays()
     kept = llm is not None and llm.folder is not None
+    written: dict[str, Any] = {} if spec.rules is None else {"spec": {"game": None}}
     if kept:
-        return LLMClient(llm, {"spec": to_json(spec), **content})
-    return LLMClient(llm, {} if spec.rules is None else {"spec": {"game": None}})
+        written = {"spec": to_json(spec), **content}
+    client = LLMClient(llm, written)
+    before, now = (it.get("spec", {}).get("persona") for it in (client.journal.spec, written))
+    if before != now:
+        client.close()
+        problem = f"the persona was {shown(before)}, and now is {shown(now)}"
+        raise JournalError(
+            client.journal.path or "", problem, "Resume it as it was started, or start another."
+        )
+    return client
 
 
 def check_here(executor: Executor | None, engine: str) -> None:

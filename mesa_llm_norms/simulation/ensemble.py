@@ -145,6 +145,7 @@ def run_ensemble(
     progress: Progress | None = None,
     llm: LLMSettings | Mapping[str, Any] | None = None,
     game: GameRules | None = None,
+    persona: str | Mapping[Any, str] | None = None,
 ) -> Ensemble:
     """Play independent runs and return them as tables.
 
@@ -205,6 +206,9 @@ def run_ensemble(
     game : GameRules, optional
         What is played, if it is not the naming game; ``names``, ``memory``, ``reward`` and
         ``penalty`` are then left out.
+    persona : str or mapping, optional
+        What live minds are told of who they are: a text for all, which may hold attributes of nodes
+        (``"You are a {job}."``), or a mapping of nodes to such texts.
 
     Returns
     -------
@@ -236,6 +240,7 @@ def run_ensemble(
         incumbent=incumbent,
         committed=committed,
         rewire=rewire,
+        persona=persona,
         seed=read_seed(rng),
         rules=game,
     )

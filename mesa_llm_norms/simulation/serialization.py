@@ -25,9 +25,9 @@ of live minds hold, and what the cells of a sweep are hashed by::
 - A game other than the naming game is ``{"class": ..., "fields": {...}}`` under ``"game"``, and the
   spec has no ``"names"``, ``"memory"``, ``"reward"`` and ``"penalty"`` then.
 - ``"rewire"`` is ``[misses, rate]`` where the network changes, else absent.
+- ``"persona"`` is there only if there is one: a text, or ``{"nodes": [[node, text], ...]}``, which
+  a text that holds attributes becomes where the graph is written edge by edge, without them.
 - Tuples, as in node ids, are lists, and a frozenset is ``{"set": [...]}``.
-
-``parse_spec`` reads a spec from text, as it is typed on the command line and stands in links.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields
 from numbers import Integral
 from pathlib import Path
@@ -45,28 +44,22 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from mesa_llm_norms.core.files import read_json
-from mesa_llm_norms.core.game import separated
 from mesa_llm_norms.core.games import read_game, write_game
-from mesa_llm_norms.core.limits import check_seed
-from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import (
     DecisionError,
-    FileFormatError,
     MindError,
     NormsError,
     PairingError,
-    PoolError,
     SpecError,
     shown,
 )
+from mesa_llm_norms.llm.personas import attributes_in, literal, personas_of
 from mesa_llm_norms.llm.prompt import Template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds.files import file_of, parse_mind_file
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import (
-    DEFAULT_MIND,
     is_live,
     load_mind,
     mind_names,
@@ -78,9 +71,7 @@ from mesa_llm_norms.networks.drawing import read_position
 from mesa_llm_norms.networks.placement import (
     AGENTS,
     PLACEMENTS,
-    Nodes,
     needs_blocks,
-    parse_committed,
     whereabouts,
 )
 from mesa_llm_norms.networks.reading import (
@@ -172,12 +163,15 @@ def to_json(
         network = Neighbors(to_networkx(read_graph(spec.graph, random.Random(0))))
         if network.blocks is not None and "nodes" in written["graph"]:
             written["graph"]["blocks"] = network.blocks.tolist()
-    names = [field.name for field in fields(Spec) if field.name != "rules"]
+    names = [field.name for field in fields(Spec) if field.name not in ("rules", "persona")]
     if spec.rewire is None:
         names.remove("rewire")
     else:
         written["rewire"] = list(spec.rewire)
-    game = {}
+    game: dict[str, Any] = {}
+    if spec.persona is not None:
+        names.append("persona")
+        written["persona"] = _write_persona(spec, written["graph"])
     if spec.rules is not None:
         names = [name for name in names if name not in NAMING]
         game = {"game": write_game(spec.rules)}
@@ -221,8 +215,10 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
     try:
         written = {"rewire": None, **written}
         given = dict(given)
-        apart = {"rules", *NAMING} if "game" in written else {"rules"}
+        apart = {"rules", "persona", *(NAMING if "game" in written else ())}
         values = {one.name: written[one.name] for one in fields(Spec) if one.name not in apart}
+        if "persona" in written and not display_only:
+            values["persona"] = _read_persona(written["persona"])
         values["graph"] = _read_graph(values["graph"], display_only)
         if "game" in written:
             own = given.pop("game", None)
@@ -355,6 +351,24 @@ def _label(written: Any) -> Mind:
     return LabeledMind(written if isinstance(written, str) else str(written["label"]))
 
 
+def _write_persona(spec: Spec, graph: Any) -> Any:
+    persona: Any = spec.persona
+    texts = persona.values() if isinstance(persona, Mapping) else [persona]
+    if "nodes" in graph and any(map(attributes_in, texts)):
+        read = to_networkx(read_graph(spec.graph, random.Random(0)))
+        told = zip(read, personas_of(persona, list(read), read), strict=True)
+        persona = {node: literal(text) for node, text in told if text}
+    if not isinstance(persona, Mapping):
+        return persona
+    return {"nodes": [[_write_node(node), text] for node, text in persona.items()]}
+
+
+def _read_persona(written: Any) -> Any:
+    if isinstance(written, str):
+        return written
+    return {_read_node(node): text for node, text in written["nodes"]}
+
+
 def _read_minds(written: Any, read: Callable[[Any], Any]) -> Any:
     if "minds" not in written or isinstance(written, str):
         return read(written)
@@ -429,137 +443,3 @@ def _give_again(argument: str, label: str) -> tuple[str, str]:
         f"the {argument} {shown(label)} is not part of this package, so only its label was saved"
     )
     return problem, f"Pass it again: {argument}=..."
-
-
-# As typed
-
-
-def parse_spec(
-    *,
-    topology: str,
-    names: str,
-    mind: Sequence[str] | None,
-    committed: Sequence[str] | None,
-    seed: int,
-    minds_by_node: Path | None = None,
-    load: Callable[[str], Any] = str,
-    **others: Any,
-) -> Spec:
-    """Return the spec that typed arguments stand for.
-
-    Parameters
-    ----------
-    topology : str
-        A topology or a graph file.
-    names, mind, committed
-        As ``parse_names``, ``parse_mind`` and ``parse_committed`` read them.
-    seed : int
-        The seed.
-    minds_by_node : Path, optional
-        A JSON file, ``{"node": "mind", ...}``, instead of ``mind``.
-    load : callable, optional
-        Makes a mind of each typed name. By default the name itself is the mind.
-    **others
-        The other fields of ``Spec``, unchanged.
-
-    Raises
-    ------
-    NormsError
-        A ``SpecError`` or ``FileFormatError`` that names what cannot be used.
-    """
-
-    def nodes() -> Mapping[str, Hashable]:
-        graph = to_networkx(read_graph(topology, RandomStream(seed, 0).generator("graph")))
-        return {str(node): node for node in graph}
-
-    check_seed(seed)
-    if minds_by_node is None:
-        minds = parse_mind(mind or (), load)
-    elif mind:
-        raise SpecError("mind", mind, "minds are given twice", "Give --mind or --minds-by-node.")
-    else:
-        minds = _parse_by_node(minds_by_node, nodes, load)
-    return Spec(
-        graph=topology,
-        names=parse_names(names),
-        mind=minds,
-        committed=parse_committed(committed or (), nodes) or None,
-        seed=seed,
-        **others,
-    )
-
-
-def parse_names(text: str) -> str | list[str]:
-    """Return a pool from text: names between commas, or else the letters of ``text``.
-
-    Raises ``PoolError`` for what has other marks or spaces in it, which may mean either.
-    """
-    if "," in text:
-        return [name.strip() for name in text.split(",")]
-    names = separated(text)
-    if names:
-        problem = f"{shown(text)} is neither letters nor names between commas"
-        raise PoolError(
-            "names", text, problem, f"Write {shown(','.join(names))}, or letters alone."
-        )
-    return text
-
-
-def parse_mind(given: Sequence[str], load: Callable[[str], Any] = str) -> Any:
-    """Return a ``mind=`` argument from texts: one mind for all, or minds by share.
-
-    Parameters
-    ----------
-    given : sequence of str
-        Nothing (the default mind), a mind, or several, all of them as ``NAME=SHARE`` or none.
-    load : callable, optional
-        Makes a mind of each name. By default the name itself is the mind.
-
-    Raises
-    ------
-    MindError
-        If only some minds have a share, or one is named twice.
-    """
-    if not given:
-        return load(DEFAULT_MIND)
-    typed = [_name_and_share(text) for text in given]
-    shares = [share for _, share in typed if share is not None]
-    if shares and len(shares) < len(typed):
-        raise MindError("mind", list(given), "only some minds have a share", "Give all or none.")
-    names = [name for name, _ in typed]
-    if len(set(names)) < len(names):
-        raise MindError("mind", list(given), "a mind is named twice", "Name each mind once.")
-    if not shares and len(names) == 1:
-        return load(names[0])
-    return dict(zip(map(load, names), shares or [1.0] * len(names), strict=True))
-
-
-def _parse_by_node(path: Path, nodes: Nodes, load: Callable[[str], Any]) -> dict[Hashable, Any]:
-    remedy = 'It holds one JSON object, {"node": "mind", ...}, with every node once.'
-    content = read_json(path, remedy)
-    if not all(isinstance(mind, str) for mind in content.values()):
-        raise FileFormatError(path, "it is not an object of minds by node", remedy)
-    known = nodes()
-    minds = {name: _from_file(load(name)) for name in content.values()}
-    return {known.get(node, node): minds[name] for node, name in content.items()}
-
-
-def _from_file(mind: Any) -> Any:
-    """Return a mind whose name is in a file; if it is live, its address was not given by a user."""
-    if isinstance(mind, str) and is_live(mind):
-        return live_mind(mind, given=False)
-    if isinstance(mind, LiveMind):
-        mind.provider.given = False
-    return mind
-
-
-def _name_and_share(text: str) -> tuple[str, float | None]:
-    """Return a mind and its share, a number or a percentage; None for a mind alone."""
-    name, equals, share = text.rpartition("=")
-    found = re.fullmatch(r"([+-]?[\d.]+(?:e[+-]?\d+)?|nan|inf)(%?)", share.strip(), re.ASCII | re.I)
-    if not equals or found is None:
-        return text, None
-    try:
-        return name, float(found[1]) / (100 if found[2] else 1)
-    except ValueError:
-        return text, None

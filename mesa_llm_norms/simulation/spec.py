@@ -27,6 +27,7 @@ from mesa_llm_norms.core.limits import check_seed, read_percentage, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.referee import Referee, check_game
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
+from mesa_llm_norms.llm.personas import check_persona, personas_of, seated_with
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
@@ -186,6 +187,9 @@ class Spec:
         After how many misses in a row an edge is dropped for a new one, perhaps with the
         probability that it then is: ``3`` or ``(3, 0.5)``; see ``simulation.rewiring``. By default
         the network stays as it is.
+    persona : str or mapping, optional
+        What live minds are told of who they are: a text for all, which may hold attributes of nodes
+        (``"You are a {job}."``), or a mapping of nodes to such texts.
     seed : int
         0 (default) to 2**64 - 1.
     rules : GameRules, optional
@@ -213,6 +217,7 @@ class Spec:
     incumbent: str | None = None
     committed: Mapping[str, Any] | None = None
     rewire: Any = None
+    persona: str | Mapping[Hashable, str] | None = None
     seed: int = 0
     rules: GameRules | None = None
 
@@ -243,6 +248,8 @@ class Spec:
             )
         if self.incumbent is not None:
             self.start  # noqa: B018  (raises where nobody can remember it)
+        if self.persona is not None:
+            check_persona(self.persona, live=self.live)
 
     def _check_rules(self, rules: GameRules) -> None:
         """Refuse rules that cannot be played, and what is said of the naming game beside them."""
@@ -262,8 +269,13 @@ class Spec:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments by name as ``NamingGame`` and ``run_ensemble`` take them."""
+        """Return the arguments by name as ``NamingGame`` and ``run_ensemble`` take them.
+
+        A persona is among them only if there is one, for a model's class may not take it.
+        """
         arguments = self.__getstate__()
+        if self.persona is None:
+            del arguments["persona"]
         arguments["rng"] = arguments.pop("seed")
         rules = arguments.pop("rules")
         if rules is None:
@@ -301,6 +313,15 @@ class Spec:
         """Whether any mind is a live one, which makes calls to a model."""
         return any(isinstance(mind, LiveMind) for mind in self.minds)
 
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """What live agents of the first run are told of who they are, each text once."""
+        if self.persona is None:
+            return ("",)
+        seated = self.initial_state().minds_by_node.values()
+        told = dict.fromkeys(mind.persona for mind in seated if isinstance(mind, LiveMind))
+        return tuple(told) or ("",)
+
     def initial_state(self, run: int = 0) -> InitialState:
         """Return the state that a run starts from, its graph checked.
 
@@ -320,6 +341,9 @@ class Spec:
             self._read_graph(stream.generator("graph")) if self.is_random else self._fixed_graph
         )
         minds, indices, uncommitted = self._seated(neighbors, stream)
+        if self.persona is not None:
+            told = personas_of(self.persona, neighbors.nodes, graph)
+            minds, (indices, uncommitted) = seated_with(told, minds, (indices, uncommitted))
         pairing = read_pairing(self.pairing)
         pairing.check(neighbors)
         return InitialState(

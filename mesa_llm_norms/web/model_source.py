@@ -34,8 +34,8 @@ from mesa_llm_norms.model import ROUND_REPORTERS, NamingGame, NetworkGame
 from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
-from mesa_llm_norms.simulation.serialization import parse_mind
 from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.simulation.typed import parse_mind
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
 from mesa_llm_norms.web.setting import GAME, Commitment, Edit, Setting
 
@@ -173,7 +173,7 @@ def model_arguments(model_type: type[NetworkGame], spec: Spec) -> dict[str, Any]
     return {
         name: value
         for name, value in spec.arguments().items()
-        if name in named or name == "rng" or value != usual[name]
+        if name in named or name == "rng" or value != usual.get(name)
     }
 
 
@@ -426,7 +426,7 @@ class ModelSource(Source):
             return None
         stream = RandomStream(self.model.spec.seed, 0)
         situation = Situation(self.model.game, agent.memory, 0, stream, self.model.interactions, 0)
-        return "\n\n".join(agent.mind.prompt(situation))
+        return "\n\n".join(agent.mind.sent(situation))
 
     def _exchange(self, agent: NamingAgent) -> Exchange | None:
         client, last = self.model.client, self._last.get(agent.node)

@@ -22,15 +22,15 @@ from urllib.parse import parse_qs, urlencode
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import Limit
 from mesa_llm_norms.errors import SpecError, shown
-from mesa_llm_norms.simulation.serialization import parse_spec
 from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.simulation.typed import parse_spec
 
 GAME = tuple(
     "topology" if field.name == "graph" else field.name
     for field in fields(Spec)
-    if field.name != "rules"
+    if field.name not in ("rules", "persona")
 )
-"""The fields of a setting that are arguments of the game."""
+"""The fields of a setting that are arguments of the game: those that minds on the page can have."""
 
 _EDIT = re.compile(
     r"(?P<at>\d{1,12}):(?P<agent>\d{1,9})(?:=(?P<name>.{0,40})|(?P<sign>[+-])(?P<other>\d{1,9}))",
@@ -237,7 +237,7 @@ def program(
     arguments, usual = given or setting.spec().arguments(), Spec().arguments()
     lines = [f"from {model[0]} import {model[1]}", "", f"model = {model[1]}("]
     for name, value in arguments.items():
-        if name in _ALWAYS or value != usual[name]:
+        if name in _ALWAYS or value != usual.get(name):
             lines.append(f"    {name}={value!r},")
     lines.append(")")
     played = 0

@@ -422,4 +422,4 @@ def _prompts(plan: AuditPlan) -> list[Prompt]:
 
 def _prompt(question: Query) -> Prompt:
     assert isinstance(question.mind, LiveMind)
-    return question.mind.prompt(Situation(question.game, question.memory, 0, RandomStream(0), 0, 0))
+    return question.mind.sent(Situation(question.game, question.memory, 0, RandomStream(0), 0, 0))

@@ -141,6 +141,7 @@ def forecast(
             once[it.label],
             simulation,
             spec.naming_game,
+            len(spec.personas),
             number,
             prices.of(it.model),
         )
@@ -180,6 +181,7 @@ def _provider_forecast(
     once: bool | None,
     simulation: Simulation,
     game: Game,
+    personas: int,
     runs: int,
     price: Price | None,
 ) -> ProviderForecast:
@@ -191,7 +193,7 @@ def _provider_forecast(
     asked = simulation.asked(provider.label)
     if once is not False:
         distinct = different([it.prompts for it in asked], decisions)
-        distinct = distinct.at_most(len(minds) * _possible(game))
+        distinct = distinct.at_most(len(minds) * _possible(game, personas))
         calls = distinct if once else calls._replace(low=distinct.low)
     sizes = [
         size
@@ -343,11 +345,11 @@ def different(runs: Sequence[Sequence[int]], decisions: Range) -> Range:
     return Range(*sorted(round(each, 6) for each in (low, expected, high))).at_most(decisions)
 
 
-def _possible(game: Game) -> int:
-    """Return how many different prompts there can be: memories, with names in any order."""
+def _possible(game: Game, personas: int) -> int:
+    """Return how many different prompts there can be: memories, names in any order, personas."""
     pairs = len(game.pool) ** 2
     memories: int = sum(pairs**length for length in range(game.memory + 1))
-    return memories * math.factorial(len(game.pool))
+    return memories * math.factorial(len(game.pool)) * personas
 
 
 def _growth(runs: Sequence[Sequence[int]]) -> Values:

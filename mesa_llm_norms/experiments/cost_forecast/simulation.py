@@ -305,7 +305,7 @@ class _Replayer:
                 if there.decisions % there.step == 0:
                     draw = game_draws(stream, it.number, len(it.nodes))[seat]
                     seen = Situation(game, memories[node], draw, stream, it.number, seat)
-                    made = mind.prompt(seen)
+                    made = mind.sent(seen)
                     prompt = self._numbers.setdefault((label, made), len(self._numbers))
                     there.prompts.append(prompt)
                     there.sizes.append(sum(len(text.encode()) for text in made))
