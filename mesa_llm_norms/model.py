@@ -34,6 +34,7 @@ from mesa_llm_norms.simulation.arguments import (
     Until,
 )
 from mesa_llm_norms.simulation.backends import open_client
+from mesa_llm_norms.simulation.ensemble import check_minds
 from mesa_llm_norms.simulation.kernel import (
     AgentsEngine,
     can_run,
@@ -184,6 +185,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         check_goal(goal, spec.committed_names)
         NetworkModel.__init__(self, spec.seed)
         self.spec = spec
+        check_minds(spec)
         initial = self.spec.initial_state(run)
         self.game: GameRules = initial.game
         self.lay_out(to_networkx(initial.graph), capacity)

@@ -21,6 +21,7 @@ from mesa_llm_norms.classical.game import (
     Player,
     Rules,
     Utterance,
+    in_units,
 )
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.randomness import RandomStream
@@ -34,6 +35,8 @@ MAX_INTERACTIONS_PER_CALL = 2**23
 """Interactions after which a call returns, so that an interrupt is noticed within a second."""
 
 MAX_ROUNDS_PER_CALL = 4_096
+
+_ANY = np.zeros(0, np.bool_)
 
 
 class ClassicalRound(NamedTuple):
@@ -127,7 +130,7 @@ class ClassicalEngine:
             before = speaker.inventory, hearer.inventory
             agreement.release(speaker, hearer)
             draws = stream.interaction(tally.interactions)
-            word = speaker.utter(draws.seat_a, rules.invented(speaker, draws.seat_b))
+            word = speaker.utter(draws.seat_a, rules.other_word(speaker, draws.seat_b))
             matched = hearer.hear(word)
             if matched:
                 speaker.agree(word)
@@ -214,7 +217,8 @@ class PackedPlayers:
         self.inventions = inventions
         self.rows = np.zeros((agents, CAPACITY + 2), np.int32)
         self.rows[:, 1] = -1
-        self.committed = np.zeros(agents, np.bool_)
+        self.noise = np.full(agents, -1, np.int64)
+        """The chance of another name, in units of 2**-32; negative for those not committed."""
 
     @classmethod
     def of_initial_state(cls, initial: ClassicalInitialState) -> PackedPlayers:
@@ -228,7 +232,7 @@ class PackedPlayers:
         for index, word in initial.committed.items():
             packed.rows[index, 0] = 1
             packed.rows[index, 2] = number[word]
-            packed.committed[index] = True
+            packed.noise[index] = in_units(initial.firm[word].noise)
         return packed
 
     @classmethod
@@ -248,7 +252,7 @@ class PackedPlayers:
             row[0] = len(held)
             row[1] = -1 if player.name is None else number[player.name]
             row[2 : 2 + len(held)] = held
-        packed.committed[:] = [one.committed is not None for one in players]
+        packed.noise[:] = [one.noise for one in players]
         return packed
 
     def grow(self) -> None:
@@ -311,7 +315,7 @@ class ClassicalKernel:
             neighbors.tails if by_edge else none_32,
             neighbors.heads if by_edge else none_32,
             neighbors.cumulative_edge_weights if by_edge else none_64,
-            packed.committed,
+            packed.noise,
             packed.inventions,
             len(rules.pool or ()),
         )
@@ -324,7 +328,7 @@ class ClassicalKernel:
         self._ring[: len(spoken)] = spoken
         self._place, self._filled_ring = len(spoken) % len(self._ring), len(spoken)
         self._plays, self._least = most(len(self._ring)), most(size)
-        self._numbers = np.zeros(10, np.int64)
+        self._numbers = np.zeros(11, np.int64)
         self._written = np.zeros((0, 4), np.int32)
         self._filled = 0
         self._first = 0
@@ -395,22 +399,24 @@ class ClassicalKernel:
         numbers[:] = (
             *(tally.interactions, tally.total_words, tally.distinct_words),
             *(tally.peak_words, tally.peak_time, 0, 0, 0, self._place, self._filled_ring),
+            tally.interactions,
         )
         agreeing = until == "agreed"
-        goal = until == "converged", self._plays, self._least if agreeing else 0
+        goal = until == "converged", self._plays if agreeing else 0, self._least, _ANY
+        uncounted = np.zeros((rounds, 0), np.int64)
         none = np.zeros(0, np.int64)
         counted = (self._uttered(), self.packed.holders()) if agreeing else (none, none)
         while True:
             agents = self.packed.rows
             ending = loop.play(
                 *(*self._fixed, *goal, self._ring, *counted),
-                *(agents, self.counts, numbers, written, rows),
+                *(agents, self.counts, numbers, written, uncounted, rows),
             )
             if ending != loop.FULL:
                 break
             self.packed.grow()
         time, total, distinct, peak, peak_time, in_round, matched, ended = numbers[:8].tolist()
-        self._place, self._filled_ring = numbers[8:].tolist()
+        self._place, self._filled_ring = numbers[8:10].tolist()
         if in_round:  # the goal was reached within a round
             written[ended] = time, total, distinct, matched
             ended += 1

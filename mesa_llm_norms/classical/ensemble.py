@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import closing
@@ -11,21 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from mesa_llm_norms.analysis.agreement import Edges, name_clusters
-from mesa_llm_norms.classical.engine import ClassicalKernel, PackedPlayers, WordTally
-from mesa_llm_norms.classical.game import (
-    DEFAULT_GRAPH,
-    ClassicalInitialState,
-    ClassicalOutcome,
-    ClassicalSpec,
-    check_until,
-)
+from mesa_llm_norms.classical.batch import Played, play_together
+from mesa_llm_norms.classical.game import DEFAULT_GRAPH, ClassicalSpec, check_until
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
-from mesa_llm_norms.core.stopping import read_rounds
-from mesa_llm_norms.networks.adjacency import Neighbors
+from mesa_llm_norms.core.stopping import Goal, read_rounds
 from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.ensemble import Progress, load_graph
 from mesa_llm_norms.simulation.workers import Shared
@@ -54,14 +45,12 @@ class ClassicalEnsemble:
     rounds: pd.DataFrame
 
 
-class _Played(NamedTuple):
-    """One run; a row of ``rounds`` has interactions so far, words, different words, matches."""
+class _Part(NamedTuple):
+    """Some runs with so many agents, played."""
 
-    run: int
-    outcome: ClassicalOutcome
-    clusters: int
-    largest_cluster: float
-    rounds: NDArray[np.int64]
+    runs: range
+    agents: int
+    played: Played
 
 
 @seeded_by_rng
@@ -133,84 +122,70 @@ def run_classical(
     processes = read_workers(workers)
     shared = Shared(replace(spec, graph=load_graph(spec.graph)))
     backend = choose_backend(workers=processes, executor=executor)
-    how = most, until, keep_rounds
+    how = Goal(until), most, keep_rounds
     calls = ((shared, part, how) for part in backend.parts(range(runs), agents=1))
-    played: list[_Played] = []
+    played: list[_Part] = []
+    done = 0
     with closing(backend.play(_play_batch, calls)) as batches:
         for batch in batches:
-            played += batch.result
+            played.append(batch.result)
+            done += len(batch.result.runs)
             if progress is not None:
-                progress(len(played), runs)
-    played.sort(key=lambda one: one.run)
-    return ClassicalEnsemble(spec, _run_table(played), _round_table(played if keep_rounds else []))
-
-
-def _play_batch(
-    spec: Shared[ClassicalSpec], runs: range, how: tuple[int, str | None, bool]
-) -> list[_Played]:
-    return [_play_run(initial, *how) for initial in spec.value.initial_states(runs)]
-
-
-def _play_run(
-    initial: ClassicalInitialState, rounds: int, until: str | None, keep: bool
-) -> _Played:
-    run, tally = initial.stream.run, WordTally()
-    packed = PackedPlayers.of_initial_state(initial)
-    kernel = ClassicalKernel(initial.rules, initial.neighbors, packed, initial.stream, tally)
-    played = kernel.play(rounds, until, keep)
-    size = len(initial.neighbors)
-    names = packed.holders()
-    leader = int(kernel.counts.argmax())
-    holders = int(kernel.counts[leader])
-    in_last_round = tally.interactions - size * (tally.rounds - 1)
-    outcome = ClassicalOutcome(
-        tally.interactions,
-        tally.rounds,
-        (tally.distinct_words, tally.total_words) == (1, size),
-        packed.vocabulary[leader] if holders else None,
-        holders / size,
-        float(played[-1, 3] / in_last_round) if len(played) else 0.0,
-        tally.peak_words,
-        tally.peak_time,
-        kernel.agreed,
-        int(np.count_nonzero(names)),
-    )
-    clusters, largest = _clusters(initial.neighbors, packed, names)
-    return _Played(run, outcome, clusters, largest, played if keep else played[:0])
-
-
-def _clusters(
-    neighbors: Neighbors, packed: PackedPlayers, sizes: NDArray[np.int64]
-) -> tuple[int, float]:
-    """Return how many clusters hold one name, and the largest one's share of the agents.
-
-    ``sizes`` is how many hold each name.
-    """
-    if neighbors.is_complete:  # whose edges need not be listed
-        players = int(sizes.sum())
-        return int(np.count_nonzero(sizes)), sizes.max() / players if players else math.nan
-    found = name_clusters(Edges.of_neighbors(neighbors), packed.rows[:, 1])
-    return len(found), found.largest_share
-
-
-def _run_table(played: list[_Played]) -> pd.DataFrame:
-    table = pd.DataFrame([one.outcome for one in played], columns=ClassicalOutcome._fields)
-    table.insert(0, "run", [one.run for one in played])
-    return table.assign(
-        one_name=table["names_left"] == 1,
-        clusters=[one.clusters for one in played],
-        largest_cluster=[one.largest_cluster for one in played],
+                progress(done, runs)
+    played.sort(key=lambda one: one.runs.start)
+    kept = played if keep_rounds else []
+    return ClassicalEnsemble(
+        spec, pd.concat([_run_table(one) for one in played], ignore_index=True), _round_table(kept)
     )
 
 
-def _round_table(played: list[_Played]) -> pd.DataFrame:
-    rows = np.concatenate([np.zeros((0, 4), np.int64), *(one.rounds for one in played)])
-    lengths = [len(one.rounds) for one in played]
+def _play_batch(spec: Shared[ClassicalSpec], runs: range, how: tuple[Goal, int, bool]) -> _Part:
+    goal, rounds, keep = how
+    found = play_together(spec.value.initial_states(runs), goal, rounds)
+    lines = found.lines if keep else found.lines[:0]
+    return _Part(runs, found.held.shape[1], found._replace(held=found.held[:0], lines=lines))
+
+
+def _run_table(part: _Part) -> pd.DataFrame:
+    runs, agents, played = part
+    ends, numbers = load("inventory_batches"), played.numbers
+    leading, leader = numbers[:, ends.LEADING], numbers[:, ends.LEADER].tolist()
+    with np.errstate(invalid="ignore"):
+        largest = numbers[:, ends.LARGEST] / numbers[:, ends.PLAYERS]
+    left = numbers[:, ends.NAMES_LEFT]
+    words = [
+        played.vocabulary[word] if held else None
+        for word, held in zip(leader, leading.tolist(), strict=True)
+    ]
+    found = {
+        "run": np.array(runs),
+        "interactions": numbers[:, ends.INTERACTIONS],
+        "rounds": numbers[:, ends.ROUNDS],
+        "converged": numbers[:, ends.CONSENSUS] > 0,
+        "winner": pd.Series(words, dtype=object),
+        "share": leading / agents,
+        "success_rate": numbers[:, ends.MATCHES] / np.maximum(numbers[:, ends.IN_LAST], 1),
+        "peak_words": numbers[:, ends.PEAK_WORDS],
+        "peak_time": numbers[:, ends.PEAKED],
+        "agreed": numbers[:, ends.HAS_AGREED] > 0,
+        "names_left": left,
+        "one_name": left == 1,
+        "clusters": numbers[:, ends.CLUSTERS],
+        "largest_cluster": largest,
+    }
+    return pd.DataFrame(found)
+
+
+def _round_table(played: list[_Part]) -> pd.DataFrame:
+    column = load("inventory_batches").ROUNDS
+    rows = np.concatenate([np.zeros((0, 4), np.int64), *(one.lines for *_, one in played)])
+    lengths = [length for *_, one in played for length in one.numbers[:, column].tolist()]
     number = np.concatenate([np.zeros(0, np.int64), *(np.arange(length) for length in lengths)])
     before = np.where(number == 0, 0, np.concatenate([[0], rows[:-1, 0]])[: len(rows)])
+    every = [run for part in played for run in part.runs]
     return pd.DataFrame(
         {
-            "run": np.repeat([one.run for one in played], lengths).astype(np.int64),
+            "run": np.repeat(every, lengths).astype(np.int64),
             "round": number,
             "interactions": rows[:, 0],
             "total_words": rows[:, 1],

@@ -12,7 +12,8 @@ payoffs. *Consensus* means that every agent holds the same single word.
 - ``seat_a`` gives the word: the one at ``index_of(seat_a, size)`` of the speaker's inventory, which
   is kept in the order in which words were learned, the oldest first;
 - ``seat_b`` gives the name that a speaker without words takes from a pool, the one at
-  ``index_of(seat_b, size)``. Free invention needs no draw: an agent invents at most once, so the
+  ``index_of(seat_b, size)``, and the other name that a committed speaker utters where ``seat_a`` is
+  below its noise. Free invention needs no draw: an agent invents at most once, so the
   agent on node number i invents ``w<i>``.
 
 References
@@ -37,7 +38,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import is_switched_off
 from mesa_llm_norms.core.game import NAME_RULE, is_name, read_pool
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.core.randomness import RandomStream, index_of
+from mesa_llm_norms.core.randomness import UNIT, RandomStream, index_of
 from mesa_llm_norms.errors import PairingError, PoolError, SpecError, shown, some
 from mesa_llm_norms.networks.adjacency import Neighbors, Pair
 from mesa_llm_norms.networks.placement import (
@@ -138,14 +139,21 @@ class Player:
         The words it starts with, the oldest first.
     committed : str, optional
         The word it is committed to, or None.
+    noise : float, default 0
+        The chance that it utters another name all the same, if it is committed.
     """
 
     def __init__(
-        self, invention: str = "", inventory: tuple[str, ...] = (), committed: str | None = None
+        self,
+        invention: str = "",
+        inventory: tuple[str, ...] = (),
+        committed: str | None = None,
+        noise: float = 0.0,
     ) -> None:
         self.invention = invention
         self._inventory = inventory
         self._committed = committed
+        self._noise = in_units(noise)
         self._name: str | None = None
 
     @property
@@ -163,8 +171,27 @@ class Player:
         """The word it is committed to, if any."""
         return self._committed
 
+    @property
+    def noise(self) -> int:
+        """The chance of another name, in units of 2**-32; negative if it is not committed."""
+        return -1 if self._committed is None else self._noise
+
+    def unsettle(self, noise: float) -> None:
+        """Have the player, where it is committed, utter other names with this chance."""
+        self._noise = in_units(noise)
+
+    def release(self) -> None:
+        """Let the player be committed no more; it keeps its word."""
+        self._committed = None
+
     def utter(self, draw: int, invented: str) -> str:
-        """Return the word of the inventory that ``draw`` (32 bits) picks, or else ``invented``."""
+        """Return the word of the inventory that ``draw`` (32 bits) picks, or else ``invented``.
+
+        A committed player with noise says ``invented`` as often as that says.
+        """
+        if draw < self.noise:
+            self._name = invented
+            return invented
         if not self._inventory:
             self._inventory = (invented,)
         self._name = self._inventory[index_of(draw, len(self._inventory))]
@@ -220,10 +247,17 @@ class Rules:
         for one, other in NodePairing().pairs(neighbors, 0, first, stream):
             yield (one, other) if self.pairing == "direct" else (other, one)
 
-    def invented(self, speaker: Player, draw: int) -> str:
-        """Return what a speaker without words says; ``draw`` (32 bits) picks from the pool."""
+    def other_word(self, speaker: Player, draw: int) -> str:
+        """Return what a speaker without words says, or a committed one instead of its word.
+
+        ``draw`` (32 bits) picks from the pool, or from what there is besides that word.
+        """
         if self.pool is None:
             return speaker.invention
+        if speaker.noise > 0:
+            own = self.pool.index(str(speaker.committed))
+            other = index_of(draw, len(self.pool) - 1)
+            return self.pool[other + (other >= own)]
         return self.pool[index_of(draw, len(self.pool))]
 
     def check_word(self, argument: str, word: Any) -> None:
@@ -256,7 +290,7 @@ class ClassicalInitialState(NamedTuple):
     """A run before its first interaction.
 
     ``committed`` maps the index of a node in ``neighbors.nodes`` to the word its agent is committed
-    to.
+    to, and ``firm`` such a word to how firmly.
     """
 
     rules: Rules
@@ -264,6 +298,16 @@ class ClassicalInitialState(NamedTuple):
     committed: dict[int, str]
     incumbent: str | None
     stream: RandomStream
+    firm: Mapping[str, Commitment]
+
+    @property
+    def leaving(self) -> dict[int, list[int]]:
+        """By population round, the indices of agents that are committed only before it."""
+        ends: dict[int, list[int]] = {}
+        for index, word in self.committed.items():
+            if (end := self.firm[word].until) is not None:
+                ends.setdefault(end, []).append(index)
+        return ends
 
     def vocabulary(self) -> Sequence[str]:
         """Return every word there can be: the pool; or all inventions, then names given."""
@@ -272,11 +316,12 @@ class ClassicalInitialState(NamedTuple):
         given = {*self.committed.values(), *([] if self.incumbent is None else [self.incumbent])}
         return [*map(invention, range(len(self.neighbors))), *sorted(given)]
 
-    def start(self, index: int) -> tuple[tuple[str, ...], str | None]:
-        """Return the first inventory of an agent, and the word it is committed to, if any."""
+    def start(self, index: int) -> tuple[tuple[str, ...], str | None, float]:
+        """Return the first inventory of an agent, the word it is committed to, and its noise."""
         committed = self.committed.get(index)
         word = self.incumbent if committed is None else committed
-        return (() if word is None else (word,)), committed
+        noise = 0.0 if committed is None else self.firm[committed].noise
+        return (() if word is None else (word,)), committed, noise
 
     def players(self) -> list[Player]:
         """Return a player for every node, without Mesa."""
@@ -302,9 +347,9 @@ class ClassicalSpec:
             self.rules.check_word("incumbent", self.incumbent)
         for name, where in read_committed(self.committed).items():
             self.rules.check_word("committed", name)
-            if Commitment.of(where) != Commitment():
-                problem = "agents of the classical game are committed without noise and for ever"
-                raise SpecError("committed", where, problem, "Leave out noise and until.")
+            if Commitment.of(where).noise and self.names is None:
+                problem = "without a pool there is no other name for noise to choose from"
+                raise SpecError("committed", where, problem, 'Give a pool, such as names="QM".')
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is cached; it is worked out again where it is needed."""
@@ -314,6 +359,11 @@ class ClassicalSpec:
     def rules(self) -> Rules:
         """The rules, with the pool read."""
         return Rules(self.names, self.pairing)
+
+    @cached_property
+    def firm(self) -> dict[str, Commitment]:
+        """How firmly agents are committed to each name."""
+        return {name: Commitment.of(it) for name, it in read_committed(self.committed).items()}
 
     def stream(self, run: int) -> RandomStream:
         """Return the random stream of run number ``run``."""
@@ -360,7 +410,9 @@ class ClassicalSpec:
         """Return the state a run starts from, on neighbors that have been read."""
         chance = stream.generator("committed")
         committed = place_committed(read_committed(self.committed), neighbors, chance)
-        return ClassicalInitialState(self.rules, neighbors, committed, self.incumbent, stream)
+        return ClassicalInitialState(
+            self.rules, neighbors, committed, self.incumbent, stream, self.firm
+        )
 
     @cached_property
     def _fixed_neighbors(self) -> Neighbors | None:
@@ -398,6 +450,11 @@ class WellMixed(Neighbors):
         n = len(self)
         others = np.broadcast_to(np.arange(n - 1, dtype=np.int32), (n, n - 1))
         return (others + (others >= np.arange(n, dtype=np.int32)[:, None])).ravel().astype(np.int32)
+
+
+def in_units(chance: float) -> int:
+    """Return a chance in units of 2**-32, which a 32-bit draw is below with that chance."""
+    return round(chance * UNIT)
 
 
 def invention(number: int) -> str:

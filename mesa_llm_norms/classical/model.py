@@ -186,8 +186,12 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
         self._compiled = False
         self._until: str | None = None
         self._agents_made = 0
+        made = []
         for index, cell in enumerate(self.network):
-            self.player_type(self, cell, *initial.start(index))
+            inventory, held, noise = initial.start(index)
+            made.append(self.player_type(self, cell, inventory, held))
+            made[-1].unsettle(noise)
+        self._leaving = {end: [made[it] for it in those] for end, those in initial.leaving.items()}
         self._seats = self.read_network()
         columns: Reporters = {
             column: partial(_of_round, column)
@@ -200,6 +204,11 @@ class ClassicalGame(NetworkModel[ClassicalAgent]):
 
         During ``run`` it ends early at the goal.
         """
+        for end in [end for end in self._leaving if end <= self._tally.rounds]:
+            self.sync_agents()
+            self._kernel = None
+            for agent in self._leaving.pop(end):
+                agent.release()
         if self._compiled:
             engine: ClassicalKernel | ClassicalEngine = self._loaded_kernel()
             self._in_sync = False

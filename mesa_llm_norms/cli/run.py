@@ -158,6 +158,8 @@ def run(
 
     mesa-llm-norms run --names QM -t "barabasi_albert(n=96, m=1)" --runs 100 --until agreed
 
+    mesa-llm-norms run --mind classical -t "karate()" --runs 200 --until agreed
+
     mesa-llm-norms run -t polblogs.gml --read directed=false --clean
 
     mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --forecast
@@ -165,6 +167,8 @@ def run(
     mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --budget-usd 1
     """
     spec = game.spec(options.read_seed(seed), runs, live.mind_reader(), files)
+    if spec.whole_game is not None:
+        runs = runs or 1
     if show_prompt:
         print_prompts(spec)
         return

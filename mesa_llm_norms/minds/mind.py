@@ -6,12 +6,12 @@ import random
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mesa_llm_norms.core.event_loop import CancelScope
 from mesa_llm_norms.core.game import GameRules, Memory
 from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
-from mesa_llm_norms.errors import MindError
+from mesa_llm_norms.errors import DecisionError, MindError
 
 
 class Situation(NamedTuple):
@@ -191,3 +191,57 @@ def only_naming(mind: Mind, game: GameRules) -> MindError:
         "Minds that play any game: a live mind, uniform, ScriptedMind, and a TableMind or a Policy "
         "of your own.",
     )
+
+
+class WholeGame(Mind):
+    """What stands where a mind is named for a game of its own, whose agents have no minds.
+
+    It is the only mind of its spec, and plays whole runs in ensembles and sweeps.
+    """
+
+    async def decide(self, situation: Situation) -> Decision:  # noqa: ARG002
+        """Raise ``DecisionError``: there is nothing to decide.
+
+        Parameters
+        ----------
+        situation : Situation
+            What an agent would see.
+
+        Returns
+        -------
+        Decision
+            Never.
+
+        Raises
+        ------
+        DecisionError
+            Always.
+        """
+        raise DecisionError(self.label, "it is a game of its own, without minds")
+
+    @abstractmethod
+    def play_runs(
+        self, spec: Any, runs: range, goal: Any, rounds: int, *, keep: bool, nodes: bool
+    ) -> Any:
+        """Play runs of a spec.
+
+        Parameters
+        ----------
+        spec : Spec
+            What is played.
+        runs : range
+            The numbers of the runs, at least one.
+        goal : Goal
+            When a run stops.
+        rounds : int
+            The most population rounds.
+        keep : bool
+            Whether interactions are wanted.
+        nodes : bool
+            Whether to sum up what nodes did.
+
+        Returns
+        -------
+        Batch
+            How they ended.
+        """

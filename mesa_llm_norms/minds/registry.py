@@ -48,6 +48,7 @@ STUDY_MINDS = (
 )
 """The recorded minds of the study's models, which its recordings can be compared with."""
 UNIFORM = ("uniform", "unbiased")
+CLASSICAL = "classical"
 MINDS = "mesa_llm_norms.minds"
 PROVIDERS = "mesa_llm_norms.providers"
 ALIASES = {"smollm2": "local:smollm2"}
@@ -105,6 +106,8 @@ def load_mind(mind: Any) -> Mind:
         )
     if mind in UNIFORM:
         return UniformMind()
+    if mind == CLASSICAL:
+        return _made(mind, import_module("mesa_llm_norms.classical.mind").ClassicalMind)
     if mind in recorded_names():
         return _shipped(mind)
     if mind in _minds:
@@ -135,11 +138,12 @@ def mind_names() -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The recorded minds that ship, ``uniform``, then the minds that were registered and those of
+        The recorded minds that ship, ``uniform``, ``classical`` (the classical game, which plays
+        whole runs without minds), then the minds that were registered and those of
         installed packages. Live minds are not listed: their names contain an address.
     """
     others = [*_minds, *(entry.name for entry in _entry_points(MINDS))]
-    return tuple(dict.fromkeys((*recorded_names(), UniformMind.label, *others)))
+    return tuple(dict.fromkeys((*recorded_names(), UniformMind.label, CLASSICAL, *others)))
 
 
 @cache
@@ -166,7 +170,7 @@ def register_mind(name: str, factory: Callable[[], Mind]) -> None:
     MindError
         If the name cannot be used, or is that of a mind that ships.
     """
-    _check_name(name, (*recorded_names(), *UNIFORM, *ALIASES))
+    _check_name(name, (*recorded_names(), *UNIFORM, CLASSICAL, *ALIASES))
     _minds[name] = factory
 
 

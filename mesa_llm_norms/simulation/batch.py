@@ -129,7 +129,7 @@ class _Together:
         at[batches.FRESH] = 1
         runs = self._runs()
         pairing = read_pairing(self._spec.pairing)
-        graphs = _graphs([one.neighbors for one in starts], pairing)
+        graphs = graphs_of([one.neighbors for one in starts], pairing)
         rows = np.zeros((self._most_rows, 4), np.int32)
         noted, sums = self._history, self._sums
         history = load("histories").History(noted.held, noted.changed, noted.first, *sums)
@@ -276,7 +276,7 @@ def _joined(parts: Sequence[NDArray[Any]]) -> _Part:
     return _Part(parts[0] if len(parts) == 1 else np.concatenate(parts), at)
 
 
-def _graphs(networks: Sequence[Neighbors], pairing: Pairing) -> Any:
+def graphs_of(networks: Sequence[Neighbors], pairing: Pairing) -> Any:
     """Return the networks of runs for the compiled loop, a single one if all have the same."""
     if all(one is networks[0] for one in networks):
         networks = networks[:1]

@@ -16,6 +16,7 @@ from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Experience, GameRules, Memory, keep, remember
 from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
 from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
@@ -342,10 +343,13 @@ def play_part(
     ``nodes`` says whether to sum up what the nodes of their one network did.
     """
     goal, rounds, keep, engine = how
+    if (whole := spec.whole_game) is not None:
+        batch: Batch = whole.play_runs(spec, runs, goal, rounds, keep=keep, nodes=nodes)
+        return batch
     if engine != "python" and not keep:
-        batch = play_together(spec, runs, goal, rounds, nodes=nodes)
-        if batch is not None:
-            return batch
+        together = play_together(spec, runs, goal, rounds, nodes=nodes)
+        if together is not None:
+            return together
     return Batch.of([play_run(spec, run, *how, client, nodes) for run in runs])
 
 
@@ -416,6 +420,7 @@ def start_run(
 
     Raises ``SpecError`` where ``engine`` is ``"kernel"`` and the kernel cannot play it.
     """
+    check_minds(spec)
     if client is not None:
         initial = initial._replace(minds=client.attach(initial.minds))
     if engine != "python":
@@ -439,6 +444,15 @@ def start_run(
     for end, indices in initial.leaving.items():
         played.leaving[end] = tuple(players[index] for index in indices.tolist())
     return Run(played, spec.committed_names)
+
+
+def check_minds(spec: Spec) -> None:
+    """Raise ``MindError`` for a game of its own where agents need minds."""
+    if spec.whole_game is not None:
+        label = spec.whole_game.label
+        problem = f"{label} is a game of its own, whose agents have no minds"
+        remedy = "Play it with run_ensemble, a sweep or `run`, or as a ClassicalGame."
+        raise MindError("mind", label, problem, remedy)
 
 
 class SingleRun:

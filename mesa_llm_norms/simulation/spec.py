@@ -29,7 +29,7 @@ from mesa_llm_norms.core.referee import Referee, check_game
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.llm.personas import check_persona, personas_of, seated_with
 from mesa_llm_norms.llm.provider import LiveMind
-from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.mind import Mind, WholeGame
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
@@ -236,6 +236,9 @@ class Spec:
             CommittedMind(committed).check(self.game)
         for mind in self._minds.values():
             mind.check(self.game)
+        if self.whole_game is not None and len(self._minds) > 1:
+            problem = f"{self.whole_game.label} is a game of its own, and mixes with no mind"
+            raise MindError("mind", self.mind, problem, "Play it alone, in a run of its own.")
         rule = read_pairing(self.pairing)
         check_seats(rule, self.game)
         object.__setattr__(self, "rewire", read_rewire(self.rewire))
@@ -307,6 +310,11 @@ class Spec:
     def minds(self) -> tuple[Mind, ...]:
         """The minds that play, committed agents apart."""
         return tuple(self._minds.values())
+
+    @property
+    def whole_game(self) -> WholeGame | None:
+        """What stands for a game of its own in the place of a mind, if anything does."""
+        return next((mind for mind in self.minds if isinstance(mind, WholeGame)), None)
 
     @property
     def live(self) -> bool:

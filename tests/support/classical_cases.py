@@ -26,9 +26,16 @@ def games(draw: st.DrawFn) -> dict[str, Any]:
         placement = draw(st.sampled_from(["random", "hubs", "periphery", "cluster"]))
         amount = draw(st.one_of(st.integers(0, len(graph) // 2), st.floats(0, 0.4)))
         committed[name] = draw(st.sampled_from([amount, (amount, placement)]))
+    names = draw(st.sampled_from([pool, None]))
+    if draw(st.booleans()):
+        noise = 0.0 if names is None else draw(st.sampled_from([0.0, 0.3, 1.0]))
+        committed = {
+            name: {"agents": where, "noise": noise, "until": draw(st.integers(1, 4))}
+            for name, where in committed.items()
+        }
     return {
         "graph": graph,
-        "names": draw(st.sampled_from([pool, None])),
+        "names": names,
         "pairing": draw(st.sampled_from(PAIRINGS)),
         "incumbent": draw(st.sampled_from([None, *pool])),
         "committed": committed or None,

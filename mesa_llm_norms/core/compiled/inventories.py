@@ -28,11 +28,11 @@ DIRECT, REVERSE, NEUTRAL = 0, 1, 2
 PLAYED, FULL, AGREED = 0, 1, 2
 """How a call ends: all was played, a row must grow first, or the goal is reached."""
 
-TIME, TOTAL, DISTINCT, PEAK, PEAK_TIME, IN_ROUND, MATCHED, ROUND, PLACE, FILLED = range(10)
+TIME, TOTAL, DISTINCT, PEAK, PEAK_TIME, IN_ROUND, MATCHED, ROUND, PLACE, FILLED, START = range(11)
 """The places of ``tally``: interactions played; words held in all, and different ones; the most
 words there have been, and after how many interactions first; what of the round under way has been
-played, and matched; the rounds ended in this call; and where the next word goes in the ring of the
-last ones, and how many are there."""
+played, and matched; the rounds ended in this call; where the next word goes in the ring of the last
+ones, and how many are there; and when this call began."""
 
 _NONE = np.uint64(0)
 _COIN = np.uint64(31)
@@ -40,9 +40,9 @@ _COIN = np.uint64(31)
 
 _SIGNATURE = (
     "int64(uint64, int64, boolean, int64, boolean, int64[::1], int32[::1], int32[::1],"
-    " int64[::1], int32[::1], int32[::1], int64[::1], boolean[::1], int32[::1], int64,"
-    " boolean, int64, int64, int32[::1], int64[::1], int64[::1],"
-    " int32[:, ::1], int64[::1], int64[::1], int64[:, ::1], int32[:, ::1])"
+    " int64[::1], int32[::1], int32[::1], int64[::1], int64[::1], int32[::1], int64,"
+    " boolean, int64, int64, boolean[::1], int32[::1], int64[::1], int64[::1],"
+    " int32[:, ::1], int64[::1], int64[::1], int64[:, ::1], int64[:, ::1], int32[:, ::1])"
 )
 
 
@@ -71,12 +71,15 @@ def _forget(agents, counts, agent, word):
 
 
 @numba.njit(cache=True)
-def _agreed(uttered, holders, plays, least, word):
-    """Return whether a word, any if it is negative, was uttered and is held often enough."""
-    if word >= 0:
-        return uttered[word] >= plays and holders[word] >= least
-    for other in range(len(uttered)):  # noqa: SIM110  numba would make an array
-        if uttered[other] >= plays and holders[other] >= least:
+def agreed(uttered, holders, plays, least, ending, word):
+    """Return whether a word, any if it is negative, was uttered and is held often enough.
+
+    Only those in ``ending`` count, all if that is empty.
+    """
+    first, end = (word, word + 1) if word >= 0 else (0, len(uttered))
+    for other in range(first, end):
+        enough = uttered[other] >= plays and holders[other] >= least
+        if enough and (len(ending) == 0 or ending[other]):
             return True
     return False
 
@@ -106,12 +109,13 @@ def play(
     tails,
     heads,
     edge_steps,
-    committed,
+    noise,
     inventions,
     pool,
     to_consensus,
     plays,
     least,
+    ending,
     ring,
     uttered,
     holders,
@@ -119,32 +123,37 @@ def play(
     counts,
     tally,
     rounds,
+    words,
     rows,
 ):
     """Play until ``rounds`` is full, or until one of the other endings above; return which.
 
     ``pool`` is the number of names to invent from, or 0 where node i invents ``inventions[i]``.
+    ``noise`` is the chance, in units of 2**-32, that a committed agent utters another name of the
+    pool; it is negative for agents that are not committed.
     ``rounds`` gets, per round: interactions played so far, words in all, different words, matches.
-    ``rows`` gets, unless it has no rows, per interaction of a round: speaker, hearer, word, match.
+    ``words`` gets, unless it is empty, how often each word was uttered in it, and ``rows``, unless
+    it has no rows, per interaction of the call: speaker, hearer, word, match.
     Empty steps mean equal weights; ``complete``, that everyone's neighbors are all the others.
-    ``ring`` has the last words uttered. If ``least`` is above 0, play ends as soon as a word has so
-    many ``holders`` and ``plays`` among them; ``uttered`` says how often each word is there.
+    ``ring`` has the last words uttered. If ``plays`` is above 0, play ends as soon as a word, one
+    of those that are ``ending`` if that is not empty, has ``least`` ``holders`` and so many
+    ``plays`` among them; ``uttered`` says how often each word is there.
     """
     capacity = agents.shape[1] - WORDS
     weighted = len(neighbor_steps) > 0
-    keep = rows.shape[0] > 0
+    keep, tell = rows.shape[0] > 0, words.shape[1] > 0
     time, total, distinct = tally[TIME], tally[TOTAL], tally[DISTINCT]
     peak, peak_time = tally[PEAK], tally[PEAK_TIME]
     in_round, successes, number = tally[IN_ROUND], tally[MATCHED], tally[ROUND]
     place_in_ring, filled, size = tally[PLACE], tally[FILLED], len(ring)
     latest = np.int64(-1)
-    ending = PLAYED
+    status = PLAYED
     while number < rounds.shape[0]:
         if to_consensus and distinct == 1 and total == population:
-            ending = AGREED
+            status = AGREED
             break
-        if least > 0 and filled == size and _agreed(uttered, holders, plays, least, latest):
-            ending = AGREED
+        if plays > 0 and filled == size and agreed(uttered, holders, plays, least, ending, latest):
+            status = AGREED
             break
         bits = plan_bits(key, np.uint64(time))
         high, low = bits >> HALF, bits & LOW
@@ -176,7 +185,10 @@ def play(
 
         bits = seat_bits(key, np.uint64(time))
         held, known = np.int64(agents[speaker, SIZE]), np.int64(agents[hearer, SIZE])
-        if held > 0:
+        if noise[speaker] > 0 and np.int64(bits >> HALF) < noise[speaker]:
+            word = np.int32(_index(bits & LOW, pool - 1))
+            word += np.int32(word >= agents[speaker, WORDS])
+        elif held > 0:
             word = agents[speaker, WORDS + _index(bits >> HALF, held)]
         elif pool > 0:
             word = np.int32(_index(bits & LOW, pool))
@@ -187,9 +199,9 @@ def play(
             if agents[hearer, place] == word:
                 matched = True
                 break
-        adds = not matched and not committed[hearer]
+        adds = not matched and noise[hearer] < 0
         if adds and known == capacity:
-            ending = FULL
+            status = FULL
             break
 
         _hold(agents, holders, speaker, word)
@@ -217,20 +229,23 @@ def play(
         # Once all is counted, no other word can come to be agreed on by this interaction.
         latest = np.int64(word) if filled == size else np.int64(-1)
         if filled == size:
-            if least > 0 and ring[place_in_ring] >= 0:
+            if plays > 0 and ring[place_in_ring] >= 0:
                 uttered[ring[place_in_ring]] -= 1
         else:
             filled += 1
         ring[place_in_ring] = word
         place_in_ring = 0 if place_in_ring + 1 == size else place_in_ring + 1
-        if least > 0:
+        if plays > 0:
             uttered[word] += 1
+        if tell:
+            words[number, word] += 1
         time += 1
         if total > peak:
             peak, peak_time = total, time
         if keep:
-            rows[in_round, 0], rows[in_round, 1] = speaker, hearer
-            rows[in_round, 2], rows[in_round, 3] = word, matched
+            row = time - 1 - tally[START]
+            rows[row, 0], rows[row, 1] = speaker, hearer
+            rows[row, 2], rows[row, 3] = word, matched
         in_round += 1
         if in_round == population:
             rounds[number, 0], rounds[number, 1] = time, total
@@ -241,4 +256,4 @@ def play(
     tally[PEAK], tally[PEAK_TIME] = peak, peak_time
     tally[IN_ROUND], tally[MATCHED], tally[ROUND] = in_round, successes, number
     tally[PLACE], tally[FILLED] = place_in_ring, filled
-    return ending
+    return status
