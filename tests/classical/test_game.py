@@ -122,7 +122,7 @@ def test_every_row_is_what_its_four_draws_say(
 # What always holds
 
 
-@given(games(), st.integers(1, 8))
+@given(games(always=True), st.integers(1, 8))
 def test_words_are_counted_and_committed_agents_never_change(
     arguments: dict[str, Any], rounds: int
 ) -> None:
@@ -142,7 +142,7 @@ def test_words_are_counted_and_committed_agents_never_change(
         assert (agent.committed, agent.inventory) == (word, (word,))
 
 
-@given(games())
+@given(games(always=True))
 def test_consensus_stays_and_leaves_nothing_to_play(arguments: dict[str, Any]) -> None:
     model = ClassicalGame(**arguments)
     outcome = model.run(rounds=200)

@@ -17,8 +17,8 @@ def players(model: ClassicalGame) -> list[ClassicalAgent]:
 
 
 @st.composite
-def games(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw arguments of ``ClassicalGame``."""
+def games(draw: st.DrawFn, always: bool = False) -> dict[str, Any]:
+    """Draw arguments of ``ClassicalGame``; whether who is committed is so ``always``."""
     graph = draw(graphs(), label="graph")
     pool = draw(pools(max_size=4), label="pool")
     committed = {}
@@ -27,7 +27,7 @@ def games(draw: st.DrawFn) -> dict[str, Any]:
         amount = draw(st.one_of(st.integers(0, len(graph) // 2), st.floats(0, 0.4)))
         committed[name] = draw(st.sampled_from([amount, (amount, placement)]))
     names = draw(st.sampled_from([pool, None]))
-    if draw(st.booleans()):
+    if not always and draw(st.booleans()):
         noise = 0.0 if names is None else draw(st.sampled_from([0.0, 0.3, 1.0]))
         committed = {
             name: {"agents": where, "noise": noise, "until": draw(st.integers(1, 4))}
