@@ -102,7 +102,7 @@ class ClassicalMind(WholeGame):
         pool = spec.naming_game.pool
         lengths = numbers[:, ends.ROUNDS]
         first = np.cumsum(lengths) - lengths
-        before = np.concatenate([[0], played.lines[:-1, 0]]) if len(played.lines) else []
+        before = np.concatenate([np.zeros(1, np.int64), played.lines[:, 0]])[:-1]
         starts = np.isin(np.arange(len(played.lines)), first)
         plays = played.lines[:, 0] - np.where(starts, 0, before)
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -153,12 +153,12 @@ class _Together:
         return self._batch(np.concatenate(played))
 
     def _batch(self, counts: NDArray[np.int64]) -> Batch:
-        batches, numbers = self._batches, self._numbers
+        batches, lies, numbers = self._batches, load("agreement"), self._numbers
         pool = self._spec.game.pool
         with np.errstate(divide="ignore", invalid="ignore"):
             share = numbers[:, batches.PLAYS] / (2 * numbers[:, batches.IN_WINDOW])
-            agreement = numbers[:, batches.AGREEING] / numbers[:, batches.JUDGED]
-            largest = numbers[:, batches.LARGEST] / numbers[:, batches.PLAYERS]
+            agreement = numbers[:, lies.AGREEING] / numbers[:, lies.JUDGED]
+            largest = numbers[:, lies.LARGEST] / numbers[:, lies.PLAYERS]
         holders = self._holders()
         winner = numbers[:, batches.WINNER]
         agreed = numbers[:, batches.IN_WINDOW] == len(self._window.ring)
@@ -176,7 +176,7 @@ class _Together:
             agreed,
             (holders > 0).sum(axis=1),
             agreement,
-            numbers[:, batches.CLUSTERS],
+            numbers[:, lies.CLUSTERS],
             largest,
             self._without_later(counts),
             list(self._held),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,7 +27,8 @@ FIRM = {"M": {"agents": (0.3, "k-core"), "noise": 0.2, "until": 6}}
 )
 def test_its_runs_are_those_of_run_classical_with_the_same_pool(arguments: dict[str, Any]) -> None:
     same: dict[str, Any] = {**arguments, "names": "QMX", "runs": 12, "rounds": 100, "rng": 5}
-    for pairing, called in (("node", "direct"), ("edge", "neutral")):
+    pairings: dict[Literal["node", "edge"], str] = {"node": "direct", "edge": "neutral"}
+    for pairing, called in pairings.items():
         for until in ("converged", "agreed", None):
             found = run_ensemble(mind="classical", pairing=pairing, until=until, **same)
             expected = run_classical(pairing=called, until=until, **same)

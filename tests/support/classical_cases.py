@@ -21,7 +21,7 @@ def games(draw: st.DrawFn, always: bool = False) -> dict[str, Any]:
     """Draw arguments of ``ClassicalGame``; whether who is committed is so ``always``."""
     graph = draw(graphs(), label="graph")
     pool = draw(pools(max_size=4), label="pool")
-    committed = {}
+    committed: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from(pool), max_size=2, unique=True)):
         placement = draw(st.sampled_from(["random", "hubs", "periphery", "cluster"]))
         amount = draw(st.one_of(st.integers(0, len(graph) // 2), st.floats(0, 0.4)))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from mesa_llm_norms.core.compiled.agreement import lie
 from mesa_llm_norms.core.compiled.histories import add_up, forget, note_lines, nothing_noted
 from mesa_llm_norms.core.compiled.interactions import (
     DONE,
@@ -42,7 +43,6 @@ many interactions have been played in this call; whether the run is in its secon
 many groups of committed agents have left."""
 
 INTERACTIONS, ROUNDS, CONVERGED, FLIPPED, WINNER, PLAYS, IN_WINDOW = range(7)
-AGREEING, JUDGED, CLUSTERS, LARGEST, PLAYERS = range(7, 12)
 LATER_ROUNDS, LATER_WINNER = 12, 13
 """How a run ended: the columns of ``Found.numbers``. The last two are of its second phase."""
 
@@ -138,51 +138,6 @@ def _pairs(graphs, graph):
         graphs.purpose,
         graphs.planned,
     )
-
-
-@numba.njit(cache=True)
-def _root(parents, node):
-    while parents[node] != node:
-        parents[node] = parents[parents[node]]
-        node = parents[node]
-    return node
-
-
-@numba.njit(cache=True)
-def _leads(indptr, indices, a, b):
-    for place in range(indptr[a], indptr[a + 1]):  # noqa: SIM110  numba would make an array
-        if indices[place] == b:
-            return True
-    return False
-
-
-@numba.njit(cache=True)
-def lie(indptr, indices, directed, held, line):
-    """Write how the names held lie on a network: agreement along edges, and clusters."""
-    size = len(held)
-    parents, sizes = np.arange(size), np.zeros(size, np.int64)
-    agreeing = judged = 0
-    for a in range(size):
-        for place in range(indptr[a], indptr[a + 1]):
-            b = np.int64(indices[place])
-            first = (
-                a < b if not directed else a != b and not (a > b and _leads(indptr, indices, b, a))
-            )
-            if first and held[a] >= 0 and held[b] >= 0:
-                judged += 1
-                if held[a] == held[b]:
-                    agreeing += 1
-                    parents[_root(parents, a)] = _root(parents, b)
-    players = clusters = largest = 0
-    for node in range(size):
-        if held[node] >= 0:
-            players += 1
-            root = _root(parents, node)
-            clusters += sizes[root] == 0
-            sizes[root] += 1
-            largest = max(largest, sizes[root])
-    line[AGREEING], line[JUDGED] = agreeing, judged
-    line[CLUSTERS], line[LARGEST], line[PLAYERS] = clusters, largest, players
 
 
 @numba.njit(cache=True)

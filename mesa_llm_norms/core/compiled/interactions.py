@@ -249,7 +249,11 @@ def _loop(common, packed):
         tails, heads, planned = pairs.tails, pairs.heads, pairs.planned
         size = len(ring)
         matches = ending.matches if ending.matches > 0 else size + 1
-        last, n_starts, n_edges = np.uint64(size - 1), np.uint64(len(starts)), np.uint64(len(tails))
+        last, n_starts, n_edges = (
+            np.uint64(max(size, 1) - 1),
+            np.uint64(len(starts)),
+            np.uint64(len(tails)),
+        )
         anyone = len(starts) == len(states)
         if packed:
             bits, full = tables.bits, tables.full

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from mesa_llm_norms.core.compiled.batches import (
+from mesa_llm_norms.core.compiled.agreement import (
     AGREEING,
     CLUSTERS,
     JUDGED,
