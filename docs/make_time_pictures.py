@@ -101,7 +101,7 @@ def adaptive(axes: Axes) -> None:
 def groups(axes: Axes) -> None:
     """Draw how often a committed minority takes over in groups and in pairs."""
     shares = [0.02, 0.04, 0.06, 0.08, 0.10, 0.12]
-    for color, agreement in enumerate(("any", "all")):
+    for color, agreement in enumerate(("any",)):
         found = takeovers(
             shares,
             "B",
@@ -118,15 +118,14 @@ def groups(axes: Axes) -> None:
             lines = found[found["hearers"] == hearers]
             bounds = [lines["flipped"] - lines["low"], lines["high"] - lines["flipped"]]
             said = f"groups of 3, {agreement} must know" if hearers == "group" else "pairs"
-            if hearers == "group" or agreement == "all":
-                axes.errorbar(
-                    lines["share"],
-                    lines["flipped"],
-                    bounds,
-                    fmt=f"o{style}",
-                    color=f"C{color}" if hearers == "group" else "gray",
-                    label=said,
-                )
+            axes.errorbar(
+                lines["share"],
+                lines["flipped"],
+                bounds,
+                fmt=f"o{style}",
+                color=f"C{color}" if hearers == "group" else "gray",
+                label=said,
+            )
     axes.set(xlabel="share of committed agents", ylabel="share of runs they took over")
 
 
