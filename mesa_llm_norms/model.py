@@ -99,8 +99,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
     agent_reporters : mapping, optional
         The same for agents: ``{"node": "node"}`` is an attribute, missing where agents have none.
     capacity : int or None, default 1
-        How many agents a node holds, players and others together; None for any number. There is
-        never more than one player.
+        How many agents a node holds, with one player at most; None for any number.
     until : str or None, default "converged"
         The goal, as for ``run``, that ends the runs which Mesa makes: its page, its batch runs and
         ``run_model``.
@@ -123,8 +122,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
     look_ahead: ClassVar[bool | None] = None
     """Whether ``run`` has live minds asked about rounds to come while it plays one.
 
-    By default it does so unless a subclass has a step of its own: one that changes agents or edges
-    would make those calls worthless. A step that only looks may set this to True.
+    By default unless a subclass has a step of its own, which may change agents or edges.
     """
 
     _given: tuple[tuple[Any, ...], dict[str, Any]]
@@ -263,8 +261,8 @@ class NetworkGame(NetworkModel[NamingAgent]):
         SpecError
             If a mind or a pairing rule of your own is not given, or a mind file has changed.
         """
-        settings = read_llm(llm) or LLMSettings()
-        return cast(Self, resumed(cls, Path(folder), settings, addresses, given))
+        llm = read_llm(llm) or LLMSettings()
+        return cast(Self, resumed(cls, Path(folder), llm, addresses, given))
 
     def close(self) -> None:
         """Let go of the journal and the connections of live minds, if there are any."""
@@ -530,6 +528,8 @@ class NamingGame(NetworkGame):
         the model}``, or another form that ``mesa.DataCollector`` takes.
     agent_reporters : mapping, optional
         The same for agents: ``{"node": "node"}`` is an attribute, missing where agents have none.
+    capacity, until : default 1, default "converged"
+        As for ``NetworkGame``.
 
     Raises
     ------

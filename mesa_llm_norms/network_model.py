@@ -133,6 +133,9 @@ class NetworkModel(mesa.Model, Generic[Player]):
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
             _tell_arguments(vars(cls)["__init__"], super(cls, cls).__init__)
+        takes = signature(cls.__init__)  # and not what __new__ does
+        made: Any = cls
+        made.__signature__ = takes.replace(parameters=list(takes.parameters.values())[1:])
 
     def lay_out(self, graph: nx.Graph[Any], capacity: int | None = 1) -> None:
         """Make the network from a copy of ``graph``, with room for so many agents on a node."""

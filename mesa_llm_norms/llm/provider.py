@@ -295,7 +295,7 @@ class LiveMind(Mind):
         made.persona = persona
         return made
 
-    order = staticmethod(order_of_names)  # in which the names are listed
+    _order = staticmethod(order_of_names)  # in which the names are listed
 
     def check(self, game: GameRules) -> None:
         """Check that the names of a game can be put into a prompt.
@@ -328,7 +328,7 @@ class LiveMind(Mind):
         Prompt
             The two texts to send.
         """
-        game, order = situation.game, self.order(situation)
+        game, order = situation.game, self._order(situation)
         return self.template.of_game(game).fill(game, situation.memory, order, situation.seat)
 
     def sent(self, situation: Situation) -> Prompt:

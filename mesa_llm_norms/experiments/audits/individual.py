@@ -130,7 +130,7 @@ class Interviewer:
             return mind
         made = copy(mind)
         made.client = self._client
-        made.order = lambda situation: tuple(order)  # noqa: ARG005
+        made._order = lambda situation: tuple(order)  # noqa: ARG005
         return made
 
     def with_words(self, mind: LiveMind, prompt: Prompt) -> Mind:
