@@ -59,7 +59,7 @@ def by_the_rules(
 def test_runs_follow_the_rules(
     seed: int, names: str, agreement: str, hearers: str, success: float
 ) -> None:
-    how = {"agreement": agreement, "hearers": hearers, "success": success}
+    how: dict[str, Any] = {"agreement": agreement, "hearers": hearers, "success": success}
     found = run_groups(hypergraph(GROUPS), names, rng=seed, runs=1, rounds=20, **how)
     interactions, held = by_the_rules(GROUPS, names, how, seed, 120)
     assert found["interactions"][0] == interactions

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, NormsError
-from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors
+from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
 from mesa_llm_norms.networks.contacts import contact_graph
 from mesa_llm_norms.networks.reading import open_file, read_graph
 from mesa_llm_norms.simulation.serialization import from_json, to_json
@@ -64,9 +64,10 @@ def test_the_usual_forms_are_read_as_the_same(
 
 def test_the_projection_counts_contacts(tmp_path: Path) -> None:
     path = written(tmp_path, "0 1 2\n5 2 1\n9 2 3\n")
-    graph = read_graph(f'file("{path}", format="contacts")', random.Random(0))
+    graph = to_networkx(read_graph(f'file("{path}", format="contacts")', random.Random(0)))
     assert sorted(graph.edges(data="weight")) == [(1, 2, 2.0), (2, 3, 1.0)]
-    bare = read_graph(f'file("{path}", format="contacts", weight="none")', random.Random(0))
+    without = f'file("{path}", format="contacts", weight="none")'
+    bare = to_networkx(read_graph(without, random.Random(0)))
     assert sorted(bare.edges(data="weight")) == [(1, 2, None), (2, 3, None)]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mesa_llm_norms.errors import FileFormatError, GraphError
 from mesa_llm_norms.networks import hypergraph
-from mesa_llm_norms.networks.adjacency import GROUPS, Neighbors
+from mesa_llm_norms.networks.adjacency import GROUPS, Neighbors, to_networkx
 from mesa_llm_norms.networks.hypergraphs import Groups
 from mesa_llm_norms.networks.reading import open_file, read_graph
 
@@ -17,11 +17,15 @@ from mesa_llm_norms.networks.reading import open_file, read_graph
 def test_lines_are_groups_and_their_members_are_joined(tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("# classes\n1 2 3\n3 4\n2 3\n5\n")
-    graph, table = open_file(path, format="groups")
+    found, table = open_file(path, format="groups")
     assert table is not None
+    graph = to_networkx(found)
     assert "1 lines with a single node" in table.notes[0]
     assert graph.graph[GROUPS] == [(1, 2, 3), (3, 4), (2, 3)]
-    assert {(u, v): w for u, v, w in graph.edges(data="weight")} == {
+    weights: dict[tuple[int, int], int] = {
+        (u, v): data["weight"] for u, v, data in graph.edges(data=True)
+    }
+    assert weights == {
         (1, 2): 1,
         (1, 3): 1,
         (2, 3): 2,
@@ -34,7 +38,7 @@ def test_lines_are_groups_and_their_members_are_joined(tmp_path: Path) -> None:
     )
     commas = tmp_path / "classes.csv"
     commas.write_text("Ann, Bo, Cy\nCy, Dee\n")
-    assert open_file(commas, format="groups")[0].graph[GROUPS] == [
+    assert to_networkx(open_file(commas, format="groups")[0]).graph[GROUPS] == [
         ("Ann", "Bo", "Cy"),
         ("Cy", "Dee"),
     ]
@@ -54,7 +58,7 @@ def test_a_file_of_groups_that_is_not_said_to_be_one_is_refused_with_the_option(
 
 def test_random_groups_have_their_size_and_are_drawn_by_the_seed() -> None:
     one, again, other = (
-        read_graph("groups(n=20, k=4, m=30)", random.Random(it)) for it in (1, 1, 2)
+        to_networkx(read_graph("groups(n=20, k=4, m=30)", random.Random(it))) for it in (1, 1, 2)
     )
     assert list(one) == list(range(20))
     assert [len(set(group)) for group in one.graph[GROUPS]] == [4] * 30

@@ -79,7 +79,7 @@ def test_engines_play_the_same_rows(
 ) -> None:
     graph = sequence(rows)
     if directed:
-        turned = nx.DiGraph()
+        turned: nx.DiGraph[int] = nx.DiGraph()
         turned.add_edges_from((u, v) for _, u, v in rows)
         turned.graph.update(graph.graph)
         graph = turned
@@ -98,6 +98,8 @@ def test_engines_play_the_same_rows(
     python = run_ensemble(**given, engine="python", keep_interactions=True)
     kernel = run_ensemble(**given, engine="kernel", keep_interactions=True)
     together = run_ensemble(**given, engine="kernel")
+    assert python.interactions is not None
+    assert kernel.interactions is not None
     pd.testing.assert_frame_equal(python.interactions, kernel.interactions)
     pd.testing.assert_frame_equal(python.runs, together.runs)
     pd.testing.assert_frame_equal(python.rounds, together.rounds)

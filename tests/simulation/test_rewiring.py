@@ -74,7 +74,7 @@ def test_nobody_loses_the_only_edge_and_all_to_all_stays_so() -> None:
 
 
 def test_the_rate_is_the_probability_after_every_miss_from_then_on() -> None:
-    dropped = []
+    dropped: list[int] = []
     for seed in range(2_000):
         rewiring = Rewiring((1, 0.25), RandomStream(seed), directed=False)
         neighbors = Neighbors(nx.cycle_graph(6))
@@ -125,6 +125,7 @@ def test_model_and_ensemble_play_the_same_rows_on_the_same_networks(graph: Any) 
     for _ in range(12):
         model.step()
         rows += model.rows
+    assert played.interactions is not None
     pd.testing.assert_frame_equal(
         pd.DataFrame(rows, columns=Interaction._fields), played.interactions
     )
@@ -138,6 +139,7 @@ def test_model_and_ensemble_play_the_same_rows_on_the_same_networks(graph: Any) 
     static = run_ensemble(
         **{**given, "rewire": None}, runs=1, rounds=12, until=None, keep_interactions=True
     )
+    assert static.interactions is not None
     assert not played.interactions.equals(static.interactions)
 
 

@@ -35,7 +35,9 @@ def committed(draw: st.DrawFn) -> dict[str, Any] | None:
     placements = st.sampled_from(PLACEMENTS)
     number = st.integers(0, 4) | st.floats(0, 0.3)
     some = number | st.tuples(number, placements) | st.lists(st.integers(0, 3), max_size=4)
-    chosen = draw(st.none() | st.dictionaries(st.sampled_from("QMX"), some, max_size=3))
+    chosen: dict[str, Any] | None = draw(
+        st.none() | st.dictionaries(st.sampled_from("QMX"), some, max_size=3)
+    )
     listed = 0
     for name, where in (chosen or {}).items():  # no node under two names
         if isinstance(where, list) and chosen is not None:

@@ -309,7 +309,7 @@ def test_the_details_tell_what_an_agent_knows_and_would_choose(
             (place + 1) % 12,
         }
         assert sum(partner.met for partner in details.partners) == sum(
-            place in (row.node_a, row.node_b) for row in model.rows
+            place in row.nodes for row in model.rows
         )
 
 

@@ -63,7 +63,7 @@ def test_nodes_that_come_and_go_are_drawn_while_it_plays(model: NamingGame) -> N
     model.network.G.remove_node("<b>")
     model.network.G.add_edge("new", 3)
     model.network.G.add_edge("newer", "new")
-    force_update()  # type: ignore[no-untyped-call]
+    force_update()
     (network,) = (widget for widget in every(box) if hasattr(widget, "template"))
     drawing = json.loads(network.drawing)
     context.close()
