@@ -52,7 +52,6 @@ from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
 
-
 ROUND_REPORTERS = ("interactions", "success_rate", "distinct_names", "entropy")
 """What is collected of every round, besides the share of each name."""
 
@@ -589,9 +588,7 @@ class NamingGame(NetworkGame):
         @property
         def rows(self) -> list[Interaction]: ...  # noqa: D102
 
-        def play(  # noqa: D102
-            self, interactions: int | None = None
-        ) -> Generator[Interaction, None, None]: ...
+        def play(self, interactions: int | None = None) -> Generator[Interaction]: ...  # noqa: D102
 
 
 def _of_round(number: str, model: NetworkGame) -> float:

@@ -64,7 +64,16 @@ def public(package: str) -> Iterator[Documented]:
                 function = getattr(function, "__func__", function)
                 if not method.startswith("_") and inspect.isfunction(function):
                     label = f"{package}.{name}.{method}"
-                    yield Documented(label, function, inspect.getdoc(function) or "")
+                    yield Documented(label, function, contract(thing, method))
+
+
+def contract(owner: type, method: str) -> str:
+    """Return the docstring of a method, or what it overrides, where only that has sections."""
+    own, *inherited = (
+        inspect.getdoc(vars(base)[method]) or "" for base in owner.__mro__ if method in vars(base)
+    )
+    whole = (text for text in inherited if "\n\nParameters\n---" in text)
+    return own if "\n\nParameters\n---" in own or not own else next(whole, own)
 
 
 def everything() -> list[Documented]:

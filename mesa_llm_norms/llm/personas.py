@@ -68,7 +68,7 @@ def personas_of(persona: Any, nodes: Sequence[Hashable], graph: Any) -> list[str
 
 
 def seated_with(
-    told: Sequence[str], minds: tuple[Mind, ...], indices: Sequence[NDArray[np.int32]]
+    texts: Sequence[str], minds: tuple[Mind, ...], indices: Sequence[NDArray[np.int32]]
 ) -> tuple[tuple[Mind, ...], list[NDArray[np.int32]]]:
     """Return the minds with one more for each persona of a live mind, and the indices of nodes."""
     found = list(minds)
@@ -84,7 +84,7 @@ def seated_with(
         return places[index, persona]
 
     with_personas = [
-        np.array([place(*both) for both in zip(one.tolist(), told, strict=True)], np.int32)
+        np.array([place(*both) for both in zip(one.tolist(), texts, strict=True)], np.int32)
         for one in indices
     ]
     return tuple(found), with_personas

@@ -29,9 +29,10 @@ from scipy.sparse.linalg import LinearOperator, gcrotmk, splu
 from mesa_llm_norms.core.game import Game, Memory, Remembered, filled
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.minds.mind import Policy
+from mesa_llm_norms.minds.mixtures import by_share, read_shares
 from mesa_llm_norms.networks.placement import read_committed
 from mesa_llm_norms.simulation.engine import TOLERANCE, is_plain_policy, probabilities_of
-from mesa_llm_norms.simulation.spec import Spec, by_share, read_shares
+from mesa_llm_norms.simulation.spec import Spec
 
 INTERACTIONS_PER_ROUND = 2
 """How many of a population round's N interactions an agent takes part in, on average."""

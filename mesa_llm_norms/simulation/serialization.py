@@ -58,6 +58,7 @@ from mesa_llm_norms.llm.prompt import Template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds.files import file_of, parse_mind_file
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
+from mesa_llm_norms.minds.mixtures import by_share, mind_key
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import (
     is_live,
@@ -85,7 +86,7 @@ from mesa_llm_norms.networks.reading import (
     referred,
 )
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
-from mesa_llm_norms.simulation.spec import NAMING, SOURCE_FILE, Spec, by_share, mind_key
+from mesa_llm_norms.simulation.spec import NAMING, SOURCE_FILE, Spec
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""
@@ -356,8 +357,8 @@ def _write_persona(spec: Spec, graph: Any) -> Any:
     texts = persona.values() if isinstance(persona, Mapping) else [persona]
     if "nodes" in graph and any(map(attributes_in, texts)):
         read = to_networkx(read_graph(spec.graph, random.Random(0)))
-        told = zip(read, personas_of(persona, list(read), read), strict=True)
-        persona = {node: literal(text) for node, text in told if text}
+        personas = zip(read, personas_of(persona, list(read), read), strict=True)
+        persona = {node: literal(text) for node, text in personas if text}
     if not isinstance(persona, Mapping):
         return persona
     return {"nodes": [[_write_node(node), text] for node, text in persona.items()]}

@@ -13,7 +13,6 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,13 +22,14 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, GameRules, Memory
-from mesa_llm_norms.core.limits import check_seed, read_percentage, read_whole
+from mesa_llm_norms.core.limits import check_seed, read_whole
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.core.referee import Referee, check_game
 from mesa_llm_norms.errors import MindError, SpecError, shown, some
 from mesa_llm_norms.llm.personas import check_persona, personas_of, seated_with
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind, WholeGame
+from mesa_llm_norms.minds.mixtures import apportioned, by_share, mind_key, read_shares
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size
@@ -327,8 +327,8 @@ class Spec:
         if self.persona is None:
             return ("",)
         seated = self.initial_state().minds_by_node.values()
-        told = dict.fromkeys(mind.persona for mind in seated if isinstance(mind, LiveMind))
-        return tuple(told) or ("",)
+        personas = dict.fromkeys(mind.persona for mind in seated if isinstance(mind, LiveMind))
+        return tuple(personas) or ("",)
 
     def initial_state(self, run: int = 0) -> InitialState:
         """Return the state that a run starts from, its graph checked.
@@ -350,8 +350,8 @@ class Spec:
         )
         minds, indices, uncommitted = self._seated(neighbors, stream)
         if self.persona is not None:
-            told = personas_of(self.persona, neighbors.nodes, graph)
-            minds, (indices, uncommitted) = seated_with(told, minds, (indices, uncommitted))
+            personas = personas_of(self.persona, neighbors.nodes, graph)
+            minds, (indices, uncommitted) = seated_with(personas, minds, (indices, uncommitted))
         pairing = read_pairing(self.pairing)
         pairing.check(neighbors)
         return InitialState(
@@ -525,7 +525,7 @@ class Spec:
 
     def _apportioned(self, agents: int) -> NDArray[np.int32]:
         """Return the indices of minds that are given by share, as often as agents get them."""
-        counts = _apportion(list(self.mind.values()), agents)
+        counts = apportioned(list(self.mind.values()), agents)
         return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
     def _read_graph(self, chance: random.Random) -> tuple[Graph, Neighbors]:
@@ -561,46 +561,3 @@ class Spec:
             )
         place = {key: place for place, key in enumerate(self._minds)}
         return np.array([place[mind_key(self.mind[node])] for node in nodes], np.int32)
-
-
-def read_shares(mind: Any) -> Any:
-    """Return a ``mind=`` argument with a share for each percentage in it."""
-    if not isinstance(mind, Mapping):
-        return mind
-    read = {key: read_percentage(it) for key, it in mind.items()}
-    return mind if all(read[key] is it for key, it in mind.items()) else read
-
-
-def by_share(mind: Mapping[Any, Any]) -> bool:
-    """Return whether a ``mind=`` mapping is one of minds to shares, not one of nodes to minds.
-
-    Raises
-    ------
-    MindError
-        If some values are numbers but not all of them are shares from 0 up.
-    """
-    shares = mind.values()
-    numbers = [isinstance(share, Real) and not isinstance(share, bool) for share in shares]
-    if not any(numbers):
-        return False
-    if not all(numbers) or not all(it in limits.MIND_SHARE for it in shares) or not sum(shares):
-        raise MindError(
-            "mind", mind, "the shares are not numbers from 0 up", "Give each mind a share: 0.5."
-        )
-    return True
-
-
-def mind_key(mind: Any) -> Any:
-    """Return what tells the minds of a ``mind=`` mapping apart: their names, or themselves."""
-    return mind if isinstance(mind, str) else id(mind)
-
-
-def _apportion(shares: Sequence[float], seats: int) -> list[int]:
-    """Return whole numbers in proportion to ``shares``, by largest remainder."""
-    total = sum(shares)
-    exact = [share / total * seats for share in shares]
-    counts = [int(share) for share in exact]
-    by_remainder = sorted(range(len(shares)), key=lambda i: counts[i] - exact[i])
-    for place in by_remainder[: seats - sum(counts)]:
-        counts[place] += 1
-    return counts

@@ -71,18 +71,18 @@ def parse_spec(
         raise SpecError("mind", mind, "minds are given twice", "Give --mind or --minds-by-node.")
     else:
         minds = _parse_by_node(minds_by_node, nodes, load)
-    told: Any = persona
+    personas: Any = persona
     if personas_by_node is not None:
         if persona is not None:
             remedy = "Give --persona or --personas-by-node."
             raise SpecError("persona", persona, "personas are given twice", remedy)
-        told = _personas_by_node(personas_by_node, nodes)
+        personas = _personas_by_node(personas_by_node, nodes)
     return Spec(
         graph=topology,
         names=parse_names(names),
         mind=minds,
         committed=parse_committed(committed or (), nodes) or None,
-        persona=told,
+        persona=personas,
         seed=seed,
         **others,
     )

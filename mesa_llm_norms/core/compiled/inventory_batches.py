@@ -157,7 +157,7 @@ def _start(runs, room, agents, run):
 
 @numba.njit(cache=True)
 def _note(room, lines, first, history):
-    """Tell histories who took up which name: whoever spoke, and whoever heard a known word."""
+    """Tell histories who took up which name: the speaker, and hearers of a known word."""
     counts, before = np.zeros((len(lines), 1), np.int64), room.tally[START]
     for number in range(len(lines)):
         counts[number, 0] = lines[number, 0] - before

@@ -24,6 +24,7 @@ from mesa_llm_norms.errors import FileFormatError, SpecError, shown
 from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.mixtures import by_share, read_shares
 from mesa_llm_norms.minds.registry import is_live, load_mind, safe_name
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import (
@@ -42,7 +43,7 @@ from mesa_llm_norms.networks.reading import (
 )
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.rewiring import read_rewire
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec, by_share, read_shares
+from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name not in ("seed", "rules", "persona"))
 """Arguments of ``run_ensemble`` that a spec is made of."""

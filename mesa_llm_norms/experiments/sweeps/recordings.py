@@ -32,9 +32,9 @@ from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.files import read_mind
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.mixtures import by_share, read_shares
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import load_mind
-from mesa_llm_norms.simulation.spec import by_share, read_shares
 
 LONGEST = 60
 """Characters of a file's name that say which mind it is."""
