@@ -101,7 +101,7 @@ def play_together(
     budget = len(room.rows) if nodes else INTERACTIONS_PER_CALL
     stops = {"agreed": (most(size), most(agents)), "flipped": (most(size), 0)}
     committed = np.zeros(count, np.bool_)
-    committed[[number[word] for word in first.firm]] = True
+    committed[[number[word] for word in first.firm if word in number]] = True
     goals = loops.Goals(
         goal.until == "converged",
         *stops.get(goal.until or "", (0, 0)),

@@ -24,7 +24,7 @@ import networkx as nx
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_whole
-from mesa_llm_norms.errors import NormsError, SpecError, TopologyError, shown
+from mesa_llm_norms.errors import FileFormatError, SpecError, TopologyError, shown
 from mesa_llm_norms.networks.adjacency import (
     Graph,
     graph_size,
@@ -186,7 +186,7 @@ class Topology:
                     values[name] = read(values[name], rng)
             call = partial(self.function, **values)
             return self._draw(partial(call, rng=rng) if self.takes_rng else call)
-        except NormsError:
+        except (TopologyError, FileFormatError):
             raise
         except (ValueError, nx.NetworkXException) as error:
             raise TopologyError(

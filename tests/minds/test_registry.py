@@ -41,7 +41,7 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_minds_go_by_name_and_a_mind_is_itself() -> None:
-    assert mind_names() == (*recorded_names(), "uniform")
+    assert mind_names() == (*recorded_names(), "uniform", "classical")
     assert DEFAULT_MIND in recorded_names()
     for name in mind_names():
         assert load_mind(name).label == name

@@ -20,7 +20,7 @@ from scipy import sparse
 from strategies import graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
-from mesa_llm_norms.networks import reading as files
+from mesa_llm_norms.networks import kinds
 from mesa_llm_norms.networks.adjacency import (
     Neighbors,
     graph_size,
@@ -120,7 +120,7 @@ def test_values_of_any_real_type_that_are_all_one_are_no_weights(dtype: Any) -> 
     assert read(array([0, 1], [1, 0], dtype=dtype)).dtype == np.uint8
 
 
-@pytest.mark.parametrize("thing", [np.eye(2), [[0, 1], [1, 0]]])
+@pytest.mark.parametrize("thing", [np.ones(3), np.ones((2, 3)), [[0, 1, 1], [1, 0, 1, 1]]])
 def test_a_dense_matrix_is_no_graph(thing: Any) -> None:
     """The message names sparse arrays."""
     assert not is_sparse(thing)
@@ -295,7 +295,7 @@ def test_a_file_of_a_sparse_array_has_limits_packed_and_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is small on disk may be large in memory."""
-    monkeypatch.setattr(files, "MAX_SPARSE_BYTES", 1_000_000)
+    monkeypatch.setattr(kinds, "MAX_SPARSE_BYTES", 1_000_000)
     path = tmp_path / "friends.npz"
     path.write_bytes(saved(**{**GOOD, "data": np.zeros(10**6)}))
     assert path.stat().st_size < 100_000

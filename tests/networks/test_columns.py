@@ -119,7 +119,7 @@ def test_a_column_of_numbers_that_is_not_read_is_noted(tmp_path: Path) -> None:
         ("ann,bo,kin\nbo,cy,kin\n", "line 1 has the weight 'kin'", "weight=none"),
         ("kind,city,street,x\na,b,c,d\n", "fields", "weight="),
         ("a,b\nc\n", "line 2", "adjlist"),
-        ("1 2 3\n2 4\n", "line 2", "Groups of more than two"),
+        ("1 2 3\n2 4\n", "line 2", "format=groups"),
         ("ann bo\nbo,cy\n", "line 2", "Separate the fields of all lines in the same way"),
         ("ann, bo\nbo; cy\n", "line 2", "in the same way"),
         ('"ann,bo\nbo,cy\n', "unexpected end of data", "quotation marks"),

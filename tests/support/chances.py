@@ -92,6 +92,7 @@ class Watching(Waiting):
 class LoggedGame(NamingGame):
     """A game that keeps every row."""
 
+    look_ahead = True
     log: list[Interaction]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
