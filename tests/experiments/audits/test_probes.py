@@ -211,7 +211,7 @@ class Orders:
     def of_game(self, game: Any) -> Orders:  # noqa: ARG002
         return self
 
-    def fill(self, game: Any, memory: Any, order: Any) -> str:  # noqa: ARG002
+    def fill(self, game: Any, memory: Any, order: Any, seat: Any) -> str:  # noqa: ARG002
         return "".join(order)
 
 
