@@ -77,6 +77,7 @@ def test_an_interrupted_run_leaves_nothing(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise")
 def test_a_reader_that_leaves_early_is_no_error() -> None:
+    compiled.load("interactions")  # nothing is left to compile at its start
     arguments = ("run", *SMALL, "--rounds", "100000", "--until", "none", "--mind", "uniform")
     with start(*arguments) as process:
         assert process.stdout is not None
