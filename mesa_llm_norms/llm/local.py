@@ -352,17 +352,24 @@ def _open(path: Path, threads: int) -> Any:
     params.warmup = False
     params.verbosity = -1
     params.api_keys = [secrets.token_hex(32)]
+    params.endpoint_metrics = True
     if not hasattr(socket, "AF_UNIX"):
-        return xllamacpp.Server(params)  # at a random port of this computer
+        return _begun(xllamacpp.Server(params))  # at a random port of this computer
     folder = tempfile.mkdtemp(prefix="norms-")
     if len(os.fsencode(folder)) > LONGEST_SOCKET - len("/s.sock"):
         Path(folder).rmdir()
         folder = tempfile.mkdtemp(prefix="norms-", dir="/tmp")
     try:
         params.hostnames = [f"{folder}/s.sock"]
-        return xllamacpp.Server(params)
+        return _begun(xllamacpp.Server(params))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begun(server: Any) -> Any:
+    """Wait until a server works: one that is freed before it does never ends."""
+    server.handle_metrics()
+    return server
 
 
 def try_out(path: str) -> None:
@@ -380,7 +387,7 @@ def try_out(path: str) -> None:
             message = {"role": "user", "content": string.printable + "é漢"}
             server.handle_chat_completions({"messages": [message], **options})
     except Exception:
-        sys.exit(status)
+        os._exit(status)
 
 
 def _shared(one: str, other: str) -> int:

@@ -211,6 +211,19 @@ def test_a_process_that_ends_during_an_answer_ends_cleanly(tiny: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "asked\n", "")
 
 
+def test_a_model_that_is_closed_as_soon_as_it_is_loaded_is_freed(tiny: str) -> None:
+    script = (
+        "import sys; from pathlib import Path; from mesa_llm_norms.llm.local import LocalModel\n"
+        "for _ in range(20):\n"
+        "    model = LocalModel(Path(sys.argv[1]), 1)\n"
+        "    print(model.load().result(), end=''); model.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_says_that_it_has_no_model(tiny: str) -> None:
     script = (
