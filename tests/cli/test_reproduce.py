@@ -134,8 +134,6 @@ def test_the_whole_study_comes_out_but_for_what_the_documentation_says() -> None
     result = invoke("--seed", "2", "--json")
     found = json.loads(result.stdout)
     wrong = [row for row in found["rows"] if row["verdict"] != WITHIN]
-    classical = [row for row in wrong if row["mind"] == "classical"]
-    assert [row["what"].partition(" committed")[0] for row in classical] == ["3 of 24"]
     told = [row for row in wrong if not row["note"]]
     assert {row["mind"] for row in told} <= {"llama-3.1-70b-instruct"}
     assert len(found["rows"]) > 100
