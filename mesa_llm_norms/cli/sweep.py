@@ -19,6 +19,7 @@ from mesa_llm_norms.core.files import RUNS as RUNS_FOLDER
 from mesa_llm_norms.core.formatting import bounds, count, percent, plural
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.minds.registry import load_mind
+from mesa_llm_norms.networks.descriptors import NETWORK
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def _show(found: Sweep, folder: Path, as_json: bool, talk: bool) -> None:
         output.print_json({**content, "cells": found.cells.to_dict(orient="records")})
         return
     if talk:
+        _print_networks(found)
         _print_cells(found)
     output.say(_sentence(found), "bold")
     output.list_folder(folder)
@@ -216,6 +218,28 @@ def _draw(found: Sweep, folder: Path) -> None:
         output.complain("note", f"no figure: {error}")
         return
     plots.save_figure(figure, folder / "sweep")
+
+
+def _print_networks(found: Sweep) -> None:
+    """Print the networks in numbers, unless all cells have the same."""
+    axes = [axis for axis in found.axes if axis in ("graph", "size")]
+    measured = [column for column in NETWORK if column in found.cells]
+    if "largest_part" in measured and (found.cells["largest_part"] == 1).all():
+        measured.remove("largest_part")
+    networks = found.cells[[*axes, "agents", *measured]].drop_duplicates(axes or None)
+    if not axes or not measured or len(networks) == 1:
+        return
+    rows = [
+        (*(str(row[axis]) for axis in axes), count(row["agents"]), *map(_number, row[measured]))
+        for _, row in networks[:SHOWN].iterrows()
+    ]
+    heads = (column.split("_")[-1] for column in measured)
+    output.print_table((*axes, "agents", *heads), rows)
+    output.say("")
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def _print_cells(found: Sweep) -> None:

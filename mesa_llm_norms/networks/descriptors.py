@@ -14,7 +14,16 @@ from mesa_llm_norms.networks.adjacency import Neighbors
 MEASURED_WHOLE = 2_000
 """From so many nodes clustering is measured at most, and up to so many paths from all."""
 
+NETWORK = (
+    *("mean_degree", "largest_part", "mean_path", "clustering"),
+    *("assortativity", "heterogeneity", "spectral_gap"),
+)
+"""The columns of a network in numbers, in tables of several."""
+
 _DENSE = 300
+_MOST_STEPS = 200_000_000
+"""How many edges are followed, about, at most."""
+
 _STEPS = 20_000_000
 """How many edges are followed, about, where paths are measured from a sample."""
 
@@ -37,9 +46,18 @@ def describe_network(neighbors: Neighbors) -> dict[str, float | int | None]:
         are the same; ``heterogeneity``, the mean squared degree over the squared mean degree, 1
         where all are the same; ``spectral_gap``, how far the second eigenvalue of the random walk
         on the largest part is below 1, None above 2,000 nodes; and ``sampled``, from how many nodes
-        paths were measured, clustering then being that of 2,000, None where both are of all.
+        paths were measured, clustering then being that of up to 2,000, None where both are of all.
+        These are samples above 2,000 nodes, and below where there are very many edges.
     """
     size = len(neighbors)
+    if size > 1 and neighbors.is_complete:
+        return {
+            **dict.fromkeys(("largest_part", "mean_path", "heterogeneity"), 1.0),
+            "clustering": float(size > 2),
+            "assortativity": None,
+            "spectral_gap": size / (size - 1),
+            "sampled": None,
+        }
     indptr, indices = neighbors.undirected
     ones = np.ones(len(indices), np.float64)
     joined: Any = sparse.csr_array((ones, indices, indptr), shape=(size, size))
@@ -49,12 +67,13 @@ def describe_network(neighbors: Neighbors) -> dict[str, float | int | None]:
     inside = np.flatnonzero(part_of == np.argmax(np.bincount(part_of)))
     part = joined if len(inside) == size else joined[inside][:, inside]
     steps = max(len(indices) + size, 1)
-    starts = size if size <= MEASURED_WHOLE else min(max(5, _STEPS // steps), 500)
+    whole = size <= MEASURED_WHOLE and size * steps <= _MOST_STEPS
+    starts = size if whole else min(max(5, _STEPS // steps), 500)
     chance = np.random.default_rng(0)
     return {
         "largest_part": len(inside) / size,
         "mean_path": _mean_path(part, starts, chance),
-        "clustering": _clustering(joined, degrees, min(size, MEASURED_WHOLE), chance),
+        "clustering": _clustering(joined, degrees, whole, chance),
         "assortativity": _assortativity(joined, degrees),
         "heterogeneity": float((degrees**2).mean() / degrees.mean() ** 2),
         "spectral_gap": _spectral_gap(part) if size <= MEASURED_WHOLE else None,
@@ -74,10 +93,13 @@ def _mean_path(part: Any, wanted: int, chance: np.random.Generator) -> float:
 
 
 def _clustering(
-    joined: Any, degrees: np.ndarray[Any, Any], wanted: int, chance: np.random.Generator
+    joined: Any, degrees: np.ndarray[Any, Any], whole: bool, chance: np.random.Generator
 ) -> float:
-    size = len(degrees)
-    nodes = np.arange(size) if wanted >= size else np.sort(chance.permutation(size)[:wanted])
+    nodes = np.arange(len(degrees))
+    if not whole:
+        nodes = chance.permutation(nodes)[:MEASURED_WHOLE]
+        steps = np.cumsum((joined @ degrees)[nodes])
+        nodes = np.sort(nodes[: max(5, np.searchsorted(steps, _MOST_STEPS))])
     total = 0.0
     for first in range(0, len(nodes), 200):
         rows = joined[nodes[first : first + 200]]

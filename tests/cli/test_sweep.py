@@ -47,10 +47,15 @@ def test_a_sweep_is_printed_drawn_and_left_in_its_folder() -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "4 cells of 4 runs, seed 2"
     assert lines[1].split() == [
+        *("graph", "size", "agents", "degree", "path", "clustering", "assortativity"),
+        *("heterogeneity", "gap"),
+    ]
+    assert sum(line.startswith("ring(n={size})") for line in lines[:6]) == 2
+    assert lines[7].split() == [
         *("graph", "size", "agents", "runs", "converged", "one", "name", "interactions", "(95%)"),
         *("won", "most"),
     ]
-    assert sum(line.startswith("ring(n={size})") for line in lines) == 2
+    assert sum(line.startswith("ring(n={size})") for line in lines[7:]) == 2
     assert lines[-2].startswith("4 cells, 16 runs: ")
     assert lines[-1].startswith("In runs/grid/: cells, summary.csv, summary.parquet, sweep.json")
     assert sorted(path.name for path in Path("runs/grid").iterdir()) == [

@@ -41,6 +41,23 @@ def test_small_networks_have_the_numbers_of_networkx(graph: nx.Graph[Any]) -> No
     assert found["sampled"] is None
 
 
+def test_dense_networks_are_measured_in_bounded_work() -> None:
+    """Every pair of a complete network is joined; nearly complete ones are sampled."""
+    complete = describe_network(Neighbors(read_graph("complete(n=1500)", random.Random(0))))
+    assert complete["mean_path"] == complete["clustering"] == 1
+    assert complete["spectral_gap"] == pytest.approx(1500 / 1499)
+    small: Any = nx.complete_graph(6)
+    whole = describe_network(Neighbors(small))
+    small.remove_edge(0, 1)
+    assert describe_network(Neighbors(small)) != whole
+    less: Any = nx.complete_graph(1_000)
+    less.remove_edge(0, 1)
+    found = describe_network(Neighbors(less))
+    assert found["sampled"] is not None
+    assert found["mean_path"] == pytest.approx(1, abs=0.01)
+    assert found["clustering"] == pytest.approx(1, abs=0.01)
+
+
 def test_a_large_network_is_measured_from_a_sample_that_is_stated() -> None:
     drawn = read_graph("watts_strogatz(n=4000, k=6, p=0.1)", random.Random(3))
     found = describe_network(Neighbors(drawn))

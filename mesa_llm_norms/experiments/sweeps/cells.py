@@ -39,6 +39,7 @@ from mesa_llm_norms.errors import FileFormatError, SpecError
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
+from mesa_llm_norms.networks.descriptors import NETWORK, describe_network
 from mesa_llm_norms.networks.reading import (
     file_within,
     graph_file,
@@ -61,6 +62,11 @@ FORMAT = "mesa_llm_norms sweep"
 VERSION = 2
 
 RECORD = "sweep.json"
+
+MEASURED = 10
+"""Of how many runs the networks are measured at most, where each run has its own."""
+
+_MEASURED_EDGES = 100_000
 
 MINDS = "minds"
 """The folder of recorded minds, in that of a sweep with live ones."""
@@ -127,6 +133,28 @@ class Cell:
         return len(start.neighbors), bool(
             can_play(start.minds, read_pairing(self.spec.pairing), self.spec.game, self.spec.rewire)
         )
+
+    @property
+    def network(self) -> str:
+        """What decides the networks of its runs, as text."""
+        return json.dumps(self.description["graph"], sort_keys=True)
+
+    def measure(self, runs: int) -> dict[str, float]:
+        """Return the network in numbers, by column: means over those of the first runs.
+
+        They are those of up to ``MEASURED`` runs where each has a network of its own, fewer if
+        these are large. What cannot be measured is nan.
+        """
+        spec = replace(self.spec, graph=load_graph(self.spec.graph))
+        (first,) = spec.starts(range(1))
+        most = min(runs, MEASURED, 1 + _MEASURED_EDGES // len(first.neighbors.indices))
+        starts = spec.starts(range(most)) if spec.is_random else [first]
+        rows = []
+        for start in starts:
+            degree = float(start.neighbors.degrees.mean())
+            rows.append({"mean_degree": degree, **describe_network(start.neighbors)})
+        means = pd.DataFrame(rows, columns=NETWORK, dtype=float).mean()
+        return {str(name): float(it) for name, it in means.items()}
 
     def cost(self, runs: int) -> int:
         """Return about how many interactions a number of runs take at least."""

@@ -99,6 +99,8 @@ def read_axis(argument: str, given: Any) -> Axis:
     else:
         values = read_list(argument, given, "one")
         labels = tuple(label(argument, value) for value in values)
+        if argument == "graph" and len(set(labels)) < len(labels):
+            labels = _labels_by_path(values, labels)
     if not values:
         raise SpecError(
             argument, given, "there is no value in the list", "Give at least one, or omit the axis."
@@ -149,6 +151,22 @@ def label(argument: str, value: Any) -> Label:
         return "{} nodes, {} edges".format(*graph_size(read_graph(value, random.Random(0))))
     named = getattr(value, "label", value)
     return named if isinstance(named, str) else shown(named)
+
+
+def _labels_by_path(values: Sequence[Any], labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Return labels in which graph files of the same name have as much of their path as it takes.
+
+    Other values keep theirs, and so do two of the same path.
+    """
+    paths = [file.path if (file := graph_file(it)) is not None else None for it in values]
+    found = list(labels)
+    for length in range(1, max((len(it.parts) for it in paths if it is not None), default=0) + 1):
+        twice = {one for one, times in Counter(found).items() if times > 1}
+        for at, path in enumerate(paths):
+            if path is not None and found[at] in twice:
+                rest = str(labels[at]).removeprefix(path.stem)
+                found[at] = "/".join(path.parts[-length:]) + rest
+    return tuple(found)
 
 
 def _safe(label: Label) -> str:
@@ -414,26 +432,46 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _plain_axis(argument: str, given: Any, near: Path) -> Any:
+    if argument == "graph":
+        return _plain_graphs([given] if isinstance(given, str) else given, near)
     if isinstance(given, dict):
         return {label: _plain(argument, value, near) for label, value in given.items()}
-    if argument == "graph" and isinstance(given, (str, list)):
-        listed = [given] if isinstance(given, str) else given
-        given = [one for value in listed for one in _files(value, near)]
     if isinstance(given, list):
         return [_plain(argument, value, near) for value in given]
     return given  # read_axis raises the error
 
 
+def _plain_graphs(given: Any, near: Path) -> Any:
+    """Return the graphs of an axis with all files that patterns and folders stand for.
+
+    In a table, the name of a file comes after the label of its pattern.
+    """
+    if isinstance(given, list):
+        return [_plain("graph", one, near) for value in given for one in _files(value, near)]
+    if not isinstance(given, dict):
+        return given
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        graphs = [_plain("graph", one, near) for one in _files(value, near)]
+        labels = read_axis("graph", graphs).labels if len(graphs) > 1 else ()
+        found |= {f"{name} {one}": graph for one, graph in zip(labels, graphs, strict=False)}
+        if not labels:
+            found[name] = graphs[0]
+    return found
+
+
 def _files(value: Any, near: Path) -> list[Any]:
     """Return the graph files that a pattern such as ``nets/*.gml`` or a folder stands for.
 
-    Anything else is returned as it is.
+    It may stand in a topology string too. Anything else is returned as it is.
     """
     if not isinstance(value, str) or is_open(value):
         return [value]
-    file = graph_file(value)
+    within = file_within(value)
+    file = within or graph_file(value)
     pattern = str(file.path) if file is not None else value
-    wanted = glob.has_magic(pattern) and "(" not in pattern
+    wanted = glob.has_magic(pattern) and not (near / pattern).is_file()
+    wanted = wanted and (file is not None or "(" not in pattern)
     if wanted:
         found = sorted(glob.glob(pattern, root_dir=near, recursive=True))  # noqa: PTH207  may be absolute
         found = [it for it in found if (near / it).is_file()]
@@ -449,6 +487,8 @@ def _files(value: Any, near: Path) -> list[Any]:
             f"there is no graph file {'that matches' if wanted else 'in'} {shown(pattern)}",
             "Check the path; it starts from the folder of the sweep's file.",
         )
+    if within is not None:
+        return [move_file_within(value, Path(it)) for it in found]
     return found if file is None else [str(file._replace(path=Path(it))) for it in found]
 
 

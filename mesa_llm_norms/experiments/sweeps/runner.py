@@ -247,7 +247,9 @@ class Sweep:
     def cells(self) -> pd.DataFrame:
         """One row per cell of which there are runs: the axes, and the runs in numbers.
 
-        ``agents``, ``runs``; ``event``, what runs were played until, and the ``share`` of runs that
+        ``agents``; the network in numbers, as ``describe_network`` has them, and its
+        ``mean_degree``, means over the first runs where each has a network of its own; ``runs``;
+        ``event``, what runs were played until, and the ``share`` of runs that
         reached it, with Wilson's 95% interval; the ``median`` of interactions until then with a 95%
         interval, runs that did not get there counted as ``censored`` (infinite where fewer than
         half did, nan where runs had no goal); ``one_name``, the share of runs that
@@ -258,7 +260,9 @@ class Sweep:
         rows = []
         for cell, (runs, _, known) in self._tables():
             numbers = known or _summarize(runs, cell["pool"], cell["event"])
-            rows.append({**cell["at"], "agents": cell["agents"], **numbers})
+            measured = cell.get("network", {}).items()
+            network = {column: math.nan if it is None else it for column, it in measured}
+            rows.append({**cell["at"], "agents": cell["agents"], **network, **numbers})
         return _cell_table(rows) if rows else pd.DataFrame(columns=[*self.axes, "runs"])
 
     @cached_property
@@ -496,7 +500,11 @@ def _cell_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _describe(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, Any]:
-    """Return what a sweep is, as plain data: its axes, and the key of each cell."""
+    """Return what a sweep is, as plain data: its axes, the key and the network of each cell."""
+    networks: dict[str, dict[str, float]] = {}
+    for cell in cells:
+        if cell.network not in networks:
+            networks[cell.network] = cell.measure(plan.runs)
     return {
         "runs": plan.runs,
         "seed": plan.seed,
@@ -515,6 +523,7 @@ def _describe(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, Any]:
                 "key": cell.key,
                 "at": dict(cell.at),
                 "agents": cell.agents,
+                "network": networks[cell.network],
                 "pool": list(cell.pool),
                 "event": cell.event,
             }

@@ -376,3 +376,47 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         read_plan(tmp_path / "nowhere.toml")
     with pytest.raises(FileFormatError, match="not a regular file"):
         read_plan(tmp_path)
+
+
+# Patterns of graph files
+
+
+def labels(plan: SweepPlan) -> list[Any]:
+    return [cell.at["graph"] for cell in plan.cells()]
+
+
+def test_a_pattern_in_a_table_of_graphs_puts_its_label_before_each_file(tmp_path: Path) -> None:
+    for name, size in (("a", 5), ("b", 6)):
+        nx.write_gml(nx.cycle_graph(size), tmp_path / f"{name}.gml")
+    table = '[grid.graph]\nreal = "*.gml"\nmade = "ring(n=5)"\n"one" = "a.*"\n'
+    plan = plan_of(tmp_path, table)
+    assert labels(plan) == ["real a", "real b", "made", "one"]
+    assert [cell.agents for cell in plan.cells()] == [5, 6, 5, 5]
+
+
+def test_files_of_the_same_name_are_told_apart_by_as_much_of_their_paths_as_it_takes(
+    tmp_path: Path,
+) -> None:
+    for path in ("x/a.gml", "y/a.gml", "x/a.gexf", "x/b.gml"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        write = nx.write_gexf if path.endswith("gexf") else nx.write_gml
+        write(nx.cycle_graph(5), tmp_path / path)
+    assert labels(plan_of(tmp_path, '[grid]\ngraph = "*/*.g*"')) == [
+        *("a.gexf", "x/a.gml", "b", "y/a.gml"),
+    ]
+    options = 'graph = \'file("*/a.gml", part="largest")\''
+    assert labels(plan_of(tmp_path, f"[grid]\n{options}")) == [
+        "x/a.gml (part=largest)",
+        "y/a.gml (part=largest)",
+    ]
+
+
+def test_a_pattern_in_a_topology_string_stands_for_the_topology_of_each_file(
+    tmp_path: Path,
+) -> None:
+    for name, size in (("a", 8), ("b", 9)):
+        nx.write_gml(nx.circulant_graph(size, [1, 2]), tmp_path / f"{name}.gml")
+    plan = plan_of(tmp_path, '[grid]\ngraph = ["rewired(./*.gml)", "ring(n=5)"]')
+    assert [cell.agents for cell in plan.cells()] == [8, 9, 5]
+    with pytest.raises(SpecError, match="no graph file that matches"):
+        plan_of(tmp_path, '[grid]\ngraph = "rewired(./*.csv)"')

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +24,10 @@ from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
 from mesa_llm_norms.experiments.sweeps import cells as cells_module
 from mesa_llm_norms.experiments.sweeps import read_sweep, runner, sweep
 from mesa_llm_norms.networks import registry
+from mesa_llm_norms.networks.adjacency import Neighbors
+from mesa_llm_norms.networks.descriptors import describe_network
 from mesa_llm_norms.networks.registry import topology
+from mesa_llm_norms.simulation.spec import Spec
 
 GRID: dict[str, Any] = {
     "graph": ["ring(n={size})", "complete(n={size})"],
@@ -115,6 +119,22 @@ def test_pools_may_differ_between_cells() -> None:
 
 
 # Folders
+
+
+def test_cells_have_their_networks_in_numbers() -> None:
+    """Exactly for one network, and as means over the first ten where every run has its own."""
+    graphs = {"path": nx.path_graph(7), "drawn": "erdos_renyi(n=9, p=0.4)"}
+    cells = sweep(None, {"graph": graphs}, runs=12, **FIXED).cells.set_index("graph")
+    path = describe_network(Neighbors(graphs["path"]))
+    assert cells.loc["path", "mean_path"] == path["mean_path"]
+    assert cells.loc["path", "mean_degree"] == 12 / 7
+    spec = Spec(graph=graphs["drawn"], names="QM", seed=FIXED["rng"])
+    drawn = [Neighbors(spec.initial_state(run).graph) for run in range(10)]
+    clustering: Any = [describe_network(one)["clustering"] for one in drawn]
+    assert cells.loc["drawn", "clustering"] == pytest.approx(np.mean(clustering))
+    assert np.isnan(
+        sweep(None, {"graph": ["ring(n=6)"]}, runs=2, **FIXED).cells["assortativity"][0]
+    )
 
 
 def test_what_is_there_is_not_played_again(tmp_path: Path, played: list[range]) -> None:
