@@ -20,7 +20,7 @@ from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState, use_page_state
 from mesa_llm_norms.web.player import FULL_SPEED, Order
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
-from mesa_llm_norms.web.setting import Setting
+from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
 from mesa_llm_norms.web.views import (
     MOST_LABELS,
@@ -65,6 +65,8 @@ _BUTTONS = {
     "new-seed": ("New seed", "Start over with another seed"),
 }
 """Label and tooltip of each button."""
+
+_HINT = "Click an agent to see what it remembers and what it would play next."
 
 _log = logging.getLogger(__name__)
 
@@ -136,27 +138,40 @@ def _Failed(state: PageState, error: BaseException, clear: Callable[[], None]) -
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Layout(state: PageState, title: str) -> None:  # noqa: N802
-    # The style sheet opens the panel at first where there is room, and closes it elsewhere.
+    # The style sheet opens the panel at first where there is room and no scene, and closes it
+    # elsewhere. Where there is room the page is as high as the window, and its parts scroll.
     toggled, toggle = solara.use_state(False)
-    with solara.Div(classes=["norms-page", f"norms-wide-{'closed' if toggled else 'open'}"]):
+    state.shown.get()
+    classes = {
+        "norms-toggled": toggled,
+        "norms-with-scene": state.session.scene is not None,
+        "norms-with-story": state.session.scene is not None or len(state.session.players) > 1,
+    }
+    with solara.Div(classes=["norms-page", *(name for name, true in classes.items() if true)]):
         _Link(state)
         with solara.Div(classes=["norms-panel"]):
             SettingsPanel(state)
             Export(state)
         with solara.Div(classes=["norms-main"]):
-            with solara.Div(classes=["norms-bar", "norms-top"]):
-                solara.Button(
-                    "",
-                    icon_name="mdi-menu",
-                    text=True,
-                    on_click=lambda: toggle(not toggled),
-                    attributes={"data-testid": "panel", "title": "Show or hide the settings"},
-                )
-                solara.Div(children=[title], classes=["norms-title"])
-                _SceneChoice(state)
+            with solara.Div(classes=["norms-head"]):
+                with solara.Div(classes=["norms-bar", "norms-top"]):
+                    solara.Button(
+                        "",
+                        icon_name="mdi-menu",
+                        text=True,
+                        on_click=lambda: toggle(not toggled),
+                        attributes={
+                            "data-testid": "panel",
+                            "title": "Show or hide the settings",
+                            "aria-label": "Settings",
+                        },
+                    )
+                    solara.v.Html(tag="h1", children=[title], class_="norms-title")
+                    _SceneChoice(state)
+                _Toolbar(state)
                 _Choices(state)
-            _ScenePanel(state)
-            _Toolbar(state)
+            _Messages(state)
+            _Story(state)
             _Sides(state)
 
 
@@ -165,7 +180,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Toolbar(state: PageState) -> None:  # noqa: N802
-    """Show the buttons, and messages below them."""
+    """Show the buttons."""
     state.status.get()
     state.shown.get()
     session = state.session
@@ -177,7 +192,9 @@ def _Toolbar(state: PageState) -> None:  # noqa: N802
     def reseed() -> None:
         state.attempt(lambda: session.restart(secrets.randbelow(1_000_000)))
 
-    with solara.Div(classes=["norms-bar"], attributes={"data-testid": "controls"}):
+    with solara.Div(
+        classes=["norms-bar", "norms-controls"], attributes={"data-testid": "controls"}
+    ):
         if playing:
             _button("pause", "mdi-pause", give(Order.PAUSE), main=True)
         else:
@@ -191,7 +208,6 @@ def _Toolbar(state: PageState) -> None:  # noqa: N802
         _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
             _button("new-seed", "mdi-dice-5-outline", reseed)
-    _Messages(state)
 
 
 def _button(
@@ -211,6 +227,7 @@ def _button(
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Messages(state: PageState) -> None:  # noqa: N802
+    state.shown.get()
     messages = [state.problem.value]
     for _, phase, note, error in state.status.value:
         messages += [error, note]
@@ -226,7 +243,7 @@ def _Messages(state: PageState) -> None:  # noqa: N802
             "This model has a step of its own, so play stops between whole steps, not between "
             "interactions. Changes made by hand take effect before the next step."
         )
-    attributes = {"data-testid": "messages", "aria-live": "polite"}
+    attributes = {"data-testid": "messages", "role": "status"}
     with solara.Div(classes=["norms-messages"], attributes=attributes):
         for text in dict.fromkeys(filter(None, messages)):
             solara.Div(children=[text], classes=["norms-note"])
@@ -245,7 +262,7 @@ def _Choices(state: PageState) -> None:  # noqa: N802
 
     labels = {rate: label for label, rate in SPEEDS.items()}
     label = labels.get(speed, f"{speed:g} rounds/s")
-    with solara.Div(classes=["norms-bar"]):
+    with solara.Div(classes=["norms-bar", "norms-choices"]):
         solara.Select(
             "Speed",
             values=list(dict.fromkeys([*SPEEDS, label])),
@@ -342,17 +359,20 @@ def _SceneChoice(state: PageState) -> None:  # noqa: N802
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _ScenePanel(state: PageState) -> None:  # noqa: N802
+def _Story(state: PageState) -> None:  # noqa: N802
+    """Show what is read beside the pictures: a scene, and an agent of one of two populations."""
     state.shown.get()
     scene = state.session.scene
-    if scene is not None:
-        with solara.Div(classes=["norms-scene"]):
+    with solara.Div(classes=["norms-story"]):
+        if scene is not None:
             _Scene(state, scene).key(scene.key)
+        if len(state.session.players) > 1:
+            _AgentBeside(state)
 
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Scene(state: PageState, scene: Scene) -> None:  # noqa: N802
-    """Show the text and the question of a scene, and what happened once it is over."""
+    """Show the text and the question of a scene, and above them what happened once it is over."""
     prediction, predict = solara.use_state(state.session.prediction)
     state.status.get()
     came_true = state.session.came_true
@@ -361,30 +381,35 @@ def _Scene(state: PageState, scene: Scene) -> None:  # noqa: N802
         state.session.prediction = answer
         predict(answer)
 
-    solara.Div(children=[scene.text], classes=["norms-scene-text"])
-    solara.Div(children=[scene.question], classes=["norms-question"])
-    with solara.Div(classes=["norms-answers"]):
-        for i, answer in enumerate(scene.answers):
-            solara.Button(
-                answer.text,
-                on_click=lambda i=i: choose(i),
-                outlined=prediction != i,
-                color="primary" if prediction == i else None,
-                small=True,
-                attributes={
-                    "data-testid": f"answer-{i}",
-                    "aria-pressed": str(prediction == i).lower(),
-                },
-            )
-    if came_true is None:
-        return
+    with solara.Div(classes=["norms-scene"]):
+        if came_true is not None:
+            _outcome(scene, came_true, prediction)
+        solara.Div(children=[scene.text], classes=["norms-scene-text"])
+        solara.v.Html(tag="h2", children=[scene.question], class_="norms-question")
+        with solara.Div(classes=["norms-answers"]):
+            for i, answer in enumerate(scene.answers):
+                solara.Button(
+                    answer.text,
+                    on_click=lambda i=i: choose(i),
+                    outlined=prediction != i,
+                    color="primary" if prediction == i else None,
+                    small=True,
+                    attributes={
+                        "data-testid": f"answer-{i}",
+                        "aria-pressed": str(prediction == i).lower(),
+                    },
+                )
+
+
+def _outcome(scene: Scene, came_true: int, prediction: int | None) -> None:
     outcome = f"What happened: {scene.answers[came_true].text}."
     if prediction is not None:
         outcome += (
             " You predicted this." if prediction == came_true else " You predicted otherwise."
         )
-    with solara.Div(classes=["norms-outcome"], attributes={"data-testid": "outcome"}):
-        solara.Div(children=[outcome])
+    attributes = {"data-testid": "outcome", "role": "status"}
+    with solara.Div(classes=["norms-outcome"], attributes=attributes):
+        solara.v.Html(tag="h2", children=[outcome])
         if scene.measured is not None:
             shares = zip(scene.answers, scene.measured.shares, strict=True)
             often = "; ".join(f"{answer.text}: {share:.0%}" for answer, share in shares)
@@ -412,17 +437,19 @@ def _Sides(state: PageState) -> None:  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N802
-    """Show key figures, network, charts and the selected agent."""
+    """Show key figures, network and charts, and the selected agent if there is no other side."""
     chosen, first = (
         end[1] if end is not None and end[0] == side else -1
         for end in (state.selected.value, state.first_end.value)
     )
     success = solara.use_memo(lambda: chart_lines(["success"]), [])
     shares = solara.use_memo(lambda: chart_lines(frame.pool), [frame.pool])
-    alone = len(state.session.players) == 1
+    settings = state.session.settings
+    alone = len(settings) == 1
     with solara.Div(classes=["norms-side"], attributes={"data-testid": f"side-{side}"}):
         if not alone:
-            solara.Div(children=[_heading(state, side)], classes=["norms-heading"])
+            heading = describe_difference(*settings[:: 1 - 2 * side])
+            solara.v.Html(tag="h2", children=[heading], class_="norms-heading")
         KeyFigures(_figures(frame), f"figures-{side}")
         if state.session.replaying:
             _Seeking(state, side, frame)
@@ -437,36 +464,36 @@ def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N80
                     second=first,
                     labels=len(frame.codes) <= MOST_LABELS,
                     by_degree=state.by_degree.value,
-                    height="66vh" if alone else "56vh",
+                    height="",
                     hint="Click the agent at the other end of the edge." if first >= 0 else "",
                     event_pick=lambda index: state.pick(side, index),
                 )
             with solara.Div(classes=["norms-charts"]):
+                if alone and chosen >= 0:
+                    _Agent(state, side, chosen, frame)
                 if frame.pool:
                     RoundsChart(
                         title=success_title(frame.success_name),
                         lines=success,
                         points=frame.successes,
+                        height=0,
                     )
-                    RoundsChart(title=SHARES_TITLE, lines=shares, points=frame.shares)
+                    RoundsChart(title=SHARES_TITLE, lines=shares, points=frame.shares, height=0)
                 for one in frame.measures:
                     RoundsChart(
                         title=one.name,
                         lines=chart_lines([one.name]),
                         points=one.points,
                         scale=scale_text(one.scale),
+                        height=0,
                     ).key(f"measure {one.name}")
-                _Agent(state, side, chosen, frame)
+                if alone and chosen < 0:
+                    solara.Div(children=[_HINT], classes=["norms-hint"])
 
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Agent(state: PageState, side: int, index: int, frame: Frame) -> None:  # noqa: N802
     """Show the details of the selected agent; ``frame`` has them drawn again."""
-    if index < 0:
-        if side == 0 and state.selected.value is None:
-            hint = "Click an agent to see what it remembers and what it would play next."
-            solara.Div(children=[hint], classes=["norms-hint"])
-        return
     session = state.session
     details = session.details(side, index)
     if details is not None:
@@ -475,6 +502,17 @@ def _Agent(state: PageState, side: int, index: int, frame: Frame) -> None:  # no
             frame.pool,
             None if session.replaying else lambda name: session.commit(side, index, name),
         )
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _AgentBeside(state: PageState) -> None:  # noqa: N802
+    """Show the selected agent of one of two populations."""
+    chosen = state.selected.value
+    if chosen is None:
+        solara.Div(children=[_HINT], classes=["norms-hint"])
+        return
+    state.frames.get()
+    _Agent(state, *chosen, state.session.players[chosen[0]].frame)
 
 
 def _figures(frame: Frame) -> list[tuple[str, str]]:
@@ -496,20 +534,6 @@ def _figures(frame: Frame) -> list[tuple[str, str]]:
         cost = "unknown" if usd is None else f"${usd:,.4f}"
         found += [("calls", f"{calls:,}"), ("tokens", f"{tokens:,}"), ("cost", cost)]
     return found
-
-
-def _heading(state: PageState, side: int) -> str:
-    """Describe how a population differs from the other one."""
-    settings = state.session.settings
-    here, there = settings[side], settings[1 - side]
-    words = []
-    for name in Setting.__dataclass_fields__:
-        value = getattr(here, name)
-        if name in ("edits", "at") or value == getattr(there, name):
-            continue
-        text = (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
-        words.append(text if name in ("topology", "mind") else f"{name}: {text}")
-    return ", ".join(words) or "the same setting"
 
 
 Page: Any = page_of()

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import parse_qs, urlencode
 
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.core.limits import Limit
-from mesa_llm_norms.errors import SpecError, shown
+from mesa_llm_norms.errors import NormsError, SpecError, shown
+from mesa_llm_norms.networks.strings import parse
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.simulation.typed import parse_spec
 
@@ -210,6 +212,120 @@ class Setting:
 
     def _items(self) -> list[tuple[str, Any]]:
         return [(field.name, getattr(self, field.name)) for field in fields(self)]
+
+
+def describe_difference(setting: Setting, other: Setting) -> str:
+    """Return in words how a setting differs from another one: ``five who always say M``.
+
+    Parameters
+    ----------
+    setting, other : Setting
+        The one described, and the one it is compared with. The changes made by hand and the moment
+        do not count.
+    """
+    found = [
+        _WORDS.get(name, lambda it, name=name: f"{name} {it}")(value)
+        for name, value in setting.at_start()._items()
+        if value != getattr(other.at_start(), name)
+    ]
+    return "; ".join(found) or "the same setting"
+
+
+def _in_letters(number: str) -> str:
+    small = number.isdecimal() and len(number) < 3 and int(number) < len(_SMALL)
+    return _SMALL[int(number)] if small else number
+
+
+def _topology_words(text: str) -> str:
+    name, _, inside = text.partition("(")
+    said = [_TOPOLOGIES.get(name.strip(), name.strip().replace("_", " "))]
+    try:
+        call = parse(text)
+    except NormsError:
+        return text
+    named = {**dict(zip(("n", "k"), call.args, strict=False)), **call.kwargs} if inside else {}
+    said += [_PARAMETERS.get(key, f"{key} {{}}").format(it) for key, it in named.items()]
+    return ", ".join(said).replace("_", " ")
+
+
+def _mind_words(minds: tuple[str, ...]) -> str:
+    pairs = [mind.partition("=") for mind in minds]
+    if len(pairs) == 1:
+        return pairs[0][0]
+    return ", ".join(f"{float(it):.0%} {mind}" if it else mind for mind, _, it in pairs)
+
+
+def _names_words(names: str) -> str:
+    pool = names.split(",") if "," in names else list(names)
+    return f"the names {', '.join(pool)}" if len(pool) <= 4 else f"{len(pool)} names"
+
+
+def _committed_words(committed: tuple[str, ...]) -> str:
+    said = []
+    for text in committed:
+        found = _COMMITTED.fullmatch(text)
+        if found is None:
+            said.append(text)
+            continue
+        many, where, name = found["many"], found["where"], found["name"]
+        who = f"{many[1:-1].count(',') + 1}" if many[0] == "[" else many
+        who = f"{float(who):.0%}" if "." in who and "%" not in who else _in_letters(who)
+        noise = ":noise=" in text
+        often = "nearly always" if noise else "always"
+        until = found["until"]
+        who += f" {_PLACES.get(where, f'chosen by {where}')}" if where else ""
+        verb = "says" if who == "one" else "say"
+        said.append(f"{who} who {often} {verb} {name}" + (f" until round {until}" if until else ""))
+    return ", ".join(said) or "nobody committed"
+
+
+_SMALL = (
+    *("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+)
+_TOPOLOGIES = {
+    "complete": "everybody meets everybody",
+    "ring": "a ring",
+    "watts_strogatz": "a small world",
+    "barabasi_albert": "few hubs, many others",
+    "erdos_renyi": "edges by chance",
+    "barbell": "two groups and a bridge",
+    "star": "a star",
+    "torus": "a grid without borders",
+    "lattice": "a grid",
+}
+_PARAMETERS = {"n": "{} agents", "k": "{} neighbors each", "d": "{} neighbors each"}
+_PLACES = {
+    "hubs": "with the most neighbors",
+    "periphery": "with the fewest neighbors",
+    "cluster": "next to one another",
+    "random": "at random places",
+    "bridges": "on bridges",
+    "block": "in one community",
+}
+_COMMITTED = re.compile(
+    r"(?P<name>.+?)=(?P<many>\[.*\]|[\d.]+%?)(?::(?!noise=|until=)(?P<where>[a-z][\w-]*))?"
+    r"(?::noise=[^:]+|:until=(?P<until>\d+))*"
+)
+_PAIRINGS = {
+    "node": "each agent in turn meets a neighbor",
+    "edge": "an edge drawn at a time",
+    "matching": "all meet at once in pairs",
+}
+_WORDS: Mapping[str, Callable[[Any], str]] = {
+    "topology": _topology_words,
+    "names": _names_words,
+    "mind": _mind_words,
+    "pairing": lambda it: _PAIRINGS.get(it, f"pairing: {it}"),
+    "memory": lambda it: f"a memory of {plural(it, 'interaction')}",
+    "reward": lambda it: f"a match is worth {it:g}",
+    "penalty": lambda it: f"a mismatch is worth {it:g}",
+    "incumbent": lambda it: f"all used to saying {it}" if it else "no name to begin with",
+    "committed": _committed_words,
+    "rewire": lambda it: f"edges rewired: {it}" if it else "no edges rewired",
+    "rounds": lambda it: plural(it, "round") if it else "the usual number of rounds",
+}
+"""For each field, how a value of it is put into words."""
 
 
 def program(

@@ -193,8 +193,9 @@ def RoundsChart(  # noqa: N802
     ``points`` is from ``points_text``: JSON ``{"rounds": n, "x": [first, last], "y": [text, ...]}``
     with the rounds of the first and the last point (the others are evenly spaced) and the encoded
     shares of each line. ``scale``, from ``scale_text``, has numbers instead of percentages.
-    ``cursor`` is a round marked by a vertical line, -1 for none. If ``seekable``, ``event_seek`` is
-    called with a round that is clicked.
+    ``cursor`` is a round marked by a vertical line, -1 for none. ``height`` is in pixels, 0 for
+    that of the box it is in. If ``seekable``, ``event_seek`` is called with a round that is
+    clicked.
     """
 
 

@@ -195,8 +195,8 @@ def test_two_populations_side_by_side_differ_in_one_thing(
     page.get_by_test_id("side-1").locator("[data-node='0']").first.wait_for()
     page.get_by_test_id("round").click()
     until(page, lambda: interactions(page, 0) == 12 and interactions(page, 1) == 24)
-    expect(page.get_by_test_id("side-0")).to_contain_text("ring(n=12)")
-    expect(page.get_by_test_id("side-1")).to_contain_text("complete(n=24)")
+    expect(page.get_by_test_id("side-0")).to_contain_text("a ring, 12 agents")
+    expect(page.get_by_test_id("side-1")).to_contain_text("everybody meets everybody, 24 agents")
 
 
 def test_two_viewers_stay_apart(app: StartApp, open_page: OpenPage) -> None:
@@ -320,3 +320,69 @@ def test_a_recorded_run_is_gone_through(
     list(model.play(47))
     assert held(page) == [name or "" for name in model.names_held.values()]
     assert re.search("replay", page.url)
+
+
+SIZES = [(1366, 650), (1366, 768), (1920, 1080), (390, 844)]
+
+
+def inside(page: Page, place: Any) -> bool:
+    """Return whether all of an element is on the screen."""
+    box, size = place.bounding_box(), page.viewport_size
+    assert size is not None
+    return (
+        box is not None
+        and box["x"] >= 0
+        and box["y"] >= 0
+        and box["x"] + box["width"] <= size["width"]
+        and box["y"] + box["height"] <= size["height"]
+    )
+
+
+def test_pictures_stay_on_the_screen_at_the_reveal(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&scene=the-committed-few&seed=2" + FULL))
+    page.get_by_test_id("play").click()
+    outcome = page.get_by_test_id("outcome")
+    outcome.wait_for(timeout=60_000)
+    headings = page.get_by_role("heading", level=2).all_inner_texts()
+    assert headings[-2:] == ["five who always say M", "three who always say M"]
+    page.locator("[data-node='3']").first.dispatch_event("click")
+    page.get_by_test_id("agent").wait_for()
+    text = page.get_by_text("In two groups of twenty-four")
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for net in page.locator(".norms-net-box").all():
+            assert inside(page, net), (width, height)
+        page.mouse.wheel(0, 300)
+        page.wait_for_timeout(200)
+        assert all(inside(page, net) for net in page.locator(".norms-net-box").all())
+        page.mouse.wheel(0, -1_000)
+        page.wait_for_timeout(200)
+        above, below = outcome.bounding_box(), text.bounding_box()
+        beside = page.locator(".norms-net-box").first.bounding_box()
+        details = page.get_by_test_id("agent").bounding_box()
+        assert above is not None
+        assert below is not None
+        assert beside is not None
+        assert details is not None
+        assert above["y"] < below["y"]
+        if width > 900:
+            assert inside(page, page.get_by_test_id("controls"))
+            assert above["x"] + above["width"] <= beside["x"]
+            assert details["x"] + details["width"] <= beside["x"]
+
+
+def test_the_details_of_an_agent_are_beside_the_network(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&names=QM", width=1366, height=650))
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page) == 24)
+    page.locator("[data-node='3']").first.dispatch_event("click")
+    details = page.get_by_test_id("agent")
+    details.wait_for()
+    net, card = page.get_by_test_id("network").bounding_box(), details.bounding_box()
+    assert net is not None
+    assert card is not None
+    assert card["x"] >= net["x"] + net["width"]
+    assert card["y"] < net["y"] + 20
+    assert inside(page, page.get_by_test_id("network"))

@@ -21,7 +21,14 @@ from mesa_llm_norms.web.model_source import (
     server_settings,
 )
 from mesa_llm_norms.web.player import Player
-from mesa_llm_norms.web.setting import Commitment, EdgeChange, Setting, program, read_edit
+from mesa_llm_norms.web.setting import (
+    Commitment,
+    EdgeChange,
+    Setting,
+    describe_difference,
+    program,
+    read_edit,
+)
 
 texts = st.text(max_size=20)
 places = st.integers(0, 999)
@@ -209,3 +216,45 @@ def test_what_is_as_usual_is_not_written() -> None:
     code = program(Setting(names="QM"), [])
     assert "pairing" not in code
     assert "play" not in code
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"committed": ("M=5",)}, {}, "five who always say M"),
+        ({"committed": ("M=1",)}, {}, "one who always says M"),
+        ({}, {"committed": ("M=5",)}, "nobody committed"),
+        ({"committed": ("M=10%",)}, {}, "10% who always say M"),
+        ({"committed": ("M=0.25",)}, {}, "25% who always say M"),
+        ({"committed": ("M=[0,5,9]",)}, {}, "three who always say M"),
+        (
+            {"committed": ("M=4:hubs",)},
+            {"committed": ("M=4:periphery",)},
+            "four with the most neighbors who always say M",
+        ),
+        (
+            {"committed": ("M=2:k-core:noise=10%:until=20",)},
+            {},
+            "two chosen by k-core who nearly always say M until round 20",
+        ),
+        ({"committed": ("M=2", "Q=14")}, {}, "two who always say M, 14 who always say Q"),
+        ({"topology": "complete(n=48)"}, {}, "everybody meets everybody, 48 agents"),
+        ({"topology": "ring(48, k=4)"}, {}, "a ring, 48 agents, 4 neighbors each"),
+        ({"topology": "random_tree"}, {}, "random tree"),
+        ({"mind": ("uniform=0.25", "copycat=0.75")}, {}, "25% uniform, 75% copycat"),
+        ({"mind": ("llama-2-70b-chat",)}, {}, "llama-2-70b-chat"),
+        ({"memory": 1, "incumbent": "Q"}, {}, "a memory of 1 interaction; all used to saying Q"),
+        ({"names": "QM"}, {"names": "QMX"}, "the names Q, M"),
+        ({"seed": 3, "at": 5}, {}, "seed 3"),
+        ({"at": 5}, {}, "the same setting"),
+    ],
+)
+def test_a_difference_is_told_in_words(
+    one: dict[str, Any], other: dict[str, Any], words: str
+) -> None:
+    assert describe_difference(Setting(**one), Setting(**other)) == words
+
+
+@given(st.builds(Setting, committed=st.tuples(texts), topology=texts, mind=st.tuples(texts)))
+def test_any_difference_can_be_told(setting: Setting) -> None:
+    assert describe_difference(setting, Setting())
