@@ -15,7 +15,7 @@ from mesa_llm_norms.core.game import Game, GameRules, Interaction, Row
 from mesa_llm_norms.core.games import PrisonersDilemma
 from mesa_llm_norms.core.interrupts import interrupts_held
 from mesa_llm_norms.core.limits import read_seed, read_whole, seeded_by_rng
-from mesa_llm_norms.core.metrics import Round
+from mesa_llm_norms.core.metrics import Round, round_columns
 from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, check_goal, read_rounds
 from mesa_llm_norms.errors import InterruptionError, MindError
 from mesa_llm_norms.llm.settings import LLMSettings, read_llm
@@ -47,13 +47,11 @@ from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.resuming import resumed, written_model
 from mesa_llm_norms.simulation.rewiring import Change, Rewiring
 from mesa_llm_norms.simulation.run import Run
+from mesa_llm_norms.simulation.sight import Eyes
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
-
-ROUND_REPORTERS = ("interactions", "success_rate", "distinct_names", "entropy")
-"""What is collected of every round, besides the share of each name."""
 
 
 class NetworkGame(NetworkModel[NamingAgent]):
@@ -85,6 +83,8 @@ class NetworkGame(NetworkModel[NamingAgent]):
         perhaps with the probability that it is: ``3`` or ``(3, 0.5)``. Default: none ever is.
     persona : str or mapping, optional
         What live minds are told of who they are: a text, or ``{node: text}``; see ``Spec``.
+    sees : str or sequence of str, default ()
+        Attributes that minds are shown, those of their agent, or else node, and of its neighbors.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
@@ -150,6 +150,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         capacity: int | None = 1,
         until: Until = "converged",
         persona: str | Mapping[Any, str] | None = None,
+        sees: str | Sequence[str] = (),
     ) -> None:
         spec = Spec(
             graph=graph,
@@ -159,6 +160,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
             committed=committed,
             rewire=rewire,
             persona=persona,
+            sees=sees,
             seed=read_seed(rng),
             rules=PrisonersDilemma() if game is None else game,
         )
@@ -202,21 +204,21 @@ class NetworkGame(NetworkModel[NamingAgent]):
         if self.spec.rewire is not None:
             directed = initial.neighbors.directed
             rewiring = Rewiring(self.spec.rewire, initial.stream, directed)
+        eyes = Eyes(spec.sees, self.network.G, NamingAgent) if spec.sees else None
         self._engine = AgentsEngine(
             *(initial.game, *self.read_network(), initial.pairing, initial.stream, self.client),
             rewiring,
+            eyes,
         )
         self._engine.on_rewire = self._rewire
         for end, indices in initial.leaving.items():
             players = (self._engine.players[index] for index in indices.tolist())
             self._engine.leaving[end] = tuple(players)
         self._run = Run(self._engine, self.spec.committed_names, goal)
-        columns: Reporters = {
-            **{name: partial(_of_round, name) for name in ROUND_REPORTERS},
-            "interactions": "interactions",
-            **{f"share_{name}": partial(_share, name) for name in self.game.pool},
-        }
+        columns: Reporters = round_columns(self.game.pool)
         of_agents: Reporters = {"name": "name", "score": "score"}
+        if eyes is not None:
+            of_agents = {**{it: partial(_seen, eyes, it) for it in spec.sees}, **of_agents}
         self.make_data_collector(columns, reporters, of_agents, agent_reporters)
 
     @classmethod
@@ -591,9 +593,6 @@ class NamingGame(NetworkGame):
         def play(self, interactions: int | None = None) -> Generator[Interaction]: ...  # noqa: D102
 
 
-def _of_round(number: str, model: NetworkGame) -> float:
-    return getattr(model.round, number, float("nan"))
-
-
-def _share(name: str, model: NetworkGame) -> float:
-    return model.round.shares[name] if model.round else float("nan")
+def _seen(eyes: Eyes, attribute: str, agent: Any) -> Any:
+    """What minds are shown of an agent; nothing of agents that are no players."""
+    return eyes.value(attribute, agent, agent.node) if isinstance(agent, NamingAgent) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,27 @@ class Round(NamedTuple):
 def entropy(shares: Mapping[str, float]) -> float:
     """Return the Shannon entropy of ``shares`` in bits."""
     return -sum(share * math.log2(share) for share in shares.values() if share > 0) + 0.0
+
+
+COLUMNS = ("interactions", "success_rate", "distinct_names", "entropy")
+"""What is collected of every round, besides the share of each name."""
+
+
+def round_columns(pool: Sequence[str]) -> dict[str, Any]:
+    """Return for each column of a data collector what gives it, from a model with a ``round``."""
+    return {
+        **{name: partial(_of_round, name) for name in COLUMNS},
+        "interactions": "interactions",  # those of a round that was cut, too
+        **{f"share_{name}": partial(_share, name) for name in pool},
+    }
+
+
+def _of_round(number: str, model: Any) -> float:
+    return getattr(model.round, number, math.nan)
+
+
+def _share(name: str, model: Any) -> float:
+    return model.round.shares[name] if model.round else math.nan
 
 
 class Tally:

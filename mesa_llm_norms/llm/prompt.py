@@ -25,6 +25,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -37,6 +38,7 @@ from mesa_llm_norms.core.files import read_text
 from mesa_llm_norms.core.formatting import signed
 from mesa_llm_norms.core.game import Experience, Game, GameRules, Memory, payoff_of, score
 from mesa_llm_norms.errors import FileFormatError, PoolError, SpecError, shown, some
+from mesa_llm_norms.minds.mind import Sight
 
 DEFAULT = "naming-1"
 """The template that ships. Its wording never changes under this name: a new one gets a new name."""
@@ -192,6 +194,31 @@ class Template:
             rules["system"] = self._parts["system"] % rules
             self._known = (game, seat), rules
         return self._known[1]
+
+
+def worded_sight(seen: Sequence[Sight]) -> str:
+    """Return the attributes that an agent is shown as it is told them; nothing if there are none.
+
+    Parameters
+    ----------
+    seen : sequence of Sight
+        The attributes.
+
+    Returns
+    -------
+    str
+        Lines for the head of the user prompt.
+    """
+    lines = []
+    for attribute, own, neighbors in seen:
+        counts = Counter(map(_worded, neighbors))
+        theirs = ", ".join(f"{value} ({times})" for value, times in counts.items())
+        lines.append(f"{attribute}: yours {_worded(own)}; your neighbors' {theirs or 'none'}")
+    return "\n".join(["What you know of yourself and of your neighbors:", *lines] if lines else [])
+
+
+def _worded(value: Any) -> str:
+    return "none yet" if value is None else f"{value:.15g}" if type(value) is float else str(value)
 
 
 def default_template() -> Template:

@@ -19,7 +19,13 @@ from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.llm.addresses import (
     Key,
 )
-from mesa_llm_norms.llm.prompt import Prompt, Template, check_names, default_template
+from mesa_llm_norms.llm.prompt import (
+    Prompt,
+    Template,
+    check_names,
+    default_template,
+    worded_sight,
+)
 from mesa_llm_norms.llm.retry import forms_of
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation, order_of_names
 from mesa_llm_norms.minds.registry import load_provider
@@ -316,7 +322,7 @@ class LiveMind(Mind):
         self.template.of_game(game).fill(game, (), game.pool)
 
     def prompt(self, situation: Situation) -> Prompt:
-        """Return the prompt for a situation, without a persona.
+        """Return the prompt for a situation, without a persona or attributes that it is shown.
 
         Parameters
         ----------
@@ -332,7 +338,10 @@ class LiveMind(Mind):
         return self.template.of_game(game).fill(game, situation.memory, order, situation.seat)
 
     def sent(self, situation: Situation) -> Prompt:
-        """Return what is sent in a situation: the prompt, with the persona before its rules.
+        """Return what is sent in a situation.
+
+        That is the prompt, with the persona before its rules, and before what is asked the
+        attributes that the agent is shown.
 
         Parameters
         ----------
@@ -345,9 +354,10 @@ class LiveMind(Mind):
             The two texts.
         """
         prompt = self.prompt(situation)
-        if not self.persona:
-            return prompt
-        return prompt._replace(system="\n\n".join(filter(None, (self.persona, prompt.system))))
+        return Prompt(
+            "\n\n".join(filter(None, (self.persona, prompt.system))),
+            "\n\n".join(filter(None, (worded_sight(situation.seen), prompt.user))),
+        )
 
     async def decide(self, situation: Situation) -> Decision:
         """Return what the model chose.

@@ -14,6 +14,24 @@ from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 from mesa_llm_norms.errors import DecisionError, MindError
 
 
+class Sight(NamedTuple):
+    """An attribute that a mind is shown, by ``sees=``.
+
+    Attributes
+    ----------
+    attribute : str
+        What it is called.
+    own : str, float, bool or None
+        What the mind's agent has.
+    neighbors : tuple
+        What its neighbors on the network have, in ascending order, so that none can be told apart.
+    """
+
+    attribute: str
+    own: Any
+    neighbors: tuple[Any, ...]
+
+
 class Situation(NamedTuple):
     """All a mind may see when it chooses.
 
@@ -33,6 +51,8 @@ class Situation(NamedTuple):
         0 for the agent drawn first, 1 for its partner, and so on; keys further draws.
     scope : CancelScope or None, default None
         Says whether the decision is still wanted; minds that make calls make them within it.
+    seen : tuple of Sight, default ()
+        The attributes it is shown; none in the naming game.
     """
 
     game: GameRules
@@ -42,6 +62,7 @@ class Situation(NamedTuple):
     interaction: int
     seat: int
     scope: CancelScope | None = None
+    seen: tuple[Sight, ...] = ()
 
 
 def order_of_names(situation: Situation) -> tuple[str, ...]:
@@ -162,6 +183,21 @@ class Policy(Mind):
             One probability per name of ``pool``, in its order; they sum to one.
         """
 
+    def seeing(self, seen: tuple[Sight, ...]) -> Policy:  # noqa: ARG002
+        """Return the policy as it is where it is shown attributes, by ``sees=``.
+
+        Parameters
+        ----------
+        seen : tuple of Sight
+            The attributes of its agent and of the neighbors, in the order of ``sees``.
+
+        Returns
+        -------
+        Policy
+            By default the policy itself, which makes no use of them.
+        """
+        return self
+
     async def decide(self, situation: Situation) -> Decision:
         """Return the name that the situation's draw picks from the distribution.
 
@@ -176,7 +212,8 @@ class Policy(Mind):
             The name, with its probability.
         """
         pool = situation.game.pool
-        probabilities = self.distribution(situation.memory, pool)
+        policy = self.seeing(situation.seen) if situation.seen else self
+        probabilities = policy.distribution(situation.memory, pool)
         chosen = bisect_right(cumulative_weights(probabilities), situation.draw)
         return Decision(pool[chosen], float(probabilities[chosen]))
 

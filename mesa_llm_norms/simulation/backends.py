@@ -229,7 +229,7 @@ def open_client(
     SpecError
         If live minds are to be played elsewhere or compiled.
     JournalError
-        If a run is resumed with another persona.
+        If a run is resumed with another persona, or shown other attributes.
     """
     llm = read_llm(llm)
     if not spec.live:
@@ -245,13 +245,14 @@ def open_client(
     if kept:
         written = {"spec": to_json(spec), **content}
     client = LLMClient(llm, written)
-    before, now = (it.get("spec", {}).get("persona") for it in (client.journal.spec, written))
-    if before != now:
-        client.close()
-        problem = f"the persona was {shown(before)}, and now is {shown(now)}"
-        raise JournalError(
-            client.journal.path or "", problem, "Resume it as it was started, or start another."
-        )
+    for name in ("persona", "sees"):
+        before, now = (it.get("spec", {}).get(name) for it in (client.journal.spec, written))
+        if before != now:
+            client.close()
+            problem = f"the {name} was {shown(before)}, and now is {shown(now)}"
+            raise JournalError(
+                client.journal.path or "", problem, "Resume it as it was started, or start another."
+            )
     return client
 
 

@@ -78,7 +78,7 @@ def play_together(
         How they ended. None where the kernel cannot play them, memories do not fit into 64 bits, or
         networks are not of one kind and size.
     """
-    if not can_play(spec.minds, read_pairing(spec.pairing), spec.game, spec.rewire):
+    if not can_play(spec.minds, read_pairing(spec.pairing), spec.game, spec.rewire, spec.sees):
         return None
     starts = starts or spec.starts(runs)
     minds = {id(mind): mind for one in starts for mind in one.minds}.values()

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,12 @@ from mesa_llm_norms.core.randomness import RandomStream, cumulative_weights
 from mesa_llm_norms.core.referee import Referee, game_draws
 from mesa_llm_norms.core.stopping import Holders, Recent, Stop
 from mesa_llm_norms.errors import DecisionError, MindError, SkippedError
-from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Situation
+from mesa_llm_norms.minds.mind import Decision, Mind, Policy, Sight, Situation
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.simulation.pairing import Pairing
 from mesa_llm_norms.simulation.pipeline import Names, Pipeline, Planned, plan_rounds
 from mesa_llm_norms.simulation.rewiring import Change, Rewiring, rewired
+from mesa_llm_norms.simulation.sight import Eyes
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -43,6 +44,10 @@ MAX_SKIPPED = 20
 _MAX_CACHED = 500_000
 
 _LEFT = "an agent has left"
+
+
+Standing: TypeAlias = tuple[Mind, Memory, tuple[Sight, ...]]
+"""What decides for a player, what it remembers, and what it is shown."""
 
 
 class Player(Protocol):
@@ -95,6 +100,8 @@ class Engine:
         Records every interaction before anyone remembers it; None for no record.
     rewiring
         How the network changes between rounds; None if it does not.
+    eyes
+        Looks up the attributes that minds are shown; None if they are shown none.
 
     Attributes
     ----------
@@ -121,6 +128,7 @@ class Engine:
         stream: RandomStream,
         log: LLMClient | None = None,
         rewiring: Rewiring | None = None,
+        eyes: Eyes | None = None,
     ) -> None:
         self.game = game
         self._referee = Referee(game)
@@ -128,17 +136,19 @@ class Engine:
         self.stream = stream
         self.log = log
         self.rewiring = rewiring
+        self.eyes = eyes
         self.on_rewire: Callable[[Sequence[Change]], None] | None = None
         self.interactions = self.skipped = self.discarded = 0
         self.rounds = 0
         self.cut: tuple[int, int] | None = None
         self._skipped_in_a_row = 0
         self._pipeline: Pipeline | None = None
-        self._assumed: list[tuple[Mind, Memory]] = []
-        """The mind and memory of every player that the pipeline works from."""
+        self._assumed: list[Standing] = []
+        """The mind, memory and sight of every player that the pipeline works from."""
         self._horizon: int | None = None
         # By identity, for a mind need not be hashable; kept with the mind, so that none is reused.
         self._tables: dict[int, tuple[Mind, dict[Memory, list[int]] | None]] = {}
+        self._seeing: dict[tuple[int, tuple[Sight, ...]], tuple[Mind, Mind]] = {}
         self.leaving: dict[int, tuple[Player, ...]] = {}
         """By population round, the players that are committed only before it."""
         self.set_players(neighbors, players)
@@ -169,6 +179,7 @@ class Engine:
     def invalidate_caches(self) -> None:
         """Forget how minds chose: they may have been changed in place."""
         self._tables.clear()
+        self._seeing.clear()
 
     @property
     def names_held(self) -> NDArray[np.int16]:
@@ -297,7 +308,8 @@ class Engine:
                 self._drop_pipeline()
                 raise
             for node in nodes:
-                self._assumed[node] = (self._assumed[node][0], decided.memories[node])
+                mind, _, seen = self._assumed[node]
+                self._assumed[node] = (mind, decided.memories[node], seen)
             if decided.planned.last:
                 self.cut = None
             if row is not None:
@@ -306,15 +318,17 @@ class Engine:
                 return
 
     def _may_speculate(self) -> bool:
-        """Whether a mind has to be waited for, and all memories are foreseeable."""
+        """Whether a mind has to be waited for, and what all will remember and see is known."""
+        if self.eyes is not None and self.eyes.change_in_play(self.players):
+            return False
         minds = {id(player.mind): player.mind for player in self.players}.values()
         return not all(is_plain_policy(mind) for mind in minds) and all(
             player.foreseeable for player in self.players
         )
 
     def _start_pipeline(self, number: int, first: int) -> Pipeline:
-        self._assumed = [(player.mind, player.memory) for player in self.players]
-        minds = [mind for mind, _ in self._assumed]
+        self._assumed = [self._seat(index) for index in range(len(self.players))]
+        minds = [(mind, seen) for mind, _, seen in self._assumed]
         ahead = self._horizon is not None and self.rewiring is None
         rounds = self._horizon - number if ahead and self._horizon is not None else 1
         rounds = min([rounds, *(end - number for end in self.leaving)])
@@ -324,12 +338,13 @@ class Engine:
         async def ask(planned: Planned, memories: Sequence[Memory], scope: CancelScope) -> Names:
             if self._left(planned.nodes):
                 raise SkippedError("nobody", _LEFT)
-            seats = [
-                (minds[node], memory) for node, memory in zip(planned.nodes, memories, strict=True)
-            ]
+            seats = []
+            for node, memory in zip(planned.nodes, memories, strict=True):
+                mind, seen = minds[node]
+                seats.append((mind, memory, seen))
             return await self._choices(planned.number, seats, scope=scope)
 
-        return Pipeline(ask, plan, [memory for _, memory in self._assumed], self._referee)
+        return Pipeline(ask, plan, [memory for _, memory, _ in self._assumed], self._referee)
 
     def _drop_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -337,10 +352,9 @@ class Engine:
             self.discarded += pipeline.close()
 
     def _changed(self, indices: Iterable[int]) -> bool:
-        """Whether somebody gave one of these players another mind or memory than is assumed."""
+        """Whether somebody gave one of these players something else to decide by than assumed."""
         return self._pipeline is not None and any(
-            self._assumed[index] != (self.players[index].mind, self.players[index].memory)
-            for index in indices
+            self._assumed[index] != self._seat(index) for index in indices
         )
 
     # Interactions
@@ -362,14 +376,9 @@ class Engine:
         if self._left(planned.nodes):
             self._pass_over(planned)
             return None
-        seats = [
-            (player.mind, player.memory) for player in map(self.players.__getitem__, planned.nodes)
-        ]
+        seats = [self._seat(index) for index in planned.nodes]
         drawn = game_draws(self.stream, self.interactions, len(seats))
-        chosen = tuple(
-            self._choose(mind, memory, draw)
-            for (mind, memory), draw in zip(seats, drawn, strict=True)
-        )
+        chosen = tuple(self._choose(seat, draw) for seat, draw in zip(seats, drawn, strict=True))
         if None not in chosen:
             return self._commit(planned, cast(Names, chosen))
         try:
@@ -417,8 +426,21 @@ class Engine:
 
     # Decisions
 
-    def _choose(self, mind: Mind, memory: Memory, draw: int) -> str | None:
+    def _seat(self, index: int) -> Standing:
+        """Return what a player decides by now."""
+        player, eyes = self.players[index], self.eyes
+        seen = () if eyes is None else eyes.of(self.neighbors, self.players, index)
+        return player.mind, player.memory, seen
+
+    def _choose(self, seat: Standing, draw: int) -> str | None:
         """Return the name a policy gives on this draw, or None for a mind that must be asked."""
+        mind, memory, seen = seat
+        if seen and isinstance(mind, Policy):
+            if len(self._seeing) >= _MAX_CACHED:
+                self.invalidate_caches()
+            if (id(mind), seen) not in self._seeing:
+                self._seeing[id(mind), seen] = mind, mind.seeing(seen)
+            mind = self._seeing[id(mind), seen][1]
         known = self._tables.get(id(mind))
         if known is None:
             known = self._tables[id(mind)] = (mind, {} if is_plain_policy(mind) else None)
@@ -435,15 +457,17 @@ class Engine:
     async def _choices(
         self,
         number: int,
-        seats: Sequence[tuple[Mind, Memory]],
+        seats: Sequence[Standing],
         scope: CancelScope | None = None,
     ) -> Names:
         """Return what all choose, once all have: if one fails, no reply of another is lost."""
         drawn = game_draws(self.stream, number, len(seats))
         names = await asyncio.gather(
             *(
-                self._ask(mind, Situation(self.game, memory, draw, self.stream, number, at, scope))
-                for at, ((mind, memory), draw) in enumerate(zip(seats, drawn, strict=True))
+                self._ask(
+                    mind, Situation(self.game, memory, draw, self.stream, number, at, scope, seen)
+                )
+                for at, ((mind, memory, seen), draw) in enumerate(zip(seats, drawn, strict=True))
             ),
             return_exceptions=True,
         )
@@ -453,7 +477,7 @@ class Engine:
         return tuple(name for name in names if isinstance(name, str))
 
     async def _ask(self, mind: Mind, situation: Situation) -> str:
-        name = self._choose(mind, situation.memory, situation.draw)
+        name = self._choose((mind, situation.memory, situation.seen), situation.draw)
         if name is not None:
             return name
         decision = await mind.decide(situation)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pandas as pd
 
@@ -53,6 +53,7 @@ from mesa_llm_norms.simulation.run import (
     tally_table,
 )
 from mesa_llm_norms.simulation.run_record import NodeSums, RunRecord
+from mesa_llm_norms.simulation.sight import Eyes
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared
 
@@ -147,6 +148,7 @@ def run_ensemble(
     llm: LLMSettings | Mapping[str, Any] | None = None,
     game: GameRules | None = None,
     persona: str | Mapping[Any, str] | None = None,
+    sees: str | Sequence[str] = (),
 ) -> Ensemble:
     """Play independent runs and return them as tables.
 
@@ -210,6 +212,9 @@ def run_ensemble(
     persona : str or mapping, optional
         What live minds are told of who they are: a text for all, which may hold attributes of nodes
         (``"You are a {job}."``), or a mapping of nodes to such texts.
+    sees : str or sequence of str, default ()
+        Attributes of their own node and of its neighbors' that minds are shown, in games other
+        than the naming game; see ``Spec``.
 
     Returns
     -------
@@ -242,6 +247,7 @@ def run_ensemble(
         committed=committed,
         rewire=rewire,
         persona=persona,
+        sees=sees,
         seed=read_seed(rng),
         rules=game,
     )
@@ -296,7 +302,8 @@ def play_ensemble(
         engine = settle(engine, runs * agents * typical)
         if backend.elsewhere:
             load_kernel(
-                engine, start.minds, read_pairing(loaded.pairing), loaded.game, loaded.rewire
+                *(engine, start.minds, read_pairing(loaded.pairing), loaded.game),
+                *(loaded.rewire, loaded.sees),
             )
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
         parts = backend.parts(range(runs), agents)
@@ -424,7 +431,7 @@ def start_run(
     if client is not None:
         initial = initial._replace(minds=client.attach(initial.minds))
     if engine != "python":
-        verdict = can_play(initial.minds, initial.pairing, initial.game, spec.rewire)
+        verdict = can_play(initial.minds, initial.pairing, initial.game, spec.rewire, spec.sees)
         if verdict:
             return Run(Kernel.of_initial_state(initial), spec.committed_names)
         if engine == "kernel":
@@ -440,6 +447,7 @@ def start_run(
     played = Engine(
         *(initial.game, initial.neighbors, players, initial.pairing, initial.stream, client),
         rewiring,
+        Eyes(spec.sees, initial.graph, PlainPlayer) if spec.sees else None,
     )
     for end, indices in initial.leaving.items():
         played.leaving[end] = tuple(players[index] for index in indices.tolist())
@@ -491,7 +499,7 @@ class SingleRun:
         self.run = start_run(spec, initial, settle("auto", least), client)
         in_python = client is None and isinstance(self.run.engine, Engine)
         self._may_change = in_python and bool(
-            can_play(initial.minds, initial.pairing, initial.game, spec.rewire)
+            can_play(initial.minds, initial.pairing, initial.game, spec.rewire, spec.sees)
         )
 
     def __iter__(self) -> Iterator[Round | None]:
@@ -535,6 +543,11 @@ class PlainPlayer:
         self.name = past.own
         self.memory = keep(self.memory, past, self.length)
 
+    @property
+    def score(self) -> float:
+        """The payoffs of what the player remembers, added up; in games with payoffs in memory."""
+        return float(sum(past.payoff for past in cast("tuple[Experience, ...]", self.memory)))
+
     def release(self) -> None:
         """Decide with the mind the player has when it is committed to no name."""
         self.mind = self.uncommitted
@@ -552,9 +565,10 @@ def load_kernel(
     pairing: Pairing,
     game: GameRules,
     rewire: Rewire | None = None,
+    sees: Sequence[str] = (),
 ) -> None:
     """Load the kernel if it will be used, so that workers find it compiled."""
-    if engine != "python" and can_play(minds, pairing, game, rewire):
+    if engine != "python" and can_play(minds, pairing, game, rewire, sees):
         for name in ("interactions", "batches", "small_graphs"):
             load(name)
 

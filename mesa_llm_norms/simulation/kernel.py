@@ -94,6 +94,7 @@ def can_play(
     pairing: Pairing,
     game: GameRules | None = None,
     rewire: Rewire | None = None,
+    sees: Sequence[str] = (),
 ) -> Verdict:
     """Return whether the kernel can play these minds under this rule.
 
@@ -110,6 +111,8 @@ def can_play(
         What is played; the naming game if omitted.
     rewire : tuple, optional
         How the network changes, as ``Spec`` has it. Default: it does not.
+    sees : sequence of str, default ()
+        The attributes that minds are shown.
 
     Returns
     -------
@@ -124,6 +127,8 @@ def can_play(
         reasons.append(f"{_called(type(game))}.seats")
     if rewire is not None:
         reasons.append("rewire, as its network is fixed")
+    if sees:
+        reasons.append("sees, as its agents know their memory alone")
     if is_switched_off():
         reasons.append("NUMBA_DISABLE_JIT")
     return Verdict(tuple(reasons))
@@ -145,7 +150,8 @@ def can_run(model: NetworkGame) -> Verdict:
     Verdict
         True, or false with the reasons.
     """
-    return _can_play_agents(model.players, model.pairing, model.game, model.spec.rewire)
+    spec = model.spec
+    return _can_play_agents(model.players, model.pairing, model.game, spec.rewire, spec.sees)
 
 
 def _can_play_agents(
@@ -153,12 +159,13 @@ def _can_play_agents(
     pairing: Pairing,
     game: GameRules,
     rewire: Rewire | None = None,
+    sees: Sequence[str] = (),
 ) -> Verdict:
     overridden = [name for kind in {type(one): 0 for one in agents} for name in kind.overrides()]
     if any("remember" in vars(agent) for agent in agents):
         overridden.append("the remember of a single agent")
     minds = [one.mind for one in agents]
-    return Verdict((*overridden, *can_play(minds, pairing, game, rewire).reasons))
+    return Verdict((*overridden, *can_play(minds, pairing, game, rewire, sees).reasons))
 
 
 def check_engine(engine: Any) -> None:
@@ -453,6 +460,7 @@ class AgentsEngine(Engine):
             not self.compiled
             or self.next_round != self.rounds
             or self.rewiring is not None
+            or self.eyes is not None
             or not _can_play_agents(agents, self.pairing, self.game)
         ):
             super().play(rounds, recent, stop, tally, rows)

@@ -27,6 +27,8 @@ of live minds hold, and what the cells of a sweep are hashed by::
 - ``"rewire"`` is ``[misses, rate]`` where the network changes, else absent.
 - ``"persona"`` is there only if there is one: a text, or ``{"nodes": [[node, text], ...]}``, which
   a text that holds attributes becomes where the graph is written edge by edge, without them.
+- ``"sees"`` is there only if minds are shown attributes: their names under ``"attributes"``, and
+  under ``"nodes"``, where the graph is written edge by edge, ``[[node, {name: value}], ...]``.
 - Tuples, as in node ids, are lists, and a frozenset is ``{"set": [...]}``.
 """
 
@@ -86,7 +88,11 @@ from mesa_llm_norms.networks.reading import (
     referred,
 )
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
+from mesa_llm_norms.simulation.sight import Eyes
 from mesa_llm_norms.simulation.spec import NAMING, SOURCE_FILE, Spec
+
+APART = ("rules", "persona", "sees")
+"""The fields of a spec that are written only where they are given."""
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""
@@ -164,7 +170,7 @@ def to_json(
         network = Neighbors(to_networkx(read_graph(spec.graph, random.Random(0))))
         if network.blocks is not None and "nodes" in written["graph"]:
             written["graph"]["blocks"] = network.blocks.tolist()
-    names = [field.name for field in fields(Spec) if field.name not in ("rules", "persona")]
+    names = [field.name for field in fields(Spec) if field.name not in APART]
     if spec.rewire is None:
         names.remove("rewire")
     else:
@@ -173,6 +179,9 @@ def to_json(
     if spec.persona is not None:
         names.append("persona")
         written["persona"] = _write_persona(spec, written["graph"])
+    if spec.sees:
+        names.append("sees")
+        written["sees"] = _write_sees(spec, written["graph"])
     if spec.rules is not None:
         names = [name for name in names if name not in NAMING]
         game = {"game": write_game(spec.rules)}
@@ -216,11 +225,13 @@ def from_json(written: Any, *, display_only: bool = False, **given: Any) -> Spec
     try:
         written = {"rewire": None, **written}
         given = dict(given)
-        apart = {"rules", "persona", *(NAMING if "game" in written else ())}
+        apart = {*APART, *(NAMING if "game" in written else ())}
         values = {one.name: written[one.name] for one in fields(Spec) if one.name not in apart}
         if "persona" in written and not display_only:
             values["persona"] = _read_persona(written["persona"])
         values["graph"] = _read_graph(values["graph"], display_only)
+        if "sees" in written:
+            values["sees"] = _read_sees(written["sees"], values["graph"])
         if "game" in written:
             own = given.pop("game", None)
             values["rules"] = own or read_game(written["game"], not display_only)
@@ -362,6 +373,24 @@ def _write_persona(spec: Spec, graph: Any) -> Any:
     if not isinstance(persona, Mapping):
         return persona
     return {"nodes": [[_write_node(node), text] for node, text in persona.items()]}
+
+
+def _write_sees(spec: Spec, graph: Any) -> Any:
+    """Return the names of the attributes and, of a graph on record, what its nodes have."""
+    has: list[Any] = []
+    if "nodes" in graph:
+        read = to_networkx(read_graph(spec.graph, random.Random(0)))
+        eyes = Eyes([], read, object)
+        for node, given in read.nodes(data=True):
+            shown_ = {it: eyes.value(it, object(), node) for it in spec.sees if it in given}
+            has += [[_write_node(node), shown_]] if shown_ else []
+    return {"attributes": list(spec.sees), "nodes": has}
+
+
+def _read_sees(written: Any, graph: Any) -> Any:
+    for node, has in written["nodes"]:
+        graph.nodes[_read_node(node)].update(has)
+    return written["attributes"]
 
 
 def _read_persona(written: Any) -> Any:

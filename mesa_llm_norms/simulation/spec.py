@@ -50,6 +50,7 @@ from mesa_llm_norms.simulation.pairing import (
     read_pairing,
 )
 from mesa_llm_norms.simulation.rewiring import read_rewire
+from mesa_llm_norms.simulation.sight import read_sees
 
 DEFAULT_GRAPH = "watts_strogatz(n=24, k=4, p=0.1)"
 
@@ -190,6 +191,9 @@ class Spec:
     persona : str or mapping, optional
         What live minds are told of who they are: a text for all, which may hold attributes of nodes
         (``"You are a {job}."``), or a mapping of nodes to such texts.
+    sees : str or sequence of str
+        Attributes that minds are shown, those of their agent and of its neighbors; see
+        ``simulation.sight``. Default: none. The naming game shows none.
     seed : int
         0 (default) to 2**64 - 1.
     rules : GameRules, optional
@@ -218,6 +222,7 @@ class Spec:
     committed: Mapping[str, Any] | None = None
     rewire: Any = None
     persona: str | Mapping[Hashable, str] | None = None
+    sees: Any = ()
     seed: int = 0
     rules: GameRules | None = None
 
@@ -249,6 +254,10 @@ class Spec:
                 "only pairs that are drawn from edges can drop them",
                 "Leave rewire out, or choose another pairing.",
             )
+        object.__setattr__(self, "sees", read_sees(self.sees))
+        if self.sees and isinstance(self.game, Game):
+            problem = "minds in the naming game are shown nothing but their memory"
+            raise SpecError("sees", self.sees, problem, "Leave it out, or play another game.")
         if self.incumbent is not None:
             self.start  # noqa: B018  (raises where nobody can remember it)
         if self.persona is not None:
@@ -274,11 +283,12 @@ class Spec:
     def arguments(self) -> dict[str, Any]:
         """Return the arguments by name as ``NamingGame`` and ``run_ensemble`` take them.
 
-        A persona is among them only if there is one, for a model's class may not take it.
+        A persona and ``sees`` are among them only if given, for a model's class may not take them.
         """
         arguments = self.__getstate__()
-        if self.persona is None:
-            del arguments["persona"]
+        for name in ("persona", "sees"):
+            if not arguments[name]:
+                del arguments[name]
         arguments["rng"] = arguments.pop("seed")
         rules = arguments.pop("rules")
         if rules is None:

@@ -20,6 +20,7 @@ from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Row
+from mesa_llm_norms.core.metrics import COLUMNS
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.llm.budget import Budget, read_limit
@@ -30,7 +31,7 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.mind import Situation
 from mesa_llm_norms.minds.registry import mind_names, safe_name
-from mesa_llm_norms.model import ROUND_REPORTERS, NamingGame, NetworkGame
+from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
@@ -210,7 +211,7 @@ class ModelSource(Source):
             raise
         rounds = setting.rounds or (LIVE_ROUNDS if spec.live else FREE_ROUNDS)
         self.whole_steps: bool = takes_steps_of_its_own(model_type) or compat.has_events(self.model)
-        usual = (*ROUND_REPORTERS, *(f"share_{name}" for name in self.model.game.pool))
+        usual = (*COLUMNS, *(f"share_{name}" for name in self.model.game.pool))
         self._own = [name for name in self.model.datacollector.model_vars if name not in usual]
         agents = len(self.model.players)
         if self.whole_steps or self._own:  # what is collected of every agent stays in memory

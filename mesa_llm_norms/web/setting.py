@@ -30,7 +30,7 @@ from mesa_llm_norms.simulation.typed import parse_spec
 GAME = tuple(
     "topology" if field.name == "graph" else field.name
     for field in fields(Spec)
-    if field.name not in ("rules", "persona")
+    if field.name not in ("rules", "persona", "sees")
 )
 """The fields of a setting that are arguments of the game: those that minds on the page can have."""
 

@@ -131,7 +131,13 @@ class Cell:
         """The number of agents, and whether the kernel can play them; the graph is not kept."""
         (start,) = replace(self.spec, graph=load_graph(self.spec.graph)).starts(range(1))
         return len(start.neighbors), bool(
-            can_play(start.minds, read_pairing(self.spec.pairing), self.spec.game, self.spec.rewire)
+            can_play(
+                start.minds,
+                read_pairing(self.spec.pairing),
+                self.spec.game,
+                self.spec.rewire,
+                self.spec.sees,
+            )
         )
 
     @property
