@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from importlib import import_module
 from inspect import Parameter, Signature, signature
 from threading import Lock, get_ident
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
@@ -26,6 +27,7 @@ from mesa_llm_norms.compat import (
 from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.validation import check_edges
+from mesa_llm_norms.simulation.ensemble import NOTEBOOK
 
 Reporter: TypeAlias = str | Callable[..., Any] | list[Any]
 """What gives a column of ``mesa.DataCollector``, in one of the forms that Mesa takes."""
@@ -92,6 +94,9 @@ class NodeAgent(FixedAgent):
     def name(self) -> str | None:
         """The name played last, None before that; subclasses know it."""
         raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return str(import_module(NOTEBOOK).agent_html(self))
 
     def remove(self) -> None:
         """Leave the game, also in a round; the node stays until somebody else is put on it."""
@@ -210,6 +215,9 @@ class NetworkModel(mesa.Model, Generic[Player]):
                 for column, one in {**of_agents, **added}.items()
             },
         )
+
+    def _repr_html_(self) -> str:
+        return str(import_module(NOTEBOOK).model_html(self))
 
     @property
     def interactions(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pandas as pd
@@ -72,6 +73,9 @@ Progress = Callable[[int, int], None]
 How: TypeAlias = tuple[Goal, int, bool, str]
 """How runs are played: goal, most rounds, whether interactions are kept, engine."""
 
+NOTEBOOK = "mesa_llm_norms.plots.notebook"
+"""What shows things in notebooks: above this room, and loaded only there."""
+
 TYPICAL_ROUNDS = 10
 """Population rounds that a run usually takes at least."""
 
@@ -120,6 +124,9 @@ class Ensemble:
     discarded: int = 0
     skipped: int = 0
     nodes: NodeSums | None = None
+
+    def _repr_html_(self) -> str:
+        return str(import_module(NOTEBOOK).ensemble_html(self))
 
 
 @seeded_by_rng

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import solara
@@ -64,17 +64,27 @@ _DASHES = ("", "8 3", "2 2.5", "7 2.5 2 2.5")
 # For Mesa's page and notebooks
 
 
-@solara.component  # type: ignore[untyped-decorator]
-def names_network(model: NetworkGame) -> None:
+def names_network(model: NetworkGame) -> solara.Element:
     """Show the network of a model, with the name each agent holds.
 
-    ``SolaraViz`` draws it again after every step. A click on an agent shows its memory.
+    ``SolaraViz`` draws it again after every step. A click on an agent shows its memory. A saved
+    notebook keeps a picture.
 
     Parameters
     ----------
     model : NetworkGame
         The model to show.
+
+    Returns
+    -------
+    solara.Element
+        The view.
     """
+    return _with_picture(_NamesNetwork(model), "network_figure", model)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _NamesNetwork(model: NetworkGame) -> None:  # noqa: N802
     _follow_steps()
     graph, pool = model.network.G, model.game.pool
     nodes, edges = list(graph), tuple(graph.edges)
@@ -114,15 +124,52 @@ def names_network(model: NetworkGame) -> None:
         solara.Div(children=[f"{text}Memory (own/partner, oldest first): {memory}."])
 
 
-@solara.component  # type: ignore[untyped-decorator]
-def names_chart(model: NetworkGame) -> None:
-    """Show the success rate and the share of each name by round.
+def names_chart(model: NetworkGame) -> solara.Element:
+    """Show the success rate and the share of each name by round; a saved notebook keeps a picture.
 
     Parameters
     ----------
     model : NetworkGame
         The model to show; its data collector has a row per ``step``.
+
+    Returns
+    -------
+    solara.Element
+        The view.
     """
+    return _with_picture(_NamesChart(model), "rounds_figure", model)
+
+
+class _Picture(Mapping[str, str]):
+    """What a saved notebook keeps of a widget: a figure, drawn when it is looked at."""
+
+    def __init__(self, drawer: str, model: NetworkGame) -> None:
+        self._drawer, self._model = drawer, model
+
+    def __getitem__(self, kind: str) -> str:
+        if kind == "text/plain":
+            return f"{type(self._model).__name__}, which cannot be shown as text"
+        if kind != "text/html":
+            raise KeyError(kind)
+        from mesa_llm_norms.plots import notebook
+
+        return notebook.picture_html(getattr(notebook, self._drawer)(self._model))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("text/plain", "text/html"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+def _with_picture(element: Any, drawer: str, model: NetworkGame) -> solara.Element:
+    element.mime_bundle = _Picture(drawer, model)
+    made: solara.Element = element
+    return made
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _NamesChart(model: NetworkGame) -> None:  # noqa: N802
     _follow_steps()
     pool = model.game.pool
     collected = model.datacollector.model_vars
