@@ -37,7 +37,7 @@ def test_the_page_shows_moves_outcomes_and_what_the_game_paid(kind: type[Network
     frame, game = renderer.frame(source, "paused"), source.model.game
     assert frame.pool == game.pool
     assert game.success_name in success_title(frame.success_name)
-    last = [row for row in rows if row.round == rows[-1].round]
+    last = rows[-source.agents :]
     assert frame.success_rate == sum(game.success(*row.names) for row in last) / len(last)
     for index, node in enumerate(source.nodes):
         mine = [(row, row.nodes.index(node)) for row in rows if node in row.nodes][-game.memory :]

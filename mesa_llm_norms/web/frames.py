@@ -1,9 +1,8 @@
-"""What is on screen: immutable frames, and how they are encoded for the browser.
+"""What is on screen: immutable frames.
 
 A ``Renderer`` takes interactions one by one and makes a ``Frame`` of what was played. It holds the
 drawing, the names on screen and the ``History`` of rounds, but no model: whatever plays is a
-``Source`` and stays with the player. Graphs and series travel as short strings, because a list
-handed to a browser component is walked through item by item and a string is not.
+``Source`` and stays with the player.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import (
     Collection,
     Generator,
     Hashable,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -24,32 +22,18 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import networkx as nx
-import numpy as np
 import pandas as pd
 
-from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import GameRules, Memory, Row, others_of, payoff_of, score
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import CommittedMind
-from mesa_llm_norms.networks.drawing import (
-    Positions,
-    ink_on,
-    layout,
-    layout_further,
-    name_colors,
-    nearest,
-)
+from mesa_llm_norms.networks.drawing import layout, layout_further
 from mesa_llm_norms.simulation.run import round_table
+from mesa_llm_norms.web.encoding import drawing_text, points_text
 from mesa_llm_norms.web.setting import Edit
-
-SPAN = 1_000
-"""The longer side of a drawing, in its own units."""
-
-NODE_SIZES = 12, 80
-"""The smallest and the largest diameter of a node, in units of the drawing."""
 
 POINTS = 1_000
 """Upper limit on the points of all lines of a chart together; a line has 40 to 160."""
@@ -64,80 +48,6 @@ RECENT = 30
 
 NOBODY = " "
 """Code of an agent that has not played."""
-
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
-
-
-# Encoding
-
-
-def encode_shares(values: Iterable[float | None]) -> str:
-    """Encode shares as two base-64 characters each: 0 to 4095 for 0 to 1, high digit first.
-
-    None and NaN become two spaces; values outside 0 to 1 are clipped.
-    """
-    last = len(_PAIRS) - 1
-    return "".join(
-        "  "
-        if value is None or math.isnan(value)
-        else _PAIRS[round(min(1.0, max(0.0, value)) * last)]
-        for value in values
-    )
-
-
-def points_text(rounds: int, stride: int, lines: Iterable[Iterable[float | None]]) -> str:
-    """Encode chart lines, each holding every ``stride``-th of ``rounds``, for ``RoundsChart``."""
-    shown = len(range(0, rounds, stride))
-    return _compact(
-        {
-            "rounds": rounds,
-            "x": [1, max(1, 1 + (shown - 1) * stride)],
-            "y": [encode_shares(line) for line in lines],
-        }
-    )
-
-
-def drawing_text(
-    graph: nx.Graph[Any], pool: Sequence[str], positions: Positions | None = None
-) -> str:
-    """Encode a network, without the names its nodes hold, for ``NetworkView``.
-
-    Nodes are referred to by their index in ``graph``, and drawn at ``positions``, by default those
-    of its layout. The y axis points up there and down in the drawing.
-    """
-    places = layout(graph) if positions is None else positions
-    columns, rows = zip(*(places[node] for node in graph), strict=True)
-    span = max(max(columns) - min(columns), max(rows) - min(rows), 1e-9)
-    index = {node: i for i, node in enumerate(graph)}
-    colors = [name_colors(pool)[name] for name in pool]
-    near = nearest(places)
-    # Most nodes do not touch their nearest neighbor.
-    size = 0.85 * SPAN * float(np.median(near)) if len(near) else max(NODE_SIZES)
-    return _compact(
-        {
-            "x": _centered(columns, span),
-            "y": [SPAN - y for y in _centered(rows, span)],
-            "edges": [[index[u], index[v]] for u, v in graph.edges],
-            "directed": graph.is_directed(),
-            "ids": [str(node) for node in graph],
-            "names": list(pool),
-            "colors": colors,
-            "inks": [ink_on(color) for color in colors],
-            "size": round(float(np.clip(size, *NODE_SIZES)), 1),
-            "degrees": [degree for _, degree in graph.degree],
-        }
-    )
-
-
-def _centered(values: Sequence[float], span: float) -> list[int]:
-    """Scale coordinates to the drawing and center them in it."""
-    middle = (min(values) + max(values)) / 2
-    return [round(SPAN / 2 + (value - middle) / span * SPAN) for value in values]
-
-
-def _compact(content: object) -> str:
-    return json_text(content, separators=(",", ":"), ensure_ascii=True)
 
 
 # Frames
@@ -172,7 +82,7 @@ class Frame:
     """Population rounds started."""
     interactions: int = 0
     success_rate: float | None = None
-    """Share of interactions of the current round in which the names matched."""
+    """Share of the last interactions that matched, of as many as there are agents."""
     leader: str | None = None
     """The name most agents hold."""
     leader_share: float = 0.0
@@ -243,6 +153,8 @@ class AgentDetails:
     node: str
     mind: str
     committed: str | None
+    noise: float
+    """The chance that a committed agent plays another name."""
     name: str | None
     score: float
     memory: tuple[tuple[str, str, float], ...]
@@ -276,11 +188,6 @@ class History:
         """The same for the first round and every so many after it, ``_stride``."""
         self._stride = 1
         self._most = max(2 * _MOST_POINTS, KEPT // (4 + len(self.pool)))
-
-    @property
-    def success_rate(self) -> float | None:
-        """Share of matches in the current round; None before the first interaction."""
-        return _success(self._current) if self.rounds else None
 
     def add(self, round_: int, i: int, j: int, name_a: int, name_b: int) -> None:
         """Count one interaction of the naming game."""
@@ -425,6 +332,10 @@ class Source:
         """Return the nodes of committed agents and their names."""
         raise NotImplementedError
 
+    def remembered(self) -> dict[Hashable, str]:
+        """Return the nodes whose agents have a memory before they play, and their own last name."""
+        return {}
+
     def play(self) -> Generator[Row | None, None, None]:
         """Yield interactions as they are played; closing the generator stops play.
 
@@ -460,7 +371,7 @@ class Source:
         history: History,
         *,
         mind: Mind,
-        committed: str | None,
+        committed: CommittedMind | None,
         memory: Memory,
         held: Callable[[Hashable], str | None],
         asked: str | None = None,
@@ -468,7 +379,7 @@ class Source:
     ) -> AgentDetails:
         """Return the details of an agent; ``mind`` is its own, ``held`` the name on a node."""
         node, game = self.node(index), self.game
-        deciding = mind if committed is None else CommittedMind(committed)
+        deciding = committed or mind
         choices = None
         if isinstance(deciding, Policy):
             probabilities = deciding.distribution(memory, game.pool)
@@ -482,7 +393,8 @@ class Source:
             index=index,
             node=str(node),
             mind=mind.label,
-            committed=committed,
+            committed=committed.name if committed is not None else None,
+            noise=committed.noise if committed is not None else 0.0,
             name=held(node),
             score=score(memory, game),
             memory=tuple(
@@ -505,6 +417,8 @@ class Renderer:
         self._codes = {name: chr(48 + i) for i, name in enumerate(source.pool)}
         self._index: dict[Hashable, int] = {node: i for i, node in enumerate(source.graph)}
         self._held = [NOBODY] * len(self._index)
+        self._remembered = source.remembered()
+        self._successes: deque[bool] = deque(maxlen=max(1, source.agents))
         self._recent: deque[str] = deque(maxlen=max(1, min(RECENT, source.agents // 2)))
         self._converged = self._agreed = False
         self._positions = layout(source.graph)
@@ -517,7 +431,7 @@ class Renderer:
             self._held.append(NOBODY)
         drawn = source.graph.__class__()
         drawn.add_nodes_from(self._index)
-        drawn.add_edges_from(source.graph.edges)
+        drawn.add_edges_from(source.graph.edges(data=True))
         self._positions = layout_further(drawn, self._positions)
         self._drawing = drawing_text(drawn, self._pool, self._positions)
 
@@ -529,13 +443,20 @@ class Renderer:
         self.history.count(row.round, players, [ord(code) - 48 for code in codes], success)
         for player, code in zip(players, codes, strict=True):
             self._held[player] = code
+        self._successes.append(success)
         self._recent.extend(f"{players[0]},{other},{int(success)}" for other in players[1:])
         self._converged, self._agreed = converged, agreed
 
     def frame(self, source: Source, state: str, note: str = "", error: str = "") -> Frame:
         """Return what is on screen now."""
-        history, codes = self.history, "".join(self._held)
+        history, successes = self.history, self._successes
         committed, absent = source.committed(), source.absent()
+        # Who has not played holds no name, and is drawn with the one to be expected.
+        expected = {**self._remembered, **committed}
+        codes = "".join(
+            self._codes[expected[node]] if held == NOBODY and node in expected else held
+            for node, held in zip(self._index, self._held, strict=True)
+        )
         held = {name: codes.count(code) for name, code in self._codes.items()}
         playing = sum(held.values())
         leader = max(held, key=lambda name: held[name]) if playing else None
@@ -552,7 +473,7 @@ class Renderer:
             shares=history.share_points(),
             rounds=history.rounds,
             interactions=history.interactions,
-            success_rate=history.success_rate,
+            success_rate=sum(successes) / len(successes) if successes else None,
             leader=leader,
             leader_share=held[leader] / playing if leader is not None else 0.0,
             distinct=sum(times > 0 for times in held.values()),

@@ -30,6 +30,7 @@ from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.mind import Situation
+from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import mind_names, safe_name
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.networks.reading import file_within, names_file
@@ -262,6 +263,14 @@ class ModelSource(Source):
         seats = self._seats if self.whole_steps else self._seated()
         return {node: name for node, name in seats.items() if name is not None}
 
+    def remembered(self) -> dict[Hashable, str]:
+        """Return the nodes whose agents have a memory before they play, and their own last name."""
+        return {
+            agent.node: agent.memory[-1][0]
+            for agent in self.model.players
+            if agent.memory and agent.name is None
+        }
+
     def absent(self) -> Collection[Hashable]:
         """Return the nodes without an agent."""
         return self._index.keys() - self._seats.keys()
@@ -386,7 +395,7 @@ class ModelSource(Source):
             index,
             history,
             mind=agent.uncommitted,
-            committed=agent.committed,
+            committed=agent.mind if isinstance(agent.mind, CommittedMind) else None,
             memory=agent.memory,
             held=self.model.names_held.get,
             asked=self._next_prompt(agent),

@@ -526,8 +526,7 @@ def _figures(frame: Frame) -> list[tuple[str, str]]:
         ("success rate", rate),
         ("leading name", leader),
         ("names held", str(frame.distinct)),
-        ("converged", "yes" if frame.converged else "not yet"),
-        ("agreed", "yes" if frame.agreed else "not yet"),
+        ("agreed", "yes" if frame.agreed else "quiet only" if frame.converged else "not yet"),
     ]
     if frame.usage is not None:
         calls, tokens, usd = frame.usage

@@ -367,7 +367,12 @@ class Player:
             all_of_them = (
                 "matched" if source.referee.naming else f"were: {source.game.success_name}"
             )
-            self._note = f"Converged: all interactions of the last three rounds {all_of_them}."
+            matched = f"all interactions of the last three rounds {all_of_them}"
+            self._note = (
+                f"Converged: {matched}."
+                if source.agreed
+                else f"Went quiet: {matched}, but the agents have not agreed on one name."
+            )
             return True
         return False
 

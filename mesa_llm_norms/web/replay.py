@@ -215,6 +215,11 @@ class FolderSource(Source):
         """Return the nodes of committed agents and their names."""
         return dict(self._committed)
 
+    def remembered(self) -> dict[Hashable, str]:
+        """Return the nodes whose agents have a memory before they play, and their own last name."""
+        start = self.recorded.start
+        return dict.fromkeys(self.nodes, start[-1][0]) if start else {}
+
     def play(self) -> Generator[Interaction, None, None]:
         """Yield one interaction after the other; closing the generator stops play."""
         rows = self.recorded.rows
@@ -240,7 +245,7 @@ class FolderSource(Source):
             index,
             history,
             mind=self.recorded.minds[node],
-            committed=self._committed.get(node),
+            committed=self.recorded.committed[node] if node in self._committed else None,
             memory=self._memory[node],
             held=self._held,
             exchange=last_exchange,

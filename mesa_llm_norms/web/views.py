@@ -28,14 +28,8 @@ from mesa_llm_norms.networks.drawing import (
     name_colors,
     shade_step,
 )
-from mesa_llm_norms.web.frames import (
-    NOBODY,
-    RECENT,
-    AgentDetails,
-    Exchange,
-    drawing_text,
-    points_text,
-)
+from mesa_llm_norms.web.encoding import drawing_text, points_text
+from mesa_llm_norms.web.frames import NOBODY, RECENT, AgentDetails, Exchange
 
 NOTHING = "\N{EN DASH}"
 SUCCESS_TITLE = "Success rate (share of interactions that matched)"
@@ -99,7 +93,10 @@ def _NamesNetwork(model: NetworkGame) -> None:  # noqa: N802
     agents = {agent.node: agent for agent in model.players}
     index = {node: i for i, node in enumerate(nodes)}
     codes = {name: chr(48 + i) for i, name in enumerate(pool)}
-    held, referee = model.names_held, Referee(model.game)
+    held, referee = dict(model.names_held), Referee(model.game)
+    for agent in model.players:
+        past = agent.memory[-1][0] if agent.memory else None
+        held[agent.node] = agent.name or agent.committed or past
     NetworkView(
         drawing=drawing,
         codes="".join(codes.get(held.get(node) or "", NOBODY) for node in nodes),
@@ -332,6 +329,7 @@ def _details_text(details: AgentDetails, pool: Sequence[str]) -> str:
             "mind": details.mind,
             "name": details.name,
             "committed": details.committed,
+            "noise": percent(details.noise) if details.noise else "",
             "score": f"{details.score:g}",
             "pool": list(pool),
             "tables": tables,

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import networkx as nx
 import solara
 
-from mesa_llm_norms.web.frames import drawing_text, encode_shares
+from mesa_llm_norms.web.encoding import drawing_text, encode_shares
 from mesa_llm_norms.web.views import NetworkView, RoundsChart, chart_lines
 
 
@@ -35,6 +35,12 @@ def network_of(kind: str, n: int) -> nx.Graph[Any]:
         graph = nx.barabasi_albert_graph(n, 3, seed=1)
     elif kind == "directed":
         graph = nx.DiGraph((f"<script>{i}", f"<script>{(i + 1) % n}") for i in range(n))
+    elif kind == "weighted":
+        graph = nx.Graph()
+        graph.add_weighted_edges_from((i, (i + 1) % n, 1 + i) for i in range(n))
+    elif kind == "complete":
+        graph = nx.complete_graph(n)
+        nx.set_node_attributes(graph, {i: (i % 15, i // 15) for i in graph}, "pos")
     else:
         graph = nx.connected_watts_strogatz_graph(n, 4, 0.1, seed=1)
     return graph

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Hashable
 from typing import Any
 from unittest.mock import patch
 
-import networkx as nx
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import graphs, pools, specs
+from shares import decode
+from strategies import specs
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
-from mesa_llm_norms.web.frames import KEPT, POINTS, SPAN, History, drawing_text, encode_shares
-from mesa_llm_norms.web.views import chart_lines
+from mesa_llm_norms.web.frames import KEPT, POINTS, History, Renderer
+from mesa_llm_norms.web.model_source import ModelSource
+from mesa_llm_norms.web.setting import Setting
 
 
 def history_of(model: NamingGame, interactions: int) -> History:
@@ -101,98 +98,51 @@ def test_rounds_kept_are_bounded_and_what_is_shown_is_right(names: int, rounds: 
 
 def test_nothing_played_is_nothing_shown() -> None:
     history = History("QM")
-    assert history.success_rate is None
     assert json.loads(history.share_points())["rounds"] == 0
     assert history.table().empty
 
 
-DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+def test_who_is_committed_or_used_to_a_name_is_drawn_with_it_from_the_start() -> None:
+    setting = Setting(names="QM", topology="complete(n=9)", incumbent="Q", committed=("M=3",))
+    source = ModelSource(setting)
+    renderer = Renderer(source)
+    frame = renderer.frame(source, "paused")
+    assert [code for code, mark in zip(frame.codes, frame.marks, strict=True) if mark == "c"] == (
+        ["1"] * 3
+    )
+    assert (frame.codes.count("0"), frame.codes.count("1")) == (6, 3)
+    assert (frame.leader, frame.distinct) == ("Q", 2)
+    for row in source.play():
+        renderer.add(row, source.converged, source.agreed)
+        if row.interaction == 40:
+            break
+    held = ["QM"[int(code)] for code in renderer.frame(source, "paused").codes]
+    assert held == list(source.model.names_held.values())
 
 
-def decode(text: str) -> list[float | None]:
-    """Return the shares of a text, as the chart reads it."""
-    pairs = [text[start : start + 2] for start in range(0, len(text), 2)]
-    return [
-        None if pair == "  " else (64 * DIGITS.index(pair[0]) + DIGITS.index(pair[1])) / 4095
-        for pair in pairs
-    ]
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(0, 1))))
-def test_shares_come_back_to_within_half_a_step_of_4095(shares: list[float | None]) -> None:
-    text = encode_shares(shares)
-    assert len(text) == 2 * len(shares)
-    for share, found in zip(shares, decode(text), strict=True):
-        if share is None or found is None:
-            assert share is found
-        else:
-            assert abs(share - found) <= 0.5 / 4095 + 1e-12
-
-
-def test_the_ends_are_exact_and_what_lies_beyond_is_drawn_there() -> None:
-    assert encode_shares([0, 1, -0.1, 1.0000001]) == "00__00__"
-    assert encode_shares([math.nan, None]) == "    "
-
-
-@given(graphs(), pools())
-def test_a_drawing_has_every_node_edge_and_name(
-    graph: nx.Graph[Any], pool: tuple[str, ...]
+@settings(max_examples=10)
+@given(st.integers(2, 12), st.integers(1, 50), st.sampled_from(["node", "matching"]))
+def test_the_success_rate_is_that_of_as_many_interactions_as_there_are_agents(
+    n: int, interactions: int, pairing: str
 ) -> None:
-    drawing = json.loads(drawing_text(graph, pool))
-    nodes = list(graph)
-    assert drawing["ids"] == [str(node) for node in nodes]
-    assert [(nodes[i], nodes[j]) for i, j in drawing["edges"]] == list(graph.edges)
-    assert drawing["directed"] is graph.is_directed()
-    assert drawing["degrees"] == [graph.degree[node] for node in nodes]
-    assert tuple(drawing["names"]) == pool
-    assert drawing["colors"] == [name_colors(pool)[name] for name in pool]
-    assert len(drawing["inks"]) == len(pool)
-    for axis in "xy":
-        assert len(drawing[axis]) == len(nodes)
-        assert all(isinstance(value, int) and 0 <= value <= SPAN for value in drawing[axis])
+    source = ModelSource(Setting(names="QM", topology=f"complete(n={n})", pairing=pairing))
+    renderer = Renderer(source)
+    assert renderer.frame(source, "paused").success_rate is None
+    rows = list(source.model.play(interactions))
+    for row in rows:
+        renderer.add(row, False, False)
+    last = [row.name_a == row.name_b for row in rows[-n:]]
+    assert renderer.frame(source, "paused").success_rate == sum(last) / len(last)
 
 
-@pytest.mark.parametrize("node", ["</script><script>alert(1)</script>", ("a", 1), frozenset({2})])
-def test_ids_of_any_kind_are_written_as_they_are(node: Hashable) -> None:
-    graph: nx.Graph[Any] = nx.Graph([(node, "other")])
-    assert json.loads(drawing_text(graph, "QM"))["ids"] == [str(node), "other"]
-
-
-def test_a_drawing_keeps_its_proportions_and_its_y_points_downwards() -> None:
-    graph: nx.Graph[Any] = nx.path_graph(3)
-    nx.set_node_attributes(graph, {0: (0, 0), 1: (2, 1), 2: (4, 0)}, "pos")
-    drawing = json.loads(drawing_text(graph, "QM"))
-    assert drawing["x"] == [0, 500, 1000]
-    assert drawing["y"] == [625, 375, 625]
-
-
-def test_nodes_stay_in_places_that_are_given_while_edges_change() -> None:
-    graph: nx.Graph[Any] = nx.petersen_graph()
-    places = layout(graph)
-    before = json.loads(drawing_text(graph, "QM", places))
-    graph.add_edge(0, 2)
-    after = json.loads(drawing_text(graph, "QM", places))
-    assert (after["x"], after["y"]) == (before["x"], before["y"])
-    assert [0, 2] in after["edges"]
-
-
-def test_nodes_are_smaller_where_there_is_less_room() -> None:
-    sizes = [json.loads(drawing_text(nx.cycle_graph(n), "QM"))["size"] for n in (4, 24, 60, 300)]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) > 2
-
-
-def test_26_names_have_colors_of_their_own_or_dashes_that_tell_them_apart() -> None:
-    pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    lines = json.loads(chart_lines(pool))
-    assert lines["colors"] == list(name_colors(pool).values())
-    assert len(set(zip(lines["colors"], lines["dashes"], strict=True))) == 26
-    assert GREY.lower() not in lines["colors"]
-    assert set(lines["dashes"][:8]) == {""}
-    assert "" not in lines["dashes"][8:]
-
-
-def test_a_line_alone_is_no_name_and_has_no_colour_of_one() -> None:
-    lines = json.loads(chart_lines(["success"]))
-    assert lines["colors"] == ["#222222"]
-    assert lines["colors"][0] not in name_colors("QM").values()
+def test_a_noisy_commitment_is_not_shown_as_certain() -> None:
+    source = ModelSource(Setting(names="QMX", committed=("M=24:noise=0.2",)))
+    details = source.details(0, History(source.pool))
+    assert details is not None
+    assert (details.committed, details.noise) == ("M", 0.2)
+    assert [round(choice.probability, 6) for choice in details.choices or ()] == [0.1, 0.8, 0.1]
+    source.model.agent_on(0).commit("X")
+    details = source.details(0, History(source.pool))
+    assert details is not None
+    assert details.noise == 0
+    assert [choice.probability for choice in details.choices or ()] == [0, 0, 1]

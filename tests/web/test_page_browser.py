@@ -85,7 +85,7 @@ def test_colors_change_while_it_plays_and_match_the_model(
     page.get_by_test_id("round").click()
     until(page, lambda: interactions(page) == setting(page).at)
     page.get_by_test_id("converge").click()
-    until(page, lambda: figure(page, "converged") == "yes")
+    until(page, lambda: figure(page, "agreed") == "yes")
     assert held(paused(page)) == expected(page)
     assert len(set(held(page))) == 1
     assert "token" not in page.url
@@ -269,7 +269,7 @@ def test_names_are_never_read_as_markup(app: StartApp, open_page: OpenPage) -> N
     names = "<img src=x onerror=seen=1>,<script>seen=1</script>,b"
     page = ready(open_page(app().link + "&topology=complete(n%3D6)&names=" + quote(names)))
     page.get_by_test_id("converge").click()
-    until(page, lambda: figure(page, "converged") == "yes")
+    until(page, lambda: figure(page, "agreed") == "yes")
     page.locator("[data-node='0']").first.dispatch_event("click")
     page.get_by_test_id("agent").wait_for()
     assert page.evaluate("typeof window.seen") == "undefined"

@@ -338,3 +338,51 @@ def test_a_chart_has_some_round_numbers_along_its_axis(views: Any, rounds: int) 
     assert 2 <= len(ticks) <= 7
     steps = {after - before for before, after in pairwise(ticks[1:])}
     assert len(steps) <= 1
+
+
+def test_no_edge_passes_behind_a_third_agent(views: Any) -> None:
+    view = views("n=40")
+    found = view.page.evaluate(
+        """() => {
+          const nodes = [...document.querySelectorAll('[data-node]')].map((node) => {
+            const [x, y] = node.getAttribute('transform').match(/-?[\\d.]+/g).map(Number)
+            return { x, y, r: Number(node.querySelector('rect').getAttribute('width')) / 2 }
+          })
+          const line = document.createElementNS('http://www.w3.org/2000/svg', 'path')
+          const all = document.querySelector('.norms-net-edges').getAttribute('d')
+          const lines = all.match(/M[^M]+/g)
+          const behind = lines.filter((text) => {
+            line.setAttribute('d', text)
+            const length = line.getTotalLength()
+            const touched = new Set()
+            for (let part = 0; part <= 60; part++) {
+              const at = line.getPointAtLength((length * part) / 60)
+              nodes.forEach(({ x, y, r }, place) => {
+                if (Math.hypot(x - at.x, y - at.y) < r) touched.add(place)
+              })
+            }
+            return touched.size !== 2
+          })
+          return [lines.length, lines.filter((text) => text.includes('Q')).length, behind.length]
+        }"""
+    )
+    assert found[0] == 80
+    assert found[1] > 20
+    assert found[2] == 0
+
+
+def test_edges_of_other_weights_have_other_widths(views: Any) -> None:
+    view = views("n=12&kind=weighted")
+    widths = view.page.evaluate(
+        """() => [...document.querySelectorAll('.norms-net-edges')]
+             .map(edge => getComputedStyle(edge).strokeWidth)"""
+    )
+    assert len(set(widths)) == len(widths) == 4
+    assert view.page.locator("[data-legend-widths]").count() == 1
+
+
+def test_a_web_of_thousands_of_edges_is_told_not_drawn(views: Any) -> None:
+    view = views("n=150&kind=complete")
+    assert view.page.locator(".norms-net-edges").count() == 0
+    legend = view.page.locator("[data-legend-unseen]").inner_text()
+    assert "11,175 edges not drawn" in legend
