@@ -15,6 +15,7 @@ from rich.text import Text
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import SIMULATING, announce, print_parts, require_budget
 from mesa_llm_norms.cli.options import GAME, LIVE_MINDS, RUNS, option
+from mesa_llm_norms.cli.papers import Request, list_papers, play_paper, refuse_unused
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 @options.expanded
 def reproduce(
+    paper: Annotated[
+        str | None,
+        option(GAME, "Reproduce this paper instead; [b]--list[/b] names those there are."),
+    ] = None,
+    listed: Annotated[bool, option(GAME, "List the papers, and play nothing.", "--list")] = False,
     people: Annotated[
         bool,
         option(
@@ -46,6 +52,10 @@ def reproduce(
     study: Annotated[
         Path | None,
         option(GAME, "The study's recordings. Default: the numbers that ship with the package."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        option(GAME, "A file with published results, for a paper that reads one."),
     ] = None,
     quick: Annotated[
         bool, option(RUNS, "Play a tenth of the runs, for a first look.", "--quick")
@@ -63,7 +73,7 @@ def reproduce(
     *,
     live: options.LiveOptions,
 ) -> None:
-    """Reproduce the study's main results and test which of them hold.
+    """Reproduce the study's main results, or those of another paper, and test which of them hold.
 
     Recorded minds play offline: success rates, winners, single decisions, the stability of
     conventions, critical mass, 200 agents, larger pools. Every result is tested against what was
@@ -74,8 +84,26 @@ def reproduce(
 
     mesa-llm-norms reproduce --seed 1 --out reproduction/
 
+    mesa-llm-norms reproduce --paper xie2011 --out xie/
+
     mesa-llm-norms reproduce --mind claude:claude-haiku-5-5 --runs 2 --budget-usd 20 --out live/
     """
+    if listed:
+        list_papers(as_json)
+        return
+    if data is not None and paper is None:
+        raise SpecError("data", str(data), "no paper is named", "Give --paper.")
+    if paper is not None:
+        from mesa_llm_norms.reproduction.papers.catalog import read_paper
+
+        known = read_paper(paper)
+        if known.play is not None:
+            refuse_unused(known.name, {"people": people, "study": study, "forecast": live.forecast})
+            play_paper(Request(paper, tuple(mind or ()), quick, data, seed, workers, out, as_json))
+            return
+        refuse_unused(known.name, {"data": data, "people": people})
+        people = known.people
+
     from mesa_llm_norms.reports.reproduction import draw_reproduction, write_reproduction
     from mesa_llm_norms.reproduction import protocol
 

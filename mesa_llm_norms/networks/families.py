@@ -21,7 +21,7 @@ from mesa_llm_norms.networks.registry import MAX_NODES, check_size, topology
 _SMALL = {low: (low, MAX_NODES) for low in (1, 2, 3, 4)}
 _SHARE = (0, 1)
 
-_MASON_WATTS = {
+MASON_WATTS = {
     "greatest_average_betweenness": "O_OeO_C?GAS?CECQ?e@OG",
     "smallest_average_betweenness": "O@ODO?KWCI?KC@o?a_?A`",
     "greatest_average_clustering": "OK?GZ?C_@A@PS??KQ?O@a",
@@ -37,7 +37,7 @@ _MASON_WATTS = {
 # Of experiments with people
 
 
-@topology("mason_watts(smallest_average_betweenness)", network=tuple(_MASON_WATTS))
+@topology("mason_watts(smallest_average_betweenness)", network=tuple(MASON_WATTS))
 def mason_watts(network: str = "greatest_average_clustering") -> nx.Graph[Any]:
     """16 agents with 3 neighbours each, the most extreme such network in one of eight respects.
 
@@ -45,7 +45,7 @@ def mason_watts(network: str = "greatest_average_clustering") -> nx.Graph[Any]:
     exchanging edges of random cubic graphs for as long as that brought the named quantity further
     up or down. Other networks may be as extreme.
     """
-    return numbered(nx.from_graph6_bytes(_MASON_WATTS[network].encode()))
+    return numbered(nx.from_graph6_bytes(MASON_WATTS[network].encode()))
 
 
 @topology(

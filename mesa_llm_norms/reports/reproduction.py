@@ -63,7 +63,7 @@ def draw_reproduction(found: Reproduction, folder: Path) -> None:
     from mesa_llm_norms.plots import comparisons
     from mesa_llm_norms.plots.style import save_figure
 
-    _write_page(folder / "reproduction.md", _reproduction_context(found))
+    write_page("reproduction.md", folder / "reproduction.md", _reproduction_context(found))
     if found.people:
         figure = comparisons.agreement_figure(agreement(found.played), tipping(found.played))
         save_figure(figure, folder / "reproduction-people")
@@ -110,13 +110,13 @@ def draw_validation(found: Sequence[Validated], folder: Path, *, runs: int, seed
         ],
         "drift": [_drift_cells(one) for one in found],
     }
-    _write_page(folder / "validation.md", context)
+    write_page("validation.md", folder / "validation.md", context)
     save_figure(validation_figure(found), folder / "validation")
 
 
-def _write_page(path: Path, context: Mapping[str, Any]) -> None:
-    """Write a page from the template of its name."""
-    text = _markdown().get_template(path.name).render(context)
+def write_page(template: str, path: Path, context: Mapping[str, Any]) -> None:
+    """Write a page of Markdown from a template."""
+    text = _markdown().get_template(template).render(context)
     path.write_text(text.strip() + "\n", encoding="utf-8")
 
 

@@ -137,3 +137,34 @@ def test_the_whole_study_comes_out_but_for_what_the_documentation_says() -> None
     told = [row for row in wrong if not row["note"]]
     assert {row["mind"] for row in told} <= {"llama-3.1-70b-instruct"}
     assert len(found["rows"]) > 100
+
+
+def test_the_list_has_every_paper_in_a_line_and_plays_nothing() -> None:
+    listed = invoke("--list")
+    assert listed.exit_code == 0
+    printed = json.loads(invoke("--list", "--json").stdout)
+    for one in printed:
+        line = next(it for it in listed.stdout.splitlines() if it.startswith(one["paper"]))
+        assert one["line"] in line
+        assert one["time"] in line
+
+
+def test_a_paper_is_played_from_the_command_in_its_report_with_words_marked_as_words() -> None:
+    options = ("--paper", "demarzo2024", "--mind", "uniform", "--quick", "--seed", "3")
+    result = invoke(*options, "--out", "out")
+    assert result.exit_code == 0, result.stderr
+    names = {path.name for path in Path("out").iterdir()}
+    assert names == {f"demarzo2024.{kind}" for kind in ("md", "json", "csv", "png", "svg")}
+    page = Path("out/demarzo2024.md").read_text(encoding="utf-8")
+    assert "`mesa-llm-norms reproduce --paper demarzo2024 --mind uniform --quick --seed 3`" in page
+    assert "words: a group does not agree" in page
+    held = json.loads(Path("out/demarzo2024.json").read_text(encoding="utf-8"))
+    assert json.loads(invoke(*options, "--json").stdout) == held
+
+
+def test_options_that_a_paper_has_no_use_for_are_refused() -> None:
+    assert "did you mean 'xie2011'" in refused("--paper", "xie2012")
+    assert "no use for --people" in refused("--paper", "xie2011", "--people")
+    assert "no use for --data" in refused("--paper", "ashery2025", "--data", "x.csv")
+    assert "no paper is named" in refused("--data", "x.csv")
+    assert "no mind plays" in refused("--paper", "xie2011", "--mind", "uniform")
