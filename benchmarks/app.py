@@ -82,15 +82,38 @@ def main(seconds: float, sizes: list[int]) -> None:
         browser.close()
 
 
+def main_viewers(numbers: list[int], seconds: float = 10) -> None:
+    """Measure with so many viewers at the same time, and print a table."""
+    from playwright.sync_api import sync_playwright
+
+    from benchmarks import viewers
+
+    print("| " + " | ".join(viewers.HEADS) + " |")
+    print("|---" * len(viewers.HEADS) + "|", flush=True)
+    with sync_playwright() as playwright:
+        for number in numbers:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+            row = viewers.measure(browser, number, seconds)
+            print("| " + " | ".join(row) + " |", flush=True)
+            browser.close()
+
+
 @contextmanager
 def server() -> Iterator[str]:
     """Serve the page, and give its link."""
+    with serving() as (link, _):
+        yield link
+
+
+@contextmanager
+def serving() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Serve the page, and give its link and the server's process."""
     command = [sys.executable, "-m", "mesa_llm_norms", "app", "--no-browser", "--port", "0"]
     process = subprocess.Popen([*command, "--offline"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         lines = (line.strip() for line in process.stdout)
-        yield next(line for line in lines if line.startswith("http"))
+        yield next(line for line in lines if line.startswith("http")), process
     finally:
         process.terminate()
         process.wait()
@@ -200,5 +223,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--agents", type=int, nargs="*", default=list(SIZES))
+    parser.add_argument("--viewers", metavar="1,10,30", help="measure so many viewers instead")
     arguments = parser.parse_args()
-    main(arguments.seconds, arguments.agents)
+    if arguments.viewers:
+        main_viewers([int(number) for number in arguments.viewers.split(",")])
+    else:
+        main(arguments.seconds, arguments.agents)

@@ -6,7 +6,7 @@ Each has a test in ``tests/test_compat.py`` that fails when a new version change
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import wraps
@@ -188,6 +188,23 @@ def separate_control_channels() -> None:
         opened.__func__(type("Viewer", (Widget,), {}), comm, message)
 
     Widget.handle_control_comm_opened = staticmethod(handle_control_comm_opened)
+
+
+def set_quietly(widget: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Set traits of a widget without a message to the browser, and return those that changed.
+
+    Meanwhile ``Widget`` of ipywidgets collects in ``_states_to_send`` what it would send.
+    """
+    if widget.comm is None:  # it is closed
+        return {}
+    widget._holding_sync = True
+    try:
+        for name, value in values.items():
+            setattr(widget, name, value)
+        return {name: getattr(widget, name) for name in tuple(widget._states_to_send)}
+    finally:
+        widget._states_to_send.clear()
+        widget._holding_sync = False
 
 
 # Solara

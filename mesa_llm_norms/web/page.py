@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import Frame
+from mesa_llm_norms.web.live import LiveChannel, Values
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState, use_page_state
-from mesa_llm_norms.web.player import FULL_SPEED, Order
+from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
 from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
@@ -31,6 +34,9 @@ from mesa_llm_norms.web.views import (
     NetworkView,
     RoundsChart,
     chart_lines,
+    details_text,
+    figures_text,
+    network_values,
     scale_text,
     success_title,
 )
@@ -113,6 +119,12 @@ def _Link(state: PageState) -> None:  # noqa: N802
 
 
 @solara.component  # type: ignore[untyped-decorator]
+def _Live(state: PageState) -> None:  # noqa: N802
+    channel = LiveChannel(event_drawn=state.live.drawn)
+    solara.use_effect(lambda: state.live.open(solara.get_widget(channel)), [])
+
+
+@solara.component  # type: ignore[untyped-decorator]
 def _Safe(state: PageState, title: str) -> None:  # noqa: N802
     """Show the page, or what failed in it; one of the two must be all there is in here."""
     error, clear = solara.use_exception()
@@ -149,6 +161,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
     }
     with solara.Div(classes=["norms-page", *(name for name, true in classes.items() if true)]):
         _Link(state)
+        _Live(state)
         with solara.Div(classes=["norms-panel"]):
             SettingsPanel(state)
             Export(state)
@@ -304,13 +317,15 @@ def _ClickChoice(state: PageState) -> None:  # noqa: N802
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _Seeking(state: PageState, side: int, frame: Frame) -> None:  # noqa: N802
+def _Seeking(state: PageState, side: int, player: Player) -> None:  # noqa: N802
     """Go to any moment of a recorded run."""
+    state.frames.get()
+    frame = player.frame
     if not frame.length:
         return
 
     def seek(interactions: int) -> None:
-        if interactions != state.session.players[side].frame.interactions:
+        if interactions != player.frame.interactions:
             state.attempt(lambda: state.session.seek(side, interactions), other=False)
 
     with solara.Div(classes=["norms-seek"], attributes={"data-testid": "seek"}):
@@ -424,20 +439,31 @@ def _outcome(scene: Scene, came_true: int, prediction: int | None) -> None:
 def _Sides(state: PageState) -> None:  # noqa: N802
     """Show the populations.
 
-    Only this component subscribes to frames: each one that did would have the whole page searched
-    once more for every frame.
+    No component subscribes to frames, but to what they are made of: see ``live.py``.
     """
     shown = state.shown.value
-    state.frames.get()
+    state.layout.get()
     players = state.session.players
     with solara.Div(classes=["norms-sides", f"norms-{len(players)}"]):
         for side, player in enumerate(players):
-            _Population(state, side, player.frame).key(f"{shown} {side}")
+            _Population(state, side, player).key(f"{shown} {side}")
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N802
+def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N802
     """Show key figures, network and charts, and the selected agent if there is no other side."""
+    frame = player.frame
+    # Only new widgets take values from here.
+    initial = solara.use_memo(lambda: frame, [])
+    live: dict[str, tuple[solara.Element, Values]] = {}
+
+    def attach() -> Callable[[], object]:
+        with ExitStack() as ends:
+            for key, (element, values) in live.items():
+                ends.callback(state.live.attach((side, key), solara.get_widget(element), values))
+            return ends.pop_all().close
+
+    solara.use_effect(attach, None)
     chosen, first = (
         end[1] if end is not None and end[0] == side else -1
         for end in (state.selected.value, state.first_end.value)
@@ -450,16 +476,14 @@ def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N80
         if not alone:
             heading = describe_difference(*settings[:: 1 - 2 * side])
             solara.v.Html(tag="h2", children=[heading], class_="norms-heading")
-        KeyFigures(_figures(frame), f"figures-{side}")
+        figures = KeyFigures(_figures(initial), f"figures-{side}")
+        live["figures"] = figures, lambda: {"figures": figures_text(_figures(player.frame))}
         if state.session.replaying:
-            _Seeking(state, side, frame)
+            _Seeking(state, side, player)
         with solara.Div(classes=["norms-views"]):
             with solara.Div(classes=["norms-network"]):
-                NetworkView(
-                    drawing=frame.drawing,
-                    codes=frame.codes,
-                    marks=frame.marks,
-                    recent=frame.recent,
+                network = NetworkView(
+                    **network_values(initial),
                     selected=chosen,
                     second=first,
                     labels=len(frame.codes) <= MOST_LABELS,
@@ -468,40 +492,53 @@ def _Population(state: PageState, side: int, frame: Frame) -> None:  # noqa: N80
                     hint="Click the agent at the other end of the edge." if first >= 0 else "",
                     event_pick=lambda index: state.pick(side, index),
                 )
+                live["network"] = network, lambda: network_values(player.frame)
             with solara.Div(classes=["norms-charts"]):
                 if alone and chosen >= 0:
-                    _Agent(state, side, chosen, frame)
+                    _Agent(state, side, chosen, player)
                 if frame.pool:
-                    RoundsChart(
-                        title=success_title(frame.success_name),
-                        lines=success,
-                        points=frame.successes,
-                        height=0,
-                    )
-                    RoundsChart(title=SHARES_TITLE, lines=shares, points=frame.shares, height=0)
-                for one in frame.measures:
-                    RoundsChart(
-                        title=one.name,
-                        lines=chart_lines([one.name]),
-                        points=one.points,
-                        scale=scale_text(one.scale),
-                        height=0,
-                    ).key(f"measure {one.name}")
+                    title = success_title(frame.success_name)
+                    points = initial.successes
+                    chart = RoundsChart(title=title, lines=success, points=points, height=0)
+                    live["success"] = chart, lambda: {"points": player.frame.successes}
+                    points = initial.shares
+                    chart = RoundsChart(title=SHARES_TITLE, lines=shares, points=points, height=0)
+                    live["shares"] = chart, lambda: {"points": player.frame.shares}
+                for place, one in enumerate(frame.measures):
+                    chart = RoundsChart(title=one.name, lines=chart_lines([one.name]), height=0)
+                    chart.key(f"measure {one.name}")
+                    live[f"measure {place}"] = chart, partial(_measured, player, place)
                 if alone and chosen < 0:
                     solara.Div(children=[_HINT], classes=["norms-hint"])
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _Agent(state: PageState, side: int, index: int, frame: Frame) -> None:  # noqa: N802
-    """Show the details of the selected agent; ``frame`` has them drawn again."""
+def _Agent(state: PageState, side: int, index: int, player: Player) -> None:  # noqa: N802
+    """Show the details of the selected agent."""
+    details, pool = player.details(index), player.frame.pool
+    initial = solara.use_memo(lambda: details, [player, index, details is None])
+    view: list[solara.Element] = []
+
+    def values() -> dict[str, str]:
+        now = player.details(index)
+        return {} if now is None else {"details": details_text(now, pool)}
+
+    def attach() -> Callable[[], None] | None:
+        widget = solara.get_widget(view[0]) if view else None
+        return state.live.attach("agent", widget, values) if widget is not None else None
+
+    solara.use_effect(attach, None)
     session = state.session
-    details = session.details(side, index)
-    if details is not None:
-        AgentView(
-            details,
-            frame.pool,
-            None if session.replaying else lambda name: session.commit(side, index, name),
-        )
+    if initial is not None:
+        commit = None if session.replaying else lambda name: session.commit(side, index, name)
+        view.append(AgentView(initial, pool, commit))
+
+
+def _measured(player: Player, place: int) -> dict[str, str]:
+    measures = player.frame.measures
+    if place >= len(measures):
+        return {}
+    return {"points": measures[place].points, "scale": scale_text(measures[place].scale)}
 
 
 @solara.component  # type: ignore[untyped-decorator]
@@ -511,8 +548,8 @@ def _AgentBeside(state: PageState) -> None:  # noqa: N802
     if chosen is None:
         solara.Div(children=[_HINT], classes=["norms-hint"])
         return
-    state.frames.get()
-    _Agent(state, *chosen, state.session.players[chosen[0]].frame)
+    state.layout.get()
+    _Agent(state, *chosen, state.session.players[chosen[0]])
 
 
 def _figures(frame: Frame) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ import solara
 from mesa_llm_norms import compat
 from mesa_llm_norms.errors import NormsError
 from mesa_llm_norms.model import NetworkGame
-from mesa_llm_norms.web.player import Order
+from mesa_llm_norms.web.live import LiveViews
+from mesa_llm_norms.web.player import SHORTEST_PAUSE, Order, Player
 from mesa_llm_norms.web.session import ViewerSession
 
 HEARTBEAT = 0.3
@@ -33,8 +34,9 @@ _log = logging.getLogger(__name__)
 class PageState:
     """What the components of one page share.
 
-    ``frames`` changes with every frame; ``status`` when play starts or stops or there is a message;
-    ``shown`` when there are other populations; ``query`` when the link changes.
+    ``frames`` changes with every frame of a recorded run; ``layout`` when the views of a population
+    change, of which ``live`` shows the frames; ``status`` when play starts or stops or there is a
+    message; ``shown`` when there are other populations; ``query`` when the link changes.
     """
 
     def __init__(self, session: ViewerSession) -> None:
@@ -42,7 +44,9 @@ class PageState:
         self._news = threading.Event()
         self._closed = False
         session.on_frame = self._news.set
+        self.live = LiveViews(self._news.set)
         self.frames: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
+        self.layout: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.status: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.shown: solara.Reactive[int] = solara.reactive(0)
         self.query: solara.Reactive[str] = solara.reactive(session.query)
@@ -61,10 +65,11 @@ class PageState:
         connected: Callable[[], bool] = lambda: True,
         rendering: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Refresh the page whenever there is a new frame, until ``close``.
+        """Show new frames, until ``close``, each once the one before it is drawn.
 
-        Nothing plays while no browser is ``connected``, and the next frame waits while a click is
-        still ``rendering``.
+        So many are made that the browser, the network and this process are busy with them for half
+        of the time at most. Nothing plays while no browser is ``connected``, and the next frame
+        waits while a click is still ``rendering``.
         """
         here = True
         while not self._closed:
@@ -79,10 +84,17 @@ class PageState:
                 time.sleep(0.005)
             try:
                 self.refresh()
+                self._show(connected)
                 if not news:
                     self._update_link()
             except Exception as error:
                 _log.error("a page could not be drawn", exc_info=error)
+
+    def _show(self, connected: Callable[[], bool]) -> None:
+        begun = time.monotonic()
+        if self.live.show():
+            self.live.wait(lambda: self._closed or not connected())
+            self.session.pause = max(SHORTEST_PAUSE, 2 * (time.monotonic() - begun))
 
     def close(self) -> None:
         """Stop everything that plays and ``watch``."""
@@ -93,8 +105,11 @@ class PageState:
     def refresh(self) -> None:
         """Take notice of new frames."""
         players = self.session.players
+        layout = tuple((player, *layout_of(player)) for player in players)
+        if layout != self.layout.peek():
+            self.layout.value = layout
         frames = tuple(player.version for player in players)
-        if frames != self.frames.peek():
+        if self.session.replaying and frames != self.frames.peek():
             self.frames.value = frames
         status = tuple(
             (player.playing, player.frame.state, player.frame.note, player.frame.error)
@@ -152,6 +167,19 @@ class PageState:
     def _update_link(self) -> None:
         if not self.session.playing:
             self.query.value = self.session.query
+
+
+def layout_of(player: Player) -> tuple[object, ...]:
+    """Return what decides which views a population has."""
+    frame = player.frame
+    return (
+        frame.pool,
+        frame.success_name,
+        tuple(one.name for one in frame.measures),
+        len(frame.codes),
+        frame.length,
+        player.source is None,
+    )
 
 
 def use_page_state(model_type: type[NetworkGame]) -> PageState:

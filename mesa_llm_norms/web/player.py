@@ -1,8 +1,8 @@
 """Plays one population for one viewer, in a thread of its own; the page never waits for it.
 
-The page gives orders and reads the latest ``Frame``. Frames are made by a second thread, at most
-``FRAMES`` times a second. To start over, ``restart`` returns another player: a step still under way
-in the old one is abandoned, and its late result is never shown.
+The page gives orders and reads the latest ``Frame``. Frames are made by a second thread, as often
+as the page can show them. To start over, ``restart`` returns another player: a step still under
+way in the old one is abandoned, and its late result is never shown.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mesa_llm_norms.errors import BudgetError, InterruptionError, NormsError
 from mesa_llm_norms.web.frames import AgentDetails, Frame, History, Renderer, Source
 from mesa_llm_norms.web.setting import Commitment, EdgeChange, Edit, Setting, in_order
 
-FRAMES = 12
-"""Frames per second, at most."""
+SHORTEST_PAUSE = 1 / 12
+"""Seconds from one frame to the next, on average, where nothing is slow."""
 
 DEFAULT_SPEED = 2.0
 """Population rounds per second."""
@@ -38,9 +38,6 @@ _BURST = 2
 _GATHERING = 0.004
 """Seconds from the first news to its frame, which includes what happens meanwhile."""
 
-FRAMES_TOGETHER = 45
-"""Frames per second, at most, of all players that play at the same time."""
-
 _TURN = 0.01
 """Seconds of play at full speed after which others get a turn."""
 
@@ -49,8 +46,6 @@ _turn = threading.Lock()
 
 _log = logging.getLogger(__name__)
 _players: WeakSet[Player] = WeakSet()
-_active: set[Player] = set()
-"""The players that carry out an order."""
 _versions = itertools.count()
 
 
@@ -84,6 +79,8 @@ class Player:
         on_frame: Callable[[], object] | None = None,
     ) -> None:
         self.speed = speed
+        self.pause = SHORTEST_PAUSE
+        """Seconds from one frame to the next, on average, at least; the page changes it."""
         self.until_converged = until_converged
         self.frame: Frame = frame or Frame()
         self.version: int = next(_versions)
@@ -130,6 +127,7 @@ class Player:
             frame=replace(self.frame, state="preparing", note="", error=""),
             on_frame=self._on_frame,
         )
+        player.pause = self.pause
         player.start()
         return player
 
@@ -245,7 +243,6 @@ class Player:
         try:
             self._apply_requested(source, renderer)
             if order is not Order.PAUSE:
-                _active.add(self)
                 self._follow(order, source, renderer)
         except InterruptionError:
             pass
@@ -258,7 +255,6 @@ class Player:
         except Exception as error:
             self._fail(error)
         finally:
-            _active.discard(self)
             with self._changed:
                 if self._orders == orders and not self._requested:
                     self._order = Order.PAUSE
@@ -413,9 +409,7 @@ class Player:
             self.version = next(_versions)
             if self._on_frame is not None:
                 self._on_frame()
-            now, pause = time.monotonic(), 1 / FRAMES
-            if self in _active:
-                pause = max(pause, len(_active) / FRAMES_TOGETHER)
+            now, pause = time.monotonic(), self.pause
             due = max(due, now - (_BURST - 1) * pause) + pause
             self._ended.wait(max(0.0, due - now))
 

@@ -25,7 +25,7 @@ from mesa_llm_norms.web.model_source import (
     server_settings,
     usual_setting,
 )
-from mesa_llm_norms.web.player import DEFAULT_SPEED, Order, Player
+from mesa_llm_norms.web.player import DEFAULT_SPEED, SHORTEST_PAUSE, Order, Player
 from mesa_llm_norms.web.replay import FolderSource, RecordedRun, read_recorded_run
 from mesa_llm_norms.web.scenes.answers import result_of
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
@@ -62,6 +62,7 @@ class ViewerSession:
         """Called in some thread after each new frame; must not block."""
         self._run: int | None = None
         self._speed = DEFAULT_SPEED
+        self._pause = SHORTEST_PAUSE
         try:
             self._open(query)
         except NormsError as error:
@@ -204,6 +205,17 @@ class ViewerSession:
             player.speed = rounds
 
     @property
+    def pause(self) -> float:
+        """Seconds from one frame to the next, at least."""
+        return self._pause
+
+    @pause.setter
+    def pause(self, seconds: float) -> None:
+        self._pause = seconds
+        for player in self.players:
+            player.pause = seconds
+
+    @property
     def came_true(self) -> int | None:
         """Index of the answer of the scene that came true; None until the scene has ended."""
         scene = self.scene
@@ -269,6 +281,7 @@ class ViewerSession:
             for setting in settings
         )
         for player in self.players:
+            player.pause = self._pause
             player.start()
 
     def _announce(self) -> None:

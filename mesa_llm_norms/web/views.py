@@ -29,7 +29,7 @@ from mesa_llm_norms.networks.drawing import (
     shade_step,
 )
 from mesa_llm_norms.web.encoding import drawing_text, points_text
-from mesa_llm_norms.web.frames import NOBODY, RECENT, AgentDetails, Exchange
+from mesa_llm_norms.web.frames import NOBODY, RECENT, AgentDetails, Exchange, Frame
 
 NOTHING = "\N{EN DASH}"
 SUCCESS_TITLE = "Success rate (share of interactions that matched)"
@@ -221,6 +221,12 @@ def NetworkView(  # noqa: N802
     """
 
 
+def network_values(frame: Frame) -> dict[str, str]:
+    """Return the arguments of ``NetworkView`` that change with every frame."""
+    names = "drawing", "codes", "marks", "recent"
+    return {name: getattr(frame, name) for name in names}
+
+
 @solara.component_vue("vue/chart.vue", vuetify=False)  # type: ignore[untyped-decorator]
 def RoundsChart(  # noqa: N802
     title: str = "",
@@ -271,8 +277,13 @@ def _Figures(figures: str = "", testid: str = "") -> None: ...  # noqa: N802
 
 def KeyFigures(figures: Sequence[tuple[str, str]], testid: str = "figures") -> solara.Element:  # noqa: N802
     """Return labels and values as a Solara element."""
-    element: Any = _Figures(figures=json_text(list(figures)), testid=testid)
+    element: Any = _Figures(figures=figures_text(figures), testid=testid)
     return element
+
+
+def figures_text(figures: Sequence[tuple[str, str]]) -> str:
+    """Encode labels and values for ``KeyFigures``."""
+    return json_text(list(figures))
 
 
 @solara.component_vue("vue/agent.vue", vuetify=False)  # type: ignore[untyped-decorator]
@@ -294,14 +305,15 @@ def AgentView(  # noqa: N802
     without it there are no buttons for that.
     """
     element: Any = _Agent(
-        details=_details_text(details, pool),
+        details=details_text(details, pool),
         changeable=on_commit is not None,
         event_commit=on_commit,
     )
     return element
 
 
-def _details_text(details: AgentDetails, pool: Sequence[str]) -> str:
+def details_text(details: AgentDetails, pool: Sequence[str]) -> str:
+    """Encode the details of an agent for ``AgentView``."""
     memory = [(own, partner, f"{payoff:+g}") for own, partner, payoff in details.memory]
     heads = ("own name", "partner's name", "payoff")
     tables = [_table("Memory, oldest first", heads, memory, "memory")]
