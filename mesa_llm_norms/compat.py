@@ -193,18 +193,13 @@ def separate_control_channels() -> None:
 def set_quietly(widget: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """Set traits of a widget without a message to the browser, and return those that changed.
 
-    Meanwhile ``Widget`` of ipywidgets collects in ``_states_to_send`` what it would send.
+    They are traits that take any value, and nothing observes them. Traitlets keeps their values in
+    ``_trait_values``; there the browser finds them when it connects again.
     """
-    if widget.comm is None:  # it is closed
-        return {}
-    widget._holding_sync = True
-    try:
-        for name, value in values.items():
-            setattr(widget, name, value)
-        return {name: getattr(widget, name) for name in tuple(widget._states_to_send)}
-    finally:
-        widget._states_to_send.clear()
-        widget._holding_sync = False
+    held = widget._trait_values
+    changed = {name: value for name, value in values.items() if held.get(name) != value}
+    held.update(changed)
+    return changed
 
 
 # Solara

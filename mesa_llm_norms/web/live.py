@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import solara
@@ -21,6 +22,9 @@ PATIENCE = 10.0
 
 Values = Callable[[], Mapping[str, Any]]
 """Returns what a widget should show now, by the names of its traits."""
+
+Views = dict[Hashable, tuple[solara.Element, Values]]
+"""Elements of a component, which are given none of their values, and what they show."""
 
 
 class LiveViews:
@@ -89,3 +93,19 @@ class LiveViews:
 @solara.component_vue("vue/live.vue", vuetify=False)  # type: ignore[untyped-decorator]
 def LiveChannel(event_drawn: Callable[[int], object] | None = None) -> None:  # noqa: N802
     """Take the messages of ``LiveViews`` in the browser."""
+
+
+def use_live_views(live: LiveViews, views: Views) -> None:
+    """Have elements of a component show their values; ``views`` may be filled later on."""
+    widgets: dict[Hashable, Any] = solara.use_memo(dict, [])
+
+    def attach() -> Callable[[], object]:
+        with ExitStack() as ends:
+            for key, (element, values) in views.items():
+                # Of some elements that stay as they are Reacton forgets the widget.
+                with suppress(KeyError):
+                    widgets[key] = solara.get_widget(element)
+                ends.callback(live.attach(key, widgets[key], values))
+            return ends.pop_all().close
+
+    solara.use_effect(attach, None)

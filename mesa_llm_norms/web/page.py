@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import Frame
-from mesa_llm_norms.web.live import LiveChannel, Values
+from mesa_llm_norms.web.live import LiveChannel, Views, use_live_views
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState, use_page_state
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
@@ -453,17 +452,8 @@ def _Sides(state: PageState) -> None:  # noqa: N802
 def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N802
     """Show key figures, network and charts, and the selected agent if there is no other side."""
     frame = player.frame
-    # Only new widgets take values from here.
-    initial = solara.use_memo(lambda: frame, [])
-    live: dict[str, tuple[solara.Element, Values]] = {}
-
-    def attach() -> Callable[[], object]:
-        with ExitStack() as ends:
-            for key, (element, values) in live.items():
-                ends.callback(state.live.attach((side, key), solara.get_widget(element), values))
-            return ends.pop_all().close
-
-    solara.use_effect(attach, None)
+    live: Views = {}
+    use_live_views(state.live, live)
     chosen, first = (
         end[1] if end is not None and end[0] == side else -1
         for end in (state.selected.value, state.first_end.value)
@@ -476,14 +466,13 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
         if not alone:
             heading = describe_difference(*settings[:: 1 - 2 * side])
             solara.v.Html(tag="h2", children=[heading], class_="norms-heading")
-        figures = KeyFigures(_figures(initial), f"figures-{side}")
-        live["figures"] = figures, lambda: {"figures": figures_text(_figures(player.frame))}
+        figures = KeyFigures(testid=f"figures-{side}")
+        live[side, "figures"] = figures, lambda: {"figures": figures_text(_figures(player.frame))}
         if state.session.replaying:
             _Seeking(state, side, player)
         with solara.Div(classes=["norms-views"]):
             with solara.Div(classes=["norms-network"]):
                 network = NetworkView(
-                    **network_values(initial),
                     selected=chosen,
                     second=first,
                     labels=len(frame.codes) <= MOST_LABELS,
@@ -492,22 +481,22 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
                     hint="Click the agent at the other end of the edge." if first >= 0 else "",
                     event_pick=lambda index: state.pick(side, index),
                 )
-                live["network"] = network, lambda: network_values(player.frame)
+                live[side, "network"] = network, lambda: network_values(player.frame)
             with solara.Div(classes=["norms-charts"]):
                 if alone and chosen >= 0:
                     _Agent(state, side, chosen, player)
                 if frame.pool:
                     title = success_title(frame.success_name)
-                    points = initial.successes
-                    chart = RoundsChart(title=title, lines=success, points=points, height=0)
-                    live["success"] = chart, lambda: {"points": player.frame.successes}
-                    points = initial.shares
-                    chart = RoundsChart(title=SHARES_TITLE, lines=shares, points=points, height=0)
-                    live["shares"] = chart, lambda: {"points": player.frame.shares}
+                    chart = RoundsChart(title=title, lines=success, height=0)
+                    chart.key("success")
+                    live[side, "success"] = chart, lambda: {"points": player.frame.successes}
+                    chart = RoundsChart(title=SHARES_TITLE, lines=shares, height=0)
+                    chart.key("shares")
+                    live[side, "shares"] = chart, lambda: {"points": player.frame.shares}
                 for place, one in enumerate(frame.measures):
                     chart = RoundsChart(title=one.name, lines=chart_lines([one.name]), height=0)
                     chart.key(f"measure {one.name}")
-                    live[f"measure {place}"] = chart, partial(_measured, player, place)
+                    live[side, place] = chart, partial(_measured, player, place)
                 if alone and chosen < 0:
                     solara.Div(children=[_HINT], classes=["norms-hint"])
 
@@ -515,23 +504,21 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
 @solara.component  # type: ignore[untyped-decorator]
 def _Agent(state: PageState, side: int, index: int, player: Player) -> None:  # noqa: N802
     """Show the details of the selected agent."""
-    details, pool = player.details(index), player.frame.pool
-    initial = solara.use_memo(lambda: details, [player, index, details is None])
-    view: list[solara.Element] = []
+    pool = player.frame.pool
+    live: Views = {}
+    use_live_views(state.live, live)
 
     def values() -> dict[str, str]:
-        now = player.details(index)
-        return {} if now is None else {"details": details_text(now, pool)}
+        details = player.details(index)
+        return {} if details is None else {"details": details_text(details, pool)}
 
-    def attach() -> Callable[[], None] | None:
-        widget = solara.get_widget(view[0]) if view else None
-        return state.live.attach("agent", widget, values) if widget is not None else None
-
-    solara.use_effect(attach, None)
     session = state.session
-    if initial is not None:
-        commit = None if session.replaying else lambda name: session.commit(side, index, name)
-        view.append(AgentView(initial, pool, commit))
+    if player.source is not None:
+        agent = AgentView(
+            changeable=not session.replaying,
+            event_commit=lambda name: session.commit(side, index, name),
+        )
+        live["agent"] = agent, values
 
 
 def _measured(player: Player, place: int) -> dict[str, str]:

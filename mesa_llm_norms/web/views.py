@@ -272,13 +272,8 @@ def chart_lines(names: Sequence[str]) -> str:
 
 
 @solara.component_vue("vue/figures.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def _Figures(figures: str = "", testid: str = "") -> None: ...  # noqa: N802
-
-
-def KeyFigures(figures: Sequence[tuple[str, str]], testid: str = "figures") -> solara.Element:  # noqa: N802
-    """Return labels and values as a Solara element."""
-    element: Any = _Figures(figures=figures_text(figures), testid=testid)
-    return element
+def KeyFigures(figures: str = "", testid: str = "figures") -> None:  # noqa: N802
+    """Show labels and values, from ``figures_text``."""
 
 
 def figures_text(figures: Sequence[tuple[str, str]]) -> str:
@@ -287,29 +282,16 @@ def figures_text(figures: Sequence[tuple[str, str]]) -> str:
 
 
 @solara.component_vue("vue/agent.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def _Agent(  # noqa: N802
+def AgentView(  # noqa: N802
     details: str = "",
     changeable: bool = False,
     event_commit: Callable[[str | None], object] | None = None,
-) -> None: ...
+) -> None:
+    """Show the details of an agent, from ``details_text``.
 
-
-def AgentView(  # noqa: N802
-    details: AgentDetails,
-    pool: Sequence[str],
-    on_commit: Callable[[str | None], object] | None = None,
-) -> solara.Element:
-    """Return the details of an agent as a Solara element.
-
-    ``on_commit`` is called with the name of the pool to commit the agent to, or None to release it;
-    without it there are no buttons for that.
+    If ``changeable``, ``event_commit`` is called with the name of the pool to commit the agent to,
+    or None to release it.
     """
-    element: Any = _Agent(
-        details=details_text(details, pool),
-        changeable=on_commit is not None,
-        event_commit=on_commit,
-    )
-    return element
 
 
 def details_text(details: AgentDetails, pool: Sequence[str]) -> str:
