@@ -17,9 +17,17 @@ import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import Frame
-from mesa_llm_norms.web.live import LiveChannel, Views, use_live_views
 from mesa_llm_norms.web.model_source import server_settings
-from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState, use_page_state
+from mesa_llm_norms.web.page_state import (
+    COMMIT,
+    CONNECT,
+    INSPECT,
+    LiveChannel,
+    PageState,
+    Views,
+    use_live_views,
+    use_page_state,
+)
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
 from mesa_llm_norms.web.setting import describe_difference
@@ -438,7 +446,7 @@ def _outcome(scene: Scene, came_true: int, prediction: int | None) -> None:
 def _Sides(state: PageState) -> None:  # noqa: N802
     """Show the populations.
 
-    No component subscribes to frames, but to what they are made of: see ``live.py``.
+    No component subscribes to frames, but to what they are made of: see ``LiveViews``.
     """
     shown = state.shown.value
     state.layout.get()

@@ -72,7 +72,7 @@ _SWITCH_INTERVAL = 0.001
 VIEWERS = 40
 """How many people may see the page at the same time, unless it is started for more or fewer.
 
-All of them share 45 updates per second: 40 that play at the same time get about one each.
+All of them share this process: the more play at the same time, the fewer updates each gets.
 """
 
 _PLAYING_ENDS, _PAGES_END, _REQUESTS_END = 1.5, 0.5, 0.1
