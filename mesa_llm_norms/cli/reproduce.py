@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mesa_llm_norms.classical.published import Found
     from mesa_llm_norms.llm.settings import LLMSettings
     from mesa_llm_norms.reproduction import Reproduction
+    from mesa_llm_norms.reproduction.observed import People
     from mesa_llm_norms.reproduction.protocol import Experiment
     from mesa_llm_norms.reproduction.recorded import Recorded
 
@@ -41,7 +42,7 @@ def reproduce(
         bool,
         option(
             GAME,
-            "Reproduce two experiments with people instead: networks and tipping points.",
+            "Hold minds to two experiments with people instead: networks and tipping points.",
             "--people",
         ),
     ] = False,
@@ -51,7 +52,10 @@ def reproduce(
     ] = None,
     study: Annotated[
         Path | None,
-        option(GAME, "The study's recordings. Default: the numbers that ship with the package."),
+        option(
+            GAME,
+            "The study's recordings, or with --people theirs. Default: the numbers that ship.",
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -112,8 +116,9 @@ def reproduce(
         read = live.mind_reader()
         minds, llm = [read(label) for label in labels], live.calls()
         if live.forecast:
+            todo = _live_experiments(runs, _recordings(study, people)[1])
             with output.progress(SIMULATING):
-                parts = protocol.foresee(minds, _live_experiments(runs, people), seed, llm)
+                parts = protocol.foresee(minds, todo, seed, llm)
             print_parts(parts, as_json)
             return
         found = _reproduce_live(minds, runs, seed, llm, study, out, people)
@@ -139,10 +144,13 @@ def reproduce(
 def _write_reproduction(found: Reproduction, study: Path | None, folder: Path) -> None:
     """Write the results, and the numbers of recordings that do not ship."""
     from mesa_llm_norms.reports.reproduction import write_reproduction
+    from mesa_llm_norms.reproduction.observed import write_people
     from mesa_llm_norms.reproduction.recorded import write_recorded
 
     write_reproduction(found, folder)
-    if study is not None:
+    if study is not None and found.people is not None:
+        write_people(found.people, folder / "people.json")
+    elif study is not None:
         write_recorded(found.recorded, folder / "recorded.json")
 
 
@@ -167,18 +175,20 @@ def _all_live(labels: Sequence[str]) -> bool:
     return all(live)
 
 
-def _recordings(study: Path | None) -> Recorded:
-    from mesa_llm_norms.reproduction.recorded import shipped, summarise
+def _recordings(study: Path | None, people: bool) -> tuple[Recorded, People | None]:
+    from mesa_llm_norms.reproduction.results import references
 
     with output.progress("reading the recordings"):
-        return shipped() if study is None else summarise(study)
+        return references(study, people)
 
 
-def _live_experiments(runs: int, people: bool) -> list[Experiment]:
+def _live_experiments(runs: int, people: People | None) -> list[Experiment]:
     from mesa_llm_norms.reproduction import people as with_people
     from mesa_llm_norms.reproduction import protocol
 
-    return with_people.experiments(runs) if people else protocol.live_experiments(runs)
+    if people is None:
+        return protocol.live_experiments(runs)
+    return with_people.experiments(people, runs, live=True)
 
 
 def _reproduce_live(
@@ -202,19 +212,19 @@ def _reproduce_live(
     if not (folder / protocol.JOURNALS).is_dir():
         check_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
-    recorded = _recordings(study)
+    recorded, observed = _recordings(study, people)
     announce(minds, llm)
     with output.progress("playing") as report:
-        experiments = _live_experiments(runs, people)
+        experiments = _live_experiments(runs, observed)
         played, used = protocol.play_live(minds, experiments, seed, llm, folder, report)
         against = {mind.label: nearest(mind.provider.model).name for mind in minds}
-        if people:
-            rows = with_people.compare(played)
+        if observed is not None:
+            rows = with_people.compare(played, observed)
         else:
             rows = results.compare(played, {mind.label: mind for mind in minds}, recorded, against)
     labels = [mind.label for mind in minds]
     command = command_line(people, labels, f"--runs {runs}", seed)
-    found = results.Reproduction(command, judge(rows), played, recorded, against, people)
+    found = results.Reproduction(command, judge(rows), played, recorded, against, observed)
     usage = output.usage_sentence(used)
     if usage is not None:
         output.complain("note", usage)

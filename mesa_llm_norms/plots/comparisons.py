@@ -192,48 +192,6 @@ def _plot_flips(axes: Axes, one: Flips, color: str) -> None:
     axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
-def agreement_figure(agreed: pd.DataFrame, tipped: pd.DataFrame) -> Figure:
-    """Plot which networks agree, and which conventions are overturned, beside what people did.
-
-    The two tables are those of ``reproduction.people.agreement`` and ``tipping``.
-    """
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
-    left, *right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
-    minds = list(dict.fromkeys(agreed["mind"]))
-    colors = [_MIND_COLORS[number % len(_MIND_COLORS)] for number in range(len(minds))]
-    places = list(dict.fromkeys(zip(agreed["network"], agreed["agents"], strict=True)))
-    for number, (mind, color) in enumerate(zip(minds, colors, strict=True)):
-        rows = agreed[agreed["mind"] == mind]
-        x = [places.index(place) for place in zip(rows["network"], rows["agents"], strict=True)]
-        left.errorbar(
-            np.array(x) + 0.12 * (number - 1.5),
-            rows["agree"],
-            yerr=[rows["agree"] - rows["low"], rows["high"] - rows["agree"]],
-            fmt="o",
-            color=color,
-            markersize=4,
-            linewidth=1.2,
-        )
-    labels = [f"{network.split(',')[0].split(':')[0]}\n{agents}" for network, agents in places]
-    left.set_xticks(range(len(places)), labels, fontsize=8)
-    share_axis(left, "groups that agree")
-    left.set_ylim(-0.03, 1.03)
-    for axes, direction in zip(right, dict.fromkeys(tipped["direction"]), strict=False):
-        axes.axvspan(0.1, 0.21, color=GREY, alpha=0.25, linewidth=0)
-        axes.axvline(0.25, color=INK, linestyle=_DASHED, linewidth=1)
-        for mind, color in zip(minds, colors, strict=True):
-            rows = tipped[(tipped["mind"] == mind) & (tipped["direction"] == direction)]
-            x, y = rows["share"], rows["overturned"]
-            axes.plot(x, y, "o-", color=color, markersize=4, clip_on=False)
-        share_axis(axes, "conventions overturned" if axes is right[0] else "")
-        axes.set_xlabel("committed share (people: grey 0 of 5,\nfrom the dashed line on 5 of 5)")
-        axes.set_title(plain(direction), loc="left", fontsize=10, color=INK)
-        axes.set_xlim(0.1, 0.36)
-    entries = [(_dots(color, 4), mind) for mind, color in zip(minds, colors, strict=True)]
-    add_legend(left, entries, loc="upper left", fontsize=8)
-    return figure
-
-
 def validation_figure(found: Sequence[Validated]) -> Figure:
     """Plot the share of runs converged in a panel per condition, and the calibration of all."""
     rows = -(-(len(found) + 1) // _PANELS)

@@ -11,14 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment
 
 from mesa_llm_norms.core.files import write_csv
-from mesa_llm_norms.core.formatting import count, estimate, json_text, p_number, percent
+from mesa_llm_norms.core.formatting import count, estimate, json_text, p_number
 from mesa_llm_norms.reports import environment
 from mesa_llm_norms.reproduction import recorded as sources
-from mesa_llm_norms.reproduction.people import AGREE, agreement, tipping
+from mesa_llm_norms.reproduction.observed import People
+from mesa_llm_norms.reproduction.people import groups, networks
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, CLASSICAL_RUNS, SIZE, Played
 from mesa_llm_norms.reproduction.results import (
     CRITICAL,
@@ -61,12 +63,18 @@ def write_reproduction(found: Reproduction, folder: Path) -> None:
 def draw_reproduction(found: Reproduction, folder: Path) -> None:
     """Write ``reproduction.md`` and the figures as PNG and SVG."""
     from mesa_llm_norms.plots import comparisons
+    from mesa_llm_norms.plots import people as with_people
     from mesa_llm_norms.plots.style import save_figure
 
     write_page("reproduction.md", folder / "reproduction.md", _reproduction_context(found))
-    if found.people:
-        figure = comparisons.agreement_figure(agreement(found.played), tipping(found.played))
-        save_figure(figure, folder / "reproduction-people")
+    if found.people is not None:
+        for figure, ending in (
+            (with_people.groups_figure, "groups"),
+            (with_people.survival_figure, "survival"),
+            (with_people.networks_figure, "networks"),
+        ):
+            made = figure(found.played, found.people)
+            save_figure(made, folder / f"reproduction-people-{ending}")
         return
     success = comparisons.success_figure(found.played, found.recorded, found.against)
     save_figure(success, folder / "reproduction-success")
@@ -143,8 +151,7 @@ def _reproduction_context(found: Reproduction) -> dict[str, Any]:
         "mismatches": mismatches(found.judged),
         "level": f"{LEVEL:g}",
         "sources": sources,
-        "agree": percent(AGREE),
-        "networks": network_rows(found.played),
+        **(_people_context(found.played, found.people) if found.people is not None else {}),
         "parts": parts,
         "figures": {} if found.people else FIGURES,
         "by_model": mass_rows(found.played),
@@ -197,21 +204,74 @@ def _mass_text(mass: float | None, tried: Sequence[int]) -> str:
     return f"more than {tried[-1]}" if pd.isna(mass) else f"{mass:.0f}"
 
 
-def network_rows(played: Sequence[Played]) -> list[Cells]:
-    """Return which networks agree, with people and with minds."""
-    return [
-        (
-            row["network"],
-            str(row["agents"]),
-            str(row["rounds"]),
-            row["people"],
-            row["mind"],
-            estimate((row["agree"], row["low"], row["high"])),
-            number(row["largest"]),
-            count(row["runs"]),
-        )
-        for row in agreement(played).to_dict(orient="records")
-    ]
+def _people_context(played: Sequence[Played], people: People) -> dict[str, Any]:
+    """Return what the page of people says besides the tests."""
+    by_group, by_network = groups(played, people), networks(played, people)
+    sides = by_group.groupby(["mind", "direction"]) if len(by_group) else ()
+    return {
+        "people_groups": people.groups,
+        "people_networks": [
+            (
+                one.label,
+                str(len(one.leading)),
+                str(one.names),
+                one.leader,
+                number(float(np.mean(one.leading[-3:]))),
+                _round(one.half),
+                number(one.missing[0]),
+                number(float(np.mean(one.missing))),
+                f"{one.reported_leader}, {number(one.reported[-1])}" if one.reported else "",
+            )
+            for one in people.networks
+        ],
+        "sides": [
+            (
+                *map(str, side),
+                f"{rows['time_within'].sum()} of {len(rows)}",
+                f"{rows['curve_within'].sum()} of {len(rows)}",
+                number(float(rows["distance"].mean())),
+            )
+            for side, rows in sides
+        ],
+        "groups": [_group_cells(row) for row in by_group.to_dict(orient="records")],
+        "networks": [_network_cells(row) for row in by_network.to_dict(orient="records")],
+    }
+
+
+def _group_cells(row: Mapping[str, Any]) -> Cells:
+    return (
+        row["mind"],
+        row["direction"],
+        f"{row['group']}: {row['committed']} of {row['agents']}, {row['rounds']} rounds",
+        _round(row["people"]),
+        f"{_round(row['median'])} ({_round(row['early'])} to {_round(row['late'])})",
+        number(row["overturned"]),
+        _within(row["time_within"], row["time_p"]),
+        number(row["distance"]),
+        _within(row["curve_within"], row["curve_p"]),
+    )
+
+
+def _network_cells(row: Mapping[str, Any]) -> Cells:
+    return (
+        row["network"],
+        row["pool"],
+        row["mind"],
+        number(row["people"]),
+        estimate((row["middle"], row["low"], row["high"])),
+        _round(row["people_half"]),
+        _round(row["half"]),
+        number(row["distance"]),
+        _within(row["within"], row["p"]),
+    )
+
+
+def _round(at: float | None) -> str:
+    return "never" if at is None or pd.isna(at) else f"{at:.0f}"
+
+
+def _within(within: bool, p: float) -> str:
+    return f"yes ({p_number(p)})" if within else f"**no** ({p_number(p)})"
 
 
 def _size_rows(played: Sequence[Played]) -> list[Cells]:

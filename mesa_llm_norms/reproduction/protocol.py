@@ -6,10 +6,12 @@ wanted. The main ones can be played with live minds, forecast first and within o
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,12 +22,15 @@ from numpy.typing import NDArray
 from mesa_llm_norms.classical.ensemble import run_classical
 from mesa_llm_norms.core.randomness import mix
 from mesa_llm_norms.core.stopping import Goal
+from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.cost_forecast.estimate import forecast
 from mesa_llm_norms.experiments.cost_forecast.result import Part
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
+from mesa_llm_norms.minds.recorded import DEPTH, RecordedMind
 from mesa_llm_norms.minds.registry import load_mind
+from mesa_llm_norms.reproduction.observed import LAST
 from mesa_llm_norms.reproduction.recorded import LASTING, ROUNDS, Names, Recorded
 from mesa_llm_norms.simulation.backends import choose_backend
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, Ensemble, play_ensemble
@@ -41,6 +46,10 @@ CLASSICAL = "classical"
 
 TWO: Names = ("Q", "M")
 TEN: Names = tuple("QMXYFJPRCD")
+LETTERS: Names = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+GROWING: Names = tuple(f"name{number}" for number in range(1, 65))
+"""About as many names as 48 people used; no recorded mind prefers any of them."""
+
 CONVERGED = Goal("converged")
 FLIP_ROUNDS = 30
 
@@ -70,7 +79,9 @@ class Experiment:
     """Runs that differ only by chance.
 
     All agents start with empty memories or remember ``incumbent``; ``committed`` of them, placed at
-    random, are committed to the last of ``names``. ``runs`` is how many are played.
+    random, are committed to the last of ``names``. ``runs`` is how many are played. With the pool
+    ``GROWING`` minds take up new names as ``growing`` says. ``noted`` are the interactions after
+    which the share of the name that leads in the end is noted.
     """
 
     part: str
@@ -83,6 +94,7 @@ class Experiment:
     committed: int = 0
     goal: Goal = CONVERGED
     rounds: int = 300
+    noted: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
@@ -109,12 +121,28 @@ class Experiment:
         return Spec(
             graph=self.topology,
             names=self.names,
-            mind=mind,
+            mind=growing(mind) if self.names == GROWING else mind,
             pairing=self.pairing,
             incumbent=self.incumbent,
             committed={self.names[-1]: self.committed} if self.committed else None,
             seed=self.seed(mind.label, seed),
         )
+
+
+def growing(mind: Mind) -> Mind:
+    """Return a recorded mind for which all names are new, and new names few.
+
+    Its first choice is any name of a large pool. After that a name it never met is, all such names
+    together, about as likely as with ten names in the pool: each weighs 9 / 63 of what it would.
+    """
+    if not isinstance(mind, RecordedMind):
+        raise MindError("mind", mind.label, "its pool cannot grow", "Use a recorded mind.")
+    fewer = math.log((len(TEN) - 1) / (len(GROWING) - 1))
+    met = mind.weights["met"]
+    rarer = {f"{held} no": met.get(f"{held} no", 0.0) + fewer for held in range(1, DEPTH + 1)}
+    return RecordedMind(
+        mind.label, {**mind.weights, "met": {**met, **rarer}}, provenance=mind.provenance
+    )
 
 
 class Task(NamedTuple):
@@ -138,7 +166,8 @@ class Played:
         Success rates: a row per run, a column for each of the first ``ROUNDS`` rounds; 1 after a
         run ended.
     followed
-        Likewise the share of the name that is followed; nan after a run ended.
+        The share of the name that is followed, a column for each round the experiment may have; nan
+        after a run ended. Where the leading name is noted, its share at each of these times.
     firsts
         What agents chose with nothing remembered, counted, where the interactions were kept.
     """
@@ -384,8 +413,12 @@ def read_played(experiment: Experiment, label: str, ensemble: Ensemble) -> Playe
     """Return what the runs of an ensemble say about an experiment."""
     rounds, rows, followed = ensemble.rounds, ensemble.interactions, experiment.followed
     shares = np.zeros((0, ROUNDS))
-    if followed is not None:
-        shares = _by_round(rounds, f"share_{followed}", experiment.runs, np.nan)
+    if experiment.noted:
+        shares = leading_shares(rounds, experiment)
+    elif followed is not None:
+        shares = _by_round(
+            rounds, f"share_{followed}", experiment.runs, np.nan, max(ROUNDS, experiment.rounds)
+        )
     return Played(
         experiment,
         label,
@@ -415,10 +448,29 @@ def play_classical(experiment: Experiment, seed: int) -> Played:
     return Played(experiment, CLASSICAL, runs, success, np.zeros((0, ROUNDS)), {})
 
 
-def _by_round(rounds: pd.DataFrame, column: str, runs: int, after: float) -> NDArray[np.float64]:
+def leading_shares(rounds: pd.DataFrame, experiment: Experiment) -> NDArray[np.float64]:
+    """Return the share of the name that leads in the last three rounds noted, a row for each run.
+
+    A column is the round in which so many interactions were reached as the experiment notes, or the
+    last one played.
+    """
+    shares = rounds[[f"share_{name}" for name in experiment.names]].to_numpy(float)
+    played = rounds["interactions"].to_numpy()
+    starts = np.searchsorted(rounds["run"].to_numpy(), np.arange(experiment.runs + 1))
+    found = np.empty((experiment.runs, len(experiment.noted)))
+    for run, (start, stop) in enumerate(pairwise(starts)):
+        at = np.searchsorted(played[start:stop], experiment.noted).clip(max=stop - start - 1)
+        noted = shares[start + at]
+        found[run] = noted[:, noted[-LAST:].sum(axis=0).argmax()]
+    return found
+
+
+def _by_round(
+    rounds: pd.DataFrame, column: str, runs: int, after: float, width: int = ROUNDS
+) -> NDArray[np.float64]:
     """Return a column as runs by rounds, with ``after`` where nothing was played any more."""
-    found = np.full((runs, ROUNDS), after)
-    early = rounds[rounds["round"] < ROUNDS]
+    found = np.full((runs, width), after)
+    early = rounds[rounds["round"] < width]
     found[early["run"].to_numpy(), early["round"].to_numpy()] = early[column].to_numpy(float)
     return found
 

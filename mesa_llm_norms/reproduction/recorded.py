@@ -66,9 +66,6 @@ LARGEST_MASS = Published(0.67, STUDY, approximate=True)
 CLASSICAL_EXACT = {count: Published(share, EXACT) for count, share in EXACT_FLIPS.items()}
 """Share of populations that flip in 30 rounds, by how many of 24 are committed."""
 
-FLIPPED_GROUPS, GROUPS = {"below": 0, "at": 5}, 5
-"""Of five groups of 20 to 30 people each: flipped, below 21% committed and from 25% on."""
-
 
 @dataclass(frozen=True)
 class Emergence:

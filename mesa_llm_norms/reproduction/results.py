@@ -25,6 +25,7 @@ from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind
 from mesa_llm_norms.reproduction import people as with_people
 from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction import rows as test
+from mesa_llm_norms.reproduction.observed import People, shipped_people, summarise_people
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Played
 from mesa_llm_norms.reproduction.recorded import (
     CLASSICAL_EXACT,
@@ -86,7 +87,7 @@ class Reproduction(NamedTuple):
     against
         The recorded model that each mind is compared with, by label.
     people
-        Whether these are the experiments with people.
+        What people did, if these are the experiments with people.
     """
 
     command: str
@@ -94,7 +95,7 @@ class Reproduction(NamedTuple):
     played: list[Played]
     recorded: Recorded
     against: dict[str, str]
-    people: bool
+    people: People | None
 
     def as_object(self) -> dict[str, Any]:
         """Return it as JSON can hold it.
@@ -113,9 +114,10 @@ class Reproduction(NamedTuple):
         summaries = {
             "critical_mass": summary_of_masses(self.played),
             "large": sizes(self.played),
-            "agreement": with_people.agreement(self.played),
-            "tipping": with_people.tipping(self.played),
         }
+        if self.people is not None:
+            summaries["groups"] = with_people.groups(self.played, self.people)
+            summaries["networks"] = with_people.networks(self.played, self.people)
         for name, table in summaries.items():
             if len(table):
                 found[name] = table.to_dict("records")
@@ -142,7 +144,8 @@ def reproduce(
     quick : bool, default False
         Play a tenth of the runs, for a first look.
     study : str or Path, optional
-        The folder of the study's recordings. Default: the numbers that ship with the package.
+        The folder of the study's recordings, or of the files of people's experiments. Default: the
+        numbers that ship with the package.
     rng : int or generator, optional
         The seed.
     workers : int, default 1
@@ -170,17 +173,32 @@ def reproduce(
             f"Use some of {', '.join(STUDY_MINDS)}.",
         )
     seed, scale = read_seed(rng), protocol.QUICK if quick else 1.0
-    recorded = shipped() if study is None else summarise(Path(study))
-    if people:
-        tasks = with_people.tasks(labels, round(with_people.RUNS * scale))
+    recorded, observed = references(study, people)
+    if observed is not None:
+        tasks = with_people.tasks(observed, labels, round(with_people.RUNS * scale))
     else:
         tasks = protocol.tasks(recorded, labels, scale)
     played = protocol.play_tasks(tasks, seed, workers, progress or (lambda *_: None))
     playing = {label: load_mind(label) for label in labels}
-    rows = with_people.compare(played) if people else compare(played, playing, recorded)
+    if observed is not None:
+        rows = with_people.compare(played, observed)
+    else:
+        rows = compare(played, playing, recorded)
     named = () if labels == STUDY_MINDS else labels
     command = command_line(people, named, "--quick" if quick else "", seed)
-    return Reproduction(command, judge(rows), played, recorded, {it: it for it in labels}, people)
+    against = {label: label for label in labels}
+    return Reproduction(command, judge(rows), played, recorded, against, observed)
+
+
+def references(study: str | Path | None, people: bool) -> tuple[Recorded, People | None]:
+    """Return what is compared with: of the study, and of people if it is they who are played.
+
+    ``study`` is the folder of the one or the other; default, the numbers that ship.
+    """
+    if people:
+        found = shipped_people() if study is None else summarise_people(Path(study))
+        return shipped(), found
+    return shipped() if study is None else summarise(Path(study)), None
 
 
 def compare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import commands
 import pytest
 from messages_server import MessagesServer
 
-from mesa_llm_norms.reproduction import protocol
+from mesa_llm_norms.reproduction import people, protocol
+from mesa_llm_norms.reproduction.observed import People, shipped_people
 from mesa_llm_norms.reproduction.protocol import TWO, Experiment
 from mesa_llm_norms.reproduction.rows import DIFFERENT, WITHIN
 
@@ -168,3 +170,33 @@ def test_options_that_a_paper_has_no_use_for_are_refused() -> None:
     assert "no use for --data" in refused("--paper", "ashery2025", "--data", "x.csv")
     assert "no paper is named" in refused("--data", "x.csv")
     assert "no mind plays" in refused("--paper", "xie2011", "--mind", "uniform")
+
+
+@pytest.mark.slow
+def test_people_are_held_against_minds_in_figures_and_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = shipped_people()
+    short = People(held.groups[3:4], (replace(held.networks[2], answered=(24,) * 31),))
+    monkeypatch.setattr("mesa_llm_norms.reproduction.results.shipped_people", lambda: short)
+    monkeypatch.setattr(people, "RUNS", 40)
+    options = ("--people", "--mind", "claude-3.5-sonnet", "--quick", "--seed", "3")
+    result = invoke(*options, "--workers", "1", "--out", "out")
+    assert result.exit_code == 0, result.output
+    names = {f"reproduction-people-{name}" for name in ("groups", "survival", "networks")}
+    figures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert {it.name for it in Path("out").iterdir()} == figures | {
+        "reproduction.md",
+        "reproduction.json",
+    }
+    page = Path("out/reproduction.md").read_text(encoding="utf-8")
+    assert "| claude-3.5-sonnet | Q to M | 4: 5 of 18, 27 rounds | 14 |" in page
+    assert "| ring, four neighbors each | growing | claude-3.5-sonnet | 0.426 |" in page
+    told = json.loads(Path("out/reproduction.json").read_text(encoding="utf-8"))
+    assert [row["group"] for row in told["groups"]] == [4, 4]
+    assert [row["pool"] for row in told["networks"]] == ["10 names", "26 names", "growing"]
+    assert len(told["rows"]) == 2 + 2 + 3
+
+
+def test_a_folder_that_does_not_hold_what_people_did_is_refused_before_anything_is_played() -> None:
+    assert "centola_2018_tipping.csv" in refused("--people", "--study", ".")

@@ -9,6 +9,7 @@ from mesa_llm_norms import load_mind, run_ensemble
 from mesa_llm_norms.minds import CommittedMind
 from mesa_llm_norms.minds.registry import STUDY_MINDS
 from mesa_llm_norms.reproduction import people, protocol
+from mesa_llm_norms.reproduction.observed import shipped_people
 from mesa_llm_norms.reproduction.protocol import (
     CLASSICAL,
     TWO,
@@ -35,7 +36,7 @@ def test_every_recorded_model_has_a_mind_that_plays_all_its_conditions() -> None
 
 def test_experiments_of_a_mind_have_different_keys_and_so_different_seeds() -> None:
     todo = protocol.tasks(shipped(), [MIND])
-    todo += people.tasks([MIND], 8)
+    todo += people.tasks(shipped_people(), [MIND], 8)
     every = [one for task in todo if task.mind == MIND for one in task.experiments]
     assert len({one.key for one in every}) == len(every)
     assert len({one.seed(MIND, 1) for one in every}) == len(every)
