@@ -32,7 +32,7 @@ def groups_figure(played: Sequence[Played], people: People) -> Figure:
     rows, columns = max(1, len(minds)), max(1, len(people.groups))
     figure = Figure(figsize=(_WIDE * columns, _HIGH * rows + 1), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for mind, row in zip(minds, panels, strict=False):
+    for number, (mind, row) in enumerate(zip(minds, panels, strict=False)):
         for group, axes in zip(people.groups, row, strict=True):
             for one in found:
                 if one.mind == mind and one.group == group:
@@ -43,10 +43,10 @@ def groups_figure(played: Sequence[Played], people: People) -> Figure:
             axes.set_xlim(0, group.rounds - 1)
             axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
             axes.tick_params(labelsize=7)
-            if row is panels[0]:
+            if number == 0:
                 title = f"{group.number}: {group.committed} of {group.agents}"
                 axes.set_title(title, loc="left", fontsize=9, color=INK)
-        if row is panels[-1]:
+        if number == rows - 1:
             row[columns // 2].set_xlabel("rounds played", fontsize=9)
     figure.suptitle(
         "Share of the uncommitted who choose the alternative, by group of people", fontsize=11
@@ -87,7 +87,7 @@ def networks_figure(played: Sequence[Played], people: People) -> Figure:
     rows, columns = max(1, len(minds)), max(1, len(people.networks))
     figure = Figure(figsize=(3.4 * columns, 2.1 * rows + 1), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for mind, row in zip(minds, panels, strict=False):
+    for number, (mind, row) in enumerate(zip(minds, panels, strict=False)):
         for network, axes in zip(people.networks, row, strict=True):
             for one in found:
                 if one.mind == mind and one.network == network:
@@ -99,9 +99,9 @@ def networks_figure(played: Sequence[Played], people: People) -> Figure:
             axes.set_xlim(0, max(len(network.leading), len(network.reported)) - 1)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.tick_params(labelsize=8)
-            if row is panels[0]:
+            if number == 0:
                 axes.set_title(network.short, loc="left", fontsize=10, color=INK)
-            if row is panels[-1]:
+            if number == rows - 1:
                 axes.set_xlabel("rounds of 24 pairs", fontsize=9)
     figure.suptitle("Share of the leading name, 48 people and 48 minds", fontsize=11)
     other = [
