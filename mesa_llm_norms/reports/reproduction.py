@@ -238,7 +238,7 @@ def _people_context(played: Sequence[Played], people: People) -> dict[str, Any]:
     }
 
 
-def _group_cells(row: Mapping[str, Any]) -> Cells:
+def _group_cells(row: Mapping[Any, Any]) -> Cells:
     return (
         row["mind"],
         row["direction"],
@@ -252,7 +252,7 @@ def _group_cells(row: Mapping[str, Any]) -> Cells:
     )
 
 
-def _network_cells(row: Mapping[str, Any]) -> Cells:
+def _network_cells(row: Mapping[Any, Any]) -> Cells:
     return (
         row["network"],
         row["pool"],

@@ -24,11 +24,10 @@ from mesa_llm_norms.reproduction.protocol import (
     TEN,
     TWO,
     Experiment,
-    Names,
     Played,
     Task,
 )
-from mesa_llm_norms.reproduction.recorded import NETWORKS, TIPPING, Published
+from mesa_llm_norms.reproduction.recorded import NETWORKS, TIPPING, Names, Published
 from mesa_llm_norms.reproduction.rows import LEVEL, Row
 
 AGREEMENT = "networks"
@@ -123,7 +122,7 @@ class Attack(NamedTuple):
     @property
     def lasted(self) -> NDArray[np.bool_]:
         """Whether the convention was still that of the majority at the end, for each run."""
-        return self.times == self.group.rounds
+        return np.equal(self.times, self.group.rounds)
 
 
 class Emergence(NamedTuple):

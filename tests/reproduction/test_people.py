@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mesa_llm_norms import load_mind
+from mesa_llm_norms.core.game import Remembered
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.minds import CommittedMind, UniformMind
 from mesa_llm_norms.minds.recorded import RecordedMind
@@ -113,7 +114,8 @@ def test_minds_are_looked_at_when_as_many_pairs_have_met_as_answered() -> None:
     experiment = people.experiments(held, 3)[0]
     assert experiment.noted == (12, 36, 60)
     one, ensemble = protocol.play(experiment, load_mind(MIND), 1)
-    for run, rows in ensemble.rounds.groupby("run"):
+    for run in range(3):
+        rows = ensemble.rounds[ensemble.rounds["run"] == run]
         shares = rows[[f"share_{name}" for name in TEN]].to_numpy()[:3]
         assert one.followed[run].tolist() == shares[:, shares.sum(axis=0).argmax()].tolist()
 
@@ -127,8 +129,9 @@ def test_in_a_growing_pool_any_name_is_first_and_later_new_ones_are_as_rare_as_a
     assert np.allclose(first, 1 / len(GROWING))
     strangers = [f"stranger{number}" for number in range(len(TEN))]
     for met in (1, 3, 5):
-        known = grown.distribution(((GROWING[0], GROWING[0]),) * met, GROWING)[0]
-        among_ten = mind.distribution(((strangers[0], strangers[0]),) * met, strangers)[0]
+        agreed = [(Remembered(name, name),) * met for name in (GROWING[0], strangers[0])]
+        known = grown.distribution(agreed[0], GROWING)[0]
+        among_ten = mind.distribution(agreed[1], strangers)[0]
         assert known == pytest.approx(among_ten, abs=1e-9)
 
 
