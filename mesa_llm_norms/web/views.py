@@ -51,6 +51,9 @@ _MOST_ROWS = 12
 _MOST_POINTS = 160
 """Points of a chart line on Mesa's page."""
 
+_CELL_CHART = 150
+"""Pixels of a chart of two in a cell of Mesa's page."""
+
 _DASHES = ("", "8 3", "2 2.5", "7 2.5 2 2.5")
 """They tell apart lines whose colors are shades of one another."""
 
@@ -97,28 +100,30 @@ def _NamesNetwork(model: NetworkGame) -> None:  # noqa: N802
     for agent in model.players:
         past = agent.memory[-1][0] if agent.memory else None
         held[agent.node] = agent.name or agent.committed or past
-    NetworkView(
-        drawing=drawing,
-        codes="".join(codes.get(held.get(node) or "", NOBODY) for node in nodes),
-        marks="".join(
-            "x" if node not in agents else "c" if agents[node].committed else " " for node in nodes
-        ),
-        recent=" ".join(
-            f"{index[row.nodes[0]]},{index[other]},{int(referee.success(row.names))}"
-            for row in model.rows[-min(RECENT, max(1, len(nodes) // 2)) :]
-            for other in row.nodes[1:]
-            if row.nodes[0] in index and other in index
-        ),
-        selected=chosen,
-        labels=len(nodes) <= MOST_LABELS,
-        event_pick=choose,
-    )
-    if 0 <= chosen < len(nodes) and nodes[chosen] in agents:
-        agent = agents[nodes[chosen]]
-        pairs = [f"{past[0]}/{' '.join(others_of(past))}" for past in agent.memory]
-        memory = ", ".join(pairs) or "empty"
-        text = f"Agent {agent.node}: {agent.mind.label}, holds {agent.name or 'no name yet'}. "
-        solara.Div(children=[f"{text}Memory (own/partner, oldest first): {memory}."])
+    with solara.Div(classes=["norms-cell"]):
+        NetworkView(
+            drawing=drawing,
+            codes="".join(codes.get(held.get(node) or "", NOBODY) for node in nodes),
+            marks="".join(
+                "x" if node not in agents else "c" if agents[node].committed else " "
+                for node in nodes
+            ),
+            recent=" ".join(
+                f"{index[row.nodes[0]]},{index[other]},{int(referee.success(row.names))}"
+                for row in model.rows[-min(RECENT, max(1, len(nodes) // 2)) :]
+                for other in row.nodes[1:]
+                if row.nodes[0] in index and other in index
+            ),
+            selected=chosen,
+            labels=len(nodes) <= MOST_LABELS,
+            event_pick=choose,
+        )
+        if 0 <= chosen < len(nodes) and nodes[chosen] in agents:
+            agent = agents[nodes[chosen]]
+            pairs = [f"{past[0]}/{' '.join(others_of(past))}" for past in agent.memory]
+            memory = ", ".join(pairs) or "empty"
+            text = f"Agent {agent.node}: {agent.mind.label}, holds {agent.name or 'no name yet'}. "
+            solara.Div(children=[f"{text}Memory (own/partner, oldest first): {memory}."])
 
 
 def names_chart(model: NetworkGame) -> solara.Element:
@@ -175,8 +180,8 @@ def _NamesChart(model: NetworkGame) -> None:  # noqa: N802
     success = solara.use_memo(lambda: chart_lines(["success"]), [])
     lines = solara.use_memo(lambda: chart_lines(pool), [pool])
     title = success_title("" if isinstance(model.game, Game) else model.game.success_name)
-    RoundsChart(title=title, lines=success, points=_points(columns))
-    RoundsChart(title=SHARES_TITLE, lines=lines, points=_points(shares))
+    RoundsChart(title=title, lines=success, points=_points(columns), height=_CELL_CHART)
+    RoundsChart(title=SHARES_TITLE, lines=lines, points=_points(shares), height=_CELL_CHART)
 
 
 def _follow_steps() -> None:

@@ -86,4 +86,7 @@ def test_the_views_change_with_every_step_on_the_page_of_mesa(running_browser: B
         until_named(page)
         page.locator("[data-node='0']").first.dispatch_event("click")
         page.get_by_text("Agent 0: claude-3.5-sonnet").wait_for()
+        cells = page.locator(".vue-grid-item:not(.vue-grid-placeholder)")
+        assert cells.count() == 2
+        assert cells.evaluate_all("all => all.every(one => one.scrollHeight <= one.clientHeight)")
         page.close()
