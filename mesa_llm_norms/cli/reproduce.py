@@ -176,7 +176,7 @@ def _all_live(labels: Sequence[str]) -> bool:
 
 
 def _recordings(study: Path | None, people: bool) -> tuple[Recorded, People | None]:
-    from mesa_llm_norms.reproduction.results import references
+    from mesa_llm_norms.reproduction.observed import references
 
     with output.progress("reading the recordings"):
         return references(study, people)

@@ -63,15 +63,14 @@ def write_reproduction(found: Reproduction, folder: Path) -> None:
 def draw_reproduction(found: Reproduction, folder: Path) -> None:
     """Write ``reproduction.md`` and the figures as PNG and SVG."""
     from mesa_llm_norms.plots import comparisons
-    from mesa_llm_norms.plots import people as with_people
     from mesa_llm_norms.plots.style import save_figure
 
     write_page("reproduction.md", folder / "reproduction.md", _reproduction_context(found))
     if found.people is not None:
         for figure, ending in (
-            (with_people.groups_figure, "groups"),
-            (with_people.survival_figure, "survival"),
-            (with_people.networks_figure, "networks"),
+            (comparisons.groups_figure, "groups"),
+            (comparisons.survival_figure, "survival"),
+            (comparisons.networks_figure, "networks"),
         ):
             made = figure(found.played, found.people)
             save_figure(made, folder / f"reproduction-people-{ending}")

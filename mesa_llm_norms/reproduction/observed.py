@@ -19,7 +19,14 @@ from typing import Any
 
 from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.errors import FileFormatError
-from mesa_llm_norms.reproduction.recorded import DECIMALS, NETWORKS, TIPPING
+from mesa_llm_norms.reproduction.recorded import (
+    DECIMALS,
+    NETWORKS,
+    TIPPING,
+    Recorded,
+    shipped,
+    summarise,
+)
 
 LICENCE = "CC BY 4.0"
 SOURCE = f"{NETWORKS}; {TIPPING}; collected in the repository pareto_tipping (Everall and others)"
@@ -160,6 +167,17 @@ def summarise_people(folder: Path) -> People:
         If a file is missing or is not what is expected.
     """
     return People(_read(folder / GROUPS_FILE, _groups), _networks(folder))
+
+
+def references(study: str | Path | None, people: bool) -> tuple[Recorded, People | None]:
+    """Return what is compared with: of the study, and of people if it is they who are played.
+
+    ``study`` is the folder of the one or the other; default, the numbers that ship.
+    """
+    if people:
+        found = shipped_people() if study is None else summarise_people(Path(study))
+        return shipped(), found
+    return shipped() if study is None else summarise(Path(study)), None
 
 
 def write_people(people: People, path: Path) -> None:

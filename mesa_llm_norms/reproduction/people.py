@@ -2,7 +2,7 @@
 
 Ten groups shared a convention that a committed minority attacked, each with its own size, minority
 and length. Three networks of 48 began without one. ``observed`` has what people did; here minds
-take their places, and what people did is held against what many populations of a mind do.
+take their places, and what people did is compared with what many populations of a mind do.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind
 from mesa_llm_norms.reproduction import people as with_people
 from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction import rows as test
-from mesa_llm_norms.reproduction.observed import People, shipped_people, summarise_people
+from mesa_llm_norms.reproduction.observed import People, references
 from mesa_llm_norms.reproduction.protocol import CLASSICAL, FLIP_ROUNDS, TWO, Played
 from mesa_llm_norms.reproduction.recorded import (
     CLASSICAL_EXACT,
@@ -38,8 +38,6 @@ from mesa_llm_norms.reproduction.recorded import (
     Published,
     Recorded,
     Stability,
-    shipped,
-    summarise,
 )
 from mesa_llm_norms.reproduction.rows import (
     LEVEL,
@@ -188,17 +186,6 @@ def reproduce(
     command = command_line(people, named, "--quick" if quick else "", seed)
     against = {label: label for label in labels}
     return Reproduction(command, judge(rows), played, recorded, against, observed)
-
-
-def references(study: str | Path | None, people: bool) -> tuple[Recorded, People | None]:
-    """Return what is compared with: of the study, and of people if it is they who are played.
-
-    ``study`` is the folder of the one or the other; default, the numbers that ship.
-    """
-    if people:
-        found = shipped_people() if study is None else summarise_people(Path(study))
-        return shipped(), found
-    return shipped() if study is None else summarise(Path(study)), None
 
 
 def compare(

@@ -173,12 +173,12 @@ def test_options_that_a_paper_has_no_use_for_are_refused() -> None:
 
 
 @pytest.mark.slow
-def test_people_are_held_against_minds_in_figures_and_tables(
+def test_people_are_compared_with_minds_in_figures_and_tables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held = shipped_people()
     short = People(held.groups[3:4], (replace(held.networks[2], answered=(24,) * 31),))
-    monkeypatch.setattr("mesa_llm_norms.reproduction.results.shipped_people", lambda: short)
+    monkeypatch.setattr("mesa_llm_norms.reproduction.observed.shipped_people", lambda: short)
     monkeypatch.setattr(people, "RUNS", 40)
     options = ("--people", "--mind", "claude-3.5-sonnet", "--quick", "--seed", "3")
     result = invoke(*options, "--workers", "1", "--out", "out")
