@@ -65,10 +65,10 @@ _MODES = {
     CONNECT: "adds or removes an edge",
 }
 _BUTTONS = {
-    "pause": ("Pause", "Pause after this interaction"),
-    "play": ("Play", "Play at the chosen speed"),
-    "round": ("Round", "Play to the end of the round"),
-    "step": ("Step", "Play one interaction"),
+    "pause": ("Pause", "Pause after this interaction (space)"),
+    "play": ("Play", "Play at the chosen speed (space)"),
+    "round": ("Round", "Play to the end of the round (arrow down)"),
+    "step": ("Step", "Play one interaction (arrow right)"),
     "whole-step": ("Step", "Take one step of the model"),
     "converge": (
         "Run to convergence",
@@ -80,6 +80,8 @@ _BUTTONS = {
 """Label and tooltip of each button."""
 
 _HINT = "Click an agent to see what it remembers and what it would play next."
+
+_KEYS = {"step": Order.STEP, "round": Order.ROUND}
 
 _log = logging.getLogger(__name__)
 
@@ -116,13 +118,27 @@ def page_of(model_type: type[NetworkGame] = NamingGame, title: str = "Naming gam
 
 
 @solara.component_vue("vue/address.vue")  # type: ignore[untyped-decorator]
-def _Address(query: str = "") -> None:  # noqa: N802
-    """Show the link to what is on screen in the address bar."""
+def _Address(  # noqa: N802
+    query: str = "", present: bool = False, event_key: Callable[[str], object] | None = None
+) -> None:
+    """Show the link to what is on screen in the address bar, and hear keys pressed on the page."""
 
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Link(state: PageState) -> None:  # noqa: N802
-    _Address(query=state.query.value)
+    session, presenting = state.session, state.presenting.value
+    query = "&".join(filter(None, ("present=1" if presenting else "", state.query.value)))
+
+    def press(key: str) -> None:
+        if key == "play":
+            state.give(Order.PAUSE if session.playing else Order.PLAY)
+        elif key == "back" and session.replaying:
+            at = session.players[0].frame.interactions
+            state.attempt(lambda: session.seek(0, max(0, at - 1)), other=False)
+        elif key in _KEYS and not session.playing:
+            state.give(_KEYS[key])
+
+    _Address(query=query, present=presenting, event_key=press)
 
 
 @solara.component  # type: ignore[untyped-decorator]
@@ -163,6 +179,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
     state.shown.get()
     classes = {
         "norms-toggled": toggled,
+        "norms-present": state.presenting.value,
         "norms-with-scene": state.session.scene is not None,
         "norms-with-story": state.session.scene is not None or len(state.session.players) > 1,
     }
@@ -341,7 +358,7 @@ def _Seeking(state: PageState, side: int, player: Player) -> None:  # noqa: N802
             icon_name="mdi-chevron-left",
             text=True,
             on_click=lambda: seek(max(0, frame.interactions - 1)),
-            attributes={"data-testid": "back", "title": "Back one interaction"},
+            attributes={"data-testid": "back", "title": "Back one interaction (arrow left)"},
         )
         solara.SliderInt(
             "", value=frame.interactions, min=0, max=frame.length, on_value=seek, thumb_label=False
@@ -475,7 +492,7 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
             heading = describe_difference(*settings[:: 1 - 2 * side])
             solara.v.Html(tag="h2", children=[heading], class_="norms-heading")
         figures = KeyFigures(testid=f"figures-{side}")
-        live[side, "figures"] = figures, lambda: {"figures": figures_text(_figures(player.frame))}
+        live[side, "figures"] = figures, lambda: _figure_values(player.frame)
         if state.session.replaying:
             _Seeking(state, side, player)
         with solara.Div(classes=["norms-views"]):
@@ -545,6 +562,11 @@ def _AgentBeside(state: PageState) -> None:  # noqa: N802
         return
     state.layout.get()
     _Agent(state, *chosen, state.session.players[chosen[0]])
+
+
+def _figure_values(frame: Frame) -> dict[str, str]:
+    silent = "yes" if frame.state == "playing" else ""
+    return {"figures": figures_text(_figures(frame)), "silent": silent}
 
 
 def _figures(frame: Frame) -> list[tuple[str, str]]:

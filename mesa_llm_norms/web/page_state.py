@@ -12,6 +12,7 @@ drawn them, and the page waits for that before the next frame.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -41,6 +42,8 @@ Views = dict[Hashable, tuple[solara.Element, Values]]
 
 INSPECT, COMMIT, CONNECT = "inspect", "commit", "connect"
 """What a click on an agent does."""
+
+_PRESENT = re.compile(r"(?:^|&)present=1(?:&|$)")
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +140,7 @@ class PageState:
     message; ``shown`` when there are other populations; ``query`` when the link changes.
     """
 
-    def __init__(self, session: ViewerSession) -> None:
+    def __init__(self, session: ViewerSession, presenting: bool = False) -> None:
         self.session = session
         self._news = threading.Event()
         self._closed = False
@@ -157,6 +160,8 @@ class PageState:
         self.name: solara.Reactive[str] = solara.reactive("")
         """The name that a click commits an agent to."""
         self.by_degree: solara.Reactive[bool] = solara.reactive(False)
+        self.presenting: solara.Reactive[bool] = solara.reactive(presenting)
+        """Whether the page is for a projector: large, and without the settings."""
 
     def watch(
         self,
@@ -283,7 +288,9 @@ def layout_of(player: Player) -> tuple[object, ...]:
 def use_page_state(model_type: type[NetworkGame]) -> PageState:
     """Return the state of this viewer's page; its populations stop when the page is closed."""
     query = solara.use_router().search or ""
-    state: PageState = solara.use_memo(lambda: PageState(ViewerSession(query, model_type)), [])
+    state: PageState = solara.use_memo(
+        lambda: PageState(ViewerSession(query, model_type), _PRESENT.search(query) is not None), []
+    )
     connected, rendering = compat.page_connection()
 
     def start() -> Callable[[], None]:

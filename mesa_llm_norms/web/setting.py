@@ -42,7 +42,7 @@ _KEYS = {"edits": "edit"}
 """The keys of fields in a link, where they are not the names of the fields."""
 
 _DECIMAL = ("reward", "penalty")
-_LIMITS: Mapping[str, Limit[Any]] = {
+LIMITS: Mapping[str, Limit[Any]] = {
     "reward": limits.POINTS,
     "penalty": limits.POINTS,
     "memory": limits.MEMORY,
@@ -50,6 +50,8 @@ _LIMITS: Mapping[str, Limit[Any]] = {
     "seed": limits.SEED,
     "at": limits.LINKED_INTERACTIONS,
 }
+"""What the numbers of a setting may be."""
+
 _ALWAYS = ("graph", "names", "mind", "rng")
 """Arguments that a program states even if they have their defaults."""
 
@@ -383,14 +385,45 @@ def _read(name: str, texts: Sequence[str]) -> Any:
     text = texts[-1]
     if isinstance(usual, str):
         return text
+    return read_typed(name, text, LIMITS[name], whole=name not in _DECIMAL)
+
+
+def read_typed(name: str, text: str, limit: Limit[Any], *, whole: bool) -> int | float:
+    """Return the number that somebody typed; ``SpecError`` in words for anything else.
+
+    Parameters
+    ----------
+    name : str
+        What it is the value of.
+    text : str
+        What was typed; thousands may be separated by commas.
+    limit : Limit
+        Its range.
+    whole : bool
+        Whether it must be a whole number.
+    """
+    typed = text.strip().replace("\N{MINUS SIGN}", "-")
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", typed):
+        typed = typed.replace(",", "")
+    remedy = f"Use {'a whole number, ' if whole else ''}{limit.range}."
     try:
-        whole = name not in _DECIMAL or text.lstrip("-").isdecimal()
-        number = int(text) if whole else float(text)
+        number: int | float = int(typed)
     except ValueError:
-        number = math.nan
-    if number not in _LIMITS[name]:
-        problem = f"{shown(text)} is out of range"
-        raise SpecError(name, text, problem, f"Use {_LIMITS[name].range}.")
+        try:
+            number = float(typed)
+        except ValueError:
+            problem = f"{shown(text)} is not a number"
+            if re.fullmatch(r"[+-]?\d*,\d+", typed):
+                problem = f"{shown(text)} has a comma"
+                if not whole:
+                    remedy = f"Write {typed.replace(',', '.')}, with a point."
+            raise SpecError(name, text, problem, remedy) from None
+        written = "e" not in typed.lower() and number.is_integer()
+        if whole and math.isfinite(number) and not written:
+            raise SpecError(name, text, f"{shown(text)} is not a whole number", remedy) from None
+        number = int(number) if whole and math.isfinite(number) else number
+    if number not in limit:
+        raise SpecError(name, text, f"{shown(text)} is out of range", remedy)
     return number
 
 

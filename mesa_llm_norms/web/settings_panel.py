@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import solara
 
+from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import write_csv
-from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.core.limits import Limit
+from mesa_llm_norms.errors import NormsError, SpecError
 from mesa_llm_norms.llm.weights import ready_models
 from mesa_llm_norms.minds.registry import mind_names
 from mesa_llm_norms.model import NamingGame
@@ -23,7 +25,7 @@ from mesa_llm_norms.web.model_source import ModelSource, model_arguments, server
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.player import Player
 from mesa_llm_norms.web.replay import FolderSource
-from mesa_llm_norms.web.setting import Setting, program
+from mesa_llm_norms.web.setting import LIMITS, Setting, program, read_typed
 
 _POOLS = {
     "QM": "2 names: Q M",
@@ -39,6 +41,16 @@ _PARAMETERS = {
     "p": "probability (p)",
     "m": "edges of a new node (m)",
 }
+_NUMBERS = {
+    "memory": "Memory (interactions)",
+    "reward": "Payoff of a match",
+    "penalty": "Payoff of a mismatch",
+    "seed": "Seed",
+    "rounds": "Stop after rounds (0: default)",
+    "run": "Run",
+}
+_DECIMAL = ("reward", "penalty")
+_ANY_NUMBER = Limit("number", -1e300, 1e300, "", "The topology knows its range.")
 _NO_COMPARISON = "none"
 _COMPARED: dict[str, tuple[Any, ...]] = {
     "topology": ("complete(n=24)", "ring(n=24, k=4)"),
@@ -69,9 +81,8 @@ def SettingsPanel(state: PageState) -> None:  # noqa: N802
         _Minds(setting.mind, changes("mind"))
         with solara.Details("Rules"):
             _Choice("Pairing", _PAIRINGS, setting.pairing, changes("pairing"))
-            _Number("Memory (interactions)", setting.memory, changes("memory"))
-            _Number("Payoff of a match", setting.reward, changes("reward"))
-            _Number("Payoff of a mismatch", setting.penalty, changes("penalty"))
+            for name in ("memory", "reward", "penalty"):
+                _Number(name, getattr(setting, name), changes(name))
             _Text("Incumbent name", setting.incumbent, changes("incumbent"))
             _Text(
                 "Committed agents",
@@ -80,10 +91,11 @@ def SettingsPanel(state: PageState) -> None:  # noqa: N802
                 hint="M=5, M=10% or M=3:hubs",
             )
         with solara.Details("Seed and length"):
-            _Number("Seed", setting.seed, changes("seed"))
-            _Number("Stop after rounds (0: default)", setting.rounds, changes("rounds"))
+            for name in ("seed", "rounds"):
+                _Number(name, getattr(setting, name), changes(name))
         _Comparison(state, setting)
         solara.Checkbox(label="Scale agents by degree", value=state.by_degree)
+        solara.Checkbox(label="For a projector", value=state.presenting)
 
 
 @solara.component  # type: ignore[untyped-decorator]
@@ -100,9 +112,9 @@ def _Recorded(state: PageState) -> None:  # noqa: N802
         if recorded.note:
             solara.Div(children=[recorded.note], classes=["norms-hint"])
         _Number(
-            "Run",
+            "run",
             recorded.run,
-            lambda run: state.attempt(lambda: state.session.open_replay(int(run))),
+            lambda run: state.attempt(lambda: state.session.open_replay(run)),
         )
 
 
@@ -121,6 +133,7 @@ def _Topology(text: str, on_text: Callable[[str], None], label: str) -> None:  #
                 value,
                 lambda typed, key=key: on_text(_with_parameter(text, key, typed)),
                 hint=topology.parameters[key].allowed,
+                check=partial(_check_parameter, key, topology.parameters[key].type),
                 testid=f"parameter-{key}",
             ).key(f"{name} {key}")
     solara.Div(children=[topology.summary], classes=["norms-hint"])
@@ -206,12 +219,18 @@ def _Comparison(state: PageState, setting: Setting) -> None:  # noqa: N802
     elif differing == "pairing":
         _Choice(label, _PAIRINGS, value, differ)
     elif differing == "memory":
-        _Number(label, value, differ)
+        _Number(differing, value, differ, label)
     else:
         _Text(label, value, differ)
 
 
 # Topologies as text
+
+
+def _check_parameter(name: str, kind: type, typed: str) -> None:
+    """Raise ``SpecError`` for what is no number where one is wanted; its range comes later."""
+    if kind in (int, float):
+        read_typed(name, typed, _ANY_NUMBER, whole=kind is int)
 
 
 def _topology_of(text: str) -> Topology | None:
@@ -276,35 +295,56 @@ def _Choice(  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Text(  # noqa: N802
-    label: str, value: str, on_value: Callable[[str], object], hint: str = "", testid: str = ""
+    label: str,
+    value: str,
+    on_value: Callable[[str], object],
+    hint: str = "",
+    testid: str = "",
+    check: Callable[[str], object] = str,
 ) -> None:
-    def typed(_widget: Any, _event: Any, text: Any) -> None:
+    """Show a field; what ``check`` raises is said below it, and nothing else happens."""
+    wrong, set_wrong = solara.use_state(("", ""))
+
+    def typed(_widget: Any, _event: Any, given: Any) -> None:
+        text = str(given)
+        try:
+            check(text)
+        except SpecError as error:
+            set_wrong((value, f"{error.problem}. {error.remedy}"))
+            return
+        set_wrong(("", ""))
         if text != value:
-            on_value(str(text))
+            on_value(text)
+
+    message = wrong[1] if wrong[0] == value else ""
 
     field = solara.v.TextField(
         label=label,
         v_model=value,
         dense=True,
         hint=hint,
-        hide_details=not hint,
+        hide_details=not (hint or message),
+        error_messages=[message] if message else [],
         attributes={"data-testid": testid or label},
     )
     solara.v.use_event(field, "change", typed)
 
 
 @solara.component  # type: ignore[untyped-decorator]
-def _Number(label: str, value: float, on_value: Callable[[Any], None]) -> None:  # noqa: N802
-    def typed(text: str) -> None:
-        try:
-            number = float(text)
-        except ValueError:
-            return
-        if not math.isfinite(number):
-            return
-        on_value(int(number) if number.is_integer() else number)
-
-    _Text(label, f"{value:g}" if isinstance(value, float) else str(value), typed)
+def _Number(  # noqa: N802
+    name: str, value: float, on_value: Callable[[Any], object], label: str = ""
+) -> None:
+    """Show a field for a number of a setting."""
+    read = partial(
+        read_typed, name, limit=LIMITS.get(name, limits.RUN_NUMBER), whole=name not in _DECIMAL
+    )
+    _Text(
+        label or _NUMBERS[name],
+        f"{value:g}" if isinstance(value, float) else str(value),
+        lambda text: on_value(read(text)),
+        testid=name,
+        check=read,
+    )
 
 
 # Export

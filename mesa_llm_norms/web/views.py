@@ -277,8 +277,8 @@ def chart_lines(names: Sequence[str]) -> str:
 
 
 @solara.component_vue("vue/figures.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def KeyFigures(figures: str = "", testid: str = "figures") -> None:  # noqa: N802
-    """Show labels and values, from ``figures_text``."""
+def KeyFigures(figures: str = "", testid: str = "figures", silent: str = "") -> None:  # noqa: N802
+    """Show labels and values, from ``figures_text``, read out as they change unless ``silent``."""
 
 
 def figures_text(figures: Sequence[tuple[str, str]]) -> str:

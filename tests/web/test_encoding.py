@@ -125,7 +125,7 @@ def test_a_complete_network_of_many_draws_no_web(n: int, unseen: int) -> None:
 
 
 def test_a_large_network_that_is_sparse_is_drawn() -> None:
-    graph: nx.Graph[Any] = nx.circulant_graph(600, range(1, 10))
+    graph: nx.Graph[Any] = nx.circulant_graph(600, list(range(1, 10)))
     drawing = json.loads(drawing_text(graph, "QM"))
     assert len(drawing["edges"]) == 5_400 > CROWDED
     assert drawing["unseen"] == 0

@@ -112,10 +112,8 @@ def test_who_is_committed_or_used_to_a_name_is_drawn_with_it_from_the_start() ->
     )
     assert (frame.codes.count("0"), frame.codes.count("1")) == (6, 3)
     assert (frame.leader, frame.distinct) == ("Q", 2)
-    for row in source.play():
+    for row in source.model.play(40):
         renderer.add(row, source.converged, source.agreed)
-        if row.interaction == 40:
-            break
     held = ["QM"[int(code)] for code in renderer.frame(source, "paused").codes]
     assert held == list(source.model.names_held.values())
 
@@ -125,7 +123,7 @@ def test_who_is_committed_or_used_to_a_name_is_drawn_with_it_from_the_start() ->
 def test_the_success_rate_is_that_of_as_many_interactions_as_there_are_agents(
     n: int, interactions: int, pairing: str
 ) -> None:
-    source = ModelSource(Setting(names="QM", topology=f"complete(n={n})", pairing=pairing))
+    source: Any = ModelSource(Setting(names="QM", topology=f"complete(n={n})", pairing=pairing))
     renderer = Renderer(source)
     assert renderer.frame(source, "paused").success_rate is None
     rows = list(source.model.play(interactions))

@@ -386,3 +386,79 @@ def test_the_details_of_an_agent_are_beside_the_network(app: StartApp, open_page
     assert card["x"] >= net["x"] + net["width"]
     assert card["y"] < net["y"] + 20
     assert inside(page, page.get_by_test_id("network"))
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("rounds", "-3", "'-3' is out of range. Use a whole number, 0 to 1,000,000."),
+        ("rounds", "3.5", "'3.5' is not a whole number. Use a whole number, 0 to 1,000,000."),
+        ("seed", "hello", "'hello' is not a number. Use a whole number, 0 to 2**64 - 1."),
+        ("reward", "0,2", "'0,2' has a comma. Write 0.2, with a point."),
+        ("parameter-p", "0,2", "'0,2' has a comma. Write 0.2, with a point."),
+        ("parameter-k", "many", "'many' is not a number."),
+    ],
+)
+def test_a_number_that_is_none_is_told_below_its_field(
+    app: StartApp, open_page: OpenPage, field: str, typed: str, said: str
+) -> None:
+    page = ready(open_page(app().link))
+    for group in ("Rules", "Seed and length"):
+        page.get_by_text(group, exact=True).click()
+    before = setting(page)
+    box = page.get_by_test_id(field)
+    box.fill(typed)
+    box.press("Enter")
+    message = page.get_by_text(said)
+    expect(message).to_be_visible()
+    assert setting(page) == before
+    box.fill("1")
+    box.press("Enter")
+    expect(message).to_have_count(0)
+
+
+def test_keys_play_pause_and_step(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&names=QM"))
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: interactions(page) == 1)
+    page.keyboard.press("ArrowDown")
+    until(page, lambda: interactions(page) == 24)
+    page.keyboard.press(" ")
+    page.get_by_test_id("pause").wait_for()
+    page.keyboard.press(" ")
+    at = interactions(paused(page))
+    field = page.get_by_test_id("parameter-n")
+    field.click()
+    for key in ("ArrowRight", " ", "ArrowDown"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    assert interactions(page) == at
+    assert page.get_by_test_id("pause").count() == 0
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert "user-scalable=no" not in (
+        page.locator("meta[name=viewport]").get_attribute("content") or ""
+    )
+
+
+def test_a_projector_shows_large_type_and_no_settings(app: StartApp, open_page: OpenPage) -> None:
+    link = app().link + "&names=QM&present=1"
+    page = ready(open_page(link, width=1366, height=768))
+    expect(page.get_by_test_id("settings")).to_be_hidden()
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(paused(page)) == 24)
+    assert "present=1" in page.url
+    assert page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)") == 20
+    for picture in (page.get_by_test_id("network"), *page.get_by_test_id("chart").all()):
+        assert inside(page, picture)
+    first, last = (page.get_by_test_id("chart").nth(i).bounding_box() for i in (0, 1))
+    assert first is not None
+    assert last is not None
+    assert last["y"] + last["height"] - first["y"] > 500
+
+
+def test_the_page_is_dark_where_the_viewer_wants_it(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&names=QM"))
+    background = """getComputedStyle(document.querySelector('.norms-network')).backgroundColor"""
+    assert page.evaluate(background) == "rgb(255, 255, 255)"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{background} === 'rgb(18, 18, 18)'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesa_llm_norms import NormsError
-from mesa_llm_norms.core.limits import LINKED_INTERACTIONS
+from mesa_llm_norms.core.limits import LINKED_INTERACTIONS, POINTS, SEED
 from mesa_llm_norms.errors import MindError, SpecError
 from mesa_llm_norms.web.model_source import (
     ModelSource,
@@ -28,6 +29,7 @@ from mesa_llm_norms.web.setting import (
     describe_difference,
     program,
     read_edit,
+    read_typed,
 )
 
 texts = st.text(max_size=20)
@@ -258,3 +260,47 @@ def test_a_difference_is_told_in_words(
 @given(st.builds(Setting, committed=st.tuples(texts), topology=texts, mind=st.tuples(texts)))
 def test_any_difference_can_be_told(setting: Setting) -> None:
     assert describe_difference(setting, Setting())
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7),
+        (" 7 ", 7),
+        ("1,000,000", 1_000_000),
+        ("3.0", 3),
+        (str(2**64 - 1),) * 2,
+    ],
+)
+def test_whole_numbers_are_read_as_people_write_them(text: str, number: Any) -> None:
+    assert read_typed("seed", text, SEED, whole=True) == int(number)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not a number"),
+        ("hello", "is not a number"),
+        ("3.5", "is not a whole number"),
+        ("1e3", "is not a whole number"),
+        ("-3", "out of range"),
+        ("0,2", "has a comma"),
+        ("0,200", "has a comma"),
+        ("nan", "out of range"),
+        ("inf", "out of range"),
+        ("9" * 5_000, "out of range"),
+    ],
+)
+def test_what_is_no_whole_number_is_told_in_words(text: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        read_typed("seed", text, SEED, whole=True)
+    assert caught.value.remedy == "Use a whole number, 0 to 2**64 - 1."
+
+
+@given(st.text(max_size=12))
+def test_anything_typed_is_a_number_in_range_or_one_clear_error(text: str) -> None:
+    for whole, limit in ((True, SEED), (False, POINTS)):
+        with suppress(SpecError):
+            number = read_typed("it", text, limit, whole=whole)
+            assert number in limit
+            assert not whole or isinstance(number, int)
