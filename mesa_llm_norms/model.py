@@ -19,6 +19,7 @@ from mesa_llm_norms.core.metrics import Round, round_columns
 from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, check_goal, read_rounds
 from mesa_llm_norms.errors import InterruptionError, MindError
 from mesa_llm_norms.llm.settings import LLMSettings, read_llm
+from mesa_llm_norms.llm.shared import SharedCalls
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel, Reporters
@@ -89,9 +90,9 @@ class NetworkGame(NetworkModel[NamingAgent]):
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0
         Which run of the seed this is; run 3 here is run 3 of ``run_ensemble`` with that seed.
-    llm : LLMSettings or mapping, optional
+    llm : LLMSettings, SharedCalls or mapping, optional
         How calls to live minds are made: budgets, concurrency, the folder of the journal, or a
-        mapping of these. Without live minds it has no effect.
+        mapping of these; ``SharedCalls`` for several models. Without live minds it has no effect.
     reporters : mapping, optional
         Columns that the data collector has for the model besides its own: ``{"column": function of
         the model}``, or another form that ``mesa.DataCollector`` takes.
@@ -144,7 +145,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         rewire: Any = None,
         rng: SeedArgument | None = None,
         run: int = 0,
-        llm: LLMSettings | Mapping[str, Any] | None = None,
+        llm: LLMSettings | SharedCalls | Mapping[str, Any] | None = None,
         reporters: Reporters | None = None,
         agent_reporters: Reporters | None = None,
         capacity: int | None = 1,
@@ -170,7 +171,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         self,
         spec: Spec,
         run: int,
-        llm: LLMSettings | Mapping[str, Any] | None,
+        llm: LLMSettings | SharedCalls | Mapping[str, Any] | None,
         reporters: Reporters | None,
         agent_reporters: Reporters | None,
         capacity: int | None,
@@ -562,7 +563,7 @@ class NamingGame(NetworkGame):
         rewire: Any = None,
         rng: SeedArgument | None = None,
         run: int = 0,
-        llm: LLMSettings | Mapping[str, Any] | None = None,
+        llm: LLMSettings | SharedCalls | Mapping[str, Any] | None = None,
         reporters: Reporters | None = None,
         agent_reporters: Reporters | None = None,
         capacity: int | None = 1,

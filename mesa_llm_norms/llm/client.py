@@ -510,7 +510,7 @@ class SharedBudget:
             budget_usd=_left(llm.budget_usd, used.cost),
         )
 
-    def client(self, part: str, asked: Mapping[str, Any]) -> LLMClient:
+    def client(self, part: str, asked: Mapping[str, Any], resume: bool = False) -> LLMClient:
         """Return a client for the calls of a part.
 
         Parameters
@@ -519,6 +519,8 @@ class SharedBudget:
             Its name, that of its folder.
         asked : mapping
             What the part asks, as JSON can hold it; written into its journal.
+        resume : bool, default False
+            Whether to resume the part, also where the settings do not say so.
 
         Raises
         ------
@@ -526,6 +528,7 @@ class SharedBudget:
             If the part is resumed and something else was asked before.
         """
         llm = replace(self.settings_for(part), batch=self._llm.batch)
+        llm = replace(llm, resume=llm.resume or resume)
         client = LLMClient(llm, asked)
         if llm.resume:
             before, now = client.journal.spec, json.loads(json.dumps(asked))

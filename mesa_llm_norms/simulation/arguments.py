@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from mesa_llm_norms.llm.settings import LLMSettings
+    from mesa_llm_norms.llm.shared import SharedCalls
 
 GraphArgument: TypeAlias = (
     "str | Path | nx.Graph[Any] | sparse.sparray | sparse.spmatrix | NDArray[Any] | Network"
@@ -76,7 +77,7 @@ class GameArguments(TypedDict, total=False):
     rng: SeedArgument | None
     rewire: Any
     run: int
-    llm: LLMSettings | Mapping[str, Any] | None
+    llm: LLMSettings | SharedCalls | Mapping[str, Any] | None
     capacity: int | None
     until: Until
     persona: str | Mapping[Any, str] | None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mesa_llm_norms.errors import JournalError, SpecError, shown
 from mesa_llm_norms.llm.settings import read_llm
+from mesa_llm_norms.llm.shared import SharedCalls
 from mesa_llm_norms.simulation.clusters import check_executor
 from mesa_llm_norms.simulation.kernel import invalidate_caches
 from mesa_llm_norms.simulation.workers import Answer, answers
@@ -200,7 +201,7 @@ def batch_size(runs: int, agents: int, workers: int) -> int:
 
 def open_client(
     spec: Spec,
-    llm: LLMSettings | Mapping[str, Any] | None,
+    llm: LLMSettings | SharedCalls | Mapping[str, Any] | None,
     content: Mapping[str, Any],
     *,
     executor: Executor | None = None,
@@ -212,7 +213,7 @@ def open_client(
     ----------
     spec : Spec
         What is played.
-    llm : LLMSettings, mapping or None
+    llm : LLMSettings, SharedCalls, mapping or None
         How calls are made.
     content : mapping
         What the journal holds beside the spec.
@@ -231,13 +232,16 @@ def open_client(
     JournalError
         If a run is resumed with another persona, or shown other attributes.
     """
-    llm = read_llm(llm)
+    if not isinstance(llm, SharedCalls):
+        llm = read_llm(llm)
     if not spec.live:
         return None
     check_here(executor, engine)
     from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.simulation.serialization import to_json
 
+    if isinstance(llm, SharedCalls):
+        return llm.open({"spec": to_json(spec), **content})
     if llm is not None:
         llm.check_plays()
     kept = llm is not None and llm.folder is not None
