@@ -18,6 +18,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from mesa_llm_norms.core.formatting import json_text
+
 Positions: TypeAlias = Mapping[Hashable, tuple[float, float]]
 """For each node, where it is drawn: x to the right, y upwards, on any scale."""
 
@@ -36,6 +38,18 @@ GREY = "#B8B8B8"
 """The color of agents that have not played yet."""
 
 INK = "#222222"
+
+SPAN = 1_000
+"""The longer side of a drawing, in its own units."""
+
+NODE_SIZES = 12, 80
+"""The smallest and the largest diameter of a node, in units of the drawing."""
+
+WIDTHS = 5
+"""Number of widths that edges of different weights are drawn in."""
+
+CROWDED = 5_000
+"""Edges that join nearly everybody are not drawn where there are more."""
 
 _SHADES = (
     *("#4C4C4C", "#6A2F00", "#002E47", "#8F5575", "#BBE1F6", "#EEBF99", "#00507D", "#401C00"),
@@ -249,3 +263,57 @@ def read_position(pos: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError):
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) else None
+
+
+def drawing_text(
+    graph: nx.Graph[Any], pool: Sequence[str], positions: Positions | None = None
+) -> str:
+    """Encode a network, without the names its nodes hold, for ``NetworkView``.
+
+    Nodes are referred to by their index in ``graph``, and drawn at ``positions``, by default those
+    of its layout. The y axis points up there and down in the drawing. ``widths`` has a width from 1
+    to ``WIDTHS`` for each edge, and is empty where weights do not differ. Where edges are many and
+    join nearly everybody, they are left out: ``unseen`` is their number.
+    """
+    places = layout(graph) if positions is None else positions
+    columns, rows = zip(*(places[node] for node in graph), strict=True)
+    span = max(max(columns) - min(columns), max(rows) - min(rows), 1e-9)
+    index = {node: i for i, node in enumerate(graph)}
+    colors = [name_colors(pool)[name] for name in pool]
+    near = nearest(places)
+    # Most nodes do not touch their nearest neighbor.
+    size = 0.85 * SPAN * float(np.median(near)) if len(near) else max(NODE_SIZES)
+    crowded = graph.number_of_edges() > CROWDED and nx.density(graph) > 0.9
+    drawn = [] if crowded else list(graph.edges(data="weight", default=1))
+    return json_text(
+        {
+            "x": _centered(columns, span),
+            "y": [SPAN - y for y in _centered(rows, span)],
+            "edges": [[index[u], index[v]] for u, v, _ in drawn],
+            "unseen": graph.number_of_edges() if crowded else 0,
+            "widths": _widths([weight for *_, weight in drawn]),
+            "directed": graph.is_directed(),
+            "ids": [str(node) for node in graph],
+            "names": list(pool),
+            "colors": colors,
+            "inks": [ink_on(color) for color in colors],
+            "size": round(float(np.clip(size, *NODE_SIZES)), 1),
+            "degrees": [degree for _, degree in graph.degree],
+        },
+        separators=(",", ":"),
+        ensure_ascii=True,
+    )
+
+
+def _widths(weights: Sequence[float]) -> list[int]:
+    """Return widths whose areas grow with the weights; none where all are the same."""
+    heaviest = max(weights, default=0)
+    if heaviest <= 0 or min(weights) == heaviest:
+        return []
+    return [max(1, math.ceil(WIDTHS * math.sqrt(max(0, it) / heaviest))) for it in weights]
+
+
+def _centered(values: Sequence[float], span: float) -> list[int]:
+    """Scale coordinates to the drawing and center them in it."""
+    middle = (min(values) + max(values)) / 2
+    return [round(SPAN / 2 + (value - middle) / span * SPAN) for value in values]

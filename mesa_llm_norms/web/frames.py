@@ -14,6 +14,7 @@ from collections.abc import (
     Collection,
     Generator,
     Hashable,
+    Iterable,
     Mapping,
     Sequence,
 )
@@ -24,15 +25,15 @@ from typing import Any, NamedTuple
 import networkx as nx
 import pandas as pd
 
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import GameRules, Memory, Row, others_of, payoff_of, score
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import CommittedMind
-from mesa_llm_norms.networks.drawing import layout, layout_further
+from mesa_llm_norms.networks.drawing import drawing_text, layout, layout_further
 from mesa_llm_norms.simulation.run import round_table
-from mesa_llm_norms.web.encoding import drawing_text, points_text
 from mesa_llm_norms.web.setting import Edit
 
 POINTS = 1_000
@@ -48,6 +49,43 @@ RECENT = 30
 
 NOBODY = " "
 """Code of an agent that has not played."""
+
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+
+
+# Encoding: a list handed to a browser component is walked through item by item, a string is not
+
+
+def encode_shares(values: Iterable[float | None]) -> str:
+    """Encode shares as two base-64 characters each: 0 to 4095 for 0 to 1, high digit first.
+
+    None and NaN become two spaces; values outside 0 to 1 are clipped.
+    """
+    last = len(_PAIRS) - 1
+    return "".join(
+        "  "
+        if value is None or math.isnan(value)
+        else _PAIRS[round(min(1.0, max(0.0, value)) * last)]
+        for value in values
+    )
+
+
+def points_text(rounds: int, stride: int, lines: Iterable[Iterable[float | None]]) -> str:
+    """Encode chart lines, each holding every ``stride``-th of ``rounds``, for ``RoundsChart``."""
+    shown = len(range(0, rounds, stride))
+    return _compact(
+        {
+            "rounds": rounds,
+            "x": [1, max(1, 1 + (shown - 1) * stride)],
+            "y": [encode_shares(line) for line in lines],
+        }
+    )
+
+
+def _compact(content: object) -> str:
+    return json_text(content, separators=(",", ":"), ensure_ascii=True)
 
 
 # Frames

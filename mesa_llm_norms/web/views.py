@@ -23,13 +23,13 @@ from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.model import NetworkGame
 from mesa_llm_norms.networks.drawing import (
     INK,
+    drawing_text,
     layout,
     layout_further,
     name_colors,
     shade_step,
 )
-from mesa_llm_norms.web.encoding import drawing_text, points_text
-from mesa_llm_norms.web.frames import NOBODY, RECENT, AgentDetails, Exchange, Frame
+from mesa_llm_norms.web.frames import NOBODY, RECENT, AgentDetails, Exchange, Frame, points_text
 
 NOTHING = "\N{EN DASH}"
 SUCCESS_TITLE = "Success rate (share of interactions that matched)"

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs
 import networkx as nx
 import solara
 
-from mesa_llm_norms.web.encoding import drawing_text, encode_shares
+from mesa_llm_norms.networks.drawing import drawing_text
+from mesa_llm_norms.web.frames import encode_shares
 from mesa_llm_norms.web.views import NetworkView, RoundsChart, chart_lines
 
 

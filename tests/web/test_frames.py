@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from shares import decode
 from strategies import specs
 
 from mesa_llm_norms import NamingGame
-from mesa_llm_norms.web.frames import KEPT, POINTS, History, Renderer
+from mesa_llm_norms.web.frames import KEPT, POINTS, History, Renderer, encode_shares
 from mesa_llm_norms.web.model_source import ModelSource
 from mesa_llm_norms.web.setting import Setting
 
@@ -144,3 +145,19 @@ def test_a_noisy_commitment_is_not_shown_as_certain() -> None:
     assert details is not None
     assert details.noise == 0
     assert [choice.probability for choice in details.choices or ()] == [0, 0, 1]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1))))
+def test_shares_come_back_to_within_half_a_step_of_4095(shares: list[float | None]) -> None:
+    text = encode_shares(shares)
+    assert len(text) == 2 * len(shares)
+    for share, found in zip(shares, decode(text), strict=True):
+        if share is None or found is None:
+            assert share is found
+        else:
+            assert abs(share - found) <= 0.5 / 4095 + 1e-12
+
+
+def test_the_ends_are_exact_and_what_lies_beyond_is_drawn_there() -> None:
+    assert encode_shares([0, 1, -0.1, 1.0000001]) == "00__00__"
+    assert encode_shares([math.nan, None]) == "    "

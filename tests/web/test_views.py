@@ -10,7 +10,9 @@ import pytest
 import solara
 
 from mesa_llm_norms import NamingGame
+from mesa_llm_norms.networks.drawing import GREY, name_colors
 from mesa_llm_norms.web import names_chart, names_network
+from mesa_llm_norms.web.views import chart_lines
 
 
 def widgets(component: Any, model: NamingGame) -> list[Any]:
@@ -92,3 +94,19 @@ def test_they_are_components_of_the_page_of_mesa() -> None:
     _, context = solara.render(page, handle_error=False)
     assert context.find().widgets
     context.close()
+
+
+def test_26_names_have_colors_of_their_own_or_dashes_that_tell_them_apart() -> None:
+    pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    lines = json.loads(chart_lines(pool))
+    assert lines["colors"] == list(name_colors(pool).values())
+    assert len(set(zip(lines["colors"], lines["dashes"], strict=True))) == 26
+    assert GREY.lower() not in lines["colors"]
+    assert set(lines["dashes"][:8]) == {""}
+    assert "" not in lines["dashes"][8:]
+
+
+def test_a_line_alone_is_no_name_and_has_no_colour_of_one() -> None:
+    lines = json.loads(chart_lines(["success"]))
+    assert lines["colors"] == ["#222222"]
+    assert lines["colors"][0] not in name_colors("QM").values()

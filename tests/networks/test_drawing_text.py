@@ -1,9 +1,8 @@
-"""Drawings and charts say what is there, in whatever order, with whatever ids and weights."""
+"""Drawings say what is there, in whatever order, with whatever ids and weights."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -11,28 +10,16 @@ import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shares import decode
 from strategies import graphs, pools
 
-from mesa_llm_norms.networks.drawing import GREY, layout, name_colors
-from mesa_llm_norms.web.encoding import CROWDED, SPAN, WIDTHS, drawing_text, encode_shares
-from mesa_llm_norms.web.views import chart_lines
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(0, 1))))
-def test_shares_come_back_to_within_half_a_step_of_4095(shares: list[float | None]) -> None:
-    text = encode_shares(shares)
-    assert len(text) == 2 * len(shares)
-    for share, found in zip(shares, decode(text), strict=True):
-        if share is None or found is None:
-            assert share is found
-        else:
-            assert abs(share - found) <= 0.5 / 4095 + 1e-12
-
-
-def test_the_ends_are_exact_and_what_lies_beyond_is_drawn_there() -> None:
-    assert encode_shares([0, 1, -0.1, 1.0000001]) == "00__00__"
-    assert encode_shares([math.nan, None]) == "    "
+from mesa_llm_norms.networks.drawing import (
+    CROWDED,
+    SPAN,
+    WIDTHS,
+    drawing_text,
+    layout,
+    name_colors,
+)
 
 
 @given(graphs(), pools())
@@ -81,22 +68,6 @@ def test_nodes_are_smaller_where_there_is_less_room() -> None:
     sizes = [json.loads(drawing_text(nx.cycle_graph(n), "QM"))["size"] for n in (4, 24, 60, 300)]
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) > 2
-
-
-def test_26_names_have_colors_of_their_own_or_dashes_that_tell_them_apart() -> None:
-    pool = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    lines = json.loads(chart_lines(pool))
-    assert lines["colors"] == list(name_colors(pool).values())
-    assert len(set(zip(lines["colors"], lines["dashes"], strict=True))) == 26
-    assert GREY.lower() not in lines["colors"]
-    assert set(lines["dashes"][:8]) == {""}
-    assert "" not in lines["dashes"][8:]
-
-
-def test_a_line_alone_is_no_name_and_has_no_colour_of_one() -> None:
-    lines = json.loads(chart_lines(["success"]))
-    assert lines["colors"] == ["#222222"]
-    assert lines["colors"][0] not in name_colors("QM").values()
 
 
 def test_edges_are_as_wide_as_they_are_heavy() -> None:
