@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.text import Text
 
 from mesa_llm_norms.cli import output
+from mesa_llm_norms.cli.live import announce, check_budget
+from mesa_llm_norms.cli.options import LiveOptions
 from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.minds.registry import load_mind
 
 if TYPE_CHECKING:
+    from mesa_llm_norms.llm.settings import LLMSettings
     from mesa_llm_norms.reproduction.papers.paper import Finding, Result
 
 
@@ -54,23 +60,27 @@ def list_papers(as_json: bool) -> None:
     output.print_table(("paper", "what is played", "time"), rows, prose=1)
 
 
-def play_paper(typed: Request) -> None:
+def play_paper(typed: Request, live: LiveOptions) -> None:
     """Play a paper, write what there is to write, and print the table."""
     from mesa_llm_norms.reports import papers as reports
     from mesa_llm_norms.reproduction.papers.catalog import read_paper, reproduce_paper
 
     paper = read_paper(typed.paper)
-    if typed.out is not None:
+    minds, llm = list[Any](typed.minds), None
+    if paper.live:
+        minds, llm = _ready(typed, minds or list(paper.minds), live)
+    elif typed.out is not None:
         check_folder(typed.out)
     with output.progress("playing") as report:
         found = reproduce_paper(
             paper.name,
-            typed.minds or None,
+            minds or None,
             typed.quick,
             typed.data,
             typed.seed,
             typed.workers,
             report,
+            llm,
         )
 
     def show() -> None:
@@ -86,7 +96,26 @@ def play_paper(typed: Request) -> None:
         partial(reports.write_paper, paper, typed.command, found),
         partial(reports.draw_paper, paper, typed.command, found),
         show,
+        live=paper.live,
     )
+
+
+def _ready(
+    typed: Request, labels: Sequence[str], live: LiveOptions
+) -> tuple[list[Any], LLMSettings]:
+    """Return live minds and how to call them, within a budget and on record in the folder."""
+    from mesa_llm_norms.reproduction.protocol import JOURNALS
+
+    read = live.mind_reader()
+    minds, llm = [read(label) for label in labels], live.calls()
+    check_budget(llm, [load_mind(mind) for mind in minds])
+    if typed.out is not None:
+        if not (typed.out / JOURNALS).is_dir():
+            check_folder(typed.out)
+            typed.out.mkdir(parents=True, exist_ok=True)
+        llm = replace(llm, folder=typed.out / JOURNALS, resume=True)
+    announce([load_mind(mind) for mind in minds], llm)
+    return minds, llm
 
 
 def _print_findings(found: Result) -> None:

@@ -103,7 +103,8 @@ def reproduce(
         known = read_paper(paper)
         if known.play is not None:
             refuse_unused(known.name, {"people": people, "study": study, "forecast": live.forecast})
-            play_paper(Request(paper, tuple(mind or ()), quick, data, seed, workers, out, as_json))
+            typed = Request(paper, tuple(mind or ()), quick, data, seed, workers, out, as_json)
+            play_paper(typed, live)
             return
         refuse_unused(known.name, {"data": data, "people": people})
         people = known.people

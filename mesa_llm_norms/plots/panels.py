@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
 from mesa_llm_norms.networks.drawing import GREY, INK, OKABE_ITO
 from mesa_llm_norms.plots.style import add_legend, bare_axes, share_axis
@@ -30,7 +30,7 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        The figure; a legend stands below each panel.
+        The figure; below each panel with several series stands a legend.
     """
     columns = min(len(panels), _COLUMNS)
     rows = math.ceil(len(panels) / columns)
@@ -66,6 +66,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
         bare_axes(axes)
     if panel.log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
     elif panel.ticks:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=30, ha="right")
     else:
@@ -76,4 +77,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.set_yscale("log")
     axes.set_xlabel(panel.x_label)
     axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
+    if len(entries) == 1:
+        return
     add_legend(axes, entries, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, ncols=2)

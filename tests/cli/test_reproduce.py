@@ -200,3 +200,18 @@ def test_people_are_compared_with_minds_in_figures_and_tables(
 
 def test_a_folder_that_does_not_hold_what_people_did_is_refused_before_anything_is_played() -> None:
     assert "centola_2018_tipping.csv" in refused("--people", "--study", ".")
+
+
+@pytest.mark.slow
+def test_a_paper_that_asks_a_live_mind_needs_a_budget_and_asks_nothing_twice(
+    server: MessagesServer,
+) -> None:
+    options = ("--paper", "barrie2025", "--mind", MIND, "--quick")
+    assert "no budget" in refused(*options)
+    first = invoke(*options, "--budget-calls", "200", "--out", "out")
+    assert first.exit_code == 0, first.stderr
+    asked = len(server.answered)
+    again = invoke(*options, "--budget-calls", "200", "--out", "out")
+    assert again.exit_code == 0, again.stderr
+    assert len(server.answered) == asked > 0
+    assert Path("out/barrie2025.md").exists()

@@ -9,9 +9,12 @@ from typing import Any
 
 from mesa_llm_norms.core.limits import read_seed, read_workers
 from mesa_llm_norms.errors import MindError, SpecError, shown
+from mesa_llm_norms.llm.provider import LiveMind
+from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Policy
-from mesa_llm_norms.minds.registry import STUDY_MINDS, is_live, load_mind
+from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind
 from mesa_llm_norms.reproduction.papers import (
+    barrie2025,
     dallasta2006,
     demarzo2024,
     denobili2026,
@@ -54,6 +57,7 @@ PAPERS = {
             None,
             minds=STUDY_MINDS,
         ),
+        barrie2025.PAPER,
         flint2025.PAPER,
         mehdizadeh2026.PAPER,
         denobili2026.PAPER,
@@ -77,12 +81,13 @@ def read_paper(name: Any) -> Paper:
 
 def reproduce_paper(
     paper: str,
-    minds: Sequence[str] | None = None,
+    minds: Sequence[Any] | None = None,
     quick: bool = False,
     data: str | Path | None = None,
     rng: Any = None,
     workers: int = 1,
     progress: Report | None = None,
+    llm: LLMSettings | None = None,
 ) -> Result:
     """Play what a paper reports, and test which of its statements hold here.
 
@@ -90,8 +95,9 @@ def reproduce_paper(
     ----------
     paper : str
         A name of ``PAPERS``, but for those that ``reproduce`` plays.
-    minds : sequence of str, optional
-        Recorded minds or mind files that play. Default: those of the paper.
+    minds : sequence of str or Mind, optional
+        Recorded minds or mind files that play; live minds for a paper that asks. Default: those of
+        the paper.
     quick : bool, default False
         Play a tenth of the runs, for a first look.
     data : str or Path, optional
@@ -102,6 +108,8 @@ def reproduce_paper(
         Threads or processes where the paper uses them; they do not change the results.
     progress : callable, optional
         Called with what is played, how much is done, and how much there is in total.
+    llm : LLMSettings, optional
+        How live minds are called.
 
     Returns
     -------
@@ -113,7 +121,8 @@ def reproduce_paper(
     SpecError
         For an unknown paper, and for minds or a file that it has no use for.
     MindError
-        For a mind that is not a policy: it would have to be asked, and is to be recorded first.
+        For a mind that gives no probabilities, which has to be recorded first; and for one that
+        does where the paper asks live minds.
     FileFormatError
         For a file that does not hold what the paper reads.
     """
@@ -131,19 +140,33 @@ def reproduce_paper(
         raise SpecError("minds", minds, f"no mind plays {found.name}", "Leave minds out.")
     playing = tuple(dict.fromkeys(found.minds if minds is None else minds))
     for mind in playing:
-        if is_live(mind) or not isinstance(load_mind(mind), Policy):
-            raise MindError(
-                "mind",
-                mind,
-                f"{shown(mind)} gives no probabilities",
-                "Use a recorded mind or a mind file; record a live mind first.",
-            )
+        _check_mind(found, mind)
     setting = Setting(
         playing,
         quick,
         read_seed(rng),
         None if data is None else Path(data),
         read_workers(workers),
+        llm,
         progress or (lambda *_: None),
     )
     return found.play(setting)
+
+
+def _check_mind(paper: Paper, mind: Any) -> None:
+    """Raise ``MindError`` for a mind that the paper cannot be played with."""
+    loaded = load_mind(mind)
+    if paper.live and not isinstance(loaded, LiveMind):
+        raise MindError(
+            "mind",
+            mind,
+            f"{shown(mind)} is not live",
+            f"{paper.name} asks models: give a live one.",
+        )
+    if not paper.live and not isinstance(loaded, Policy):
+        raise MindError(
+            "mind",
+            mind,
+            f"{shown(mind)} gives no probabilities",
+            "Use a recorded mind or a mind file; record a live mind first.",
+        )

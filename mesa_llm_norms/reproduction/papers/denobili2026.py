@@ -152,7 +152,7 @@ def play(setting: Setting) -> Result:
     setting.report("", len(setting.minds), len(setting.minds))
     threshold = Series("3 pi - 2 phi - 1 = 0", [0.0, 1.0], [1 / 3, 1.0])
     panel = Panel(
-        "Acceptance: groups are said to agree above the line",
+        "Groups are said to agree above the line",
         "phi: of unknown names",
         "pi: of known names",
         (*points, threshold),

@@ -97,7 +97,7 @@ def play(setting: Setting) -> Result:
         for agents, (won, settled) in it.wins.items()
     )
     panel = Panel(
-        "Populations won by the mean field's name (at 1: first choices)",
+        "Won by the mean field's name (1: chosen first)",
         "agents",
         "wins",
         tuple(_series(it) for it in curves),
@@ -112,7 +112,7 @@ def _series(curve: Curve) -> Series:
     found = [curve.share(agents) for agents in curve.wins]
     low, high = ([curve.first, *(it[place] for it in found)] for place in (1, 2))
     values = [curve.first, *(it.value for it in found)]
-    return Series(f"{curve.mind}: {curve.name}", [1, *curve.wins], values, low, high)
+    return Series(curve.mind, [1, *curve.wins], values, low, high)
 
 
 def _findings(curve: Curve) -> list[Finding]:
@@ -173,7 +173,7 @@ NOTES = (
 PAPER = Paper(
     "flint2025",
     "Flint, Aiello, Pastor-Satorras and Baronchelli (2025), arXiv 2510.22422",
-    "bias of one agent, of groups by size, and of infinitely many; from which size on they agree",
+    "the bias of one agent, of groups of each size, and of infinitely many",
     "1 min",
     play,
     minds=STUDY_MINDS,

@@ -212,7 +212,7 @@ def _panel(table: pd.DataFrame, column: str, title: str) -> Panel:
         found = means_by(rows, ["memory"], column)
         series.append(
             Series(
-                f"{mind}, {'central' if inside else 'others'}",
+                f"{mind}{', central' if inside else ''}",
                 [key[0] for key in found],
                 [one.value for one in found.values()],
                 [one.low for one in found.values()],

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.llm.settings import LLMSettings
 
 AGREES, DIFFERS, CONTRARY, UNDECIDED = "agrees", "differs", "contrary", "undecided"
 
@@ -154,13 +155,14 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """How a paper is played: with whom, how much, and from which seed."""
+    """How a paper is played: with whom, how much, from which seed, and how calls are made."""
 
-    minds: tuple[str, ...] = ()
+    minds: tuple[Any, ...] = ()
     quick: bool = False
     seed: int = 1
     data: Path | None = None
     workers: int = 1
+    llm: LLMSettings | None = None
     report: Report = field(default=lambda *_: None, compare=False)
 
     def runs(self, number: int) -> int:
@@ -190,6 +192,8 @@ class Paper:
         What a file of the user's own may hold; empty if none is read.
     people
         Whether it is one of the experiments with people.
+    live
+        Whether it asks live minds.
     """
 
     name: str
@@ -200,6 +204,7 @@ class Paper:
     minds: tuple[str, ...] = ()
     data: str = ""
     people: bool = False
+    live: bool = False
 
 
 def mean(values: ArrayLike) -> Estimate:
