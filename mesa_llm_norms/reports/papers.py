@@ -92,6 +92,6 @@ def published_text(one: Finding) -> str:
 
 def _form(value: float) -> str:
     size = abs(value)
-    if size > 1 and value.is_integer():
+    if size > 1 and float(value).is_integer():
         return ",.0f"
     return ".3f" if size < 1 else ".2f" if size < 10 else ".1f" if size < 100 else ",.0f"

@@ -62,7 +62,7 @@ class Curve(NamedTuple):
         for agents in reversed(self.wins):
             if not self.share(agents).value >= DECISIVE:
                 break
-            found = agents
+            found = float(agents)
         return found
 
 

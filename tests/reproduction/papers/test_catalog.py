@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
-from mesa_llm_norms.reproduction.papers import dallasta2006, denobili2026, mehdizadeh2026, xie2011
+from mesa_llm_norms.reports.papers import cells
+from mesa_llm_norms.reproduction.papers import (
+    dallasta2006,
+    denobili2026,
+    flint2025,
+    mehdizadeh2026,
+    xie2011,
+)
 from mesa_llm_norms.reproduction.papers.catalog import PAPERS, reproduce_paper
 from mesa_llm_norms.reproduction.papers.paper import AGREES, CONTRARY, Result
 
@@ -67,6 +74,18 @@ def test_a_mind_that_follows_agrees_and_one_that_chooses_at_random_does_not() ->
     beta = {one.mind: one.here.value for one in found.findings if one.what.startswith("majority")}
     assert beta["uniform"] == pytest.approx(0, abs=1e-6)
     assert beta[CLAUDE] > 1
+
+
+def test_large_groups_of_a_mind_with_a_field_go_where_the_mean_field_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 50 populations of 60, M wins 47 or more but for one seed in a million."""
+    monkeypatch.setattr(flint2025, "SIZES", (2, 10, 60))
+    monkeypatch.setattr(flint2025, "RUNS", 500)
+    found = reproduce_paper("flint2025", minds=["llama-3-70b-instruct"], quick=True, rng=1)
+    assert list(verdicts(found, "llama-3-70b-instruct").values()) == ["", AGREES, "", AGREES, ""]
+    texts = [cells(one)[3] for one in found.findings]
+    assert texts[-1] == "60"
 
 
 @pytest.mark.slow
