@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mesa.discrete_space import CellAgent, Network
 from mesa_llm_norms import LLMSettings, NamingAgent, NamingGame, load_mind
 from mesa_llm_norms.errors import JournalError, MindError, SpecError
 from mesa_llm_norms.llm.prompt import Prompt
-from mesa_llm_norms.llm.provider import LiveMind
+from mesa_llm_norms.llm.provider import LiveMind, Question, Reply
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 from mesa_llm_norms.simulation.resuming import _plain, _read
 from mesa_llm_norms.testing import FakeProvider, check_mind
@@ -287,26 +288,41 @@ def test_other_agents_may_stand_where_a_player_is() -> None:
         NamingGame("ring(n=6)", capacity=0)
 
 
+class Gated(FakeProvider):
+    """A model that says when it is asked, and waits until it may answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked, self.may_answer = threading.Event(), threading.Event()
+
+    async def ask(self, question: Question) -> Reply:
+        self.was_asked.set()
+        while not self.may_answer.is_set():
+            await asyncio.sleep(0.01)
+        return await super().ask(question)
+
+
 def test_two_threads_cannot_play_one_model() -> None:
-    provider = FakeProvider(delay=0.02)
+    provider = Gated()
     model = NamingGame("ring(n=12)", "QM", provider.mind(), rng=1)
-    begun, problems = threading.Event(), []
+    problems = []
 
     def watch() -> None:
-        begun.wait()
-        for play in (model.step, lambda: model.run(1, until=None), lambda: next(model.play())):
-            with pytest.raises(SpecError, match="already playing") as problem:
-                play()
-            problems.append(problem)
+        provider.was_asked.wait()
+        try:
+            for play in (model.step, lambda: model.run(1, until=None), lambda: next(model.play())):
+                with pytest.raises(SpecError, match="already playing") as problem:
+                    play()
+                problems.append(problem)
+        finally:
+            provider.may_answer.set()
 
     other = threading.Thread(target=watch)
     other.start()
-    for row in model.play(1):
-        assert row.interaction == 0
-    while len(problems) < 3:
-        begun.set()
-        model.step()
+    model.step()
     other.join()
+    assert len(problems) == 3
+    model.step()
     model.close()
 
 

@@ -298,7 +298,7 @@ def log_briefly() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
     def report(failed: threading.ExceptHookArgs) -> None:
-        if failed.exc_value is not None:
+        if failed.exc_value is not None and not sys.is_finalizing():
             _log.error("a thread failed", exc_info=failed.exc_value)
 
     threading.excepthook = report
