@@ -127,7 +127,7 @@ def _Address(  # noqa: N802
 @solara.component  # type: ignore[untyped-decorator]
 def _Link(state: PageState) -> None:  # noqa: N802
     session, presenting = state.session, state.presenting.value
-    query = "&".join(filter(None, ("present=1" if presenting else "", state.query.value)))
+    mode = "present=1" if presenting else ""
 
     def press(key: str) -> None:
         if key == "play":
@@ -138,7 +138,17 @@ def _Link(state: PageState) -> None:  # noqa: N802
         elif key in _KEYS and not session.playing:
             state.give(_KEYS[key])
 
-    _Address(query=query, present=presenting, event_key=press)
+    address = _Address(present=presenting, event_key=press)
+
+    def values() -> dict[str, str]:
+        return {"query": "&".join(filter(None, (mode, state.link())))}
+
+    use_live_views(state.live, {"address": (address, values)})
+
+
+@solara.component_vue("vue/connection.vue", vuetify=False)  # type: ignore[untyped-decorator]
+def _Connection() -> None:  # noqa: N802
+    """Connect again when the connection breaks, and say so."""
 
 
 @solara.component  # type: ignore[untyped-decorator]
@@ -186,6 +196,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
     with solara.Div(classes=["norms-page", *(name for name, true in classes.items() if true)]):
         _Link(state)
         _Live(state)
+        _Connection()
         with solara.Div(classes=["norms-panel"]):
             SettingsPanel(state)
             Export(state)

@@ -29,7 +29,10 @@ from mesa_llm_norms.web.player import SHORTEST_PAUSE, Order, Player
 from mesa_llm_norms.web.session import ViewerSession
 
 HEARTBEAT = 0.3
-"""Seconds without news after which the link is updated."""
+"""Seconds without news after which the link and the connection are looked at."""
+
+_LINK_AGE = 1.0
+"""Seconds that the link may be behind while agents play; after a reload its moment is shown."""
 
 LONGEST_WAIT = 10.0
 """Seconds after which a frame that no browser has drawn is given up."""
@@ -137,7 +140,7 @@ class PageState:
 
     ``frames`` changes with every frame of a recorded run; ``layout`` when the views of a population
     change, of which ``live`` shows the frames; ``status`` when play starts or stops or there is a
-    message; ``shown`` when there are other populations; ``query`` when the link changes.
+    message; ``shown`` when there are other populations.
     """
 
     def __init__(self, session: ViewerSession, presenting: bool = False) -> None:
@@ -146,11 +149,11 @@ class PageState:
         self._closed = False
         session.on_frame = self._news.set
         self.live = LiveViews(self._news.set)
+        self._link, self._linked = session.query, 0.0
         self.frames: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.layout: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.status: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.shown: solara.Reactive[int] = solara.reactive(0)
-        self.query: solara.Reactive[str] = solara.reactive(session.query)
         self.problem: solara.Reactive[str] = solara.reactive(session.problem)
         self.selected: solara.Reactive[tuple[int, int] | None] = solara.reactive(None)
         """Side and index of the agent whose details are shown."""
@@ -176,7 +179,7 @@ class PageState:
         """
         here = True
         while not self._closed:
-            news = self._news.wait(HEARTBEAT)
+            self._news.wait(HEARTBEAT)
             self._news.clear()
             if connected() is not here:
                 here = not here
@@ -188,8 +191,6 @@ class PageState:
             try:
                 self.refresh()
                 self._show(connected)
-                if not news:
-                    self._update_link()
             except Exception as error:
                 _log.error("a page could not be drawn", exc_info=error)
 
@@ -198,6 +199,13 @@ class PageState:
         if self.live.show():
             self.live.wait(lambda: self._closed or not connected())
             self.session.pause = max(SHORTEST_PAUSE, 2 * (time.monotonic() - begun))
+
+    def link(self) -> str:
+        """Return the query of the link, for the address bar."""
+        now = time.monotonic()
+        if not self.session.playing or now - self._linked > _LINK_AGE:
+            self._link, self._linked = self.session.query, now
+        return self._link
 
     def close(self) -> None:
         """Stop everything that plays and ``watch``."""
@@ -246,7 +254,6 @@ class PageState:
         if other:
             self.selected.value = self.first_end.value = None
             self.shown.value += 1
-        self._update_link()
         self.refresh()
 
     def pick(self, side: int, index: int) -> None:
@@ -266,10 +273,6 @@ class PageState:
                 self.session.toggle_edge(side, first[1], index)
         else:
             self.selected.value = (side, index)
-
-    def _update_link(self) -> None:
-        if not self.session.playing:
-            self.query.value = self.session.query
 
 
 def layout_of(player: Player) -> tuple[object, ...]:

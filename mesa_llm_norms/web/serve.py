@@ -52,13 +52,14 @@ PAGE = "mesa_llm_norms.web.page"
 SETTINGS: Mapping[str, str] = {
     "SOLARA_ASSETS_FONTAWESOME_ENABLED": "false",
     "SOLARA_ASSETS_PROXY": "true",  # browsers never fetch from elsewhere
-    # Seconds after which a viewer whose connection broke (a crash, an unplugged cable) has left
-    # and play stops; a tab that is closed or reloaded says so at once.
-    "SOLARA_KERNEL_CULL_TIMEOUT": "20s",
+    # Seconds after which a viewer whose connection broke (a crash, an unplugged cable) has left;
+    # nothing plays meanwhile. A tab that is closed or reloaded says so at once.
+    "SOLARA_KERNEL_CULL_TIMEOUT": "150s",
     "SOLARA_KERNEL_THREADED": "true",
     "SOLARA_MODE": "production",
     "SOLARA_OAUTH_PRIVATE": "false",
     "SOLARA_ROOT_PATH": "",
+    "SOLARA_STATE_AUTO_REMOUNT": "true",  # a page that was away for longer plays its link again
     "SOLARA_STATE_BACKEND": "",
     "SOLARA_TELEMETRY_MIXPANEL_ENABLE": "false",
     "SOLARA_TELEMETRY_SERVER_USER_ID": "none",  # no file in the home folder either

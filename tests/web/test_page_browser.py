@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from browser import OpenPage, StartApp
-from playwright.sync_api import Page, expect
+from front import Front
+from playwright.sync_api import Browser, Page, expect
 
 from mesa_llm_norms.web.model_source import ModelSource
 from mesa_llm_norms.web.scenes import read_scenes
@@ -462,3 +463,45 @@ def test_the_page_is_dark_where_the_viewer_wants_it(app: StartApp, open_page: Op
     assert page.evaluate(background) == "rgb(255, 255, 255)"
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"{background} === 'rgb(18, 18, 18)'")
+
+
+# Connections that break
+
+
+def played(page: Page) -> int:
+    page.get_by_test_id("play").click()
+    until(page, lambda: interactions(page) > 24)
+    return interactions(page)
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(90, marks=pytest.mark.slow)])
+def test_a_population_plays_on_after_a_break(
+    app: StartApp, running_browser: Browser, seconds: int
+) -> None:
+    served = app("--names", "QM", "--seed", "3")
+    # Failed requests are part of this, which would end a test with pages of ``open_page``.
+    with Front(served.origin) as front, running_browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{front.url}/?token={served.token}")
+        before = played(ready(page))
+        front.down()
+        banner = page.get_by_test_id("connection")
+        expect(banner).to_contain_text("Reconnecting")
+        page.wait_for_timeout(1_000 * seconds)
+        front.up()
+        expect(banner).to_have_count(0, timeout=15_000)
+        until(page, lambda: interactions(page) > before + 12)
+        page.get_by_test_id("pause").click()
+        assert held(paused(page)) == expected(page)
+
+
+def test_a_page_that_is_loaded_again_shows_what_it_showed(
+    app: StartApp, open_page: OpenPage
+) -> None:
+    page = ready(open_page(app("--names", "QM", "--seed", "3").link))
+    before = played(page)
+    page.wait_for_timeout(1_500)
+    page.reload()
+    ready(page)
+    until(page, lambda: interactions(page) >= before)
+    assert held(paused(page)) == expected(page)

@@ -83,4 +83,4 @@ def test_a_frame_changes_no_layout_but_the_link(state: PageState) -> None:
     assert state.layout.value == before
     until(lambda: not state.session.playing)
     state.attempt(lambda: None, other=False)
-    assert "at=1" in state.query.value
+    assert "at=1" in state.link()
