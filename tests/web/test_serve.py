@@ -172,7 +172,7 @@ def test_the_environment_does_not_change_what_the_page_relies_on(tmp_path: Path)
         check=False,
         timeout=120,
     )
-    assert ran.stdout == "False 20s production\nFalse '' False\n"
+    assert ran.stdout == "False 150s production\nFalse '' False\n"
     assert ran.stderr.splitlines()[-1] == "KeyboardInterrupt"
     assert not (tmp_path / "solara" / "server_user_id.txt").exists()
 

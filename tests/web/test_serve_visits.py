@@ -85,13 +85,13 @@ def test_a_server_ends_at_once_while_everybody_plays(number: signal.Signals) -> 
 
 @pytest.mark.load
 def test_200_visits_leave_as_little_as_80() -> None:
-    """Of four visitors one breaks off without a word, and may come back within 20 s."""
+    """Of four visitors one breaks off without a word, and may come back within 150 s."""
     beacons = (True, True, True, False)
     with start_app() as served:
         visits(served, 80, 0.3, beacons)
         before = load(served)
         visits(served, 120, 0.3, beacons)
-        wait_until(lambda: counts(served)["total"] == 0, seconds=60)
+        wait_until(lambda: counts(served)["total"] == 0, seconds=200)
         wait_until(lambda: load(served).threads <= before.threads)
         after = load(served)
         assert after.descriptors <= before.descriptors
