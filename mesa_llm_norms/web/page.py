@@ -191,7 +191,8 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
         "norms-toggled": toggled,
         "norms-present": state.presenting.value,
         "norms-with-scene": state.session.scene is not None,
-        "norms-with-story": state.session.scene is not None or len(state.session.players) > 1,
+        "norms-with-story": state.session.scene is not None
+        or (len(state.session.players) > 1 and state.selected.value is not None),
     }
     with solara.Div(classes=["norms-page", *(name for name, true in classes.items() if true)]):
         _Link(state)
@@ -216,8 +217,8 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
                     )
                     solara.v.Html(tag="h1", children=[title], class_="norms-title")
                     _SceneChoice(state)
-                _Toolbar(state)
                 _Choices(state)
+                _Toolbar(state)
             _Messages(state)
             _Story(state)
             _Sides(state)

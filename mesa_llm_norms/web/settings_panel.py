@@ -228,7 +228,7 @@ def _Comparison(state: PageState, setting: Setting) -> None:  # noqa: N802
 
 
 def _check_parameter(name: str, kind: type, typed: str) -> None:
-    """Raise ``SpecError`` for what is no number where one is wanted; its range comes later."""
+    """Raise ``SpecError`` for what is not a number where one is wanted; its range comes later."""
     if kind in (int, float):
         read_typed(name, typed, _ANY_NUMBER, whole=kind is int)
 
