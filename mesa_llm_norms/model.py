@@ -19,7 +19,6 @@ from mesa_llm_norms.core.metrics import Round, round_columns
 from mesa_llm_norms.core.stopping import WINDOW, Goal, Outcome, check_goal, read_rounds
 from mesa_llm_norms.errors import InterruptionError, MindError
 from mesa_llm_norms.llm.settings import LLMSettings, read_llm
-from mesa_llm_norms.llm.shared import SharedCalls
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.network_model import NetworkModel, Reporters
@@ -34,7 +33,7 @@ from mesa_llm_norms.simulation.arguments import (
     SeedArgument,
     Until,
 )
-from mesa_llm_norms.simulation.backends import open_client
+from mesa_llm_norms.simulation.backends import SharedCalls, open_client
 from mesa_llm_norms.simulation.ensemble import check_minds
 from mesa_llm_norms.simulation.kernel import (
     AgentsEngine,

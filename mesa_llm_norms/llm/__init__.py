@@ -12,7 +12,6 @@ from mesa_llm_norms.llm.journal.rows import Totals
 from mesa_llm_norms.llm.prompt import Prompt, Template, default_template, read_template
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
-from mesa_llm_norms.llm.shared import SharedCalls
 
 __all__ = [
     "JOURNAL",
@@ -25,7 +24,6 @@ __all__ = [
     "Provider",
     "Question",
     "Reply",
-    "SharedCalls",
     "Template",
     "Totals",
     "Usage",

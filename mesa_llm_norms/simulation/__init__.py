@@ -23,6 +23,7 @@ from mesa_llm_norms.core.games import (
 from mesa_llm_norms.core.randomness import RandomStream, index_of
 from mesa_llm_norms.core.stopping import Outcome
 from mesa_llm_norms.simulation.arguments import GameArguments
+from mesa_llm_norms.simulation.backends import SharedCalls
 from mesa_llm_norms.simulation.ensemble import Ensemble
 from mesa_llm_norms.simulation.kernel import Verdict, can_play, can_run
 
@@ -41,6 +42,7 @@ __all__ = [
     "PublicGoods",
     "RandomStream",
     "Remembered",
+    "SharedCalls",
     "Verdict",
     "can_play",
     "can_run",

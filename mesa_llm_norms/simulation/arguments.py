@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from mesa_llm_norms.llm.settings import LLMSettings
-    from mesa_llm_norms.llm.shared import SharedCalls
+    from mesa_llm_norms.simulation.backends import SharedCalls
 
 GraphArgument: TypeAlias = (
     "str | Path | nx.Graph[Any] | sparse.sparray | sparse.spmatrix | NDArray[Any] | Network"

@@ -11,7 +11,7 @@ import pytest
 
 from mesa_llm_norms import NamingGame, NetworkGame, NormsError
 from mesa_llm_norms.errors import BudgetError, JournalError
-from mesa_llm_norms.llm import SharedCalls
+from mesa_llm_norms.simulation import SharedCalls
 from mesa_llm_norms.testing import FakeProvider
 
 RING = "ring(n=4)"
