@@ -314,7 +314,7 @@ def play_ensemble(
             )
         shared, how = Shared(loaded), (goal, most, keep_interactions, engine)
         parts = backend.parts(range(runs), agents)
-        noted = keep_nodes and not loaded.is_random and loaded.rewire is None
+        noted = keep_nodes and loaded.has_one_network
         calls = ((shared, part, how, noted) for part in parts)
         done = 0
         with closing(backend.play(play_batch, calls)) as found:

@@ -103,6 +103,20 @@ def ensemble_nodes(neighbors: Neighbors, pool: Sequence[str], sums: NodeSums) ->
     return pd.DataFrame(found | shares)
 
 
+def node_sums(table: pd.DataFrame, pool: Sequence[str]) -> NodeSums:
+    """Return the sums that ``ensemble_nodes`` has made a table of; the arguments are its own."""
+    runs, firsts = (table[it].to_numpy(np.int64) for it in ("runs", "runs_with_winner"))
+
+    def summed(column: str, count: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.rint(table[column].fillna(0).to_numpy(float) * count).astype(np.int64)
+
+    return NodeSums(
+        np.stack([summed(f"share_{name}", runs) for name in pool], axis=1),
+        summed("last_change", runs),
+        np.stack([firsts, summed("first_with_winner", firsts)], axis=1),
+    )
+
+
 def _mean(total: NDArray[np.int64], count: NDArray[np.int64]) -> Any:
     values = total / np.maximum(count, 1)
     return pd.arrays.FloatingArray(values, count == 0)
@@ -129,9 +143,20 @@ def write_nodes(
         The names, which give nodes their colors.
     """
     table.to_parquet(folder / NODES, index=False)
-    if len(neighbors.indices) > MOST_EDGES * (1 if neighbors.directed else 2):
-        return
-    with (folder / NETWORK).open("w", encoding="utf-8") as file:
+    if not is_too_large(neighbors):
+        write_network(folder / NETWORK, table, neighbors, pool)
+
+
+def is_too_large(neighbors: Neighbors) -> bool:
+    """Return whether a network has too many edges to be written for Gephi."""
+    return len(neighbors.indices) > MOST_EDGES * (1 if neighbors.directed else 2)
+
+
+def write_network(
+    path: Path, table: pd.DataFrame, neighbors: Neighbors, pool: Sequence[str]
+) -> None:
+    """Write a network as GEXF; the arguments are those of ``write_nodes``."""
+    with path.open("w", encoding="utf-8") as file:
         file.writelines(_gexf(table, neighbors, pool))
 
 

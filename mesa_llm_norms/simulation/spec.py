@@ -469,6 +469,11 @@ class Spec:
             minds.append(mind)
         return tuple(minds), indices, uncommitted
 
+    @property
+    def has_one_network(self) -> bool:
+        """Whether all runs are on the same network, from beginning to end."""
+        return not self.is_random and self.rewire is None
+
     @cached_property
     def is_random(self) -> bool:
         """Whether every run has a network of its own."""

@@ -57,9 +57,12 @@ def test_a_sweep_is_printed_drawn_and_left_in_its_folder() -> None:
     ]
     assert sum(line.startswith("ring(n={size})") for line in lines[7:]) == 2
     assert lines[-2].startswith("4 cells, 16 runs: ")
-    assert lines[-1].startswith("In runs/grid/: cells, summary.csv, summary.parquet, sweep.json")
+    assert lines[-1].startswith(
+        "In runs/grid/: cells, nodes, summary.csv, summary.parquet, sweep.json"
+    )
     assert sorted(path.name for path in Path("runs/grid").iterdir()) == [
         "cells",
+        "nodes",
         "summary.csv",
         "summary.parquet",
         "sweep.json",

@@ -227,8 +227,8 @@ def _loop(common, packed):
     """Return the loop that ``play`` runs: for packed memories or an automaton, for all or most.
 
     The commonest case is two names, all memories in a table, a node and then any of its neighbors,
-    no rows kept and no flip waited for. The other branches are left out, which makes it about a
-    tenth faster.
+    no rows kept and no flip waited for. The other branches are left out, which makes it up to
+    twice as fast.
     """
 
     @numba.njit(cache=True, nogil=True)
@@ -261,6 +261,9 @@ def _loop(common, packed):
             code_mask = (TWO << full) - ONE
             played_bit = tables.played
             mind_mask = ~(code_mask | played_bit)
+            few, hashed = tables.names <= FEW, len(tables.keys) > 0
+            masks, mind_shift = tables.masks, full + ONE
+            keys, row_mask = tables.keys, np.uint64(len(tables.keys) - 1)
         if common:
             first_ahead, other_ahead = np.empty(AHEAD, np.uint32), np.empty(AHEAD, np.uint32)
             ahead = AHEAD
@@ -339,8 +342,24 @@ def _loop(common, packed):
                         name_a = np.uint64(draw_a >= steps[state_a, 0])
                         name_b = np.uint64(draw_b >= steps[state_b, 0])
                     else:
-                        drawn_a = choose(tables, state_a, draw_a)
-                        drawn_b = choose(tables, state_b, draw_b)
+                        drawn_a = drawn_b = np.int64(-1)
+                        if few:  # what ``choose`` would look up, but for counting references
+                            row_a = state_a & masks[state_a >> mind_shift]
+                            row_b = state_b & masks[state_b >> mind_shift]
+                            if hashed:
+                                key_a, key_b = row_a, row_b
+                                row_a, row_b = mixed(key_a) & row_mask, mixed(key_b) & row_mask
+                                there = keys[row_a] == key_a and keys[row_b] == key_b
+                            else:
+                                there = (steps[row_a, 0] | steps[row_b, 0]) >= 0
+                            if there:
+                                drawn_a = drawn_b = np.int64(0)
+                                for step in range(choices):
+                                    drawn_a += draw_a >= steps[row_a, step]
+                                    drawn_b += draw_b >= steps[row_b, step]
+                        if drawn_a < 0:
+                            drawn_a = choose(tables, state_a, draw_a)
+                            drawn_b = choose(tables, state_b, draw_b)
                         unknown = (drawn_a | drawn_b) < 0
                         name_a, name_b = np.uint64(drawn_a), np.uint64(drawn_b)
                     if unknown:

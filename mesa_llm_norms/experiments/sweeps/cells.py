@@ -19,7 +19,7 @@ import pickle
 import secrets
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -49,8 +49,10 @@ from mesa_llm_norms.networks.reading import (
 from mesa_llm_norms.networks.registry import find_topology
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, How, load_graph, play_part, settle
 from mesa_llm_norms.simulation.kernel import can_play
+from mesa_llm_norms.simulation.node_table import is_too_large, write_network
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.run import RUN_COLUMNS, run_table, tally_table
+from mesa_llm_norms.simulation.run_record import NodeSums
 from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -77,12 +79,14 @@ _META = b"mesa_llm_norms"
 class Tables(NamedTuple):
     """Some runs of a cell: a row for each, and one for each of their rounds if these are kept.
 
-    ``numbers`` sums the runs up, where that has been done.
+    ``numbers`` sums the runs up, where that has been done; ``nodes`` sums up what the nodes did,
+    where all runs have the same network.
     """
 
     runs: pd.DataFrame
     rounds: pd.DataFrame | None = None
     numbers: Mapping[str, Any] | None = None
+    nodes: NodeSums | None = None
 
     def first(self, runs: int) -> Tables:
         """Return the tables of the first runs."""
@@ -190,8 +194,16 @@ class CellPlayer:
 
     def play(self, runs: range) -> Tables:
         """Play these runs; run k does not depend on which others are played."""
-        played = [play_part(self.spec, runs, self.how)]
-        return Tables(run_table(played), tally_table(played) if self.keep_rounds else None)
+        played = [play_part(self.spec, runs, self.how, self.spec.has_one_network)]
+        rounds = tally_table(played) if self.keep_rounds else None
+        return Tables(run_table(played), rounds, nodes=played[0].nodes)
+
+
+class Nodes(NamedTuple):
+    """What the nodes of a cell did, as ``ensemble_nodes`` has it, in so many runs."""
+
+    table: pd.DataFrame
+    runs: int
 
 
 class MemoryStore:
@@ -201,6 +213,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._kept: dict[str, Tables] = {}
+        self._nodes: dict[str, Nodes] = {}
 
     def read(self, key: str, keep_rounds: bool = False) -> Tables | None:  # noqa: ARG002
         """Return the runs of a cell that are kept, None if there are none."""
@@ -210,6 +223,14 @@ class MemoryStore:
         """Keep a cell."""
         self._kept[key] = tables
 
+    def read_nodes(self, key: str) -> Nodes | None:
+        """Return what the nodes of a cell did, None where each run has its own."""
+        return self._nodes.get(key)
+
+    def write_nodes(self, key: str, nodes: Nodes, *_: Any) -> None:
+        """Keep what the nodes of a cell did."""
+        self._nodes[key] = nodes
+
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Keep nothing: the sweep itself has its record."""
 
@@ -218,7 +239,10 @@ class MemoryStore:
 
 
 class Folder:
-    """Keeps cells in a folder: ``cells/KEY.parquet``, and ``rounds/KEY.parquet`` where kept."""
+    """Keeps cells in a folder: ``cells/KEY.parquet``, and ``rounds/KEY.parquet`` where kept.
+
+    Where all runs have one network, ``nodes/KEY.parquet`` and ``nodes/KEY.gexf`` have its nodes.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path: Path = Path(path)
@@ -254,6 +278,22 @@ class Folder:
             self._write("rounds", key, tables.rounds, description)
         if there is None or len(there[0]) < len(tables.runs):
             self._write("cells", key, tables.runs, description, tables.numbers)
+
+    def read_nodes(self, key: str) -> Nodes | None:
+        """Return what the nodes of a cell did, None where that is not kept."""
+        there = self._read("nodes", key)
+        return None if there is None else Nodes(*there)
+
+    def write_nodes(
+        self, key: str, nodes: Nodes, neighbors: Neighbors, pool: Sequence[str]
+    ) -> None:
+        """Write what the nodes of a cell did, unless another process has written of more runs."""
+        there = self.read_nodes(key)
+        if there is None or there.runs < nodes.runs:
+            if not is_too_large(neighbors):
+                with new_file(self.path / "nodes" / f"{key}.gexf") as hidden:
+                    write_network(hidden, nodes.table, neighbors, pool)
+            self._write("nodes", key, nodes.table, {}, nodes.runs)
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what the sweep is."""
@@ -295,8 +335,8 @@ class Folder:
                 table = pq.ParquetFile(file, page_checksum_verification=True).read()
             meta = json.loads((table.schema.metadata or {})[_META])
             frame: pd.DataFrame = table.to_pandas()
-            numbers = frame["run"].to_numpy()
-            whole = meta["key"] == key and (kind != "cells" or (numbers == range(len(frame))).all())
+            whole = meta["key"] == key
+            whole &= kind != "cells" or bool((frame["run"].to_numpy() == range(len(frame))).all())
         except FileNotFoundError:
             return None
         except (PermissionError, NotADirectoryError) as error:
@@ -319,7 +359,7 @@ class Folder:
         key: str,
         frame: pd.DataFrame,
         description: Mapping[str, Any],
-        numbers: Mapping[str, Any] | None = None,
+        numbers: Mapping[str, Any] | int | None = None,
     ) -> None:
         import pyarrow.parquet as pq
 

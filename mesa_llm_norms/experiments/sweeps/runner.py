@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mesa_llm_norms.experiments.sweeps.cells import (
     CellPlayer,
     Folder,
     MemoryStore,
+    Nodes,
     Tables,
     versions,
 )
@@ -33,7 +34,10 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
 from mesa_llm_norms.simulation.clusters import connected
 from mesa_llm_norms.simulation.ensemble import Progress
+from mesa_llm_norms.simulation.node_table import ensemble_nodes, node_sums
 from mesa_llm_norms.simulation.run import mean_left
+from mesa_llm_norms.simulation.run_record import NodeSums
+from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.simulation.workers import Shared
 
 ASSUMED_WORKERS = 16
@@ -254,15 +258,16 @@ class Sweep:
         interval, runs that did not get there counted as ``censored`` (infinite where fewer than
         half did, nan where runs had no goal); ``one_name``, the share of runs that
         ended with one name; ``local_agreement``, ``names_left``, ``clusters`` and
-        ``largest_cluster``, means over runs; ``wins_Q``, the runs won by Q, and ``won_Q``, their
-        share of those that reached the event.
+        ``largest_cluster``, means over runs; ``cell``, the name of its files; ``wins_Q``, the runs
+        won by Q, and ``won_Q``, their share of those that reached the event.
         """
         rows = []
-        for cell, (runs, _, known) in self._tables():
+        for cell, (runs, _, known, _) in self._tables():
             numbers = known or _summarize(runs, cell["pool"], cell["event"])
             measured = cell.get("network", {}).items()
             network = {column: math.nan if it is None else it for column, it in measured}
-            rows.append({**cell["at"], "agents": cell["agents"], **network, **numbers})
+            row = {**cell["at"], "agents": cell["agents"], **network, **numbers}
+            rows.append(row | {"cell": cell["key"]})
         return _cell_table(rows) if rows else pd.DataFrame(columns=[*self.axes, "runs"])
 
     @cached_property
@@ -299,23 +304,51 @@ class Sweep:
         SpecError
             Unless exactly one cell has these labels, and was played.
         """
+        tables = self._store.read(self._find(at)["key"])
+        if tables is None:
+            raise SpecError("cell", at, "it was not played yet", "Resume the sweep.")
+        return tables.first(self.record["runs"]).runs
+
+    def nodes(self, **at: Any) -> pd.DataFrame:
+        """Return what the nodes of one cell did, means over all runs of it that are kept.
+
+        Parameters
+        ----------
+        **at
+            A label for each axis, as for ``select``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per node, with the columns of ``nodes.parquet`` of an ensemble.
+
+        Raises
+        ------
+        SpecError
+            Unless exactly one cell has these labels, was played, and has one network in all runs.
+        """
+        found = self._store.read_nodes(self._find(at)["key"])
+        if found is None:
+            problem = "it was not played yet, or its runs have different networks"
+            raise SpecError("cell", at, problem, "Give a graph that is not drawn for every run.")
+        return found.table
+
+    def _find(self, at: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the one cell with these labels; ``SpecError`` unless there is exactly one."""
         wanted = {column_of(name): label for name, label in at.items()}
         for name in wanted:
             if name not in self.axes:
                 raise SpecError(
                     name, at, f"there is no axis {shown(name)}", f"Axes are {', '.join(self.axes)}."
                 )
-        found = [
+        found: list[Mapping[str, Any]] = [
             cell
             for cell in self.record["cells"]
             if all(cell["at"][column] == label for column, label in wanted.items())
         ]
         if len(found) != 1:
             raise SpecError("cell", at, f"{len(found)} cells match", "Name a label on every axis.")
-        tables = self._store.read(found[0]["key"])
-        if tables is None:
-            raise SpecError("cell", at, "it was not played yet", "Resume the sweep.")
-        return tables.first(self.record["runs"]).runs
+        return found[0]
 
     def _tables(self) -> Iterator[tuple[Mapping[str, Any], Tables]]:
         for cell in self.record["cells"]:
@@ -340,6 +373,8 @@ class PartialCell:
     def __init__(self, cell: Cell, runs: int, tables: Tables | None) -> None:
         self.cell = cell
         self.tables = tables
+        self.spec: Spec | None = None
+        """What its runs are played by, with the graph read, from when they are."""
         self.have: int = 0 if tables is None else len(tables.runs)
         self.left: int = runs - self.have
         self._played: dict[int, tuple[range, Tables]] = {}
@@ -358,17 +393,24 @@ class PartialCell:
             end = runs.stop
         if end > self.have:
             rounds = [one.rounds for one in tables if one.rounds is not None]
+            nodes = [one.nodes for one in tables if one.nodes is not None]
             self.have = end
             self.tables = Tables(
                 pd.concat([one.runs for one in tables], ignore_index=True),
                 pd.concat(rounds, ignore_index=True) if rounds else None,
+                nodes=reduce(NodeSums.plus, nodes) if nodes else None,
             )
             if not self.left:
                 numbers = _summarize(self.tables.runs, self.cell.pool, self.cell.event)
                 self.tables = self.tables._replace(numbers=numbers)
+            if self.tables.nodes is not None and self.spec is not None:
+                (start,) = self.spec.starts(range(1))
+                table = ensemble_nodes(start.neighbors, self.cell.pool, self.tables.nodes)
+                found = Nodes(table, self.have)
+                store.write_nodes(self.cell.key, found, start.neighbors, self.cell.pool)
             store.write(self.cell.key, self.tables, self.cell.description)
         if not self.left:
-            self.tables = None  # which may be large
+            self.tables = self.spec = None  # which may be large
 
 
 def _kept(
@@ -388,8 +430,19 @@ def find_missing(
     plan: SweepPlan, store: Folder | MemoryStore, cells: Sequence[Cell]
 ) -> list[PartialCell]:
     """Return the cells of which runs are missing."""
-    found = [PartialCell(cell, plan.runs, store.read(cell.key, plan.keep_rounds)) for cell in cells]
+    found = [PartialCell(cell, plan.runs, _kept_tables(plan, store, cell)) for cell in cells]
     return [one for one in found if one.left > 0]
+
+
+def _kept_tables(plan: SweepPlan, store: Folder | MemoryStore, cell: Cell) -> Tables | None:
+    """Return what is kept of a cell, None where it lacks rounds or nodes that are to be kept."""
+    tables = store.read(cell.key, plan.keep_rounds)
+    if tables is None or not cell.spec.has_one_network:
+        return tables
+    nodes = store.read_nodes(cell.key)
+    if nodes is None or nodes.runs != len(tables.runs):
+        return None
+    return tables._replace(nodes=node_sums(nodes.table, cell.pool))
 
 
 def _play_missing(
@@ -435,7 +488,8 @@ def _calls(
     elsewhere = executor is not None or workers > 1
     interactions = sum(one.cell.cost(one.left) for one in missing)
     for one in missing:
-        player = Shared(one.cell.player(interactions, elsewhere, plan.keep_rounds))
+        plain = one.cell.player(interactions, elsewhere, plan.keep_rounds)
+        player, one.spec = Shared(plain), plain.spec
         assumed = ASSUMED_WORKERS if executor is not None else workers
         size = batch_size(one.left, one.cell.agents, assumed)
         for first in range(one.have, plan.runs, size):

@@ -20,6 +20,7 @@ from pandas.testing import assert_frame_equal
 from mesa_llm_norms import run_ensemble
 from mesa_llm_norms.analysis.convergence import compare_convergence, convergence_time
 from mesa_llm_norms.analysis.intervals import wilson_interval
+from mesa_llm_norms.core.stopping import WINDOW, Goal
 from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
 from mesa_llm_norms.experiments.sweeps import cells as cells_module
 from mesa_llm_norms.experiments.sweeps import read_sweep, runner, sweep
@@ -27,6 +28,8 @@ from mesa_llm_norms.networks import registry
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.descriptors import describe_network
 from mesa_llm_norms.networks.registry import topology
+from mesa_llm_norms.simulation.ensemble import play_ensemble
+from mesa_llm_norms.simulation.node_table import ensemble_nodes
 from mesa_llm_norms.simulation.spec import Spec
 
 GRID: dict[str, Any] = {
@@ -137,6 +140,42 @@ def test_cells_have_their_networks_in_numbers() -> None:
     )
 
 
+def test_cells_on_one_network_keep_what_its_nodes_did(tmp_path: Path, played: list[range]) -> None:
+    """As an ensemble sums it up, also where runs are added later; for Gephi too."""
+    grid = {"graph": ["star(n=8)", "erdos_renyi(n=8, p=0.6)"], "mind": ["uniform", "classical"]}
+    fixed: dict[str, Any] = {"names": "QM", "rounds": 12, "rng": 5}
+    sweep(tmp_path, grid, runs=4, **fixed)
+    count(played)
+    found = sweep(tmp_path, grid, runs=9, **fixed)
+    assert count(played) == 4 * 5
+    for mind in grid["mind"]:
+        table = found.nodes(graph="star(n=8)", mind=mind)
+        spec = Spec(graph="star(n=8)", mind=mind, names="QM", seed=5)
+        goal = Goal("converged", WINDOW, 1.0)
+        nodes = play_ensemble(spec, runs=9, goal=goal, rounds=12, keep_nodes=True).nodes
+        assert nodes is not None
+        expected = ensemble_nodes(spec.initial_state().neighbors, "QM", nodes)
+        assert_frame_equal(table, expected, check_dtype=False)
+        cells = found.cells.set_index(["graph", "mind"])
+        network = nx.read_gexf(tmp_path / f"nodes/{cells.loc[('star(n=8)', mind), 'cell']}.gexf")
+        assert network.nodes["0"]["share_M"] == pytest.approx(table["share_M"][0])
+        with pytest.raises(SpecError, match="different networks"):
+            found.nodes(graph="erdos_renyi(n=8, p=0.6)", mind=mind)
+    assert len(list((tmp_path / "nodes").iterdir())) == 4
+    kept = sweep(None, grid, runs=9, **fixed).nodes(graph="star(n=8)", mind="classical")
+    assert_frame_equal(kept, table, check_dtype=False)
+
+
+def test_a_cell_whose_nodes_are_lost_is_played_again(tmp_path: Path, played: list[range]) -> None:
+    sweep(tmp_path, {"graph": ["ring(n=6)"]}, runs=4, **FIXED)
+    count(played)
+    (path,) = (tmp_path / "nodes").glob("*.parquet")
+    path.unlink()
+    sweep(tmp_path, {"graph": ["ring(n=6)"]}, runs=4, **FIXED)
+    assert count(played) == 4
+    assert path.exists()
+
+
 def test_what_is_there_is_not_played_again(tmp_path: Path, played: list[range]) -> None:
     folder = tmp_path / "mine"
     first = sweep(folder, GRID, runs=4, **FIXED)
@@ -146,12 +185,12 @@ def test_what_is_there_is_not_played_again(tmp_path: Path, played: list[range]) 
     assert_frame_equal(first.runs, again.runs)
     assert_frame_equal(first.cells, read_sweep(folder).cells)
     names = files(folder)
-    assert [name for name in names if not name.startswith("cells/")] == [
+    assert [name for name in names if not name.startswith(("cells/", "nodes/"))] == [
         "summary.csv",
         "summary.parquet",
         "sweep.json",
     ]
-    assert len(names) == 7
+    assert len(names) == 15
 
 
 def test_more_values_and_more_runs_play_only_what_is_new(
