@@ -157,7 +157,8 @@ def test_cells_on_one_network_keep_what_its_nodes_did(tmp_path: Path, played: li
         expected = ensemble_nodes(spec.initial_state().neighbors, "QM", nodes)
         assert_frame_equal(table, expected, check_dtype=False)
         cells = found.cells.set_index(["graph", "mind"])
-        network = nx.read_gexf(tmp_path / f"nodes/{cells.loc[('star(n=8)', mind), 'cell']}.gexf")
+        cell = str(cells["cell"]["star(n=8)", mind])
+        network = nx.read_gexf(tmp_path / "nodes" / f"{cell}.gexf")
         assert network.nodes["0"]["share_M"] == pytest.approx(table["share_M"][0])
         with pytest.raises(SpecError, match="different networks"):
             found.nodes(graph="erdos_renyi(n=8, p=0.6)", mind=mind)
