@@ -176,6 +176,10 @@ class Viewer:
                 has = content["data"].get("state", {}).get("attributes") or {}
                 if "data-testid" in has:
                     self.buttons[has["data-testid"]] = content["comm_id"]
+            if '"comm_open"' in frame and '"event_drawn"' in frame:
+                self._channel = json.loads(frame)["content"]["comm_id"]
+            if '"finished"' in frame:
+                await self._tell(self._channel, "ready", None)
             if '"show"' in frame:
                 content = json.loads(frame)["content"]
                 await self._tell(content["comm_id"], "drawn", content["data"]["content"]["args"][0])

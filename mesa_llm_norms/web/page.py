@@ -153,7 +153,7 @@ def _Connection() -> None:  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Live(state: PageState) -> None:  # noqa: N802
-    channel = LiveChannel(event_drawn=state.live.drawn)
+    channel = LiveChannel(event_ready=state.live.ready, event_drawn=state.live.drawn)
     solara.use_effect(lambda: state.live.open(solara.get_widget(channel)), [])
 
 
@@ -477,12 +477,13 @@ def _Sides(state: PageState) -> None:  # noqa: N802
 
     No component subscribes to frames, but to what they are made of: see ``LiveViews``.
     """
-    shown = state.shown.value
+    state.shown.get()
     state.layout.get()
     players = state.session.players
     with solara.Div(classes=["norms-sides", f"norms-{len(players)}"]):
         for side, player in enumerate(players):
-            _Population(state, side, player).key(f"{shown} {side}")
+            # The views stay when a population starts over, or they would be empty for a moment.
+            _Population(state, side, player).key(f"{side} {player.setting.topology}")
 
 
 @solara.component  # type: ignore[untyped-decorator]

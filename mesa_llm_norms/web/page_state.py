@@ -62,6 +62,7 @@ class LiveViews:
         self._lock = threading.Lock()
         self._views: dict[Hashable, tuple[Any, Values]] = {}
         self._channel: Any = None
+        self._ready = False
         self._number = 0
         self._drawn = threading.Event()
 
@@ -80,14 +81,19 @@ class LiveViews:
         return detach
 
     def open(self, channel: Any) -> None:
-        """Send to the browser through this widget of ``LiveChannel``."""
+        """Send to the browser through this widget of ``LiveChannel``, once it is ``ready``."""
         self._channel = channel
+        self._changed()
+
+    def ready(self, _: object = None) -> None:
+        """Take notice that the browser has a view of the channel, and loses no message."""
+        self._ready = True
         self._changed()
 
     def show(self) -> bool:
         """Send what has changed since the last time, and return whether there was anything."""
         channel = self._channel
-        if channel is None:
+        if channel is None or not self._ready:
             return False
         with self._lock:
             views = list(self._views.values())
@@ -115,7 +121,10 @@ class LiveViews:
 
 
 @solara.component_vue("vue/live.vue", vuetify=False)  # type: ignore[untyped-decorator]
-def LiveChannel(event_drawn: Callable[[int], object] | None = None) -> None:  # noqa: N802
+def LiveChannel(  # noqa: N802
+    event_ready: Callable[[object], object] | None = None,
+    event_drawn: Callable[[int], object] | None = None,
+) -> None:
     """Take the messages of ``LiveViews`` in the browser."""
 
 
