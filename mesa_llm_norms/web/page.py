@@ -489,6 +489,7 @@ def _Sides(state: PageState) -> None:  # noqa: N802
 @solara.component  # type: ignore[untyped-decorator]
 def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N802
     """Show key figures, network and charts, and the selected agent if there is no other side."""
+    state.layout.get()
     frame = player.frame
     live: Views = {}
     use_live_views(state.live, live)

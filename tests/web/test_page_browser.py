@@ -245,6 +245,7 @@ def test_a_scene_is_predicted_played_and_resolved(
     page.get_by_test_id("play").click()
     outcome = page.get_by_test_id("outcome")
     outcome.wait_for(timeout=60_000)
+    expect(page.get_by_test_id("chart")).to_have_count(2 * len(scene.settings(1)))
     said = outcome.inner_text()
     assert any(f"What happened: {answer.text}" in said for answer in scene.answers)
     assert ("You predicted this" in said) == (f"happened: {scene.answers[0].text}" in said)
