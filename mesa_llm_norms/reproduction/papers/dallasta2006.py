@@ -127,6 +127,6 @@ PAPER = Paper(
     "dallasta2006",
     "Dall'Asta, Baronchelli, Barrat and Loreto (2006), Phys. Rev. E 74, 036105",
     "consensus in the classical game on random and scale-free networks, lattices, two cliques",
-    "2 min",
+    "3 min",
     play,
 )

@@ -115,7 +115,7 @@ PAPER = Paper(
     "demarzo2024",
     "De Marzo, Castellano and Garcia (2024), arXiv 2409.02822",
     "the majority force beta of every recorded mind, and whether its groups agree",
-    "15 s",
+    "10 s",
     play,
     minds=MINDS,
 )

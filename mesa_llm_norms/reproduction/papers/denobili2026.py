@@ -174,7 +174,7 @@ PAPER = Paper(
     "denobili2026",
     "De Nobili (2026), arXiv 2608.02178",
     "acceptance rates pi and phi of every recorded mind, and the line 3 pi - 2 phi - 1 > 0",
-    "1 min",
+    "20 s",
     play,
     minds=MINDS,
 )

@@ -174,7 +174,7 @@ PAPER = Paper(
     "flint2025",
     "Flint, Aiello, Pastor-Satorras and Baronchelli (2025), arXiv 2510.22422",
     "the bias of one agent, of groups of each size, and of infinitely many",
-    "1 min",
+    "15 s",
     play,
     minds=STUDY_MINDS,
 )

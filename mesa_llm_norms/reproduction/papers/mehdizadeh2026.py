@@ -94,7 +94,7 @@ NOTES = (
     "three. The paper's own split may differ.",
     f"Minds look back at most five interactions; memories are {', '.join(map(str, MEMORIES))}, and "
     "there are ten names to choose from. The paper's models and prompt are others.",
-    "Names left are those played in the last round. A run has settled where its success rate, over "
+    "Names left are those held at the end. A run has settled where its success rate, over "
     f"three rounds, reaches {SETTLED:.0%} of that of its last {LAST} rounds, however low that is.",
 )
 
@@ -226,7 +226,7 @@ PAPER = Paper(
     "mehdizadeh2026",
     "Mehdizadeh and Hilbert (2026), arXiv 2606.04197",
     "memory and centralization on the eight 16-node networks of Mason and Watts",
-    "2 min",
+    "40 s",
     play,
     minds=STUDY_MINDS,
 )

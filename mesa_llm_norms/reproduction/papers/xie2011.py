@@ -250,7 +250,7 @@ PAPER = Paper(
     "xie2011",
     "Xie, Sreenivasan, Korniss, Zhang, Lim and Szymanski (2011), Phys. Rev. E 84, 011130",
     "committed minorities in the classical game on complete, random and scale-free graphs",
-    "20 s",
+    "30 s",
     play,
     data="the digitised curves, to compare with more of their points",
 )
