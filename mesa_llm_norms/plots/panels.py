@@ -16,7 +16,7 @@ from mesa_llm_norms.reproduction.papers.paper import Panel
 
 _COLORS = (*OKABE_ITO[:4], *OKABE_ITO[5:8], INK)
 _MARKERS = "osD^vP*X"
-_COLUMNS = 3
+_COLUMNS = 4
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:
@@ -25,7 +25,7 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
     Parameters
     ----------
     panels : sequence of Panel
-        What to draw, three in a row.
+        What to draw, four in a row.
 
     Returns
     -------
@@ -70,7 +70,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
     elif panel.ticks:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=30, ha="right")
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        whole = all(float(x).is_integer() for series in panel.series for x in series.x)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
     if panel.x_label.endswith("share"):
         axes.xaxis.set_major_formatter(PercentFormatter(1))
     if panel.log_y:

@@ -30,7 +30,7 @@ from mesa_llm_norms.reproduction.protocol import TEN
 from mesa_llm_norms.simulation.ensemble import run_ensemble
 
 NETWORKS = tuple(MASON_WATTS)
-MEMORIES = (1, 3, 5)
+MEMORIES = (2, 3, 5)
 RUNS, ROUNDS = 40, 60
 
 LAST = 20
@@ -82,8 +82,9 @@ def play(setting: Setting) -> Result:
         for one in _findings(mind, table[table["mind"] == mind], agents[agents["mind"] == mind])
     ]
     panels = [
-        _panel(table, column, title)
+        _panel(table[table["central"] == inside], column, f"{title}, {where} networks")
         for column, title in (("names", "Names left"), ("settled", "Rounds to settle"))
+        for inside, where in ((True, "central"), (False, "other"))
     ]
     return Result(tuple(findings), tuple(panels), NOTES, table)
 
@@ -92,8 +93,8 @@ NOTES = (
     "The eight networks are the most extreme in the same respects, found anew. Central are those "
     "whose betweenness is at least half as unequal as that of any (Freeman's centralization): "
     "three. The paper's own split may differ.",
-    f"Minds look back at most five interactions; memories are {', '.join(map(str, MEMORIES))}, and "
-    "there are ten names to choose from. The paper's models and prompt are others.",
+    f"Minds look back at most five interactions; memories are {', '.join(map(str, MEMORIES))}, for "
+    "with one nothing settles. There are ten names. The paper's models and prompt are others.",
     "Names left are those held at the end. A run has settled where its success rate, over "
     f"three rounds, reaches {SETTLED:.0%} of that of its last {LAST} rounds, however low that is.",
 )
@@ -208,11 +209,11 @@ def _findings(mind: str, runs: pd.DataFrame, agents: pd.DataFrame) -> list[Findi
 
 def _panel(table: pd.DataFrame, column: str, title: str) -> Panel:
     series = []
-    for (mind, inside), rows in table.groupby(["mind", "central"], sort=False):
+    for mind, rows in table.groupby("mind", sort=False):
         found = means_by(rows, ["memory"], column)
         series.append(
             Series(
-                f"{mind}{', central' if inside else ''}",
+                str(mind),
                 [key[0] for key in found],
                 [one.value for one in found.values()],
                 [one.low for one in found.values()],
