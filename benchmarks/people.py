@@ -63,7 +63,8 @@ class BestResponse(Rule):
         self._at = np.zeros((runs, agents), int)
 
     def chances(self) -> Floats:
-        return (np.sign(2 * self._seen.sum(axis=2) - self.parameter) + 1) / 2
+        chances: Floats = (np.sign(2 * self._seen.sum(axis=2) - self.parameter) + 1) / 2
+        return chances
 
     def learn(
         self,
