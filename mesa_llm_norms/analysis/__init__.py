@@ -26,10 +26,17 @@ from mesa_llm_norms.analysis.convergence import (
     compare_convergence,
     convergence_time,
 )
-from mesa_llm_norms.analysis.following import Following, followings, who_follows_whom
+from mesa_llm_norms.analysis.following import (
+    Adoption,
+    Following,
+    adoption,
+    followings,
+    who_follows_whom,
+)
 from mesa_llm_norms.analysis.intervals import Estimate, wilson_interval
 
 __all__ = [
+    "Adoption",
     "Clusters",
     "Community",
     "CommunityConventions",
@@ -38,6 +45,7 @@ __all__ = [
     "Edges",
     "Estimate",
     "Following",
+    "adoption",
     "community_conventions",
     "compare_convergence",
     "conflict_edges",

@@ -8,8 +8,9 @@ name says nothing about the reason: an agent may adopt it because it did better 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, NamedTuple, TypeAlias
 
 import networkx as nx
@@ -42,6 +43,9 @@ EXACT = 2_000
 
 SAMPLES = 200
 """From how many nodes, drawn by seed, betweenness is estimated on a larger network."""
+
+PLACES = ("degree", "core", "distance")
+"""What ``adoption`` sets rounds against."""
 
 STEP = 0.3
 """How far towards a resample the runs are moved to see how a correlation moves."""
@@ -229,6 +233,105 @@ def who_follows_whom(
         by_chance=by_chance,
         p_value=p_value,
     )
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Who took up the winning name when, and whether that goes with the place on the network.
+
+    Attributes
+    ----------
+    nodes : pandas.DataFrame
+        One row per node: ``node``; ``degree``; ``core``, the highest k of a k-core that it is in
+        (Seidman 1983); ``distance``, the number of edges to the nearest committed node, nan without
+        any; and ``first``, the round in which it first played the name that won, a mean over runs
+        for an ensemble, nan where it never did.
+    correlations : pandas.DataFrame
+        For each ``place`` of degree, core and distance Spearman's correlation with ``first`` over
+        the nodes that are not committed: ``spearman``, ``low``, ``high``, and ``nodes``, how many
+        have both. nan with fewer than four nodes, or where all places or rounds are the same.
+    level : float
+        The level of the intervals.
+    """
+
+    nodes: pd.DataFrame
+    correlations: pd.DataFrame
+    level: float
+
+
+def adoption(
+    nodes: pd.DataFrame, graph: Any, *, committed: Iterable[Hashable] = (), level: float = LEVEL
+) -> Adoption:
+    """Return who took up the winning name when, from ``nodes.parquet``.
+
+    Parameters
+    ----------
+    nodes : pandas.DataFrame
+        ``nodes.parquet`` of a run, of an ensemble or of a cell of a sweep.
+    graph : networkx.Graph, scipy sparse array or Edges
+        The network of that run; edges count without directions and weights.
+    committed : iterable of nodes, default ()
+        Nodes that always played one name, in all runs; they are left out of the correlations.
+    level : float, default 0.95
+        The level of all intervals.
+
+    Returns
+    -------
+    Adoption
+        Rounds and places by node, and how they go together.
+
+    Raises
+    ------
+    SpecError
+        For a table without the columns ``node`` and ``first_with_winner`` or of another network,
+        and for committed nodes that are not in it.
+
+    Notes
+    -----
+    Intervals are those of Bonett and Wright [1]_ for independent nodes. Neighbors are not
+    independent, so they are too narrow where names spread from node to node.
+
+    References
+    ----------
+    .. [1] D. G. Bonett, T. A. Wright, "Sample size requirements for estimating Pearson, Kendall and
+       Spearman correlations", Psychometrika 65, 23 (2000).
+    """
+    table = read_table("nodes", nodes, ("node", "first_with_winner"))
+    read_level(level)
+    edges = Edges.read(graph)
+    ids = list(edges.nodes)
+    if list(map(str, ids)) != list(map(str, table["node"])):
+        raise SpecError(
+            "graph",
+            graph,
+            "its nodes are not those of the table, in the same order",
+            "Give the graph that was played on.",
+        )
+    place = {node: index for index, node in enumerate(ids)}
+    wanted = list(committed)
+    strange = [node for node in wanted if node not in place]
+    if strange:
+        problem = f"no such node: {some(strange)}"
+        raise SpecError("committed", wanted, problem, "Name nodes of the graph.")
+    plain = plain_graph(edges)
+    cores, sources = nx.core_number(plain), {place[node] for node in wanted}
+    away = nx.multi_source_dijkstra_path_length(plain, sources) if sources else {}
+    first = (
+        pd.to_numeric(table["first_with_winner"]).astype("Float64").to_numpy(float, na_value=np.nan)
+    )
+    found = pd.DataFrame(
+        {
+            "node": table["node"].to_numpy(),
+            "degree": [plain.degree[index] for index in range(len(ids))],
+            "core": [cores[index] for index in range(len(ids))],
+            "distance": [float(away.get(index, math.nan)) for index in range(len(ids))],
+            "first": first,
+        }
+    )
+    others = found.drop(index=sorted(sources))
+    rows = [(name, *_go_together(others[name], others["first"], level)) for name in PLACES]
+    columns = ["place", "spearman", "low", "high", "nodes"]
+    return Adoption(found, pd.DataFrame(rows, columns=columns), level)
 
 
 class _Interactions(NamedTuple):
@@ -477,3 +580,18 @@ def _direction(
         Estimate(0.5, *chance),
         p_value,
     )
+
+
+def _go_together(place: Any, first: Any, level: float) -> tuple[float, float, float, int]:
+    """Return Spearman's correlation, its interval, and of how many nodes it is."""
+    both = place.notna() & first.notna()
+    count = int(both.sum())
+    ranks = place[both].rank(), first[both].rank()
+    if count < 4 or any(it.nunique() < 2 for it in ranks):
+        return math.nan, math.nan, math.nan, count
+    value = float(np.clip(np.corrcoef(*ranks)[0, 1], -1, 1))
+    if abs(value) > 1 - 1e-12:
+        return value, value, value, count
+    spread = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt((1 + value**2 / 2) / (count - 3))
+    low, high = (math.tanh(math.atanh(value) + side * spread) for side in (-1, 1))
+    return value, low, high, count
