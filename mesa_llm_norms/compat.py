@@ -66,6 +66,21 @@ def cell_at(network: Network, node: Hashable) -> Cell:
     return cell
 
 
+def move_connection(network: Network, cell: Cell, dropped: Cell, made: Cell) -> None:
+    """Connect a cell with another one instead of a neighbor, in the direction its graph has.
+
+    Mesa joins and separates cells both ways, and from Mesa 4 on refuses to where one is missing.
+    """
+    if network.G.is_directed():
+        cell.disconnect(dropped)
+        cell.connect(made)
+        network.G.remove_edge(cell.coordinate, dropped.coordinate)
+        network.G.add_edge(cell.coordinate, made.coordinate)
+    else:
+        network.remove_connection(cell, dropped)
+        network.add_connection(cell, made)
+
+
 def resume_steps(model: Model) -> None:
     """Have a model play on after a step that raised.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from mesa_llm_norms.agents import NamingAgent
-from mesa_llm_norms.compat import cell_at, has_events
+from mesa_llm_norms.compat import cell_at, has_events, move_connection
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.game import Game, GameRules, Interaction, Row
 from mesa_llm_norms.core.games import PrisonersDilemma
@@ -472,8 +472,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
             agent, dropped, made = (nodes[place] for place in change)
             attributes = network.G.edges[agent, dropped]
             cells = [cell_at(network, node) for node in (agent, dropped, made)]
-            network.remove_connection(cells[0], cells[1])
-            network.add_connection(cells[0], cells[2])
+            move_connection(network, *cells)
             network.G.edges[agent, made].update(attributes)
         if unchanged:
             self.network_read()

@@ -267,12 +267,16 @@ class NetworkModel(mesa.Model, Generic[Player]):
         return neighbors, tuple(there[node] for node in neighbors.nodes)
 
     def _step_on(self) -> None:
-        """Take Mesa's own step; one that raises does not prevent those after it."""
-        try:
-            self._mesa_step()
-        except BaseException:
-            resume_steps(self)
-            raise
+        """Take Mesa's own step; one that raises does not prevent those after it.
+
+        From Mesa 3.5 on a step of another thread would find nothing planned, and only move time.
+        """
+        with self.playing_alone():
+            try:
+                self._mesa_step()
+            except BaseException:
+                resume_steps(self)
+                raise
         if not self.interactions and not _may_play(type(self)):
             name = type(self).__qualname__
             warnings.warn(

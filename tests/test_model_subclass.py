@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mesa.discrete_space import CellAgent, Network
+from mesa_steps import steps_of
 
 from mesa_llm_norms import LLMSettings, NamingAgent, NamingGame, load_mind
 from mesa_llm_norms.errors import JournalError, MindError, SpecError
@@ -49,12 +50,12 @@ class Rewiring(NamingGame):
 
     def step(self) -> None:
         super().step()
-        if self.steps % 2:
+        if steps_of(self) % 2:
             graph = self.network.G
             u, v = next(iter(graph.edges))
             far = [node for node in graph if node != u and node not in graph[u]]
             graph.remove_edge(u, v)
-            graph.add_edge(u, far[self.steps % len(far)])
+            graph.add_edge(u, far[steps_of(self) % len(far)])
 
 
 # Resuming

@@ -133,7 +133,7 @@ def test_model_and_ensemble_play_the_same_rows_on_the_same_networks(graph: Any) 
     now = Neighbors(model.network.G)
     assert same(now, model._engine.neighbors)
     assert not same(now, start)
-    for node in () if now.directed else model.network.G:
+    for node in model.network.G:
         near = {cell.coordinate for cell in model.network[node].neighborhood}
         assert near == set(model.network.G[node])
     static = run_ensemble(

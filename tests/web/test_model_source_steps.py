@@ -12,6 +12,7 @@ from typing import Any, cast
 import mesa
 import pytest
 from mesa.discrete_space import Cell
+from mesa_steps import steps_of
 
 from mesa_llm_norms import NamingAgent, NamingGame
 from mesa_llm_norms.core.game import Interaction
@@ -42,13 +43,13 @@ class Growing(NamingGame):
 
     def step(self) -> None:
         super().step()
-        newcomer = Cell(cast(Any, f"new {self.steps}"), capacity=1, random=self.random)
+        newcomer = Cell(cast(Any, f"new {steps_of(self)}"), capacity=1, random=self.random)
         self.network.add_cell(newcomer)
         for other in list(self.network)[-4:-1]:
             self.network.add_connection(newcomer, other)
         first = self.players[0]
         NamingAgent(self, newcomer, first.mind)
-        if self.steps % 2 == 0:
+        if steps_of(self) % 2 == 0:
             first.remove()
 
 
@@ -56,7 +57,7 @@ class Twice(NamingGame):
     """Plays nothing in its first step, and two rounds in each of the others."""
 
     def step(self) -> None:
-        if self.steps > 1:
+        if steps_of(self) > 1:
             super().step()
             super().step()
 
@@ -122,7 +123,7 @@ def test_the_page_plays_the_models_own_step(
     source = player.source
     assert isinstance(source, ModelSource)
     assert source.whole_steps
-    assert source.model.steps == 5
+    assert steps_of(source.model) == 5
     until(lambda: player.frame.interactions == len(rows))
     assert source.model.names_held == expected.names_held
     shown = drawn(player)
@@ -216,7 +217,7 @@ class Lost(NamingGame):
 class Failing(NamingGame):
     def step(self) -> None:
         super().step()
-        if self.steps == 2:
+        if steps_of(self) == 2:
             raise RuntimeError("on purpose")
 
 
