@@ -62,7 +62,7 @@ def list_papers(as_json: bool) -> None:
 
 def play_paper(typed: Request, live: LiveOptions) -> None:
     """Play a paper, write what there is to write, and print the table."""
-    from mesa_llm_norms.reports import papers as reports
+    from mesa_llm_norms.reports import reproduction as reports
     from mesa_llm_norms.reproduction.papers.catalog import read_paper, reproduce_paper
 
     paper = read_paper(typed.paper)
@@ -119,16 +119,16 @@ def _ready(
 
 
 def _print_findings(found: Result) -> None:
-    from mesa_llm_norms.reports.papers import here_text, published_text, summary
+    from mesa_llm_norms.reports.reproduction import finding_text, here_text, paper_summary
 
     groups: dict[str, list[tuple[str | Text, ...]]] = {}
     for one in found.findings:
-        cells = (one.what, published_text(one), here_text(one), _verdict(one))
+        cells = (one.what, finding_text(one), here_text(one), _verdict(one))
         groups.setdefault(one.mind, []).append(cells)
     for mind, rows in groups.items():
         output.say(output.one_line(mind), "bold")
         output.print_table(("", "published", "here (95%)", ""), rows)
-    output.say(f"\n{summary(found.findings)}")
+    output.say(f"\n{paper_summary(found.findings)}")
     for note in found.notes:
         output.say(note)
 

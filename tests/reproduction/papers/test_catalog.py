@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mesa_llm_norms.errors import FileFormatError, MindError, SpecError
-from mesa_llm_norms.reports.papers import cells
+from mesa_llm_norms.reports.reproduction import cells
 from mesa_llm_norms.reproduction.papers import (
     dallasta2006,
     denobili2026,
