@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from house import PACKAGE, ROOT, House, measure
 
-MOST_MODULES = 235
+MOST_MODULES = 240
 """150 after the move into rooms, and one for each thing added since that a reader looks for."""
 MOST_LINES = 56_000
 """Without docstrings, which say more the better they are."""

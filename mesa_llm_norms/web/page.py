@@ -16,7 +16,6 @@ from typing import Any
 import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
-from mesa_llm_norms.web.frames import Frame
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import (
     COMMIT,
@@ -34,7 +33,6 @@ from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
 from mesa_llm_norms.web.views import (
     MOST_LABELS,
-    NOTHING,
     SHARES_TITLE,
     AgentView,
     KeyFigures,
@@ -42,7 +40,7 @@ from mesa_llm_norms.web.views import (
     RoundsChart,
     chart_lines,
     details_text,
-    figures_text,
+    figure_values,
     network_values,
     scale_text,
     success_title,
@@ -506,7 +504,7 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
             heading = describe_difference(*settings[:: 1 - 2 * side])
             solara.v.Html(tag="h2", children=[heading], class_="norms-heading")
         figures = KeyFigures(testid=f"figures-{side}")
-        live[side, "figures"] = figures, lambda: _figure_values(player.frame)
+        live[side, "figures"] = figures, lambda: figure_values(player.frame)
         if state.session.replaying:
             _Seeking(state, side, player)
         with solara.Div(classes=["norms-views"]):
@@ -576,31 +574,6 @@ def _AgentBeside(state: PageState) -> None:  # noqa: N802
         return
     state.layout.get()
     _Agent(state, *chosen, state.session.players[chosen[0]])
-
-
-def _figure_values(frame: Frame) -> dict[str, str]:
-    silent = "yes" if frame.state == "playing" else ""
-    return {"figures": figures_text(_figures(frame)), "silent": silent}
-
-
-def _figures(frame: Frame) -> list[tuple[str, str]]:
-    if frame.state == "preparing" and not frame.codes:
-        return [("", "Building the network …")]
-    rate = NOTHING if frame.success_rate is None else f"{frame.success_rate:.0%}"
-    leader = NOTHING if frame.leader is None else f"{frame.leader} {frame.leader_share:.0%}"
-    found = [
-        ("round", f"{frame.rounds:,}"),
-        ("interactions", f"{frame.interactions:,}"),
-        ("success rate", rate),
-        ("leading name", leader),
-        ("names held", str(frame.distinct)),
-        ("agreed", "yes" if frame.agreed else "quiet only" if frame.converged else "not yet"),
-    ]
-    if frame.usage is not None:
-        calls, tokens, usd = frame.usage
-        cost = "unknown" if usd is None else f"${usd:,.4f}"
-        found += [("calls", f"{calls:,}"), ("tokens", f"{tokens:,}"), ("cost", cost)]
-    return found
 
 
 Page: Any = page_of()

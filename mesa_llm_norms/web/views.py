@@ -286,6 +286,32 @@ def figures_text(figures: Sequence[tuple[str, str]]) -> str:
     return json_text(list(figures))
 
 
+def figure_values(frame: Frame) -> dict[str, str]:
+    """Return what ``KeyFigures`` shows of a frame."""
+    silent = "yes" if frame.state == "playing" else ""
+    return {"figures": figures_text(_figures(frame)), "silent": silent}
+
+
+def _figures(frame: Frame) -> list[tuple[str, str]]:
+    if frame.state == "preparing" and not frame.codes:
+        return [("", "Building the network …")]
+    rate = NOTHING if frame.success_rate is None else f"{frame.success_rate:.0%}"
+    leader = NOTHING if frame.leader is None else f"{frame.leader} {frame.leader_share:.0%}"
+    found = [
+        ("round", f"{frame.rounds:,}"),
+        ("interactions", f"{frame.interactions:,}"),
+        ("success rate", rate),
+        ("leading name", leader),
+        ("names held", str(frame.distinct)),
+        ("agreed", "yes" if frame.agreed else "quiet only" if frame.converged else "not yet"),
+    ]
+    if frame.usage is not None:
+        calls, tokens, usd = frame.usage
+        cost = "unknown" if usd is None else f"${usd:,.4f}"
+        found += [("calls", f"{calls:,}"), ("tokens", f"{tokens:,}"), ("cost", cost)]
+    return found
+
+
 @solara.component_vue("vue/agent.vue", vuetify=False)  # type: ignore[untyped-decorator]
 def AgentView(  # noqa: N802
     details: str = "",

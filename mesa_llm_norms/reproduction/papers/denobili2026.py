@@ -162,7 +162,9 @@ def play(setting: Setting) -> Result:
 
 
 NOTES = (
-    "The line is the paper's, the counting a translation: agents here hold no list of names. A "
+    "The paper itself was not at hand. Its line is; that pi and phi are the chances to accept a "
+    "name that one knows and one that one does not is a reading under which the line comes out, "
+    "and the paper may define them otherwise. Agents here hold no list of names, either: a "
     "name is known if it is in an agent's memory, and accepted if the agent, having met it in a "
     "miss, plays it next. And here one side accepts without the other; the line is that of a game "
     "in which both then keep only the name. Contrary rows speak of the line read in this way.",

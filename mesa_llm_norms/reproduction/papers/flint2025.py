@@ -165,6 +165,9 @@ def _far(found: Estimate) -> tuple[float, float]:
 NOTES = (
     "The paper's models and pools are others: each recorded mind plays Q and M, complete graphs, a "
     f"memory of {MEMORY}. The abstract says that there is a critical size and names none.",
+    f"That large groups go where the mean field goes was first tested at {max(SIZES)} agents. "
+    "Claude's went there less often than 95% of the time. A finite size cannot refute a critical "
+    "one, so larger groups are now compared with small ones; the share is shown without a verdict.",
     f"Won are populations that settled on a name within {ROUNDS} rounds; others are left out.",
     "Your own table of probabilities is played by --mind FILE; see the measured tables of minds.",
 )

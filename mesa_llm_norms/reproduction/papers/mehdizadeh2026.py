@@ -93,8 +93,11 @@ NOTES = (
     "The eight networks are the most extreme in the same respects, found anew. Central are those "
     "whose betweenness is at least half as unequal as that of any (Freeman's centralization): "
     "three. The paper's own split may differ.",
-    f"Minds look back at most five interactions; memories are {', '.join(map(str, MEMORIES))}, for "
-    "with one nothing settles. There are ten names. The paper's models and prompt are others.",
+    f"Minds look back at most five interactions; memories are {', '.join(map(str, MEMORIES))}. "
+    "They were 1, 3 and 5 at first, and were changed after seeing that with one interaction six "
+    "to seven names remain and little coordinates; then, too, 13 rows agreed, and longer memory "
+    "slowed central networks with all four minds. There are ten names. The paper's models and "
+    "prompt are others.",
     "Names left are those held at the end. A run has settled where its success rate, over "
     f"three rounds, reaches {SETTLED:.0%} of that of its last {LAST} rounds, however low that is.",
 )

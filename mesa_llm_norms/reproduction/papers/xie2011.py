@@ -117,7 +117,8 @@ def play(setting: Setting) -> Result:
             f"numbers are read from digitised figures and count as good to {READ:g}.",
             f"Who holds the old word is counted after {ROUNDS} rounds, in populations not yet "
             "overturned. At 8% on sparse graphs none stays: the share falls past the published one "
-            "between rounds 40 and 80. Which moment the paper shows there is not known here.",
+            "between rounds 40 and 80. Which moment the paper shows there is not known here. "
+            "Overturned populations were counted too at first; the verdicts at 8% were the same.",
             "A digitised curve that is labelled complete with ten neighbours is left out: no such "
             "graph exists.",
         ),
