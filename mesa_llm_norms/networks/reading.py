@@ -115,13 +115,13 @@ def _of_parts(graph: Any) -> Graph:
     edges = graph if isinstance(graph, lists) else ()
     if edges and all(isinstance(it, (list, tuple)) and len(it) in (2, 3) for it in edges):
         made: nx.Graph[Any] = nx.Graph()
-        with suppress(TypeError):  # a node that cannot be hashed
+        with suppress(TypeError, ValueError):  # a node that cannot be hashed, or None
             for u, v, *weight in edges:
                 made.add_edge(u, v, **({"weight": weight[0]} if weight else {}))
             return made
     near = graph.values() if isinstance(graph, Mapping) else ()
     if near and all(isinstance(it, (*lists, Mapping)) for it in near):
-        with suppress(TypeError, nx.NetworkXError):
+        with suppress(TypeError, ValueError, nx.NetworkXError):
             return nx.Graph({node: {other: {} for other in it} for node, it in graph.items()})
     raise TopologyError(
         "graph",

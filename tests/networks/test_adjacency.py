@@ -120,6 +120,12 @@ def test_values_of_any_real_type_that_are_all_one_are_no_weights(dtype: Any) -> 
     assert read(array([0, 1], [1, 0], dtype=dtype)).dtype == np.uint8
 
 
+@pytest.mark.parametrize("thing", [[(0, None)], [(None, None)], {0: [1, None]}, [([], 1)]])
+def test_what_networkx_takes_for_no_node_makes_no_graph(thing: Any) -> None:
+    with pytest.raises(TopologyError, match="is not a graph"):
+        read_graph(thing, random.Random(1))
+
+
 @pytest.mark.parametrize("thing", [np.ones(3), np.ones((2, 3)), [[0, 1, 1], [1, 0, 1, 1]]])
 def test_a_dense_matrix_is_no_graph(thing: Any) -> None:
     """The message names sparse arrays."""

@@ -316,7 +316,7 @@ def a_model(chance: random.Random) -> Input:
     from mesa_llm_norms import NamingGame, run_ensemble
     from mesa_llm_norms.simulation.spec import Spec
 
-    game = [name for name in Spec.__dataclass_fields__ if name not in ("seed", "rules")]
+    game = [name for name in Spec.__dataclass_fields__ if name not in ("seed", "rules", "sees")]
     usual = {"graph": "ring(n=6)", "names": "QM", "mind": "uniform", "rng": 1}
     if chance.random() < 0.5:
         given = _changed(chance, usual, [*game, "rng", "run", "llm"])

@@ -263,7 +263,7 @@ def _loop(common, packed):
             mind_mask = ~(code_mask | played_bit)
             few, hashed = tables.names <= FEW, len(tables.keys) > 0
             masks, mind_shift = tables.masks, full + ONE
-            keys, row_mask = tables.keys, np.uint64(len(tables.keys) - 1)
+            keys, row_mask = tables.keys, np.uint64(max(len(tables.keys) - 1, 0))
         if common:
             first_ahead, other_ahead = np.empty(AHEAD, np.uint32), np.empty(AHEAD, np.uint32)
             ahead = AHEAD
