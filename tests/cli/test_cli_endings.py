@@ -280,6 +280,7 @@ def end_live_runs(trials: int, numbers: Sequence[int], seed: int) -> None:
     assert cut_short >= trials // 2
 
 
+@pytest.mark.slow
 def test_no_answered_call_is_lost_with_a_live_run_that_is_ended() -> None:
     end_live_runs(3, SIGNALS, seed=1)
 
@@ -320,7 +321,13 @@ def test_no_answered_call_is_lost_with_a_live_experiment_that_is_ended(name: str
             assert list(Path().rglob(".unfinished*")) == []
 
 
-@pytest.mark.parametrize("name", ["one run", "many runs", "tip", "audit"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one run",
+        *(pytest.param(it, marks=pytest.mark.slow) for it in ("many runs", "tip", "audit")),
+    ],
+)
 def test_a_server_that_is_still_being_probed_leaves_nothing_behind(name: str) -> None:
     arguments = LIVE_RUN if name == "one run" else EXPERIMENTS[name]
     number, probes = signal.SIGTERM, []
@@ -341,6 +348,7 @@ def test_a_server_that_is_still_being_probed_leaves_nothing_behind(name: str) ->
     assert [path.name for path in Path().iterdir()] == ["stderr.txt"]
 
 
+@pytest.mark.slow
 def test_a_wait_and_a_call_that_never_ends_are_ended_too() -> None:
     with MessagesServer(faults=lambda *_: Fault("hang")) as server, nursery(server.url) as commands:
         for fault in (Fault("hang"), Fault("status", 529)):

@@ -159,7 +159,9 @@ def test_a_model_that_thinks_plays_and_says_when_it_needs_more_room() -> None:
     assert first.parameters["max_tokens"] == 3_000
 
 
-@pytest.mark.parametrize("moment", ["before the first reply", "later"])
+@pytest.mark.parametrize(
+    "moment", ["before the first reply", pytest.param("later", marks=pytest.mark.slow)]
+)
 def test_a_long_wait_says_what_for_and_ctrl_c_ends_it_at_once(
     server: MessagesServer, moment: str
 ) -> None:

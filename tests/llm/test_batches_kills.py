@@ -76,6 +76,7 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int, what: str) -> None:
         assert killed >= kills / 2
 
 
+@pytest.mark.slow
 def test_a_killed_audit_waits_for_its_batches_and_pays_once(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, kills=1, seed=1, what="audit")
 

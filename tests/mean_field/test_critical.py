@@ -113,6 +113,7 @@ def test_the_classical_incumbent_lasts_just_below_the_critical_share_and_falls_a
         assert lasts or end["b"] < 1e-6
 
 
+@pytest.mark.slow
 def test_the_larger_a_classical_population_the_closer_it_keeps_to_its_limit() -> None:
     """A hundred times the agents, a tenth of the largest distance in words per agent (20 runs).
 

@@ -148,6 +148,7 @@ def test_what_a_notebook_defines_is_named_with_the_remedy() -> None:
     assert rule.startswith("pairing: 'my rule' cannot be sent to other processes: Rule is defined ")
 
 
+@pytest.mark.slow
 def test_a_script_may_define_a_mind_below_its_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     classes, _, rest = NOTEBOOK.partition("for given")
@@ -177,6 +178,7 @@ def test_a_script_on_standard_input_is_told_once() -> None:
     assert "<stdin> is not a file. Put the script into a .py file" in last
 
 
+@pytest.mark.slow
 def test_a_cluster_and_its_client_are_executors(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     done = run(CLUSTER, "-", str(tmp_path))

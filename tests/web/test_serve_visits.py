@@ -73,7 +73,13 @@ def test_one_page_has_no_more_than_four_connections(server: Served) -> None:
             Viewer(server, kernel=first.kernel)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(it, marks=pytest.mark.slow) for it in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_a_server_ends_at_once_while_everybody_plays(number: signal.Signals) -> None:
     with start_app() as served, ExitStack() as stack:
         for query in ("/?speed=inf", "/?speed=2&vs=names%3DQM", "/?at=2000000"):

@@ -52,6 +52,7 @@ def kill_and_resume(tmp_path: Path, kills: int, seed: int) -> None:
             assert QUESTIONS <= answered <= QUESTIONS + usage.lost
 
 
+@pytest.mark.slow
 def test_a_killed_recording_goes_on_to_the_same_file_and_pays_once(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, kills=1, seed=1)
 
