@@ -1,7 +1,8 @@
 """How a command ends early: Ctrl-C, SIGTERM and SIGHUP do the same, at any moment.
 
 While a command works, the first of them raises ``KeyboardInterrupt`` in the main thread, and the
-others are ignored. Before and after there is nothing to put in order, and the process ends at once.
+others are ignored. Before and after there is nothing to put in order, and the process ends at once;
+once it has only Python itself to end, it ends as if there had been none.
 A signal that was ignored when the process started, as by ``nohup``, stays ignored.
 
 The process ends in any case: what has not put itself in order after ``ENDING_SECONDS`` (compiled
@@ -11,6 +12,7 @@ code that does not look up, a library that swallowed the interrupt) is given up.
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import signal
 import sys
@@ -59,6 +61,7 @@ def install() -> None:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader,), name="endings", daemon=True).start()
     sys.unraisablehook = _again_after(sys.unraisablehook)
+    atexit.register(_let_it_end)
 
 
 @contextmanager
@@ -108,6 +111,12 @@ def _handle(number: int, _: Any) -> None:
     with suppress(Exception):
         sys.stdout.flush()
     _leave(number)
+
+
+def _let_it_end() -> None:
+    """Ignore signals from here on: all is done, and Python takes its handlers away as it ends."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _watch(reader: int) -> None:

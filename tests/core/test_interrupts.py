@@ -185,3 +185,23 @@ def test_nothing_is_held_outside_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert not thread.is_alive()
+
+
+LATE = """
+import os
+from mesa_llm_norms.core.interrupts import install
+install()
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), numbers=(2, 15, 1)):
+        for number in numbers:
+            kill(pid, number)
+late = Late()
+"""
+"""A program that gets signals while Python ends, when it has no handlers any more."""
+
+
+def test_a_process_that_is_ending_ends_as_if_there_had_been_no_signal() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
