@@ -301,7 +301,7 @@ def test_a_chart_says_its_last_values_and_labels_do_not_overlap(views: Any) -> N
     view = views(f"names={names}&rounds=40")
     description = view.chart.get_by_role("img").get_attribute("aria-label")
     assert description.startswith("Share of each name, round 40: A ")
-    assert view.chart.locator("[data-line] path").count() == 10
+    assert view.chart.locator("[data-line]").count() == 10
     boxes = view.chart.locator("[data-end] text").evaluate_all(
         "labels => labels.map(label => label.getBoundingClientRect()).map(r => [r.top, r.bottom])"
     )
