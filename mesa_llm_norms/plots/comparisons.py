@@ -219,10 +219,7 @@ def groups_figure(played: Sequence[Played], people: People) -> Figure:
                     _plot_band(axes, one.curves, _SERIES[directions.index(one.direction) % 3])
             axes.plot(group.alternative, color=_PEOPLE, linewidth=1.3)
             axes.axhline(0.5, color=GREY, linewidth=0.7)
-            share_axis(axes, plain(mind) if axes is row[0] else "")
-            axes.set_xlim(0, group.rounds - 1)
-            axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-            axes.tick_params(labelsize=7)
+            _rounds_panel(axes, plain(mind) if axes is row[0] else "", group.rounds, 3, 7)
             if number == 0:
                 title = f"{group.number}: {group.committed} of {group.agents}"
                 axes.set_title(title, loc="left", fontsize=9, color=INK)
@@ -275,10 +272,8 @@ def networks_figure(played: Sequence[Played], people: People) -> Figure:
             axes.plot(network.leading, color=_PEOPLE, linewidth=1.4)
             axes.plot(network.reported, color=_PEOPLE, linewidth=0.9, linestyle=(0, (1, 1.5)))
             axes.plot(network.missing, color=GREY, linewidth=1.1, linestyle=(0, (4, 2)))
-            share_axis(axes, plain(mind) if axes is row[0] else "")
-            axes.set_xlim(0, max(len(network.leading), len(network.reported)) - 1)
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            axes.tick_params(labelsize=8)
+            rounds = max(len(network.leading), len(network.reported))
+            _rounds_panel(axes, plain(mind) if axes is row[0] else "", rounds, 5, 8)
             if number == 0:
                 axes.set_title(network.short, loc="left", fontsize=10, color=INK)
             if number == rows - 1:
@@ -290,6 +285,14 @@ def networks_figure(played: Sequence[Played], people: People) -> Figure:
     ]
     _legend_below(figure, [(_SERIES[at % 3], name) for at, name in enumerate(pools)], other)
     return figure
+
+
+def _rounds_panel(axes: Axes, label: str, rounds: int, ticks: int, size: int) -> None:
+    """Lay out a small panel of shares by round, with so many numbers of this size below it."""
+    share_axis(axes, label)
+    axes.set_xlim(0, rounds - 1)
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+    axes.tick_params(labelsize=size)
 
 
 def _legend_below(

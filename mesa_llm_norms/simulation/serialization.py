@@ -89,10 +89,7 @@ from mesa_llm_norms.networks.reading import (
 )
 from mesa_llm_norms.simulation.pairing import PAIRINGS, read_pairing
 from mesa_llm_norms.simulation.sight import Eyes
-from mesa_llm_norms.simulation.spec import NAMING, SOURCE_FILE, Spec
-
-APART = ("rules", "persona", "sees")
-"""The fields of a spec that are written only where they are given."""
+from mesa_llm_norms.simulation.spec import APART, NAMING, SOURCE_FILE, Spec
 
 LARGE_FILE = 1_000_000
 """Bytes of a graph file from which on it is referred to, not written out."""

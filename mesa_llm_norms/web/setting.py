@@ -24,13 +24,13 @@ from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.core.limits import Limit
 from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.networks.strings import parse
-from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.simulation.spec import APART, Spec
 from mesa_llm_norms.simulation.typed import parse_spec
 
 GAME = tuple(
     "topology" if field.name == "graph" else field.name
     for field in fields(Spec)
-    if field.name not in ("rules", "persona", "sees")
+    if field.name not in APART
 )
 """The fields of a setting that are arguments of the game: those that minds on the page can have."""
 
@@ -41,7 +41,9 @@ _EDIT = re.compile(
 _KEYS = {"edits": "edit"}
 """The keys of fields in a link, where they are not the names of the fields."""
 
-_DECIMAL = ("reward", "penalty")
+DECIMAL = ("reward", "penalty")
+"""The numbers of a setting that need not be whole."""
+
 LIMITS: Mapping[str, Limit[Any]] = {
     "reward": limits.POINTS,
     "penalty": limits.POINTS,
@@ -385,7 +387,7 @@ def _read(name: str, texts: Sequence[str]) -> Any:
     text = texts[-1]
     if isinstance(usual, str):
         return text
-    return read_typed(name, text, LIMITS[name], whole=name not in _DECIMAL)
+    return read_typed(name, text, LIMITS[name], whole=name not in DECIMAL)
 
 
 def read_typed(name: str, text: str, limit: Limit[Any], *, whole: bool) -> int | float:

@@ -25,7 +25,7 @@ from mesa_llm_norms.web.model_source import ModelSource, model_arguments, server
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.player import Player
 from mesa_llm_norms.web.replay import FolderSource
-from mesa_llm_norms.web.setting import LIMITS, Setting, program, read_typed
+from mesa_llm_norms.web.setting import DECIMAL, LIMITS, Setting, program, read_typed
 
 _POOLS = {
     "QM": "2 names: Q M",
@@ -49,7 +49,6 @@ _NUMBERS = {
     "rounds": "Stop after rounds (0: default)",
     "run": "Run",
 }
-_DECIMAL = ("reward", "penalty")
 _ANY_NUMBER = Limit("number", -1e300, 1e300, "", "The topology knows its range.")
 _NO_COMPARISON = "none"
 _COMPARED: dict[str, tuple[Any, ...]] = {
@@ -133,7 +132,7 @@ def _Topology(text: str, on_text: Callable[[str], None], label: str) -> None:  #
                 value,
                 lambda typed, key=key: on_text(_with_parameter(text, key, typed)),
                 hint=topology.parameters[key].allowed,
-                check=partial(_check_parameter, key, topology.parameters[key].type),
+                read=partial(_read_parameter, key, topology.parameters[key].type),
                 testid=f"parameter-{key}",
             ).key(f"{name} {key}")
     solara.Div(children=[topology.summary], classes=["norms-hint"])
@@ -227,10 +226,11 @@ def _Comparison(state: PageState, setting: Setting) -> None:  # noqa: N802
 # Topologies as text
 
 
-def _check_parameter(name: str, kind: type, typed: str) -> None:
-    """Raise ``SpecError`` for what is not a number where one is wanted; its range comes later."""
+def _read_parameter(name: str, kind: type, typed: str) -> str:
+    """Return what was typed; ``SpecError`` if it is to be a number and is none, in any range."""
     if kind in (int, float):
         read_typed(name, typed, _ANY_NUMBER, whole=kind is int)
+    return typed
 
 
 def _topology_of(text: str) -> Topology | None:
@@ -297,24 +297,24 @@ def _Choice(  # noqa: N802
 def _Text(  # noqa: N802
     label: str,
     value: str,
-    on_value: Callable[[str], object],
+    on_value: Callable[[Any], object],
     hint: str = "",
     testid: str = "",
-    check: Callable[[str], object] = str,
+    read: Callable[[str], Any] = str,
 ) -> None:
-    """Show a field; what ``check`` raises is said below it, and nothing else happens."""
+    """Show a field for what ``read`` returns; what it raises is said below, and all stays."""
     wrong, set_wrong = solara.use_state(("", ""))
 
     def typed(_widget: Any, _event: Any, given: Any) -> None:
         text = str(given)
         try:
-            check(text)
+            found = read(text)
         except SpecError as error:
             set_wrong((value, f"{error.problem}. {error.remedy}"))
             return
         set_wrong(("", ""))
         if text != value:
-            on_value(text)
+            on_value(found)
 
     message = wrong[1] if wrong[0] == value else ""
 
@@ -336,14 +336,14 @@ def _Number(  # noqa: N802
 ) -> None:
     """Show a field for a number of a setting."""
     read = partial(
-        read_typed, name, limit=LIMITS.get(name, limits.RUN_NUMBER), whole=name not in _DECIMAL
+        read_typed, name, limit=LIMITS.get(name, limits.RUN_NUMBER), whole=name not in DECIMAL
     )
     _Text(
         label or _NUMBERS[name],
         f"{value:g}" if isinstance(value, float) else str(value),
-        lambda text: on_value(read(text)),
+        on_value,
         testid=name,
-        check=read,
+        read=read,
     )
 
 

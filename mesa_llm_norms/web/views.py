@@ -278,18 +278,13 @@ def chart_lines(names: Sequence[str]) -> str:
 
 @solara.component_vue("vue/figures.vue", vuetify=False)  # type: ignore[untyped-decorator]
 def KeyFigures(figures: str = "", testid: str = "figures", silent: str = "") -> None:  # noqa: N802
-    """Show labels and values, from ``figures_text``, read out as they change unless ``silent``."""
-
-
-def figures_text(figures: Sequence[tuple[str, str]]) -> str:
-    """Encode labels and values for ``KeyFigures``."""
-    return json_text(list(figures))
+    """Show labels and values, from ``figure_values``, read out as they change unless ``silent``."""
 
 
 def figure_values(frame: Frame) -> dict[str, str]:
     """Return what ``KeyFigures`` shows of a frame."""
     silent = "yes" if frame.state == "playing" else ""
-    return {"figures": figures_text(_figures(frame)), "silent": silent}
+    return {"figures": json_text(_figures(frame)), "silent": silent}
 
 
 def _figures(frame: Frame) -> list[tuple[str, str]]:

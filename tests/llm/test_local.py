@@ -179,6 +179,13 @@ def test_two_minds_of_one_file_share_a_model(tiny: str) -> None:
     assert with_model(tiny, use) is with_model(tiny, use, temperature=2.0)
 
 
+def run_with(file: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, with the path of a model as the last argument."""
+    return subprocess.run(
+        [sys.executable, *arguments, file], capture_output=True, text=True, timeout=120
+    )
+
+
 def test_nobody_else_can_reach_the_model(tiny: str) -> None:
     """Its thread listens at a socket whose folder is gone, and at no port."""
     script = (
@@ -187,9 +194,7 @@ def test_nobody_else_can_reach_the_model(tiny: str) -> None:
         "import psutil; print([c.laddr for c in psutil.Process().net_connections('inet')])\n"
         "print([c.laddr for c in psutil.Process().net_connections('unix') if c.laddr])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
-    )
+    done = run_with(tiny, "-c", script)
     ports, sockets = map(eval, done.stdout.splitlines())  # lists of our own
     assert (done.returncode, ports) == (0, [])
     for path in sockets:
@@ -205,9 +210,7 @@ def test_a_process_that_ends_during_an_answer_ends_cleanly(tiny: str) -> None:
         "words = [{'role': 'user', 'content': 'x' * 500}]\n"
         "provider._model.ask({'messages': words, 'max_tokens': 60}); print('asked')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
-    )
+    done = run_with(tiny, "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (0, "asked\n", "")
 
 
@@ -218,9 +221,7 @@ def test_a_model_that_is_closed_as_soon_as_it_is_loaded_is_freed(tiny: str) -> N
         "    model = LocalModel(Path(sys.argv[1]), 1)\n"
         "    print(model.load().result(), end=''); model.close()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tiny], capture_output=True, text=True, timeout=120
-    )
+    done = run_with(tiny, "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -238,12 +239,7 @@ def test_a_forked_process_says_that_it_has_no_model(tiny: str) -> None:
         "except MindError as error: print(error, flush=True)\n"
         "os._exit(0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, tiny],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_with(tiny, "-W", "ignore::DeprecationWarning", "-c", script)
     assert (done.returncode, done.stderr) == (0, "")
     assert "spawn" in done.stdout
 

@@ -43,11 +43,9 @@ from mesa_llm_norms.networks.reading import (
 )
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.rewiring import read_rewire
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, Spec
+from mesa_llm_norms.simulation.spec import APART, DEFAULT_GRAPH, Spec
 
-SPEC = tuple(
-    field.name for field in fields(Spec) if field.name not in ("seed", "rules", "persona", "sees")
-)
+SPEC = tuple(field.name for field in fields(Spec) if field.name not in ("seed", *APART))
 """Arguments of ``run_ensemble`` that a spec is made of."""
 
 GOAL = ("until", "window", "threshold")
