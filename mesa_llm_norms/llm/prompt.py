@@ -197,7 +197,7 @@ class Template:
 
 
 def worded_sight(seen: Sequence[Sight]) -> str:
-    """Return the attributes that an agent is shown as it is told them; nothing if there are none.
+    """Return the prompt's lines on the attributes that an agent is shown; empty if there are none.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ class Sight(NamedTuple):
     own : str, float, bool or None
         What the mind's agent has.
     neighbors : tuple
-        What its neighbors on the network have, in ascending order, so that none can be told apart.
+        Its neighbors' values, sorted so that no neighbor can be identified.
     """
 
     attribute: str

@@ -63,7 +63,7 @@ NAMING = ("names", "memory", "reward", "penalty")
 """The arguments that say how the naming game is played."""
 
 APART = ("rules", "persona", "sees")
-"""The fields that are written only where they are given, and are no arguments of a setting."""
+"""Fields that are written only when given; neither sweeps nor the page can vary them."""
 
 SOURCE_FILE = "source_file"
 """The graph attribute of a networkx graph that holds the name of the file it was read from."""
