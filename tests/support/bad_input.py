@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
+from pkgutil import iter_modules, walk_packages
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -564,6 +564,7 @@ def words(value: object) -> str:
 def prepare() -> None:
     """Let nothing out, and have a provider at hand that answers without a server."""
     import mesa_llm_norms
+    from mesa_llm_norms.core import compiled
     from mesa_llm_norms.minds.registry import register_provider
     from mesa_llm_norms.testing import FakeProvider
 
@@ -573,9 +574,12 @@ def prepare() -> None:
     def refuse(*_: object) -> None:
         raise ConnectionRefusedError("nothing is called")
 
+    # No input is charged with compiling, with waiting for another that compiles, or with imports.
+    for module in iter_modules(compiled.__path__):
+        compiled.load(module.name)
     for module in walk_packages(mesa_llm_norms.__path__, "mesa_llm_norms."):
         if not module.name.endswith("__main__"):
-            import_module(module.name)  # so that no input is charged with it
+            import_module(module.name)
     register_provider("fuzz", fuzz)
     socket.socket.connect = refuse  # type: ignore[method-assign]
     page: Any = sys.modules["mesa_llm_norms.cli.app"]
