@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from house import PACKAGE, ROOT, House, measure
 
-MOST_MODULES = 240
+MOST_MODULES = 262
 """150 after the move into rooms, and one for each thing added since that a reader looks for."""
-MOST_LINES = 56_000
+MOST_LINES = 61_000
 """Without docstrings, which say more the better they are."""
 MOST_IN_ROOT = 12
 LONGEST_MODULE = 600
