@@ -154,7 +154,24 @@ class Viewer:
             self.widgets[content["comm_id"]] = dict(content["data"].get("state", {}))
         elif kind == "comm_msg" and content["comm_id"] in self.widgets:
             self.widgets[content["comm_id"]] |= content["data"].get("state", {})
+            shown = content["data"].get("content", {})
+            if shown.get("method") == "show":
+                self._draw(content["comm_id"], *shown["args"])
+        if said(message).get("method") == "finished":
+            self._say_ready()
         return message
+
+    def _say_ready(self) -> None:
+        """Say of the widget that brings frames that it is there, as its view does."""
+        for widget, has in self.widgets.items():
+            if "event_drawn" in has.get("events", ()):
+                self.tell(widget, event="ready", data=None)
+
+    def _draw(self, channel: str, number: int, changes: list[tuple[str, Message]]) -> None:
+        """Take a frame, and say at once that it is drawn."""
+        for widget, state in changes:
+            self.widgets.get(widget, {}).update(state)
+        self.tell(channel, event="drawn", data=number)
 
 
 def said(message: Message) -> Message:
