@@ -7,7 +7,6 @@ take the page's state and act through the viewer's session.
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,18 +15,16 @@ from typing import Any
 import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
+from mesa_llm_norms.web.controls import Choices, Seeking, Toolbar
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import (
-    COMMIT,
-    CONNECT,
-    INSPECT,
     LiveChannel,
     PageState,
     Views,
     use_live_views,
     use_page_state,
 )
-from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
+from mesa_llm_norms.web.player import Order, Player
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
 from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
@@ -46,37 +43,7 @@ from mesa_llm_norms.web.views import (
     success_title,
 )
 
-SPEEDS = {
-    "0.2 rounds/s": 0.2,
-    "0.5 rounds/s": 0.5,
-    "1 round/s": 1.0,
-    "2 rounds/s": 2.0,
-    "5 rounds/s": 5.0,
-    "20 rounds/s": 20.0,
-    "full speed": FULL_SPEED,
-}
-
 _NO_SCENE = "None (explore freely)"
-_MODES = {
-    INSPECT: "shows its details",
-    COMMIT: "commits or releases it",
-    CONNECT: "adds or removes an edge",
-}
-_BUTTONS = {
-    "pause": ("Pause", "Pause after this interaction (space)"),
-    "play": ("Play", "Play at the chosen speed (space)"),
-    "round": ("Round", "Play to the end of the round (arrow down)"),
-    "step": ("Step", "Play one interaction (arrow right)"),
-    "whole-step": ("Step", "Take one step of the model"),
-    "converge": (
-        "Run to convergence",
-        "Play at full speed until all interactions of three rounds match",
-    ),
-    "reset": ("Reset", "Start over with the same seed"),
-    "new-seed": ("New seed", "Start over with another seed"),
-}
-"""Label and tooltip of each button."""
-
 _HINT = "Click an agent to see what it remembers and what it would play next."
 
 _KEYS = {"step": Order.STEP, "round": Order.ROUND}
@@ -215,61 +182,11 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
                     )
                     solara.v.Html(tag="h1", children=[title], class_="norms-title")
                     _SceneChoice(state)
-                _Choices(state)
-                _Toolbar(state)
+                Choices(state)
+                Toolbar(state)
             _Messages(state)
             _Story(state)
             _Sides(state)
-
-
-# Controls
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Toolbar(state: PageState) -> None:  # noqa: N802
-    """Show the buttons."""
-    state.status.get()
-    state.shown.get()
-    session = state.session
-    playing = session.playing
-
-    def give(order: Order) -> Callable[[], None]:
-        return lambda: state.give(order)
-
-    def reseed() -> None:
-        state.attempt(lambda: session.restart(secrets.randbelow(1_000_000)))
-
-    with solara.Div(
-        classes=["norms-bar", "norms-controls"], attributes={"data-testid": "controls"}
-    ):
-        if playing:
-            _button("pause", "mdi-pause", give(Order.PAUSE), main=True)
-        else:
-            _button("play", "mdi-play", give(Order.PLAY), main=True)
-        if session.whole_steps:
-            _button("whole-step", "mdi-skip-next", give(Order.STEP), disabled=playing)
-        else:
-            _button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
-            _button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
-        _button("converge", "mdi-fast-forward", give(Order.CONVERGE), disabled=playing)
-        _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
-        if not session.replaying:
-            _button("new-seed", "mdi-dice-5-outline", reseed)
-
-
-def _button(
-    name: str, icon: str, on_click: Callable[[], None], main: bool = False, disabled: bool = False
-) -> None:
-    label, hint = _BUTTONS[name]
-    solara.Button(
-        label,
-        icon_name=icon,
-        on_click=on_click,
-        disabled=disabled,
-        color="primary" if main else None,
-        outlined=not main,
-        attributes={"data-testid": name, "title": hint},
-    )
 
 
 @solara.component  # type: ignore[untyped-decorator]
@@ -294,86 +211,6 @@ def _Messages(state: PageState) -> None:  # noqa: N802
     with solara.Div(classes=["norms-messages"], attributes=attributes):
         for text in dict.fromkeys(filter(None, messages)):
             solara.Div(children=[text], classes=["norms-note"])
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Choices(state: PageState) -> None:  # noqa: N802
-    """Choose how fast to play and what a click does."""
-    state.shown.get()
-    session = state.session
-    speed, set_speed = solara.use_state_or_update(session.speed)
-
-    def choose(label: str) -> None:
-        session.speed = SPEEDS.get(label, session.speed)
-        set_speed(session.speed)
-
-    labels = {rate: label for label, rate in SPEEDS.items()}
-    label = labels.get(speed, f"{speed:g} rounds/s")
-    with solara.Div(classes=["norms-bar", "norms-choices"]):
-        solara.Select(
-            "Speed",
-            values=list(dict.fromkeys([*SPEEDS, label])),
-            value=label,
-            on_value=choose,
-            dense=True,
-            classes=["norms-speed"],
-        )
-        if not session.replaying:
-            _ClickChoice(state)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _ClickChoice(state: PageState) -> None:  # noqa: N802
-    def choose(label: str) -> None:
-        state.mode.value = next(mode for mode, known in _MODES.items() if known == label)
-        state.first_end.value = None
-
-    state.status.get()
-    pool = list(state.session.players[0].frame.pool)
-    with solara.Div(classes=["norms-bar"]):
-        solara.Select(
-            "Click on an agent",
-            values=list(_MODES.values()),
-            value=_MODES[state.mode.value],
-            on_value=choose,
-            dense=True,
-            classes=["norms-mode"],
-        )
-        if state.mode.value == COMMIT and pool:
-            solara.Select(
-                "Name",
-                values=pool,
-                value=state.name.value if state.name.value in pool else pool[0],
-                on_value=state.name.set,
-                dense=True,
-                classes=["norms-name"],
-            )
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Seeking(state: PageState, side: int, player: Player) -> None:  # noqa: N802
-    """Go to any moment of a recorded run."""
-    state.frames.get()
-    frame = player.frame
-    if not frame.length:
-        return
-
-    def seek(interactions: int) -> None:
-        if interactions != player.frame.interactions:
-            state.attempt(lambda: state.session.seek(side, interactions), other=False)
-
-    with solara.Div(classes=["norms-seek"], attributes={"data-testid": "seek"}):
-        solara.Button(
-            "",
-            icon_name="mdi-chevron-left",
-            text=True,
-            on_click=lambda: seek(max(0, frame.interactions - 1)),
-            attributes={"data-testid": "back", "title": "Back one interaction (arrow left)"},
-        )
-        solara.SliderInt(
-            "", value=frame.interactions, min=0, max=frame.length, on_value=seek, thumb_label=False
-        )
-        solara.Div(children=[f"{frame.interactions:,} of {frame.length:,}"])
 
 
 # Scenes
@@ -506,7 +343,7 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
         figures = KeyFigures(testid=f"figures-{side}")
         live[side, "figures"] = figures, lambda: figure_values(player.frame)
         if state.session.replaying:
-            _Seeking(state, side, player)
+            Seeking(state, side, player)
         with solara.Div(classes=["norms-views"]):
             with solara.Div(classes=["norms-network"]):
                 network = NetworkView(
