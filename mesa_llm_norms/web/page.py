@@ -16,6 +16,7 @@ import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.controls import Choices, Seeking, Toolbar
+from mesa_llm_norms.web.lesson import SceneView
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import (
     LiveChannel,
@@ -25,7 +26,7 @@ from mesa_llm_norms.web.page_state import (
     use_page_state,
 )
 from mesa_llm_norms.web.player import Order, Player
-from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
+from mesa_llm_norms.web.scenes.scene import read_scenes
 from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
 from mesa_llm_norms.web.views import (
@@ -193,7 +194,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
 def _Messages(state: PageState) -> None:  # noqa: N802
     state.shown.get()
     messages = [state.problem.value]
-    for _, phase, note, error in state.status.value:
+    for _, phase, note, error, _ in state.status.value:
         messages += [error, note]
         if phase == "pausing":
             whole = state.session.whole_steps
@@ -251,56 +252,9 @@ def _Story(state: PageState) -> None:  # noqa: N802
     scene = state.session.scene
     with solara.Div(classes=["norms-story"]):
         if scene is not None:
-            _Scene(state, scene).key(scene.key)
+            SceneView(state, scene).key(scene.key)
         if len(state.session.players) > 1:
             _AgentBeside(state)
-
-
-@solara.component  # type: ignore[untyped-decorator]
-def _Scene(state: PageState, scene: Scene) -> None:  # noqa: N802
-    """Show the text and the question of a scene, and above them what happened once it is over."""
-    prediction, predict = solara.use_state(state.session.prediction)
-    state.status.get()
-    came_true = state.session.came_true
-
-    def choose(answer: int) -> None:
-        state.session.prediction = answer
-        predict(answer)
-
-    with solara.Div(classes=["norms-scene"]):
-        if came_true is not None:
-            _outcome(scene, came_true, prediction)
-        solara.Div(children=[scene.text], classes=["norms-scene-text"])
-        solara.v.Html(tag="h2", children=[scene.question], class_="norms-question")
-        with solara.Div(classes=["norms-answers"]):
-            for i, answer in enumerate(scene.answers):
-                solara.Button(
-                    answer.text,
-                    on_click=lambda i=i: choose(i),
-                    outlined=prediction != i,
-                    color="primary" if prediction == i else None,
-                    small=True,
-                    attributes={
-                        "data-testid": f"answer-{i}",
-                        "aria-pressed": str(prediction == i).lower(),
-                    },
-                )
-
-
-def _outcome(scene: Scene, came_true: int, prediction: int | None) -> None:
-    outcome = f"What happened: {scene.answers[came_true].text}."
-    if prediction is not None:
-        outcome += (
-            " You predicted this." if prediction == came_true else " You predicted otherwise."
-        )
-    attributes = {"data-testid": "outcome", "role": "status"}
-    with solara.Div(classes=["norms-outcome"], attributes=attributes):
-        solara.v.Html(tag="h2", children=[outcome])
-        if scene.measured is not None:
-            shares = zip(scene.answers, scene.measured.shares, strict=True)
-            often = "; ".join(f"{answer.text}: {share:.0%}" for answer, share in shares)
-            solara.Div(children=[f"In {scene.measured.runs:,} runs: {often}."])
-        solara.Div(children=[scene.why])
 
 
 # Populations

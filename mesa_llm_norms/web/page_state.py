@@ -232,7 +232,10 @@ class PageState:
         if self.session.replaying and frames != self.frames.peek():
             self.frames.value = frames
         status = tuple(
-            (player.playing, player.frame.state, player.frame.note, player.frame.error)
+            (
+                *(player.playing, player.frame.state, player.frame.note, player.frame.error),
+                player.frame.interactions > 0,
+            )
             for player in players
         )
         if status != self.status.peek():

@@ -56,6 +56,8 @@ class ViewerSession:
         self.scene: Scene | None = None
         self.prediction: int | None = None
         """The answer chosen before the scene is played."""
+        self.revealed: int = 0
+        """How many steps of what is said of the outcome were shown after the first."""
         self.replaying: bool = False
         self.problem: str = ""
         self.on_frame: Callable[[], object] | None = None
@@ -122,7 +124,7 @@ class ViewerSession:
 
     def restart(self, seed: int | None = None) -> None:
         """Start over without changes made by hand, with another seed if one is given."""
-        self.prediction = None
+        self.prediction, self.revealed = None, 0
         starts = [setting.at_start() for setting in self.settings]
         self.players = tuple(
             player.restart(start if seed is None else replace(start, seed=seed))
@@ -142,6 +144,11 @@ class ViewerSession:
         """Give all populations an order."""
         for player in self.players:
             player.give(order)
+
+    def predict(self, answer: int) -> None:
+        """Predict which answer of the scene comes true; once play has begun nothing changes."""
+        if not self.begun:
+            self.prediction = answer
 
     def commit(self, side: int, index: int, name: str | None) -> None:
         """Commit an agent to a name, or release it."""
@@ -192,6 +199,11 @@ class ViewerSession:
     def playing(self) -> bool:
         """Whether any population is playing."""
         return any(player.playing for player in self.players)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any population plays or has played."""
+        return self.playing or any(player.frame.interactions > 0 for player in self.players)
 
     @property
     def speed(self) -> float:
@@ -268,7 +280,7 @@ class ViewerSession:
             self.speed = _read_speed(given[SPEED][-1])
 
     def _set_scene(self, scene: Scene | None) -> None:
-        self.scene, self.prediction = scene, None
+        self.scene, self.prediction, self.revealed = scene, None, 0
         if scene is not None:
             self.speed = scene.speed
             for player in self.players:

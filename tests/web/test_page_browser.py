@@ -243,13 +243,22 @@ def test_a_scene_is_predicted_played_and_resolved(
     page.get_by_test_id("answer-0").click()
     expect(page.get_by_test_id("answer-0")).to_have_attribute("aria-pressed", "true")
     page.get_by_test_id("play").click()
+    expect(page.get_by_test_id("answer-1")).to_be_disabled()
     outcome = page.get_by_test_id("outcome")
     outcome.wait_for(timeout=60_000)
     expect(page.get_by_test_id("chart")).to_have_count(2 * len(scene.settings(1)))
     said = outcome.inner_text()
     assert any(f"What happened: {answer.text}" in said for answer in scene.answers)
     assert ("You predicted this" in said) == (f"happened: {scene.answers[0].text}" in said)
-    assert scene.why in said
+    for later in ("In 400 populations: ", scene.why):
+        assert later not in outcome.inner_text()
+        page.get_by_test_id("next").click()
+        expect(outcome).to_contain_text(later)
+    expect(page.get_by_test_id("next")).to_have_count(0)
+    page.get_by_test_id("reset").click()
+    expect(outcome).to_have_count(0)
+    expect(page.get_by_test_id("answer-0")).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_test_id("answer-1")).to_be_enabled()
 
 
 def test_it_fits_a_phone_and_can_be_played_there(app: StartApp, open_page: OpenPage) -> None:

@@ -174,6 +174,26 @@ def test_a_scene_says_which_answer_came_true_once_it_is_over(
     assert one.came_true is None
 
 
+def test_a_prediction_is_made_before_play_and_cleared_by_a_reset(
+    session: Callable[..., ViewerSession],
+) -> None:
+    one = ready(session("scene=hubs"))
+    for answer in (2, 0):
+        one.predict(answer)
+        assert one.prediction == answer
+    one.give(Order.STEP)
+    until(lambda: one.players[0].frame.interactions == 1)
+    one.predict(1)
+    assert one.prediction == 0
+    one.revealed = 1
+    one.restart()
+    until(lambda: one.players[0].frame.interactions == 0)
+    assert (one.prediction, one.revealed) == (None, 0)
+    one.predict(1)
+    assert one.prediction == 1
+    assert ready(session("scene=hubs&at=5")).begun
+
+
 def test_changing_the_setting_of_a_scene_leaves_the_scene(
     session: Callable[..., ViewerSession],
 ) -> None:
