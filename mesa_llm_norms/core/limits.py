@@ -210,6 +210,15 @@ LINKED_INTERACTIONS = Limit(
 )
 SCENE_ROUNDS = Limit("rounds of a scene", 1, 10_000, "population rounds", "A class sees the end.")
 SCENE_ANSWERS = Limit("answers of a scene", 2, 8, "answers", "They fit on a screen.")
+CLASS_STUDENTS = Limit("students of a class", 2, 60, "students", "More do not fit in a room.")
+CLASS_AGENTS = Limit("agents of a class's game", 2, 200, "agents", "They are drawn on one screen.")
+CLASS_NAMES = Limit("names of a class's game", 2, 12, "names", "Each is a button on a phone.")
+CLASS_ROUNDS = Limit("rounds of a class's game", 1, 200, "rounds", "A lesson ends.")
+CLASS_SECONDS = Limit(
+    "time for an answer in class", 3.0, 300.0, "seconds", "To read takes three, to wait is dull."
+)
+CLASS_MESSAGE = Limit("message from a phone", 0, 1_024, "bytes", "Choices are numbers.")
+CLASS_SOCKETS = Limit("phones connected at once", 0, 64, "connections", "A class, and spares.")
 MESSAGE = Limit("message to the page", 0, 1 << 17, "bytes", "Clicks and typed text are shorter.")
 PAGE_CALLS = Limit("calls of all viewers of the page", 1, 10**15, "calls", "As for a budget.")
 PORT = Limit("port", 0, 65_535, "", "That of TCP.")
