@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import solara
 
+from mesa_llm_norms.web.many_view import Many
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.scenes.scene import Scene
 
@@ -36,6 +37,8 @@ def SceneView(state: PageState, scene: Scene) -> None:  # noqa: N802
                     solara.Button(
                         "Next", on_click=reveal, small=True, attributes={"data-testid": "next"}
                     )
+                if session.revealed:
+                    Many(state)
         solara.Div(children=[scene.text], classes=["norms-scene-text"])
         solara.v.Html(tag="h2", children=[scene.question], class_="norms-question")
         with solara.Div(classes=["norms-answers"]):

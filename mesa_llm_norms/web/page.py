@@ -17,6 +17,7 @@ import solara
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.controls import Choices, Seeking, Toolbar
 from mesa_llm_norms.web.lesson import SceneView
+from mesa_llm_norms.web.many_view import Many
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import (
     LiveChannel,
@@ -157,8 +158,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
         "norms-toggled": toggled,
         "norms-present": state.presenting.value,
         "norms-with-scene": state.session.scene is not None,
-        "norms-with-story": state.session.scene is not None
-        or (len(state.session.players) > 1 and state.selected.value is not None),
+        "norms-with-story": state.session.scene is not None or len(state.session.players) > 1,
     }
     with solara.Div(classes=["norms-page", *(name for name, true in classes.items() if true)]):
         _Link(state)
@@ -327,6 +327,8 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
                     live[side, place] = chart, partial(_measured, player, place)
                 if alone and chosen < 0:
                     solara.Div(children=[_HINT], classes=["norms-hint"])
+                if side == 0 and not state.session.replaying and state.session.scene is None:
+                    Many(state)
 
 
 @solara.component  # type: ignore[untyped-decorator]

@@ -19,6 +19,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import AgentDetails, Source
+from mesa_llm_norms.web.many_runs import ManyRuns
 from mesa_llm_norms.web.model_source import (
     ModelSource,
     check_setting,
@@ -58,6 +59,8 @@ class ViewerSession:
         """The answer chosen before the scene is played."""
         self.revealed: int = 0
         """How many steps of what is said of the outcome were shown after the first."""
+        self.many: ManyRuns | None = None
+        """Many runs of what is on screen."""
         self.replaying: bool = False
         self.problem: str = ""
         self.on_frame: Callable[[], object] | None = None
@@ -125,6 +128,8 @@ class ViewerSession:
     def restart(self, seed: int | None = None) -> None:
         """Start over without changes made by hand, with another seed if one is given."""
         self.prediction, self.revealed = None, 0
+        self.stop_many()
+        self.many = None
         starts = [setting.at_start() for setting in self.settings]
         self.players = tuple(
             player.restart(start if seed is None else replace(start, seed=seed))
@@ -169,6 +174,25 @@ class ViewerSession:
             present = source.graph.has_edge(nodes[index], nodes[other])
             self.players[side].set_edge(index, other, not present)
 
+    def play_many(self) -> None:
+        """Play what is on screen many times, in the background, and count how it ends."""
+        if self._model_type is not NamingGame:
+            raise SpecError(
+                "model",
+                self._model_type.__name__,
+                "only the naming game itself is played many times here",
+                "Play your model in a loop of your own, with other seeds.",
+            )
+        self.stop_many()
+        self.many = ManyRuns(self.settings, self.scene, on_change=self._announce)
+        self.many.start()
+
+    def stop_many(self) -> None:
+        """Play no more of the many runs; those played so far stay."""
+        if self.many is not None:
+            self.many.stop()
+            self._announce()
+
     def hold(self, held: bool) -> None:
         """Play nothing for as long as nobody watches."""
         for player in self.players:
@@ -176,6 +200,7 @@ class ViewerSession:
 
     def close(self) -> None:
         """Stop all populations."""
+        self.stop_many()
         for player in self.players:
             player.close()
 
@@ -288,6 +313,7 @@ class ViewerSession:
 
     def _start(self, make: Callable[[Setting], Source], *settings: Setting) -> None:
         self.close()
+        self.many = None
         self.players = tuple(
             Player(make, setting, speed=self._speed, on_frame=self._announce)
             for setting in settings

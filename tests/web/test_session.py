@@ -187,8 +187,8 @@ def test_a_prediction_is_made_before_play_and_cleared_by_a_reset(
     assert one.prediction == 0
     one.revealed = 1
     one.restart()
-    until(lambda: one.players[0].frame.interactions == 0)
-    assert (one.prediction, one.revealed) == (None, 0)
+    assert [one.prediction, one.revealed] == [None, 0]
+    until(lambda: not one.begun)
     one.predict(1)
     assert one.prediction == 1
     assert ready(session("scene=hubs&at=5")).begun

@@ -10,10 +10,10 @@ import difflib
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import is_folder, read_text
@@ -35,6 +35,13 @@ from mesa_llm_norms.web.scenes.answers import (
     read_result,
 )
 from mesa_llm_norms.web.setting import Setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mesa_llm_norms.simulation.spec import Spec
 
 FASTEST = 100.0
 
@@ -174,15 +181,22 @@ def play_setting(
     ensemble = run_ensemble(
         runs=runs, rounds=setting.rounds, until=stop, progress=progress, **spec.arguments()
     )
+    yield from read_results(spec, range(runs), ensemble.runs, ensemble.held)
+
+
+def read_results(
+    spec: Spec, runs: range, table: pd.DataFrame, held: Iterable[NDArray[np.int16]]
+) -> Iterator[Result]:
+    """Yield how runs of a spec stood in the end, given their rows of ``Ensemble.runs``."""
     graph: Graph | None = None
     groups: list[list[Hashable]] = []
-    stood = ensemble.runs[["rounds", "interactions", "converged", "flipped"]]
-    for run, (held, how) in enumerate(zip(ensemble.held, stood.to_dict("records"), strict=True)):
+    stood = table[["rounds", "interactions", "converged", "flipped"]].to_dict("records")
+    for run, codes, how in zip(runs, held, stood, strict=True):
         initial = spec.initial_state(run)
         if initial.graph is not graph:
             graph, groups = initial.graph, communities(to_networkx(initial.graph))
         pool = initial.game.pool
-        names = [pool[code] if code >= 0 else None for code in held.tolist()]
+        names = [pool[code] if code >= 0 else None for code in codes.tolist()]
         yield read_result(
             groups,
             pool,

@@ -1,0 +1,119 @@
+"""The button that plays many runs of what is on the page, and bars of how they end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
+
+import solara
+
+from mesa_llm_norms.core.formatting import json_text
+from mesa_llm_norms.networks.drawing import name_colors
+from mesa_llm_norms.web.many_runs import RUNS, Counts, ManyRuns
+from mesa_llm_norms.web.page_state import PageState, Views, use_live_views
+from mesa_llm_norms.web.session import ViewerSession
+from mesa_llm_norms.web.setting import describe_difference
+
+_PLAIN = "#5f6b73"
+_NOBODY = "#b0b0b0"
+_FEW_NAMES = 4
+"""Names of larger pools are left out where nobody agreed on them."""
+_WIDTHS = tuple(digit * 10**power for power in range(4) for digit in (1, 2, 5))
+"""Rounds that one bar of times may stand for."""
+_MOST_BARS = 10
+
+
+@solara.component_vue("vue/many.vue", vuetify=False)  # type: ignore[untyped-decorator]
+def ManyView(  # noqa: N802
+    found: str = "",
+    event_start: Callable[[object], object] | None = None,
+    event_stop: Callable[[object], object] | None = None,
+) -> None:
+    """Show a button to play many runs, and from ``many_text`` how those played so far ended."""
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def Many(state: PageState) -> None:  # noqa: N802
+    """Play what is on screen many times, and show how it ends."""
+    session = state.session
+    live: Views = {}
+    use_live_views(state.live, live)
+    view = ManyView(
+        event_start=lambda _: state.attempt(session.play_many, other=False),
+        event_stop=lambda _: session.stop_many(),
+    )
+    live["many"] = view, lambda: {"found": many_text(session)}
+
+
+def many_text(session: ViewerSession) -> str:
+    """Encode for ``ManyView`` what a session has played many times."""
+    many = session.many
+    shown: dict[str, Any] = {"start": f"Play this {RUNS} times", "stop": "Stop"}
+    if many is None:
+        said, charts = "the same start, other chances", []
+    else:
+        said = many.problem or f"{many.done} of {many.runs} played"
+        charts = list(_charts(many, _headings(session))) if many.done else []
+        if many.running and not many.done:
+            said += "; the first time, code is compiled before"
+    running = many is not None and many.running
+    done = many.done if many is not None else 0
+    return json_text({**shown, "said": said, "running": running, "done": done, "charts": charts})
+
+
+def _headings(session: ViewerSession) -> list[str]:
+    settings = session.settings
+    if len(settings) == 1:
+        return [""]
+    return [f": {describe_difference(*settings[:: 1 - 2 * side])}" for side in (0, 1)]
+
+
+def _charts(many: ManyRuns, headings: Iterable[str]) -> Iterable[dict[str, Any]]:
+    if many.scene is not None:
+        texts = {place: answer.text for place, answer in enumerate(many.scene.answers)}
+        yield _bars(many.scene.question, "many-answers", texts, many.answers)
+    for side, (counts, heading) in enumerate(zip(many.counts, headings, strict=True)):
+        few = len(counts.pool) <= _FEW_NAMES
+        names: dict[Hashable, str] = {n: n for n in counts.pool if few or counts.winners[n]}
+        names[None] = f"no agreement in {counts.rounds:,} rounds"
+        colors = name_colors(counts.pool)
+        yield _bars(
+            f"Name they agreed on{heading}", f"many-names-{side}", names, counts.winners, colors
+        )
+        if counts.times:
+            bins, often = _binned(counts)
+            yield _bars(f"Rounds until they agreed{heading}", f"many-times-{side}", bins, often)
+
+
+def _binned(counts: Counts) -> tuple[dict[Hashable, str], Counter[Any]]:
+    """Return the rounds each bar of times stands for, and how many runs are in it."""
+    low, high = min(counts.times), max(counts.times)
+    width = next((it for it in _WIDTHS if high // it - low // it < _MOST_BARS), _WIDTHS[-1])
+    often: Counter[Any] = Counter(time // width for time in counts.times)
+    return {
+        place: _spanned(max(1, place * width), (place + 1) * width - 1)
+        for place in range(low // width, high // width + 1)
+    }, often
+
+
+def _spanned(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def _bars(
+    title: str,
+    testid: str,
+    labels: Mapping[Any, str],
+    often: Mapping[Any, int],
+    colors: Mapping[Any, str] | None = None,
+) -> dict[str, Any]:
+    rows = [
+        {
+            "label": label,
+            "count": often.get(key, 0),
+            "color": _NOBODY if key is None else (colors or {}).get(key, _PLAIN),
+        }
+        for key, label in labels.items()
+    ]
+    return {"title": title, "testid": testid, "rows": rows}
