@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import solara
 
-from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, PageState
+from mesa_llm_norms.web.page_state import COMMIT, CONNECT, INSPECT, SLOWEST, PageState
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
 
 SPEEDS = {
@@ -19,6 +19,12 @@ SPEEDS = {
     "20 rounds/s": 20.0,
     "full speed": FULL_SPEED,
 }
+SLOW = {
+    f"1 interaction in {SLOWEST:g} s": SLOWEST,
+    "1 interaction in 2 s": 2.0,
+    "1 interaction in 1 s": 1.0,
+}
+"""Seconds per interaction, at which each is explained."""
 
 _MODES = {
     INSPECT: "shows its details",
@@ -35,6 +41,7 @@ _BUTTONS = {
         "Run to convergence",
         "Play at full speed until all interactions of three rounds match",
     ),
+    "explain": ("Explain", "Explain each interaction: who met, and why each said what it said"),
     "reset": ("Reset", "Start over with the same seed"),
     "new-seed": ("New seed", "Start over with another seed"),
 }
@@ -47,7 +54,7 @@ def Toolbar(state: PageState) -> None:  # noqa: N802
     state.status.get()
     state.shown.get()
     session = state.session
-    playing = session.playing
+    playing, explaining = session.playing, state.explaining.value
 
     def give(order: Order) -> Callable[[], None]:
         return lambda: state.give(order)
@@ -68,23 +75,37 @@ def Toolbar(state: PageState) -> None:  # noqa: N802
             _button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
             _button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
         _button("converge", "mdi-fast-forward", give(Order.CONVERGE), disabled=playing)
+        _button(
+            "explain",
+            "mdi-comment-question-outline",
+            lambda: state.explain(not explaining),
+            pressed=explaining,
+        )
         _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
             _button("new-seed", "mdi-dice-5-outline", reseed)
 
 
 def _button(
-    name: str, icon: str, on_click: Callable[[], None], main: bool = False, disabled: bool = False
+    name: str,
+    icon: str,
+    on_click: Callable[[], None],
+    main: bool = False,
+    disabled: bool = False,
+    pressed: bool | None = None,
 ) -> None:
     label, hint = _BUTTONS[name]
+    attributes = {"data-testid": name, "title": hint}
+    if pressed is not None:
+        attributes["aria-pressed"] = str(pressed).lower()
     solara.Button(
         label,
         icon_name=icon,
         on_click=on_click,
         disabled=disabled,
-        color="primary" if main else None,
-        outlined=not main,
-        attributes={"data-testid": name, "title": hint},
+        color="primary" if main or pressed else None,
+        outlined=not (main or pressed),
+        attributes=attributes,
     )
 
 
@@ -93,18 +114,25 @@ def Choices(state: PageState) -> None:  # noqa: N802
     """Choose how fast to play and what a click does."""
     state.shown.get()
     session = state.session
-    speed, set_speed = solara.use_state_or_update(session.speed)
+    state.explaining.get()
+    (speed, interval), set_pace = solara.use_state_or_update((session.speed, session.interval))
 
     def choose(label: str) -> None:
+        session.interval = SLOW.get(label, 0.0)
         session.speed = SPEEDS.get(label, session.speed)
-        set_speed(session.speed)
+        if session.interval:
+            state.explaining.value = True
+        set_pace((session.speed, session.interval))
 
     labels = {rate: label for label, rate in SPEEDS.items()}
     label = labels.get(speed, f"{speed:g} rounds/s")
+    if interval:
+        slow = {seconds: label for label, seconds in SLOW.items()}
+        label = slow.get(interval, f"1 interaction in {interval:g} s")
     with solara.Div(classes=["norms-bar", "norms-choices"]):
         solara.Select(
             "Speed",
-            values=list(dict.fromkeys([*SPEEDS, label])),
+            values=list(dict.fromkeys([*SLOW, *SPEEDS, label])),
             value=label,
             on_value=choose,
             dense=True,

@@ -34,6 +34,7 @@ from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.drawing import drawing_text, layout, layout_further
 from mesa_llm_norms.simulation.run import round_table
+from mesa_llm_norms.web.explained import Answer, Encounter
 from mesa_llm_norms.web.setting import Edit
 
 POINTS = 1_000
@@ -136,6 +137,8 @@ class Frame:
     success_name: str = ""
     """Interactions of a recorded run."""
     measures: tuple[Measure, ...] = ()
+    encounter: Encounter | None = None
+    """The last interaction, to be explained."""
 
 
 class Measure(NamedTuple):
@@ -346,6 +349,9 @@ class Source:
         self.rounds = rounds
         self.nodes: tuple[Hashable, ...] = tuple(graph)
         self._index = {node: i for i, node in enumerate(self.nodes)}
+        self._encounters: dict[Hashable, Encounter] = {}
+        """The last interaction of each agent that has played."""
+        self._latest: Encounter | None = None
 
     def notice_nodes(self) -> None:
         """Number new nodes of the graph after those before; those that are gone keep theirs."""
@@ -388,6 +394,19 @@ class Source:
     def details(self, index: int, history: History) -> AgentDetails | None:
         """Return what the page shows about an agent now; None where there is none."""
         raise NotImplementedError
+
+    def encounter(self, index: int | None = None) -> Encounter | None:
+        """Return the last interaction, or the last one of an agent."""
+        return self._latest if index is None else self._encounters.get(self.node(index))
+
+    def answers(self, encounter: Encounter) -> Sequence[Answer | None]:  # noqa: ARG002
+        """Return what live minds answered in an interaction, by seat; may block for a moment."""
+        return ()
+
+    def _note(self, encounter: Encounter) -> None:
+        self._latest = encounter
+        for part in encounter.parts:
+            self._encounters[part.node] = encounter
 
     def interrupt(self) -> None:
         """Stop ``play`` where it waits for minds."""
@@ -485,8 +504,15 @@ class Renderer:
         self._recent.extend(f"{players[0]},{other},{int(success)}" for other in players[1:])
         self._converged, self._agreed = converged, agreed
 
-    def frame(self, source: Source, state: str, note: str = "", error: str = "") -> Frame:
-        """Return what is on screen now."""
+    def frame(
+        self,
+        source: Source,
+        state: str,
+        note: str = "",
+        error: str = "",
+        watched: int | None = None,
+    ) -> Frame:
+        """Return what is on screen now, with the last interaction, or that of a watched agent."""
         history, successes = self.history, self._successes
         committed, absent = source.committed(), source.absent()
         # Who has not played holds no name, and is drawn with the one to be expected.
@@ -526,6 +552,7 @@ class Renderer:
             measures=tuple(
                 measure(name, values) for name, values in source.measures.items() if values
             ),
+            encounter=source.encounter(watched),
         )
 
 

@@ -19,7 +19,7 @@ from mesa_llm_norms import compat
 from mesa_llm_norms.agents import NamingAgent
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
-from mesa_llm_norms.core.game import Row
+from mesa_llm_norms.core.game import Memory, Row, keep
 from mesa_llm_norms.core.metrics import COLUMNS
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import SpecError, shown
@@ -29,7 +29,7 @@ from mesa_llm_norms.llm.journal.rows import Attempt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.llm.weights import ready_models
-from mesa_llm_norms.minds.mind import Situation
+from mesa_llm_norms.minds.mind import Mind, Situation
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.minds.registry import mind_names, safe_name
 from mesa_llm_norms.model import NamingGame, NetworkGame
@@ -38,6 +38,7 @@ from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.results import default_folder
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.simulation.typed import parse_mind
+from mesa_llm_norms.web.explained import Answer, Encounter, Part, answer_of
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
 from mesa_llm_norms.web.setting import GAME, Commitment, Edit, Setting
 
@@ -219,8 +220,8 @@ class ModelSource(Source):
             rounds = min(rounds, max(1, COLLECTED_ROWS // agents))
         super().__init__(self.model.network.G, self.model.game, agents, rounds)
         self.free = not spec.live
-        self._last: dict[Hashable, tuple[int, int]] = {}
-        """The last interaction of each agent, and its seat there."""
+        self._standing: dict[Hashable, tuple[NamingAgent, Mind, Memory]] = {}
+        """Every agent, with what decides for it and what it remembers before it plays."""
         self._left = 0
         """Interactions of the last step that were not handed over yet."""
         self._changed = False
@@ -286,10 +287,11 @@ class ModelSource(Source):
         None is a step in which nothing was played.
         """
         with closing(self._steps() if self.whole_steps else self._rows()) as rows:
+            self._stand()
             for row in rows:
-                if row is not None:
-                    for seat, node in enumerate(row.nodes):
-                        self._last[node] = row.interaction, seat
+                encounter = None if row is None else self._met(row)
+                if encounter is not None:
+                    self._note(encounter)
                 yield row
 
     def change(self, edit: Edit) -> bool:
@@ -298,6 +300,37 @@ class ModelSource(Source):
         self._look()
         self._changed = False
         return changed
+
+    def _stand(self) -> None:
+        self._standing = {
+            agent.node: (agent, agent.mind, agent.memory) for agent in self.model.players
+        }
+
+    def _met(self, row: Row) -> Encounter | None:
+        """Return an interaction with how its agents stood, and what each remembers after it.
+
+        None if one of them came and went within a step of the model's own.
+        """
+        parts = []
+        for seat, node in enumerate(row.nodes):
+            if node not in self._standing:
+                try:
+                    agent = self.model.agent_on(node)
+                except KeyError:
+                    return None
+                self._standing[node] = agent, agent.mind, ()
+            agent, mind, before = self._standing[node]
+            if self.whole_steps:  # which are over: what agents remember now came later
+                past = self.referee.experience(row.names, seat)
+                after = keep(before, past, self.game.memory)
+                until = mind.until if isinstance(mind, CommittedMind) else None
+                if until is not None and row.round >= until:
+                    mind = agent.uncommitted
+            else:
+                mind, after = agent.mind, agent.memory
+            self._standing[node] = agent, mind, after
+            parts.append(Part(self._index[node], node, mind, before, after))
+        return Encounter(row, tuple(parts), bool(self.model.spec.sees))
 
     def _rows(self) -> Generator[Row, None, None]:
         """Play interaction by interaction; the model's own reporters are asked after each round."""
@@ -316,6 +349,7 @@ class ModelSource(Source):
         while True:
             rows: list[Row] = []
             failure = None
+            self._stand()
             try:
                 self.model.step_into(rows)
             except Exception as error:
@@ -438,11 +472,19 @@ class ModelSource(Source):
         situation = Situation(self.model.game, agent.memory, 0, stream, self.model.interactions, 0)
         return "\n\n".join(agent.mind.sent(situation))
 
+    def answers(self, encounter: Encounter) -> Sequence[Answer | None]:
+        """Return what live minds answered in an interaction, by seat; may block for a moment."""
+        client, number = self.model.client, encounter.row.interaction
+        if client is None:
+            return ()
+        return [answer_of(client.journal, 0, number, seat) for seat in range(len(encounter.parts))]
+
     def _exchange(self, agent: NamingAgent) -> Exchange | None:
-        client, last = self.model.client, self._last.get(agent.node)
+        client, last = self.model.client, self._encounters.get(agent.node)
         if client is None or last is None:
             return None
-        calls = [call for call in client.journal.attempts_of(0, last[0]) if call.seat == last[1]]
+        number, seat = last.row.interaction, last.row.nodes.index(agent.node)
+        calls = [call for call in client.journal.attempts_of(0, number) if call.seat == seat]
         return exchange(calls[-1], client.journal) if calls else None
 
 

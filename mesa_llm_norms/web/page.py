@@ -34,11 +34,13 @@ from mesa_llm_norms.web.views import (
     MOST_LABELS,
     SHARES_TITLE,
     AgentView,
+    ExplainedView,
     KeyFigures,
     NetworkView,
     RoundsChart,
     chart_lines,
     details_text,
+    explained_values,
     figure_values,
     network_values,
     scale_text,
@@ -156,6 +158,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
     state.shown.get()
     classes = {
         "norms-toggled": toggled,
+        "norms-explaining": state.explaining.value,
         "norms-present": state.presenting.value,
         "norms-with-scene": state.session.scene is not None,
         "norms-with-story": state.session.scene is not None or len(state.session.players) > 1,
@@ -288,7 +291,7 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
     )
     success = solara.use_memo(lambda: chart_lines(["success"]), [])
     shares = solara.use_memo(lambda: chart_lines(frame.pool), [frame.pool])
-    settings = state.session.settings
+    settings, explaining = state.session.settings, state.explaining.value
     alone = len(settings) == 1
     with solara.Div(classes=["norms-side"], attributes={"data-testid": f"side-{side}"}):
         if not alone:
@@ -309,8 +312,14 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
                     hint="Click the agent at the other end of the edge." if first >= 0 else "",
                     event_pick=lambda index: state.pick(side, index),
                 )
-                live[side, "network"] = network, lambda: network_values(player.frame)
+                live[side, "network"] = network, lambda: network_values(player.frame, explaining)
             with solara.Div(classes=["norms-charts"]):
+                if explaining:
+                    explained = ExplainedView(
+                        event_pick=lambda index: state.select(side, index),
+                        event_follow=lambda index: state.follow(side, index),
+                    )
+                    live[side, "explained"] = explained, lambda: explained_values(player)
                 if alone and chosen >= 0:
                     _Agent(state, side, chosen, player)
                 if frame.pool:
@@ -347,6 +356,7 @@ def _Agent(state: PageState, side: int, index: int, player: Player) -> None:  # 
         agent = AgentView(
             changeable=not session.replaying,
             event_commit=lambda name: session.commit(side, index, name),
+            event_follow=lambda _: state.follow(side, index),
         )
         live["agent"] = agent, values
 

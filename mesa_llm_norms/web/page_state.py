@@ -34,6 +34,9 @@ HEARTBEAT = 0.3
 _LINK_AGE = 1.0
 """Seconds that the link may be behind while agents play; after a reload its moment is shown."""
 
+SLOWEST = 4.0
+"""Seconds that an interaction takes if it is to be explained."""
+
 LONGEST_WAIT = 10.0
 """Seconds after which a frame that no browser has drawn is given up."""
 
@@ -172,6 +175,8 @@ class PageState:
         self.name: solara.Reactive[str] = solara.reactive("")
         """The name that a click commits an agent to."""
         self.by_degree: solara.Reactive[bool] = solara.reactive(False)
+        self.explaining: solara.Reactive[bool] = solara.reactive(session.interval > 0)
+        """Whether the last interaction is explained."""
         self.presenting: solara.Reactive[bool] = solara.reactive(presenting)
         """Whether the page is for a projector: large, and without the settings."""
 
@@ -249,6 +254,19 @@ class PageState:
         if order in (Order.PLAY, Order.PAUSE):
             self.refresh()
 
+    def explain(self, explaining: bool) -> None:
+        """Explain each interaction from now on, slow enough to follow, or stop that."""
+        if explaining != (self.session.interval > 0):
+            self.session.interval = SLOWEST if explaining else 0.0
+        self.explaining.value = explaining
+        self._news.set()
+
+    def follow(self, side: int, index: int) -> None:
+        """Play to the next interaction of an agent, and explain it."""
+        self.problem.value = ""
+        self.explaining.value = True
+        self.session.follow(side, index)
+
     def attempt(self, action: Callable[[], object], other: bool = True) -> None:
         """Do something to the session; an error becomes a message and changes nothing.
 
@@ -267,6 +285,10 @@ class PageState:
             self.selected.value = self.first_end.value = None
             self.shown.value += 1
         self.refresh()
+
+    def select(self, side: int, index: int) -> None:
+        """Show the details of an agent."""
+        self.selected.value = (side, index)
 
     def pick(self, side: int, index: int) -> None:
         """Handle a click on an agent, or beside all agents (index -1)."""

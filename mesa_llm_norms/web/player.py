@@ -27,6 +27,9 @@ from mesa_llm_norms.web.setting import Commitment, EdgeChange, Edit, Setting, in
 SHORTEST_PAUSE = 1 / 12
 """Seconds from one frame to the next, on average, where nothing is slow."""
 
+MOST_AWAITED = 100
+"""Rounds that an agent's next interaction is waited for."""
+
 DEFAULT_SPEED = 2.0
 """Population rounds per second."""
 
@@ -57,15 +60,17 @@ class Order(Enum):
     STEP = "one interaction"
     ROUND = "to the end of the round"
     CONVERGE = "until it converges"
+    AGENT = "to the next interaction of an agent"
 
 
 class Player:
     """One population, from its start until ``close``.
 
     ``make`` is called in the player's thread; ``setting`` also says up to which moment to play
-    before anything is shown. ``speed`` is in population rounds per second; orders other than
-    ``PLAY`` run at full speed. With ``until_converged``, ``PLAY`` stops when the population
-    converges. ``on_frame`` is called in some thread after each new frame and must not block.
+    before anything is shown. ``speed`` is in population rounds per second, and an interaction takes
+    ``interval`` seconds at least; orders other than ``PLAY`` run at full speed. With
+    ``until_converged``, ``PLAY`` stops when the population converges. ``on_frame`` is called in
+    some thread after each new frame and must not block.
     """
 
     def __init__(
@@ -74,11 +79,12 @@ class Player:
         setting: Setting,
         *,
         speed: float = DEFAULT_SPEED,
+        interval: float = 0.0,
         until_converged: bool = False,
         frame: Frame | None = None,
         on_frame: Callable[[], object] | None = None,
     ) -> None:
-        self.speed = speed
+        self._pace = speed, interval
         self.pause = SHORTEST_PAUSE
         """Seconds from one frame to the next, on average, at least; the page changes it."""
         self.until_converged = until_converged
@@ -98,6 +104,7 @@ class Player:
         self._changed = threading.Condition()
         self._news = threading.Event()
         self._order, self._orders = Order.PAUSE, 0
+        self._agent: int | None = None
         self._held = False
         self._ended = threading.Event()
         self._ready, self._busy, self._closed, self._over = False, True, False, False
@@ -123,6 +130,7 @@ class Player:
             self._make,
             setting,
             speed=self.speed,
+            interval=self.interval,
             until_converged=self.until_converged,
             frame=replace(self.frame, state="preparing", note="", error=""),
             on_frame=self._on_frame,
@@ -131,12 +139,12 @@ class Player:
         player.start()
         return player
 
-    def give(self, order: Order) -> None:
-        """Do something else from now on."""
+    def give(self, order: Order, agent: int | None = None) -> None:
+        """Do something else from now on; ``AGENT`` is about the agent of this index."""
         with self._changed:
             if self._over:
                 return
-            self._order = order
+            self._order, self._agent = order, agent
             self._orders += 1
             self._note = self._error = ""
             self._changed.notify_all()
@@ -179,6 +187,29 @@ class Player:
         """Return what the page shows about an agent; None while the population is being made."""
         source, history = self.source, self.history
         return None if source is None or history is None else source.details(index, history)
+
+    @property
+    def speed(self) -> float:
+        """Population rounds per second."""
+        return self._pace[0]
+
+    @speed.setter
+    def speed(self, rounds: float) -> None:
+        self._set_pace(rounds, self.interval)
+
+    @property
+    def interval(self) -> float:
+        """Seconds that an interaction takes at least."""
+        return self._pace[1]
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._set_pace(self.speed, seconds)
+
+    def _set_pace(self, rounds: float, seconds: float) -> None:
+        with self._changed:
+            self._pace = rounds, seconds
+            self._changed.notify_all()
 
     @property
     def playing(self) -> bool:
@@ -276,10 +307,18 @@ class Player:
         completed = history.rounds - (not source.between_rounds)
         last_round = (completed // source.rounds + 1) * source.rounds
         played = over = False
+        most = history.rounds + MOST_AWAITED
+        agent = self._agent
+        node = None if agent is None else source.node(agent)
 
         def superseded() -> bool:
-            other = to is None and self._order is not order
+            other = to is None and (self._order, self._agent) != (order, agent)
             return self._closed or self._held or bool(self._requested) or other
+
+        pace = self._pace
+
+        def superseded_or_repaced() -> bool:
+            return superseded() or self._pace != pace
 
         def advance(rows: Iterator[Row | None]) -> float | None:
             """Play until it is time to wait, and return for how long; None to stop here."""
@@ -299,17 +338,18 @@ class Player:
                         renderer.add(one, source.converged, source.agreed)
                 self._news.set()
                 rounds = len(together) / source.agents if together else 1
+                awaited = order is Order.AGENT and any(node in row.nodes for row in together)
                 together.clear()
                 if to is not None:
                     over = history.interactions >= to and not self._is_due(to)
                 else:
-                    over = self._is_done(order, source, history, last_round)
+                    over = awaited or self._is_done(order, source, history, last_round, most)
                 if over or superseded() or self._is_due(history.interactions):
                     return None
                 now = time.monotonic()
                 if order is Order.PLAY and to is None:
                     # Lost time is not made up for.
-                    due = max(due + rounds / self.speed, now - 0.1)
+                    due = max(due + max(rounds / self.speed, self.interval), now - 0.1)
                     if due - now > 0.004:
                         return due - now
                 if now - begun > _TURN:
@@ -319,7 +359,7 @@ class Player:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or not self._held)
-            if self._closed or (to is None and self._order is not order):
+            if self._closed or (to is None and (self._order, self._agent) != (order, agent)):
                 return
             while self._is_due(history.interactions):
                 self._apply(self._scheduled.pop(0), source, renderer)
@@ -337,16 +377,23 @@ class Player:
                         wait = advance(rows)
                     if wait is not None:
                         with self._changed:
-                            self._changed.wait_for(superseded, wait)
+                            self._changed.wait_for(superseded_or_repaced, wait)
+                        if self._pace != pace:
+                            pace, due = self._pace, time.monotonic()
             if over:
                 return
             if not played and to is not None and not self._held:
                 return
 
-    def _is_done(self, order: Order, source: Source, history: History, last_round: int) -> bool:
+    def _is_done(
+        self, order: Order, source: Source, history: History, last_round: int, most: int
+    ) -> bool:
         if order is Order.STEP or (order is Order.ROUND and source.between_rounds):
             return True
         if self._has_converged(order, source):
+            return True
+        if order is Order.AGENT and history.rounds >= most and source.between_rounds:
+            self._note = f"In {MOST_AWAITED} rounds this agent met nobody."
             return True
         if history.rounds >= last_round and source.between_rounds:
             self._note = (
@@ -424,7 +471,7 @@ class Player:
         if source is None or renderer is None:
             return replace(self.frame, state=state, note=self._note, error=self._error)
         with self._rendering:
-            return renderer.frame(source, state, self._note, self._error)
+            return renderer.frame(source, state, self._note, self._error, self._agent)
 
 
 def end_all_players(seconds: float) -> None:

@@ -39,6 +39,7 @@ from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.drawing import layout
 from mesa_llm_norms.simulation.run_record import node_name
 from mesa_llm_norms.simulation.serialization import from_json
+from mesa_llm_norms.web.explained import Answer, Encounter, Part, answer_of
 from mesa_llm_norms.web.frames import AgentDetails, Exchange, History, Source, Usage
 from mesa_llm_norms.web.model_source import exchange
 from mesa_llm_norms.web.setting import Edit
@@ -61,11 +62,13 @@ class RecordedCalls(NamedTuple):
     """The calls of live minds in a run.
 
     ``usages`` has the usage before the first interaction and after each, ``exchanges`` the last
-    exchange of each decision, by the number of the interaction and the seat.
+    exchange of each decision, by the number of the interaction and the seat, and ``answers`` the
+    chances that names had there.
     """
 
     usages: tuple[Usage, ...]
     exchanges: Mapping[tuple[int, int], Exchange]
+    answers: Mapping[tuple[int, int], Answer]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class RecordedRun:
     not as it was. ``graph`` is frozen and has the positions of the nodes (attribute ``pos``).
     ``minds`` are those that agents have when they are not committed, ``committed`` those of
     the ones that were at the start, and ``start`` what everybody remembered then. ``calls`` is None
-    without a journal.
+    without a journal. ``seeing`` says that minds were shown attributes.
     """
 
     folder: Path
@@ -91,6 +94,7 @@ class RecordedRun:
     goal: Goal
     rows: tuple[Interaction, ...]
     calls: RecordedCalls | None
+    seeing: bool = False
 
     @property
     def agents(self) -> int:
@@ -162,6 +166,7 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         goal=goal,
         rows=rows,
         calls=calls,
+        seeing=bool(spec.sees),
     )
 
 
@@ -178,8 +183,6 @@ class FolderSource(Source):
         self.length = len(recorded.rows)
         self._name = {name: place for place, name in enumerate(recorded.game.pool)}
         self._memory = dict.fromkeys(self.nodes, recorded.start)
-        self._last: dict[Hashable, tuple[Interaction, int]] = {}
-        """For each agent that has played, its last interaction and its seat there."""
         self._committed = {node: mind.name for node, mind in recorded.committed.items()}
         size = max(1, round(recorded.goal.window * recorded.agents))
         self._recent = Recent(size, len(self._name))
@@ -238,9 +241,9 @@ class FolderSource(Source):
         """Return what the page shows about an agent now."""
         node, calls = self.node(index), self.recorded.calls
         last_exchange = None
-        if calls is not None and node in self._last:
-            row, seat = self._last[node]
-            last_exchange = calls.exchanges.get((row.interaction, seat))
+        if calls is not None and node in self._encounters:
+            row = self._encounters[node].row
+            last_exchange = calls.exchanges.get((row.interaction, row.nodes.index(node)))
         return self.describe(
             index,
             history,
@@ -251,25 +254,44 @@ class FolderSource(Source):
             exchange=last_exchange,
         )
 
+    def answers(self, encounter: Encounter) -> Sequence[Answer | None]:
+        """Return what live minds answered in an interaction, by seat."""
+        calls, number = self.recorded.calls, encounter.row.interaction
+        if calls is None:
+            return ()
+        return [calls.answers.get((number, seat)) for seat in range(len(encounter.parts))]
+
     def _take_in(self, row: Interaction) -> None:
         memory, length = self._memory, self.recorded.game.memory
+        before = memory[row.node_a], memory[row.node_b]
         memory[row.node_a] = remember(memory[row.node_a], row.name_a, row.name_b, length)
         memory[row.node_b] = remember(memory[row.node_b], row.name_b, row.name_a, length)
         self._recent.add(self._name[row.name_a], self._name[row.name_b])
-        for seat, (node, name) in enumerate(((row.node_a, row.name_a), (row.node_b, row.name_b))):
-            self._last[node] = row, seat
+        for node, name in zip(row.nodes, row.names, strict=True):
             self._holders.add(node, self._name[name])
             if node in self._committed:
                 mind = self.recorded.committed[node]
                 over = mind.until is not None and row.round >= mind.until
                 if over or (name != mind.name and not mind.noise):
                     del self._committed[node]
+        self._note(
+            Encounter(
+                row,
+                tuple(
+                    Part(self._index[node], node, self._mind(node), past, memory[node])
+                    for node, past in zip(row.nodes, before, strict=True)
+                ),
+                self.recorded.seeing,
+            )
+        )
+
+    def _mind(self, node: Hashable) -> Mind:
+        of = self.recorded.committed if node in self._committed else self.recorded.minds
+        return of[node]
 
     def _held(self, node: Hashable) -> str | None:
-        if node not in self._last:
-            return None
-        row, seat = self._last[node]
-        return row.name_b if seat else row.name_a
+        last = self._encounters.get(node)
+        return None if last is None else last.row.names[last.row.nodes.index(node)]
 
 
 def _goal(content: Mapping[str, Any], calls: RecordedCalls | None) -> Goal:
@@ -298,6 +320,7 @@ def _read_journal(
         rows: list[Interaction] = []
         total, texts = Usage(0, 0, 0.0), dict[str, str]()
         usages, exchanges = [total], dict[tuple[int, int], Exchange]()
+        answers = dict[tuple[int, int], Answer]()
         for number in itertools.count():
             row = journal.interaction(run, number)
             if row is None:
@@ -307,6 +330,10 @@ def _read_journal(
                 system = texts.setdefault(call.system, call.system)
                 exchanges[number, call.seat] = exchange(call._replace(system=system), journal)
             if isinstance(row, Interaction):
+                for seat in range(2):
+                    answer = answer_of(journal, run, number, seat)
+                    if answer is not None:
+                        answers[number, seat] = answer
                 rows.append(row)
                 usages.append(total)
                 _check_length(path, len(rows))
@@ -315,7 +342,7 @@ def _read_journal(
         remedy = f"It is that of {held}: name another, or wait until something has been played."
         raise FileFormatError(path, f"it holds no interaction of run {run}", remedy)
     usages[-1] = total
-    return content, run, tuple(rows), RecordedCalls(tuple(usages), exchanges)
+    return content, run, tuple(rows), RecordedCalls(tuple(usages), exchanges, answers)
 
 
 def _read_table(path: Path, run: int | None) -> tuple[Interaction, ...]:

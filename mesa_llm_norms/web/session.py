@@ -36,6 +36,8 @@ from mesa_llm_norms.web.setting import GAME, Setting, read_query
 SCENE = "scene"
 SECOND = "vs"
 """The setting of the second population, as a query of its own."""
+INTERVAL = "interval"
+"""Seconds that an interaction takes at least."""
 SPEED = "speed"
 """Population rounds per second; ``inf`` for full speed."""
 REPLAY = "replay"
@@ -66,7 +68,7 @@ class ViewerSession:
         self.on_frame: Callable[[], object] | None = None
         """Called in some thread after each new frame; must not block."""
         self._run: int | None = None
-        self._speed = DEFAULT_SPEED
+        self._speed, self._interval = DEFAULT_SPEED, 0.0
         self._pause = SHORTEST_PAUSE
         try:
             self._open(query)
@@ -155,6 +157,10 @@ class ViewerSession:
         if not self.begun:
             self.prediction = answer
 
+    def follow(self, side: int, index: int) -> None:
+        """Play one population to the next interaction of an agent."""
+        self.players[side].give(Order.AGENT, index)
+
     def commit(self, side: int, index: int, name: str | None) -> None:
         """Commit an agent to a name, or release it."""
         self.players[side].commit(index, name)
@@ -242,6 +248,17 @@ class ViewerSession:
             player.speed = rounds
 
     @property
+    def interval(self) -> float:
+        """Seconds that an interaction takes at least, so that it can be followed; usually 0."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        for player in self.players:
+            player.interval = seconds
+
+    @property
     def pause(self) -> float:
         """Seconds from one frame to the next, at least."""
         return self._pause
@@ -273,12 +290,15 @@ class ViewerSession:
     def query(self) -> str:
         """The query of the link to what is on screen."""
         first, *others = self.settings
+        slow = [urlencode({INTERVAL: f"{self.interval:g}"})] if self.interval else []
         if self.replaying:
-            return urlencode({REPLAY: "" if self._run is None else self._run, "at": first.at})
+            shown = {REPLAY: "" if self._run is None else self._run, "at": first.at}
+            return "&".join([urlencode(shown), *slow])
         parts = [urlencode({SCENE: self.scene.key})] if self.scene is not None else []
         parts.append(first.query(self.usual if self.scene is None else None))
         if self.speed != (self.scene.speed if self.scene is not None else DEFAULT_SPEED):
             parts.append(urlencode({SPEED: f"{self.speed:g}"}))
+        parts += slow
         parts += [urlencode({SECOND: other.query(first)}) for other in others]
         return "&".join(part for part in parts if part)
 
@@ -286,6 +306,8 @@ class ViewerSession:
 
     def _open(self, query: str) -> None:
         given = read_query(query)
+        if INTERVAL in given:
+            self.interval = _read_interval(given[INTERVAL][-1])
         if REPLAY in given or (server_settings().replay is not None and not given):
             number = given.get(REPLAY, [""])[-1]
             self.open_replay(_read_run(number) if number.isdecimal() else None)
@@ -315,7 +337,13 @@ class ViewerSession:
         self.close()
         self.many = None
         self.players = tuple(
-            Player(make, setting, speed=self._speed, on_frame=self._announce)
+            Player(
+                make,
+                setting,
+                speed=self._speed,
+                interval=self._interval,
+                on_frame=self._announce,
+            )
             for setting in settings
         )
         for player in self.players:
@@ -373,15 +401,18 @@ def _read_run(text: str) -> int:
 
 
 def _read_speed(text: str) -> float:
+    return _read_pace(SPEED, text, 0.01, math.inf, "Give population rounds per second.")
+
+
+def _read_interval(text: str) -> float:
+    return _read_pace(INTERVAL, text, 0.0, 60.0, "Give seconds per interaction, 0 to 60.")
+
+
+def _read_pace(name: str, text: str, least: float, most: float, remedy: str) -> float:
     try:
-        speed = float(text)
+        found = float(text)
     except ValueError:
-        speed = 0.0
-    if math.isnan(speed) or speed < 0.01:
-        raise SpecError(
-            SPEED,
-            text,
-            f"{shown(text)} is not a valid speed",
-            "Give population rounds per second.",
-        )
-    return speed
+        found = math.nan
+    if not least <= found <= most:
+        raise SpecError(name, text, f"{shown(text)} is not a valid {name}", remedy)
+    return found

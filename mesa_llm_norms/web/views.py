@@ -29,7 +29,9 @@ from mesa_llm_norms.networks.drawing import (
     name_colors,
     shade_step,
 )
+from mesa_llm_norms.web.explained import MOST_SEATS, explain
 from mesa_llm_norms.web.frames import NOBODY, RECENT, AgentDetails, Exchange, Frame, points_text
+from mesa_llm_norms.web.player import Player
 
 NOTHING = "\N{EN DASH}"
 SUCCESS_TITLE = "Success rate (share of interactions that matched)"
@@ -208,6 +210,7 @@ def NetworkView(  # noqa: N802
     recent: str = "",
     selected: int = -1,
     second: int = -1,
+    numbered: str = "",
     labels: bool = True,
     by_degree: bool = False,
     height: str = "62vh",
@@ -221,15 +224,30 @@ def NetworkView(  # noqa: N802
     ``marks`` does too, unless empty: ``c`` if committed, ``x`` if there is no agent, or a space.
     ``recent`` lists the last interactions, oldest first, as ``"i,j,1 i,j,0"`` with 1 for a match.
     ``selected`` is the index of a node with a ring, ``second`` of one at the end of an edge to
-    draw, -1 for none. Unless ``readonly``, ``event_pick`` is called with the index of a node that
-    is clicked or activated by Enter or Space, and with -1 for a click beside all nodes.
+    draw, -1 for none. ``numbered`` lists the nodes that have a number, from 1. Unless
+    ``readonly``, ``event_pick`` is called with the index of a node that is clicked or activated by
+    Enter or Space, and with -1 for a click beside all nodes.
     """
 
 
-def network_values(frame: Frame) -> dict[str, str]:
-    """Return the arguments of ``NetworkView`` that change with every frame."""
+def network_values(frame: Frame, explaining: bool = False) -> dict[str, str]:
+    """Return the arguments of ``NetworkView`` that change with every frame.
+
+    Where the last interaction is explained, it is the only one drawn, and its agents have numbers.
+    """
     names = "drawing", "codes", "marks", "recent"
-    return {name: getattr(frame, name) for name in names}
+    values = {name: getattr(frame, name) for name in names}
+    if not explaining:
+        return {**values, "numbered": ""}
+    encounter = frame.encounter
+    if encounter is None:
+        return {**values, "recent": "", "numbered": ""}
+    others = len(encounter.parts) - 1
+    return {
+        **values,
+        "recent": " ".join(frame.recent.split(" ")[-others:]) if frame.recent else "",
+        "numbered": encounter.places if len(encounter.parts) <= MOST_SEATS else "",
+    }
 
 
 @solara.component_vue("vue/chart.vue", vuetify=False)  # type: ignore[untyped-decorator]
@@ -312,12 +330,41 @@ def AgentView(  # noqa: N802
     details: str = "",
     changeable: bool = False,
     event_commit: Callable[[str | None], object] | None = None,
+    event_follow: Callable[[object], object] | None = None,
 ) -> None:
     """Show the details of an agent, from ``details_text``.
 
     If ``changeable``, ``event_commit`` is called with the name of the pool to commit the agent to,
-    or None to release it.
+    or None to release it. ``event_follow`` is called when its next interaction is wanted.
     """
+
+
+@solara.component_vue("vue/explained.vue", vuetify=False)  # type: ignore[untyped-decorator]
+def ExplainedView(  # noqa: N802
+    explained: str = "",
+    silent: str = "",
+    event_pick: Callable[[int], object] | None = None,
+    event_follow: Callable[[int], object] | None = None,
+) -> None:
+    """Show one interaction, from ``explained_values``.
+
+    ``event_pick`` is called with the index of an agent that is to be shown, ``event_follow`` with
+    that of one whose next interaction is wanted.
+    """
+
+
+def explained_values(player: Player) -> dict[str, str]:
+    """Return what ``ExplainedView`` shows of the last interaction of a population.
+
+    It is read out, unless interactions come faster than anybody could listen to.
+    """
+    encounter, source = player.frame.encounter, player.source
+    fast = player.playing and player.interval < 1
+    values = {"explained": "", "silent": "yes" if fast else ""}
+    if encounter is not None and source is not None:
+        text = explain(encounter, source.referee, source.answers(encounter))
+        values["explained"] = json_text(text)
+    return values
 
 
 def details_text(details: AgentDetails, pool: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +16,7 @@ from mesa_llm_norms.web.model_source import ServerSettings, configure_server, se
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
 from mesa_llm_norms.web.replay import read_recorded_run
 from mesa_llm_norms.web.session import ViewerSession
+from mesa_llm_norms.web.views import explained_values
 
 LIVE = "claude:claude-test-1"
 QUERY = f"mind={LIVE}&names=QM&topology=ring(n=6)&seed=2"
@@ -188,8 +190,12 @@ def test_an_agent_shows_the_probabilities_of_a_model_in_this_process(
         session.give(Order.STEP)
         until(lambda: player.frame.interactions == 1 and not player.playing)
         shown = [it.exchange for i in range(6) if (it := player.details(i)) and it.exchange]
+        told = json.loads(explained_values(player)["explained"])
     assert shown, player.frame.note
     for exchange in shown:
         assert len(exchange.probabilities) == 2
         assert sum(exchange.probabilities) == pytest.approx(1)
         assert exchange.seconds > 0
+    for agent in told["agents"]:
+        assert {name for name, *_ in agent["probabilities"]} == {"Q", "M"}
+        assert sum(chance for *_, chance in agent["probabilities"]) == pytest.approx(1)

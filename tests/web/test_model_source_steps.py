@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 import mesa
@@ -243,3 +244,24 @@ def test_what_was_played_before_a_step_failed_is_shown(
     until(lambda: player.frame.error and player.frame.interactions == 16)
     assert "on purpose" in player.frame.error
     assert "unexpected error in a population" in caplog.text
+
+
+@pytest.mark.parametrize("model_type", [Growing, Twice, TippingPointModel])
+def test_each_interaction_of_a_step_is_explained_with_the_memory_it_was_played_on(
+    model_type: type[NamingGame],
+) -> None:
+    source = ModelSource(RING, model_type)
+    memories: dict[Any, Any] = {}
+    for row in islice(source.play(), 40):
+        encounter = source.encounter()
+        if row is None:
+            continue
+        assert encounter is not None
+        assert encounter.row is row
+        for part, name in zip(encounter.parts, row.names, strict=True):
+            assert part.before == memories.get(part.node, ())
+            assert part.after[-1][0] == name
+            memories[part.node] = part.after
+        if source.between_rounds:
+            left = {agent.node: agent.memory for agent in source.model.players}
+            assert left == {node: memories.get(node, ()) for node in left}

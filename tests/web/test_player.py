@@ -69,8 +69,38 @@ def shows(player: Player, interactions: int) -> None:
 
 
 def goes_on(player: Player) -> None:
-    before = player.frame.interactions
+    goes_on_from(player, player.frame.interactions)
+
+
+def goes_on_from(player: Player, before: int) -> None:
     until(lambda: player.frame.interactions > before)
+
+
+def test_an_interaction_takes_its_time_and_another_pace_holds_at_once(
+    start: Callable[..., Player],
+) -> None:
+    player = ready(start())
+    player.interval = 600
+    player.give(Order.PLAY)
+    shows(player, 1)
+    assert stands_still(player)
+    assert player.playing
+    player.interval = 0
+    goes_on(player)
+
+
+def test_play_goes_on_to_the_next_interaction_of_an_agent(start: Callable[..., Player]) -> None:
+    player = ready(start())
+    for agent in (5, 5, 2):
+        before = player.frame.interactions
+        player.give(Order.AGENT, agent)
+        goes_on_from(player, before)
+        frame = ready(player).frame
+        expected = ModelSource(RING)
+        rows = list(expected.model.play(frame.interactions))[before:]
+        assert [agent in row.nodes for row in rows] == [False] * (len(rows) - 1) + [True]
+        assert frame.encounter is not None
+        assert frame.encounter.row == rows[-1]
 
 
 def stands_still(player: Player) -> bool:

@@ -33,6 +33,7 @@ from mesa_llm_norms.simulation.ensemble import play_ensemble, play_run
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
 from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
+from mesa_llm_norms.web.explained import explain
 from mesa_llm_norms.web.frames import AgentDetails, History, Renderer, Usage
 from mesa_llm_norms.web.model_source import ModelSource
 from mesa_llm_norms.web.player import FULL_SPEED, Order, Player
@@ -129,7 +130,11 @@ def test_every_moment_of_a_replay_is_as_it_was_in_the_model(
         assert replay.agreed == model.agreed
         assert every_agent(replay, one) == every_agent(model, other)
         frame = one.frame(replay, "paused")
-        assert frame == replace(other.frame(model, "paused"), length=replay.length)
+        live = other.frame(model, "paused")
+        assert replace(frame, encounter=None) == replace(live, length=replay.length, encounter=None)
+        assert frame.encounter is not None
+        assert live.encounter is not None
+        assert explain(frame.encounter, replay.referee) == explain(live.encounter, model.referee)
         if number < len(recorded.rows):
             assert replay.between_rounds == model.between_rounds
     assert one.history.interactions == replay.length == len(recorded.rows)
@@ -395,6 +400,13 @@ def test_live_minds_are_shown_with_the_prompts_and_replies_of_their_last_interac
                 calls, tokens = calls + 1, tokens + (call.input_tokens or 0)
                 tokens += call.output_tokens or 0
                 last[(row.node_a, row.node_b)[call.seat]] = call
+            encounter = source.encounter()
+            assert encounter is not None
+            told = explain(encounter, source.referee, source.answers(encounter))["agents"]
+            for agent, part in zip(told, encounter.parts, strict=True):
+                known = "always says M" if part.node == "<script>" else "only gave its answer"
+                assert known in agent["how"]
+                assert not agent["probabilities"]
             assert source.usage is not None
             assert source.usage[:2] == (calls, tokens)
             for node, details in zip(source.nodes, every_agent(source, renderer), strict=True):

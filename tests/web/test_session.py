@@ -235,3 +235,17 @@ def test_a_recorded_run_is_gone_through(
     one.give(Order.PLAY)
     until(lambda: not one.playing)
     until(lambda: one.players[0].frame.interactions == 96)
+
+
+def test_a_slow_pace_is_in_the_link_and_a_strange_one_is_refused() -> None:
+    session = ViewerSession("names=QM&interval=4")
+    assert session.players[0].interval == 4
+    assert "interval=4" in session.query
+    session.interval = 0
+    assert "interval" not in session.query
+    session.close()
+    for text in ("-1", "nan", "61", "soon"):
+        refused = ViewerSession(f"interval={text}")
+        assert "interval" in refused.problem
+        assert refused.interval == 0
+        refused.close()
