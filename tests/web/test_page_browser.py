@@ -250,7 +250,8 @@ def test_a_scene_is_predicted_played_and_resolved(
     said = outcome.inner_text()
     assert any(f"What happened: {answer.text}" in said for answer in scene.answers)
     assert ("You predicted this" in said) == (f"happened: {scene.answers[0].text}" in said)
-    for later in ("In 400 populations: ", scene.why):
+    lesson = scene.lesson
+    for later in ("In 400 populations: ", scene.why, lesson.people, lesson.after):
         assert later not in outcome.inner_text()
         page.get_by_test_id("next").click()
         expect(outcome).to_contain_text(later)

@@ -6,6 +6,7 @@ Each is a TOML file, in this folder or in another; ``docs/scenes.md`` says how t
 from mesa_llm_norms.web.scenes.answers import Result, result_of
 from mesa_llm_norms.web.scenes.scene import (
     Answer,
+    Lesson,
     Measured,
     Promise,
     Scene,
@@ -15,6 +16,7 @@ from mesa_llm_norms.web.scenes.scene import (
 
 __all__ = [
     "Answer",
+    "Lesson",
     "Measured",
     "Promise",
     "Result",

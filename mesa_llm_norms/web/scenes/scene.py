@@ -48,7 +48,7 @@ FASTEST = 100.0
 _SHIPPED = Path(__file__).parent
 _SEE = "See docs/scenes.md for a complete example."
 _KEYS = ("title", "text", "question", "answers", "why", "setting", "speed")
-_OPTIONAL = ("stop", "compare", "promise", "measured")
+_OPTIONAL = ("stop", "compare", "promise", "measured", "lesson")
 _DEFAULTS = {field.name: field.default for field in fields(Setting)}
 _IN_SETTING = [name for name in _DEFAULTS if name not in ("seed", "edits", "at")]
 _IN_COMPARE = [name for name in _IN_SETTING if name != "rounds"]
@@ -85,6 +85,22 @@ class Measured(NamedTuple):
         return f"measured = {{runs = {self.runs}, times = {list(self.times)}}}"
 
 
+class Lesson(NamedTuple):
+    """What a teacher has of a scene; what a file leaves out is empty.
+
+    ``before`` and ``after`` are questions for the class, ``notes`` are for the teacher, and
+    ``people`` says what people did in the same place, with the source.
+    """
+
+    before: str = ""
+    after: str = ""
+    notes: str = ""
+    people: str = ""
+
+
+_NO_LESSON = Lesson()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scene:
     """What a class is shown, as read by ``read_scenes``; exactly one answer comes true.
@@ -106,6 +122,7 @@ class Scene:
     stop: Until = None
     promise: Promise | None = None
     measured: Measured | None = None
+    lesson: Lesson = _NO_LESSON
 
     def settings(self, seed: int) -> tuple[Setting, ...]:
         """Return what is played with a seed: the setting of one population, or of two."""
@@ -305,6 +322,7 @@ def _read_scene(given: Mapping[str, Any], key: str) -> Scene:
         stop=stop,
         promise=_read_promise(given["promise"], len(answers)) if "promise" in given else None,
         measured=_read_measured(given["measured"], len(answers)) if "measured" in given else None,
+        lesson=_read_lesson(given.get("lesson", {})),
     )
 
 
@@ -434,6 +452,13 @@ def _read_measured(given: Any, answers: int) -> Measured:
     if sum(times) != runs:
         raise SpecError("measured", given, "its times do not add up to its runs", remedy)
     return Measured(runs, tuple(times))
+
+
+def _read_lesson(given: Any) -> Lesson:
+    if not isinstance(given, Mapping):
+        raise SpecError("lesson", given, "it must be a table", f"Write [lesson]. {_SEE}")
+    _check_keys(given, Lesson._fields, "lesson")
+    return Lesson(**{key: _prose(given, key, "lesson") for key in given})
 
 
 def _check_keys(

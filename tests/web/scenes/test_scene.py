@@ -23,6 +23,7 @@ from scipy import stats
 from mesa_llm_norms import NamingGame, Policy, load_mind
 from mesa_llm_norms.core.game import read_memory
 from mesa_llm_norms.errors import FileFormatError, SpecError
+from mesa_llm_norms.reproduction.observed import Group, shipped_people
 from mesa_llm_norms.web.scenes.answers import result_of
 from mesa_llm_norms.web.scenes.scene import (
     Measured,
@@ -104,7 +105,7 @@ def found(key: str) -> Measured:
 # The scenes that ship
 
 
-def test_the_seven_scenes_are_there_in_order() -> None:
+def test_the_scenes_are_there_in_order() -> None:
     assert list(SHIPPED) == [
         "a-convention-is-born",
         "whose-name-wins",
@@ -113,6 +114,8 @@ def test_the_seven_scenes_are_there_in_order() -> None:
         "the-committed-few",
         "hubs",
         "one-model-against-another",
+        "people-against-minds",
+        "noisy-hubs",
     ]
 
 
@@ -250,6 +253,66 @@ def test_what_the_texts_say_of_a_single_agent_is_so() -> None:
     assert probability_of(claude, "M", "QQ QQ QQ QM QM") > 0.95
 
 
+# What the texts say of people
+
+
+@pytest.fixture(scope="module")
+def turned() -> dict[bool, list[Group]]:
+    """The groups of 2018 by whether most of the uncommitted turned in some round."""
+    found: dict[bool, list[Group]] = {True: [], False: []}
+    for group in shipped_people().groups:
+        found[max(group.alternative) > 0.5].append(group)
+    return found
+
+
+def test_what_is_said_of_the_ten_groups_is_so(turned: dict[bool, list[Group]]) -> None:
+    said = SHIPPED["the-committed-few"].lesson.people
+    assert "ten groups of 18 to 30 people" in said
+    sizes = [group.agents for group in turned[True] + turned[False]]
+    assert (len(sizes), min(sizes), max(sizes)) == (10, 18, 30)
+    assert "all five groups where a quarter or more were committed" in said
+    assert "in none of the five with less" in said
+    assert [len(groups) for groups in turned.values()] == [5, 5]
+    assert all(group.committed / group.agents >= 0.25 for group in turned[True])
+    assert all(group.committed / group.agents < 0.25 for group in turned[False])
+    first = [next(i for i, it in enumerate(g.alternative) if it > 0.5) for g in turned[True]]
+    assert "after 13 to 57 rounds" in said
+    assert (min(first), max(first)) == (13, 57)
+
+
+def test_the_group_that_minds_stand_in_for_is_the_first(turned: dict[bool, list[Group]]) -> None:
+    scene = SHIPPED["people-against-minds"]
+    group = next(one for one in turned[False] if one.number == 1)
+    for setting in scene.settings(1):
+        spec = setting.spec()
+        assert len(spec.initial_state().neighbors) == group.agents == 20
+        assert setting.committed == (f"M={group.committed}",) == ("M=4",)
+        assert setting.rounds == group.rounds == 42
+    assert "5 of 100 answers" in scene.text
+    assert round(100 * float(np.mean(group.alternative))) == 5
+    assert max(group.alternative) < 0.5
+
+
+def test_what_is_said_of_the_networks_of_2015_is_so() -> None:
+    mixed, _, ring = shipped_people().networks
+    born, dialects = (
+        SHIPPED[key].lesson.people for key in ("a-convention-is-born", "dialects-on-a-ring")
+    )
+    assert "They used 63, and after 11 rounds half of their answers were the same name" in born
+    assert mixed.names == 63
+    assert next(i for i, share in enumerate(mixed.leading) if share >= 0.5) == 11
+    assert "43% of answers on the ring were the leading name, and 91%" in dialects
+    assert round(100 * float(np.mean(ring.leading[-3:]))) == 43
+    assert round(100 * float(np.mean(mixed.leading[-3:]))) == 91
+
+
+@each
+def test_a_teacher_has_everything_for_a_scene_and_sources_for_people(scene: Scene) -> None:
+    assert all(scene.lesson)
+    said = scene.lesson.people
+    assert bool(re.search(r"\d", said)) == ("docs/people.md" in said)
+
+
 # What a file may say
 
 
@@ -339,6 +402,12 @@ WRONG = {
         "speed = 1",
         "speed = 1\nmeasured = {runs = 9, times = [4, 4]}",
         "add up",
+    ),
+    "a lesson that is no table": ("speed = 1", 'speed = 1\nlesson = "talk"', "lesson.*a table"),
+    "an unknown part of a lesson": (
+        '[[answers]]\ntext = "Q"',
+        '[lesson]\nafterwards = "?"\n[[answers]]\ntext = "Q"',
+        "lesson: unknown key 'afterwards'.*did you mean 'after'",
     ),
     "nothing to compare": (
         '[[answers]]\ntext = "Q"',
