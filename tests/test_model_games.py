@@ -97,7 +97,7 @@ def test_the_kernel_plays_the_same_rows(played: tuple[GameRules, Any]) -> None:
     assert plain.interactions is not None
     assert kernel.interactions is not None
     assert plain.interactions.equals(kernel.interactions)
-    assert list(plain.interactions.columns[-2:]) == ["payoff_a", "payoff_b"]
+    assert list(plain.interactions.columns[-3:]) == ["payoff_a", "payoff_b", "outcome"]
     for other in (kernel, together):
         assert plain.runs.equals(other.runs)
         assert plain.rounds.equals(other.rounds)

@@ -10,8 +10,9 @@ from mesa_llm_norms.cli import output
 from mesa_llm_norms.cli.playing import Plan
 from mesa_llm_norms.core.event_loop import wait_for
 from mesa_llm_norms.core.formatting import count, duration, spread
-from mesa_llm_norms.core.game import Memory, filled, remember
+from mesa_llm_norms.core.game import Memory, keep
 from mesa_llm_norms.core.randomness import RandomStream
+from mesa_llm_norms.core.referee import Referee
 from mesa_llm_norms.errors import CallError, MindError, SpecError
 from mesa_llm_norms.experiments.cost_forecast.result import Forecast, Part, cost, together
 from mesa_llm_norms.llm.addresses import check, confirm, destination
@@ -66,9 +67,8 @@ def print_prompts(spec: Spec) -> None:
     persona, *others = spec.personas
     if others:
         output.say(f"The first of {1 + len(others)} personas:")
-    start = filled(spec.incumbent, spec.game.memory) if spec.incumbent is not None else ()
     for mind in {mind.template.version: mind for mind in minds}.values():
-        for seat, memory in enumerate((start, _some_memory(spec))):
+        for seat, memory in enumerate((spec.start, _some_memory(spec))):
             situation = Situation(spec.game, memory, 0, RandomStream(spec.seed), 0, seat)
             prompt = mind.with_persona(persona).sent(situation)
             when = "at the start" if not seat else "after some interactions"
@@ -135,9 +135,13 @@ def _ask_capabilities(spec: Spec, llm: LLMSettings) -> None:
 
 def _some_memory(spec: Spec) -> Memory:
     memory: Memory = ()
-    pool = spec.game.pool
-    for number in range(spec.game.memory):
-        memory = remember(memory, pool[number % 2], pool[0], spec.game.memory)
+    game, referee = spec.game, Referee(spec.game)
+    others = (game.pool[0],) * ((game.seats or 3) - 1)
+    seat = 0 if game.symmetric else 1
+    for number in range(game.memory):
+        moves = list(others)
+        moves.insert(seat, game.pool[number % 2])
+        memory = keep(memory, referee.experience(tuple(moves), seat), game.memory)
     return memory
 
 

@@ -26,9 +26,11 @@ from mesa_llm_norms.errors import SpecError, some
 from mesa_llm_norms.llm.prompt import read_template
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
 from mesa_llm_norms.networks.kinds import OPTIONS
 from mesa_llm_norms.networks.reading import names_file, with_options
+from mesa_llm_norms.simulation.typed import GAMES
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""
@@ -69,6 +71,15 @@ def _within(limit: Limit[Any]) -> Callable[[typer.CallbackParam, Any], Any]:
 
 Topology = Annotated[str, option(GAME, TOPOLOGY_TEXT, *TOPOLOGY)]
 Names = Annotated[str, option(GAME, NAMES_TEXT)]
+OtherGame = Annotated[
+    str | None,
+    option(
+        GAME,
+        f"Play another game than the naming game: {', '.join(GAMES)}, also with numbers, as in "
+        r'"prisoners_dilemma(temptation=6, memory=3)". Needs a mind that knows it; the default is '
+        f"then {UniformMind.label}.",
+    ),
+]
 Minds = Annotated[
     list[str] | None,
     option(
@@ -78,7 +89,12 @@ Minds = Annotated[
     ),
 ]
 PairingRule = Annotated[
-    str, option(GAME, "Pairing rule: node, edge, matching or contacts (of a contact sequence).")
+    str,
+    option(
+        GAME,
+        "Pairing rule: node, edge, matching, contacts (of a contact sequence), or neighborhood "
+        "(for games of any number of players).",
+    ),
 ]
 Memory = Annotated[int, option(GAME, "Interactions that an agent remembers.", limit=limits.MEMORY)]
 Reward = Annotated[

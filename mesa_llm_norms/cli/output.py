@@ -308,6 +308,7 @@ def run_object(run: Run, out: Path | None) -> dict[str, Any]:
     """Return what ``run --json`` prints for one run."""
     clusters = name_clusters(Edges.of_neighbors(run.initial.neighbors), run.names_held)
     return {
+        **_of_game(run.spec),
         "mind": run.spec.mind_label,
         "agents": run.agents,
         "topology": run.spec.topology,
@@ -334,6 +335,9 @@ def run_sentence(run: Run) -> str:
         return "Nothing was played."
     played = plural(outcome.rounds, "round")
     after = f"After {outcome.interactions:,} interactions ({played})"
+    if run.spec.rules is not None:
+        rate, success = percent(outcome.success_rate), run.spec.rules.success_name
+        return f"{after} {rate} of the last were: {success}. {_listing(run.shares)}."
     held = Counter(run.names_held.values())
     name = outcome.winner
     if (outcome.converged or outcome.agreed) and held[name] == agents:
@@ -406,6 +410,7 @@ def ensemble_object(ensemble: Ensemble, goal: Goal) -> dict[str, Any]:
     """Return what ``run --runs N --json`` prints."""
     done = _counted(ensemble, goal)
     return {
+        **_of_game(ensemble.spec),
         "runs": len(ensemble.runs),
         **{name: int(ensemble.runs[name].sum()) for name in ("converged", "agreed", "one_name")},
         **mean_left(ensemble.runs),
@@ -419,6 +424,9 @@ def print_ensemble(ensemble: Ensemble, goal: Goal) -> None:
     """Print the numbers that sum up an ensemble."""
     runs, done = ensemble.runs, _counted(ensemble, goal)
     pairs = [("runs", count(len(runs)))]
+    if ensemble.spec.rules is not None:
+        label, rate = ensemble.spec.rules.success_name, _last_success(ensemble)
+        pairs.append((label, f"{percent(rate)} of each run's last round, on average"))
     flips = ["flipped"] if ensemble.spec.committed_names else []
     for event in ("converged", "agreed", *flips, "one_name"):
         share = f"{runs[event].sum():,} ({percent(runs[event].mean())})"
@@ -446,6 +454,8 @@ def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
     runs, done = ensemble.runs, _counted(ensemble, goal)
     winners = _winners(done, ensemble.spec.game.pool)
     many = plural(len(runs), "run")
+    if ensemble.spec.rules is not None:
+        return _game_sentence(ensemble, goal)
     if not winners and goal.until == "agreed":
         return f"None of {many} agreed on a name."
     if not winners:
@@ -473,6 +483,27 @@ def ensemble_sentence(ensemble: Ensemble, goal: Goal) -> str:
         f"{len(done):,} of {many} went quiet, {half}, {one:,} of them with one name; "
         f"{name} was played most in {share}."
     )
+
+
+def _game_sentence(ensemble: Ensemble, goal: Goal) -> str:
+    """Return what happened in an ensemble of another game than the naming game."""
+    runs, success = ensemble.runs, ensemble.spec.rules.success_name  # type: ignore[union-attr]
+    rate = percent(_last_success(ensemble))
+    last = f"in their last rounds {rate} of the interactions were: {success}"
+    if goal.until is None:
+        return f"{plural(len(runs), 'run')}: {last}."
+    return f"{int(runs[goal.until].sum()):,} of {plural(len(runs), 'run')} {goal.until}; {last}."
+
+
+def _last_success(ensemble: Ensemble) -> float:
+    return float(ensemble.rounds.groupby("run")["success_rate"].last().mean())
+
+
+def _of_game(spec: Spec) -> dict[str, Any]:
+    """Return what is said of another game than the naming game: its name, and its success."""
+    if spec.rules is None:
+        return {}
+    return {"game": type(spec.rules).__name__, "success": spec.rules.success_name}
 
 
 def _winners(runs: Any, pool: Sequence[str]) -> dict[str, int]:

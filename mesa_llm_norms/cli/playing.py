@@ -20,6 +20,7 @@ from rich.text import Text
 from mesa_llm_norms.cli import output
 from mesa_llm_norms.core.files import check_folder
 from mesa_llm_norms.core.formatting import percent
+from mesa_llm_norms.core.game import SUCCESS_RATE, success_label
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import NormsError
@@ -120,7 +121,7 @@ def _play_one(plan: Plan, record: RunRecord | None) -> output.Run:
     with closing(client) if client is not None else nullcontext():
         playing = SingleRun(spec, plan.initial, goal, most, record, client)
         usage = (lambda: output.usage_sentence(client.usage)) if client is not None else None
-        with _watching(plan.talk, usage) as watch:
+        with _watching(plan.talk, usage, success_label(spec.game)) as watch:
             for one in playing:
                 if one is not None:  # every interaction of a round may have been skipped
                     rounds.append(one)
@@ -195,15 +196,15 @@ def _draw(plan: Plan, played: output.Run | Ensemble, folder: Path) -> None:
     """Write the figures of what was played."""
     from mesa_llm_norms import plots
 
-    pool = plan.spec.game.pool
+    pool, success = plan.spec.game.pool, success_label(plan.spec.game)
     if isinstance(played, Ensemble):
         if len(played.rounds):
             event = "agreed" if plan.goal.until == "agreed" else "converged"
-            figure = plots.plot_ensemble(played.runs, played.rounds, pool, event)
+            figure = plots.plot_ensemble(played.runs, played.rounds, pool, event, success)
             plots.save_figure(figure, folder / "ensemble")
         return
     if played.rounds:
-        plots.save_figure(plots.plot_rounds(played.rounds, pool), folder / "rounds")
+        plots.save_figure(plots.plot_rounds(played.rounds, pool, success), folder / "rounds")
     if played.agents > plots.MOST_NODES:
         output.complain("note", f"the network is not drawn: it has over {plots.MOST_NODES:,} nodes")
         return
@@ -256,27 +257,31 @@ def _resume_hint(plan: Plan) -> Iterator[None]:
 
 
 @contextmanager
-def _watching(wanted: bool, usage: Callable[[], str | None] | None) -> Iterator[Watcher]:
+def _watching(
+    wanted: bool, usage: Callable[[], str | None] | None, success: str
+) -> Iterator[Watcher]:
     """Give a function that shows a round: in a table on a terminal, else as a line.
 
-    ``usage`` returns what stands below the table.
+    ``usage`` returns what stands below the table, ``success`` says what the rate is called.
     """
     if not wanted:
         yield lambda _: None
     elif output.stdout().is_terminal:
         rounds: deque[Round] = deque(maxlen=ROUNDS_SHOWN)
-        table = partial(_table, rounds, usage)
+        table = partial(_table, rounds, usage, success)
         with Live(get_renderable=table, console=output.stdout(), refresh_per_second=10):
             yield rounds.append
     else:
-        with _lines() as watch:
+        with _lines(success) as watch:
             yield watch
 
 
-def _table(rounds: deque[Round], usage: Callable[[], str | None] | None) -> RenderableType:
+def _table(
+    rounds: deque[Round], usage: Callable[[], str | None] | None, success: str
+) -> RenderableType:
     grid = Table(box=None, header_style="bold", pad_edge=False)
     grid.add_column("round", justify="right")
-    grid.add_column("success rate", no_wrap=True)
+    grid.add_column(success, no_wrap=True)
     grid.add_column("names played most", no_wrap=True)
     for one in tuple(rounds):
         grid.add_row(f"{one.number + 1}", _success(one), _leaders(one))
@@ -284,10 +289,11 @@ def _table(rounds: deque[Round], usage: Callable[[], str | None] | None) -> Rend
 
 
 @contextmanager
-def _lines() -> Iterator[Watcher]:
+def _lines(success: str) -> Iterator[Watcher]:
     """Print every round of short runs, every 10th and then 100th of long ones, and the last."""
     console = output.stdout()
     skipped: list[Round] = []
+    said = f" {success}" * (success != SUCCESS_RATE)
 
     def watch(one: Round, last: bool = False) -> None:
         number = one.number + 1
@@ -295,7 +301,7 @@ def _lines() -> Iterator[Watcher]:
             skipped[:] = [one]
             return
         skipped.clear()
-        line = Text.assemble(f"round {number:>4}  ", _success(one), "  ", _leaders(one))
+        line = Text.assemble(f"round {number:>4}  ", _success(one), said, "  ", _leaders(one))
         line.rstrip()
         console.print(line, soft_wrap=True)
 

@@ -39,6 +39,7 @@ class GameOptions:
             *TOPOLOGY,
         ),
     ] = None
+    game: options.OtherGame = None
     names: options.Names = Spec.names
     mind: options.Minds = None
     minds_by_node: Annotated[
@@ -136,7 +137,7 @@ def run(
     files: options.FileOptions,
     live: options.LiveOptions,
 ) -> None:
-    """Play the naming game, and see whether a convention emerges.
+    """Play the naming game or another, and see whether a convention emerges.
 
     A single run is shown round by round; --runs sums up many. Both write a folder with the spec,
     the tables as Parquet, and figures. With live minds the folder also holds a journal, from the
@@ -161,6 +162,10 @@ def run(
     mesa-llm-norms run --mind classical -t "karate()" --runs 200 --until agreed
 
     mesa-llm-norms run -t polblogs.gml --read directed=false --clean
+
+    mesa-llm-norms run --game anti_coordination -t "ring(n=24)" --runs 100 --rounds 20
+
+    mesa-llm-norms run --game "public_goods(factor=2)" --pairing neighborhood --rounds 9
 
     mesa-llm-norms run --names QM --mind claude:claude-haiku-5-5 --forecast
 

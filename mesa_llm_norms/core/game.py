@@ -101,6 +101,9 @@ class GameInteraction(NamedTuple):
     payoffs: tuple[float, ...]
 
 
+SUCCESS_RATE = "success rate"
+"""What the share of interactions that matched is called in the naming game."""
+
 Row: TypeAlias = Interaction | GameInteraction
 """Both have ``nodes``, ``names`` and ``payoffs`` by seat."""
 
@@ -453,6 +456,11 @@ def read_memory(pairs: Iterable[Iterable[str]]) -> Memory:
 def score(memory: Memory, game: GameRules) -> float:
     """Return the points an agent sees as its score: the payoffs of what it remembers, added up."""
     return sum(payoff_of(past, game) for past in memory)
+
+
+def success_label(game: GameRules) -> str:
+    """Return what a chart or a column of ``success_rate`` is called, which depends on the game."""
+    return SUCCESS_RATE if isinstance(game, Game) else game.success_name
 
 
 def others_of(past: Remembered | Experience) -> tuple[str, ...]:

@@ -162,6 +162,7 @@ def check_game(game: GameRules) -> None:
                     "Set symmetric = False where the payoffs depend on the seat.",
                 )
             _ask(game, "success", moves)
+            _ask(game, "outcome", moves)
 
 
 def game_draws(stream: RandomStream, number: int, seats: int) -> tuple[int, ...]:

@@ -36,7 +36,9 @@ LEADING = 8
 """How many names are distinguished in a figure over time."""
 
 
-def plot_rounds(rounds: Sequence[Round], pool: Sequence[str]) -> Figure:
+def plot_rounds(
+    rounds: Sequence[Round], pool: Sequence[str], success: str = "success rate"
+) -> Figure:
     """Draw the success rate (top) and the shares of names (bottom) by population round of a run.
 
     The eight names that were ever played most are distinguished, the others are grey.
@@ -47,6 +49,8 @@ def plot_rounds(rounds: Sequence[Round], pool: Sequence[str]) -> Figure:
         The rounds of a run.
     pool : sequence of str
         The names, whose order gives their colors.
+    success : str, default "success rate"
+        What the rate of successes is called; see ``core.game.success_label``.
 
     Returns
     -------
@@ -57,8 +61,8 @@ def plot_rounds(rounds: Sequence[Round], pool: Sequence[str]) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     x = np.array([one.number + 1 for one in rounds])
     marker = "o" if len(x) <= 40 else ""
-    success = [one.success_rate for one in rounds]
-    upper.plot(x, success, color=INK, linewidth=2, marker=marker, markersize=4, clip_on=False)
+    rates = [one.success_rate for one in rounds]
+    upper.plot(x, rates, color=INK, linewidth=2, marker=marker, markersize=4, clip_on=False)
     shares = {name: np.array([one.shares[name] for one in rounds]) for name in pool}
     leading, others = _leading(shares)
     for name in others:
@@ -76,7 +80,7 @@ def plot_rounds(rounds: Sequence[Round], pool: Sequence[str]) -> Figure:
         loc="upper left",
         bbox_to_anchor=(1.05, 1.02),
     )
-    share_axis(upper, "success rate")
+    share_axis(upper, success)
     share_axis(lower, "share of names played")
     lower.set_xlabel("population round")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -128,7 +132,11 @@ def _other(others: Sequence[str]) -> list[tuple[Any, str]]:
 
 
 def plot_ensemble(
-    runs: pd.DataFrame, rounds: pd.DataFrame, pool: Sequence[str], event: str = "converged"
+    runs: pd.DataFrame,
+    rounds: pd.DataFrame,
+    pool: Sequence[str],
+    event: str = "converged",
+    success: str = "success rate",
 ) -> Figure:
     """Draw success rate by round, interactions to convergence, and winners, over many runs.
 
@@ -145,6 +153,8 @@ def plot_ensemble(
         The names, whose order gives their colors.
     event : str, default "converged"
         ``"converged"`` or ``"agreed"``: what runs were played until.
+    success : str, default "success rate"
+        What the rate of successes is called; see ``core.game.success_label``.
 
     Returns
     -------
@@ -152,8 +162,8 @@ def plot_ensemble(
         The figure.
     """
     figure = Figure(figsize=(12, 3.9), layout="constrained")
-    success, histogram, winners = figure.subplots(1, 3, width_ratios=(4, 4, 3))
-    _plot_success(success, rounds)
+    left, histogram, winners = figure.subplots(1, 3, width_ratios=(4, 4, 3))
+    _plot_success(left, rounds, success)
     done = runs[runs[event]]
     counted = runs if done.empty else done
     none = f", none {event}" if done.empty else ""
@@ -180,7 +190,7 @@ def _add_names_left(figure: Figure, runs: pd.DataFrame) -> None:
     )
 
 
-def _plot_success(axes: Axes, rounds: pd.DataFrame) -> None:
+def _plot_success(axes: Axes, rounds: pd.DataFrame, success: str) -> None:
     table = rounds.pivot_table(index="round", columns="run", values="success_rate").ffill()
     x = table.index.to_numpy() + 1
     low, middle, high = (table.quantile(q, axis=1).to_numpy() for q in (0.1, 0.5, 0.9))
@@ -194,10 +204,10 @@ def _plot_success(axes: Axes, rounds: pd.DataFrame) -> None:
         ],
         loc="lower right",
     )
-    share_axis(axes, "success rate")
+    share_axis(axes, success)
     axes.set_xlabel("population round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title("Success rate", loc="left", color=INK)
+    axes.set_title(success[:1].upper() + success[1:], loc="left", color=INK)
 
 
 def _plot_interactions(axes: Axes, runs: pd.DataFrame, total: int, none: str, until: str) -> None:

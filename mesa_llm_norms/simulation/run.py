@@ -61,7 +61,7 @@ class Run:
         """What gets the interactions of every round besides, while somebody listens."""
         self._stopping = False
         self._referee = Referee(engine.game)
-        self._recent = self._first_recent()
+        self._recent = no_interactions(self._window(), self._referee)
 
     def play_to(self, goal: Goal, rounds: int, keep: bool | RowSink = False) -> Tally:
         """Play until a goal is reached, or for so many rounds, in one go.
@@ -271,17 +271,16 @@ class Run:
             return flipping(self._recent.size, [pool.index(name) for name in self.committed_names])
         return Stop()
 
-    def _first_recent(self) -> Recent:
-        size, game = self._window(), self.engine.game
-        if game.seats == 2:
-            return Recent(size, len(game.pool), self._referee.successes)
-        pool, success = game.pool, self._referee.success
-        return RecentGroups(
-            size, len(pool), lambda names: success(tuple(pool[name] for name in names))
-        )
-
     def _window(self) -> int:
         return window_size(self.goal, len(self.engine.neighbors))
+
+
+def no_interactions(size: int, referee: Referee) -> Recent:
+    """Return a window over so many interactions of a game, before the first of them."""
+    pool, success = referee.game.pool, referee.success
+    if referee.game.seats == 2:
+        return Recent(size, len(pool), referee.successes)
+    return RecentGroups(size, len(pool), lambda names: success(tuple(pool[name] for name in names)))
 
 
 class RunResult(NamedTuple):
@@ -444,21 +443,31 @@ def round_table(pool: Sequence[str], rounds: Iterable[tuple[int, Round]]) -> pd.
     return pd.DataFrame(lines, columns=[*fixed, *(f"share_{name}" for name in pool)])
 
 
+def interaction_columns(game: GameRules | None = None) -> tuple[str, ...]:
+    """Return the columns of a table of interactions; see ``interaction_table``."""
+    if game is None or isinstance(game, Game):
+        return Interaction._fields
+    fixed, by_seat = GameInteraction._fields[:3], GameInteraction._fields[3:]
+    if game.seats != 2:
+        return (*fixed, *by_seat, "outcome")
+    return (*fixed, *(f"{field[:-1]}_{seat}" for field in by_seat for seat in "ab"), "outcome")
+
+
 def interaction_table(rows: Iterable[Row], game: GameRules | None = None) -> pd.DataFrame:
     """Return interactions as a table, by default of the naming game; node ids keep their type.
 
     Those of the naming game have a column for each field of ``Interaction``. Those of other games
     have ``node_a``, ``node_b``, ``name_a``, ``name_b``, ``payoff_a`` and ``payoff_b`` where two
-    meet, and otherwise ``nodes``, ``names`` and ``payoffs``, each a list by seat.
+    meet, and otherwise ``nodes``, ``names`` and ``payoffs``, each a list by seat; ``outcome`` is
+    what the game calls the moves.
     """
+    columns = list(interaction_columns(game))
     if game is None or isinstance(game, Game):
-        return pd.DataFrame.from_records(list(rows), columns=list(Interaction._fields))
-    fixed, by_seat = list(GameInteraction._fields[:3]), GameInteraction._fields[3:]
-    if game.seats == 2:
-        lines = [(*row[:3], *row.nodes, *row.names, *row.payoffs) for row in rows]
-        seats = [f"{field[:-1]}_{seat}" for field in by_seat for seat in "ab"]
-        return pd.DataFrame.from_records(lines, columns=fixed + seats)
-    lists: list[Any] = [
-        (*row[:3], list(row.nodes), list(row.names), list(row.payoffs)) for row in rows
+        return pd.DataFrame.from_records(list(rows), columns=columns)
+    lines: list[Any] = [
+        (*row[:3], *row.nodes, *row.names, *row.payoffs, game.outcome(*row.names))
+        if game.seats == 2
+        else (*row[:3], [*row.nodes], [*row.names], [*row.payoffs], game.outcome(*row.names))
+        for row in rows
     ]
-    return pd.DataFrame.from_records(lists, columns=[*fixed, *by_seat])
+    return pd.DataFrame.from_records(lines, columns=columns)

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias
 
@@ -19,7 +20,6 @@ from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.files import existing_parent, refusing
 from mesa_llm_norms.core.game import Game, GameRules, Row
 from mesa_llm_norms.core.referee import Referee
-from mesa_llm_norms.errors import SpecError
 
 if TYPE_CHECKING:
     from mesa_llm_norms.simulation.spec import InitialState
@@ -184,15 +184,8 @@ class _RowFile:
         ids = node_ids(initial.neighbors.nodes)
         self._nodes = pa.array(ids, pa.large_string() if ids.dtype == object else None)
         self._pool = pa.array(game.pool, pa.large_string())
-        if game.seats != 2:
-            raise SpecError(
-                "keep_interactions",
-                True,
-                f"the interactions of {type(game).__name__} have any number of players, and "
-                "are not written as they are played",
-                "Have run_ensemble or a model return them.",
-            )
-        self._payoffs = _payoff_columns(game)
+        self._game, self._referee = game, Referee(game)
+        self._by_names = _columns_by_names(game) if game.seats == 2 else {}
         self._folder = folder
         self._waiting: list[tuple[Any, Any, Any]] = []
         self._singles: list[tuple[Any, int, int]] = []
@@ -200,8 +193,12 @@ class _RowFile:
         self._file: BinaryIO
         with refusing(folder, OSError):
             self._file = tempfile.TemporaryFile(dir=existing_parent(folder))  # noqa: SIM115
-        empty = self._table(np.zeros((0, 4), np.int32), *np.zeros((2, 0), np.int64))
-        repeating = [name for name in empty.column_names if name != "interaction"]
+        empty = self._table(self._stacked(()), *np.zeros((2, 0), np.int64))
+        repeating = [
+            one.name
+            for one in empty.schema
+            if one.name != "interaction" and not pa.types.is_list(one.type)
+        ]
         self._writer = pq.ParquetWriter(
             self._file,
             empty.schema,
@@ -243,7 +240,13 @@ class _RowFile:
         if self._singles:
             rows, rounds, numbers = zip(*self._singles, strict=True)
             self._singles = []
-            self.take(np.array(rows, np.int32), np.array(rounds), np.array(numbers))
+            self.take(self._stacked(rows), np.array(rounds), np.array(numbers))
+
+    def _stacked(self, rows: Sequence[Sequence[int]]) -> NDArray[Any]:
+        """Return single rows as an array of lines, or of rows where these differ in length."""
+        if self._game.seats == 2:
+            return np.array(rows, np.int32).reshape(-1, 4)
+        return np.fromiter(rows, object, len(rows))
 
     def _flush(self) -> None:
         if self._count:
@@ -255,31 +258,60 @@ class _RowFile:
     def _table(self, rows: Any, rounds: Any, numbers: Any) -> Any:
         import pyarrow as pa
 
-        a, b, name_a, name_b = rows.T
-        columns = {
+        fixed = {
             "run": np.full(len(rows), self._run, np.int64),
             "interaction": numbers.astype(np.int64),
             "round": rounds.astype(np.int64),
+        }
+        if self._game.seats != 2:
+            return pa.table(fixed | self._groups(rows))
+        a, b, name_a, name_b = rows.T
+        columns = {
+            **fixed,
             "node_a": self._nodes.take(pa.array(a)),
             "node_b": self._nodes.take(pa.array(b)),
             "name_a": self._pool.take(pa.array(name_a)),
             "name_b": self._pool.take(pa.array(name_b)),
-            **{column: table[name_a, name_b] for column, table in self._payoffs.items()},
+            **{
+                column: table.take(pa.array(name_a.astype(np.int64) * len(self._pool) + name_b))
+                for column, table in self._by_names.items()
+            },
         }
         return pa.table(columns)
 
+    def _groups(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Return the columns of rows with any number of players: a list by seat in each."""
+        import pyarrow as pa
 
-def _payoff_columns(game: GameRules) -> dict[str, NDArray[Any]]:
-    """Return the columns of payoffs, each as a table by the names of both."""
+        halves = [(row[: len(row) // 2], row[len(row) // 2 :]) for row in rows]
+        moves = [tuple(self._game.pool[it] for it in names) for _, names in halves]
+        nodes = [self._nodes.take(pa.array(it, pa.int64())).to_pylist() for it, _ in halves]
+        return {
+            "nodes": pa.array(nodes, pa.list_(self._nodes.type)),
+            "names": pa.array(moves, pa.list_(self._pool.type)),
+            "payoffs": pa.array(map(self._referee.payoffs, moves), pa.list_(pa.float64())),
+            "outcome": pa.array((self._game.outcome(*it) for it in moves), self._pool.type),
+        }
+
+
+def _columns_by_names(game: GameRules) -> dict[str, Any]:
+    """Return what follows from the names of both, by column, for one pair after the other."""
+    import pyarrow as pa
+
     pool = game.pool
     if isinstance(game, Game):
         kind = np.int64 if {type(game.penalty), type(game.reward)} == {int} else np.float64
         table = np.full((len(pool), len(pool)), game.penalty, kind)
         np.fill_diagonal(table, game.reward)
-        return {"payoff": table}
-    referee = Referee(game)
-    pays = np.array([[referee.payoffs((own, other)) for other in pool] for own in pool])
-    return {"payoff_a": pays[:, :, 0], "payoff_b": pays[:, :, 1]}
+        return {"payoff": pa.array(table.ravel())}
+    referee, pairs = Referee(game), list(product(pool, repeat=2))
+    payoffs_a, payoffs_b = zip(*map(referee.payoffs, pairs), strict=True)
+    outcomes = pa.array((game.outcome(*moves) for moves in pairs), pa.large_string())
+    return {
+        "payoff_a": pa.array(payoffs_a, pa.float64()),
+        "payoff_b": pa.array(payoffs_b, pa.float64()),
+        "outcome": outcomes,
+    }
 
 
 def node_ids(nodes: Sequence[Any]) -> NDArray[Any]:

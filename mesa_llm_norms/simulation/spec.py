@@ -276,7 +276,7 @@ class Spec:
                     argument,
                     given,
                     "it is said of the naming game, and another game is played",
-                    f"Leave it out; {type(rules).__name__} says what is played.",
+                    f"Leave it out; {type(rules).__name__} says what is played, its memory too.",
                 )
 
     def __getstate__(self) -> dict[str, Any]:

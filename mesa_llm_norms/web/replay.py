@@ -8,6 +8,7 @@ and no file outside of it is opened.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +18,22 @@ from typing import Any, NamedTuple
 import networkx as nx
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import SPEC, is_folder, read_json
-from mesa_llm_norms.core.game import Game, Interaction, Memory, remember
+from mesa_llm_norms.core.game import (
+    Game,
+    GameInteraction,
+    GameRules,
+    Interaction,
+    Memory,
+    Row,
+    keep,
+)
 from mesa_llm_norms.core.stopping import (
     Goal,
     Holders,
-    Recent,
     agreeing,
     check_stopping,
     converging,
@@ -37,6 +46,7 @@ from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.drawing import layout
+from mesa_llm_norms.simulation.run import interaction_columns, no_interactions
 from mesa_llm_norms.simulation.run_record import node_name
 from mesa_llm_norms.simulation.serialization import from_json
 from mesa_llm_norms.web.explained import Answer, Encounter, Part, answer_of
@@ -51,11 +61,11 @@ _ANOTHER = "Put back a copy of it, or play the run again into another folder."
 
 _TEXT = (pa.types.is_string, pa.types.is_large_string)
 _KINDS = {
-    **dict.fromkeys(("node_a", "node_b"), (pa.types.is_integer, *_TEXT)),
-    **dict.fromkeys(("name_a", "name_b"), _TEXT),
+    "node": (pa.types.is_integer, *_TEXT),
+    "name": _TEXT,
     "payoff": (pa.types.is_floating, pa.types.is_integer),
 }
-"""What the columns of a table may hold; all others hold whole numbers."""
+"""What the columns of a table may hold, or lists in them; all others hold whole numbers."""
 
 
 class RecordedCalls(NamedTuple):
@@ -86,13 +96,13 @@ class RecordedRun:
     run: int
     heading: str
     note: str
-    game: Game
+    game: GameRules
     graph: nx.Graph[Any]
     minds: Mapping[Hashable, Mind]
     committed: Mapping[Hashable, CommittedMind]
     start: Memory
     goal: Goal
-    rows: tuple[Interaction, ...]
+    rows: tuple[Row, ...]
     calls: RecordedCalls | None
     seeing: bool = False
 
@@ -136,7 +146,7 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         if not table.is_file():
             remedy = "Play it again with --keep-interactions, or with 20,000 agents at most."
             raise FileFormatError(folder, "its interactions were not kept", remedy)
-        rows = _read_table(table, run)
+        rows = _read_table(table, run, spec.game)
         run = rows[0].run
     assert run is not None
     with _refusing(path):
@@ -145,7 +155,7 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
     if agents > limits.SHOWN_AGENTS.high:
         problem = f"more than {limits.SHOWN_AGENTS.high:,} agents are too many to look at"
         raise FileFormatError(folder, problem, "Read it with pandas, or open a smaller run.")
-    rows = _matched(rows, state.neighbors.nodes, spec.game.pool, rows_in)
+    rows = _matched(rows, state.neighbors.nodes, spec.game, rows_in)
     graph = to_networkx(state.graph).copy()
     note = _add_missing_edges(graph, rows)
     nx.set_node_attributes(graph, layout(graph), "pos")
@@ -154,7 +164,7 @@ def read_recorded_run(folder: Path, run: int | None = None) -> RecordedRun:
         run=run,
         heading=f"{spec.heading(agents)}, run {run}",
         note=note,
-        game=spec.naming_game,
+        game=spec.game,
         graph=nx.freeze(graph),
         minds=state.uncommitted_by_node,
         committed={
@@ -185,7 +195,7 @@ class FolderSource(Source):
         self._memory = dict.fromkeys(self.nodes, recorded.start)
         self._committed = {node: mind.name for node, mind in recorded.committed.items()}
         size = max(1, round(recorded.goal.window * recorded.agents))
-        self._recent = Recent(size, len(self._name))
+        self._recent = no_interactions(size, self.referee)
         self._stop = converging(size, recorded.goal.threshold)
         self._agreement = agreeing(size, len(self._name), recorded.agents)
         nobody = np.full(recorded.agents, -1, np.int16)
@@ -223,7 +233,7 @@ class FolderSource(Source):
         start = self.recorded.start
         return dict.fromkeys(self.nodes, start[-1][0]) if start else {}
 
-    def play(self) -> Generator[Interaction, None, None]:
+    def play(self) -> Generator[Row, None, None]:
         """Yield one interaction after the other; closing the generator stops play."""
         rows = self.recorded.rows
         while self._shown < len(rows):
@@ -261,13 +271,12 @@ class FolderSource(Source):
             return ()
         return [calls.answers.get((number, seat)) for seat in range(len(encounter.parts))]
 
-    def _take_in(self, row: Interaction) -> None:
-        memory, length = self._memory, self.recorded.game.memory
-        before = memory[row.node_a], memory[row.node_b]
-        memory[row.node_a] = remember(memory[row.node_a], row.name_a, row.name_b, length)
-        memory[row.node_b] = remember(memory[row.node_b], row.name_b, row.name_a, length)
-        self._recent.add(self._name[row.name_a], self._name[row.name_b])
-        for node, name in zip(row.nodes, row.names, strict=True):
+    def _take_in(self, row: Row) -> None:
+        memory, referee = self._memory, self.referee
+        before = [memory[node] for node in row.nodes]
+        self._recent.add(*(self._name[name] for name in row.names))
+        for seat, (node, name) in enumerate(zip(row.nodes, row.names, strict=True)):
+            memory[node] = keep(memory[node], referee.experience(row.names, seat), referee.length)
             self._holders.add(node, self._name[name])
             if node in self._committed:
                 mind = self.recorded.committed[node]
@@ -306,18 +315,15 @@ def _goal(content: Mapping[str, Any], calls: RecordedCalls | None) -> Goal:
 
 def _read_journal(
     path: Path, run: int | None
-) -> tuple[Mapping[str, Any], int, tuple[Interaction, ...], RecordedCalls]:
+) -> tuple[Mapping[str, Any], int, tuple[Row, ...], RecordedCalls]:
     """Return the content, number, rows and calls of a run; others may be writing to the journal.
 
     Skipped interactions are not among the rows, but their calls count.
     """
     with Journal.read(path) as journal, _refusing(path):
         content = journal.spec
-        if "game" in (content.get("spec") or {}):
-            problem = "a game other than the naming game was played in it"
-            raise FileFormatError(path, problem, "Play it again with NetworkGame.resume.")
         run = int(content.get("run", 0)) if run is None else run
-        rows: list[Interaction] = []
+        rows: list[Row] = []
         total, texts = Usage(0, 0, 0.0), dict[str, str]()
         usages, exchanges = [total], dict[tuple[int, int], Exchange]()
         answers = dict[tuple[int, int], Answer]()
@@ -329,8 +335,8 @@ def _read_journal(
                 total = _plus(total, call)
                 system = texts.setdefault(call.system, call.system)
                 exchanges[number, call.seat] = exchange(call._replace(system=system), journal)
-            if isinstance(row, Interaction):
-                for seat in range(2):
+            if isinstance(row, (Interaction, GameInteraction)):
+                for seat in range(len(row.nodes)):
                     answer = answer_of(journal, run, number, seat)
                     if answer is not None:
                         answers[number, seat] = answer
@@ -345,16 +351,21 @@ def _read_journal(
     return content, run, tuple(rows), RecordedCalls(tuple(usages), exchanges, answers)
 
 
-def _read_table(path: Path, run: int | None) -> tuple[Interaction, ...]:
+def _read_table(path: Path, run: int | None, game: GameRules) -> tuple[Row, ...]:
     """Return the interactions of a run in a table, of the first one there if none is named."""
     import pyarrow.parquet as pq  # late: it takes a moment
 
-    columns = list(Interaction._fields)
+    columns = list(interaction_columns(game))
+    if "outcome" in columns:
+        columns.remove("outcome")  # follows from the names
     try:
         with pq.ParquetFile(path) as file:
             kinds = {column: file.schema_arrow.field(column).type for column in columns}
             for column, kind in kinds.items():
-                if not any(fits(kind) for fits in _KINDS.get(column, (pa.types.is_integer,))):
+                is_list = column in GameInteraction._fields[3:]
+                held = kind.value_type if is_list and pa.types.is_list(kind) else kind
+                fitting = _KINDS.get(re.sub("(_[ab]|s)$", "", column), (pa.types.is_integer,))
+                if is_list != (held is not kind) or not any(fits(held) for fits in fitting):
                     raise FileFormatError(path, f"its {column} cannot be {kind}", _ANOTHER)
             if run is None:
                 first = next(file.iter_batches(1, columns=["run"]), None)
@@ -365,19 +376,30 @@ def _read_table(path: Path, run: int | None) -> tuple[Interaction, ...]:
     except (OSError, pa.ArrowException, ValueError, TypeError, LookupError) as error:
         problem = f"it is damaged or no table of interactions ({error})"
         raise FileFormatError(path, problem, _ANOTHER) from error
-    if any(table.column(column).null_count for column in columns):
+    if any(_has_gaps(table.column(column)) for column in columns):
         raise FileFormatError(path, "some of it is empty", _ANOTHER)
     if not table.num_rows:
         problem = f"it holds no interaction of run {run}"
         raise FileFormatError(path, problem, "Name another run, or another folder.")
     _check_length(path, table.num_rows)
-    values = (table.column(column).to_pylist() for column in columns)
-    return tuple(map(Interaction._make, zip(*values, strict=True)))
+    lines: Any = zip(*(table.column(column).to_pylist() for column in columns), strict=True)
+    if isinstance(game, Game):
+        return tuple(map(Interaction._make, lines))
+    if game.seats == 2:
+        lines = ((*it[:3], it[3:5], it[5:7], it[7:9]) for it in lines)
+    return tuple(GameInteraction._make((*it[:3], *map(tuple, it[3:]))) for it in lines)
+
+
+def _has_gaps(column: Any) -> bool:
+    """Whether a value is missing in a column, or in a list in it."""
+    if pa.types.is_list(column.type):
+        return bool(column.null_count) or bool(pc.list_flatten(column).null_count)
+    return bool(column.null_count)
 
 
 def _matched(
-    rows: Sequence[Interaction], nodes: Sequence[Hashable], pool: Sequence[str], path: Path
-) -> tuple[Interaction, ...]:
+    rows: Sequence[Row], nodes: Sequence[Hashable], game: GameRules, path: Path
+) -> tuple[Row, ...]:
     """Return rows with the nodes of the network for what tables and journals have instead.
 
     Rows that no run can have left are refused.
@@ -389,28 +411,36 @@ def _matched(
             raise _indistinct(path, written)
         known[written] = node
     known |= {node: node for node in nodes if isinstance(node, int)}
-    found: list[Interaction] = []
-    names, number, round_ = set(pool), -1, 0
+    found: list[Row] = []
+    names, number, round_ = set(game.pool), -1, 0
     for row in rows:
         problem = ""
         if row.interaction <= number or row.round < round_:
             problem = "is out of order"
-        elif not {row.name_a, row.name_b} <= names:
+        elif not set(row.names) <= names:
             problem = "has a name that is not in the pool"
-        elif not {row.node_a, row.node_b} <= known.keys():
+        elif not set(row.nodes) <= known.keys():
             problem = "has an agent that is not in the network"
-        elif row.node_a == row.node_b:
-            raise _indistinct(path, row.node_a)
+        elif not 2 <= len(row.nodes) == len(row.names) == (game.seats or len(row.nodes)):
+            problem = "has not a name for each agent that the game is for"
+        elif len(set(row.nodes)) < len(row.nodes):
+            raise _indistinct(path, max(row.nodes, key=row.nodes.count))
         if problem:
             raise FileFormatError(path, f"interaction {row.interaction} {problem}", _ANOTHER)
         number, round_ = row.interaction, row.round
-        found.append(row._replace(node_a=known[row.node_a], node_b=known[row.node_b]))
+        found.append(_with_nodes(row, [known[node] for node in row.nodes]))
     return tuple(found)
 
 
-def _add_missing_edges(graph: nx.Graph[Any], rows: Sequence[Interaction]) -> str:
+def _with_nodes(row: Row, nodes: Sequence[Hashable]) -> Row:
+    if isinstance(row, GameInteraction):
+        return row._replace(nodes=tuple(nodes))
+    return row._replace(node_a=nodes[0], node_b=nodes[1])
+
+
+def _add_missing_edges(graph: nx.Graph[Any], rows: Sequence[Row]) -> str:
     """Add edges that were played along but are not in the graph; return a note about them."""
-    pairs = {(row.node_a, row.node_b) for row in rows}
+    pairs = {(row.nodes[0], other) for row in rows for other in row.nodes[1:]}
     missing = [(u, v) for u, v in pairs if not (graph.has_edge(u, v) or graph.has_edge(v, u))]
     before = graph.number_of_edges()
     graph.add_edges_from(missing)

@@ -24,7 +24,7 @@ from strategies import node_ids, pools, specs
 from typer.testing import CliRunner
 
 from mesa_llm_norms import NamingGame, cli
-from mesa_llm_norms.core.game import Interaction
+from mesa_llm_norms.core.game import Interaction, Row
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import BudgetError, FileFormatError, JournalError, SpecError
 from mesa_llm_norms.llm.journal.journal import Journal
@@ -254,7 +254,7 @@ def test_edges_that_were_added_since_are_shown_with_a_note(tmp_path: Path) -> No
     folder = record(tmp_path / "run", Spec(graph="complete(n=6)", names="QM", mind="uniform"))
     described(folder, graph="ring(n=6)")
     recorded = read_recorded_run(folder)
-    met = {frozenset((row.node_a, row.node_b)) for row in recorded.rows}
+    met = {frozenset(row.nodes) for row in recorded.rows}
     edges = set(map(frozenset, recorded.graph.edges))
     assert edges == met | {frozenset((node, (node + 1) % 6)) for node in range(6)}
     assert (
@@ -272,7 +272,7 @@ def test_an_agent_that_plays_another_name_is_committed_no_more(tmp_path: Path) -
     believed: set[Hashable] = {0, 1, 2}
     assert source.committed() == dict.fromkeys(believed, "M")
     for row in source.play():
-        for node, name in ((row.node_a, row.name_a), (row.node_b, row.name_b)):
+        for node, name in zip(row.nodes, row.names, strict=True):
             if name != "M":
                 believed.discard(node)
         assert set(source.committed()) == believed
@@ -304,7 +304,7 @@ def test_viewers_of_one_record_are_each_at_a_moment_of_their_own(ring: RecordedR
 
 
 def test_play_that_is_stopped_goes_on_where_it_was(ring: RecordedRun) -> None:
-    source, rows = FolderSource(ring), list[Interaction]()
+    source, rows = FolderSource(ring), list[Row]()
     while len(rows) < len(ring.rows):
         played = source.play()
         rows += islice(played, 7)
@@ -377,11 +377,11 @@ def test_live_minds_are_shown_with_the_prompts_and_replies_of_their_last_interac
     graph = nx.relabel_nodes(nx.cycle_graph(5), {0: "<script>", 1: (1, "b"), 2: "3", 4: 2.5})
     model = live(tmp_path / "run", graph, committed={"M": ["<script>"]})
     held = []
-    for row in model.play(20):
+    for played in model.play(20):
         held.append(
             {node: (model.agent_on(node).memory, model.agent_on(node).name) for node in graph}
         )
-        assert row.interaction == len(held) - 1
+        assert played.interaction == len(held) - 1
     model.close()
     without_a_key(monkeypatch)
     recorded = read_recorded_run(tmp_path / "run")
@@ -399,7 +399,7 @@ def test_live_minds_are_shown_with_the_prompts_and_replies_of_their_last_interac
             for call in journal.attempts_of(0, row.interaction):
                 calls, tokens = calls + 1, tokens + (call.input_tokens or 0)
                 tokens += call.output_tokens or 0
-                last[(row.node_a, row.node_b)[call.seat]] = call
+                last[row.nodes[call.seat]] = call
             encounter = source.encounter()
             assert encounter is not None
             told = explain(encounter, source.referee, source.answers(encounter))["agents"]

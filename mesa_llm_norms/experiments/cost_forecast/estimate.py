@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import about, dollars, spread
-from mesa_llm_norms.core.game import Game
+from mesa_llm_norms.core.game import Game, GameRules
 from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError
@@ -26,6 +26,7 @@ from mesa_llm_norms.experiments.cost_forecast.result import (
     Forecast,
     PerCall,
     ProviderForecast,
+    Proxy,
     Range,
     sum_costs,
     sum_up,
@@ -40,6 +41,7 @@ from mesa_llm_norms.llm.budget import FREE, Price, read_prices
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Usage
 from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.simulation.backends import LIVE_RUNS_AT_ONCE
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -91,7 +93,8 @@ def forecast(
 ) -> Forecast:
     """Forecast what it takes to play a spec to its goal, before a provider is called.
 
-    Each live mind is replaced by the nearest recorded one. What a provider can do counts as far as
+    Each live mind is replaced by the nearest recorded one, or by ``uniform`` in games other than
+    the naming game. What a provider can do counts as far as
     it is known: ``await provider.prepare()`` first to know more. The same spec gives the same
     forecast.
 
@@ -140,7 +143,7 @@ def forecast(
             [mind for mind in minds if mind.provider.label == it.label],
             once[it.label],
             simulation,
-            spec.naming_game,
+            spec.game,
             len(spec.personas),
             number,
             prices.of(it.model),
@@ -180,7 +183,7 @@ def _provider_forecast(
     minds: Sequence[LiveMind],
     once: bool | None,
     simulation: Simulation,
-    game: Game,
+    game: GameRules,
     personas: int,
     runs: int,
     price: Price | None,
@@ -201,12 +204,15 @@ def _provider_forecast(
         for size in (dict(zip(it.prompts, it.sizes, strict=True)).values() if once else it.sizes)
     ]
     call = assumed(provider, bool(once))
+    proxy = nearest(provider.model)
+    if not isinstance(game, Game):
+        proxy = Proxy(UniformMind.label, alike=False)
     read = calls.times(tokens_of(float(np.mean(sizes)))) if sizes else NOTHING
     written = calls.times(call.written)
     return ProviderForecast(
         provider=provider.label,
         model=provider.model,
-        proxy=nearest(provider.model),
+        proxy=proxy,
         once=once,
         call=call,
         calls=calls,
@@ -345,9 +351,11 @@ def different(runs: Sequence[Sequence[int]], decisions: Range) -> Range:
     return Range(*sorted(round(each, 6) for each in (low, expected, high))).at_most(decisions)
 
 
-def _possible(game: Game, personas: int) -> int:
+def _possible(game: GameRules, personas: int) -> float:
     """Return how many different prompts there can be: memories, names in any order, personas."""
-    pairs = len(game.pool) ** 2
+    if game.seats is None:
+        return math.inf
+    pairs = int(len(game.pool) ** game.seats * (1 if game.symmetric else game.seats))
     memories: int = sum(pairs**length for length in range(game.memory + 1))
     return memories * math.factorial(len(game.pool)) * personas
 
@@ -419,7 +427,13 @@ def _assumptions(found: Forecast, prices_as_of: str) -> Iterator[str]:
 def _of_provider(part: ProviderForecast) -> Iterator[str]:
     name, alike = part.proxy
     kind = "" if alike else ", for want of a recording of its kind"
-    yield f"{part.provider} is assumed to play like the recorded {name}{kind}."
+    if name == UniformMind.label:
+        yield (
+            f"{part.provider} is assumed to make every move equally often, since no mind was "
+            "recorded in this game."
+        )
+    else:
+        yield f"{part.provider} is assumed to play like the recorded {name}{kind}."
     if part.once:
         yield f"{part.provider} gives probabilities, so equal prompts of all runs are one call."
     if part.once is None:

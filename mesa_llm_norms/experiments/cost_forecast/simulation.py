@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesa_llm_norms.core.game import Memory, Row, keep
+from mesa_llm_norms.core.game import Game, Memory, Row, keep
 from mesa_llm_norms.core.referee import Referee, game_draws
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.experiments.cost_forecast.result import Proxy
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.minds.mind import Mind, Situation
+from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import load_mind
 from mesa_llm_norms.simulation.ensemble import start_run
 from mesa_llm_norms.simulation.kernel import can_play, invalidate_caches
@@ -227,11 +228,16 @@ def nearest(model: str) -> Proxy:
 
 
 def without_calls(initial: InitialState) -> InitialState:
-    """Return an initial state with a recorded mind in the place of every live one."""
+    """Return an initial state with a recorded mind in the place of every live one.
+
+    In games other than the naming game, in which none was recorded, it is ``uniform``.
+    """
 
     def put(mind: Mind) -> Mind:
         if not isinstance(mind, LiveMind):
             return mind
+        if not isinstance(initial.game, Game):
+            return UniformMind()
         return _recorded(mind.provider.model).for_run(initial.game, initial.stream)
 
     return initial._replace(minds=tuple(put(mind) for mind in initial.minds))

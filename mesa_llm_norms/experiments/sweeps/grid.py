@@ -25,6 +25,7 @@ from mesa_llm_norms.experiments.sweeps.cells import Cell, Digests, describe
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.mixtures import by_share, read_shares
+from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import is_live, load_mind, safe_name
 from mesa_llm_norms.networks.adjacency import graph_size
 from mesa_llm_norms.networks.placement import (
@@ -44,13 +45,14 @@ from mesa_llm_norms.networks.reading import (
 from mesa_llm_norms.networks.registry import fill, is_open
 from mesa_llm_norms.simulation.rewiring import read_rewire
 from mesa_llm_norms.simulation.spec import APART, DEFAULT_GRAPH, Spec
+from mesa_llm_norms.simulation.typed import parse_game
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name not in ("seed", *APART))
 """Arguments of ``run_ensemble`` that a spec is made of."""
 
 GOAL = ("until", "window", "threshold")
 
-ARGUMENTS = (*SPEC, *GOAL, "rounds", "size")
+ARGUMENTS = ("game", *SPEC, *GOAL, "rounds", "size")
 """Arguments that may be an axis."""
 
 NOBODY = "nobody"
@@ -284,6 +286,9 @@ class SweepPlan:
         if "size" in arguments or is_open(graph):
             graph = fill(graph, arguments.get("size"))
         given = {name: arguments[name] for name in SPEC if name in arguments}
+        if (game := arguments.get("game")) is not None:
+            rules = parse_game(game) if isinstance(game, str) else game
+            given = {"mind": UniformMind.label, **given, "rules": rules}
         spec = Spec(**{**given, "graph": graph}, seed=self.seed)
         if spec.live:
             spec = replace(spec, mind=self._without_live(spec))

@@ -14,6 +14,7 @@ from chances import FixedPolicy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesa_llm_norms.core.games import PrisonersDilemma
 from mesa_llm_norms.errors import FileFormatError, GraphWarning, NormsError, SpecError
 from mesa_llm_norms.experiments.sweeps.grid import (
     ARGUMENTS,
@@ -250,10 +251,26 @@ def test_every_argument_makes_another_cell() -> None:
         "threshold": 0.9,
         "rounds": 7,
     }
-    assert {*other, "size"} == set(ARGUMENTS)
+    assert {*other, "size", "game"} == set(ARGUMENTS)
     found = [key(**common, rounds=9)]
     found += [key(**{**common, "rounds": 9, name: value}) for name, value in other.items()]
     assert len(set(found)) == len(found)
+
+
+def test_a_game_is_written_as_on_the_command_line_or_given(tmp_path: Path) -> None:
+    text = '[grid]\ngame = ["prisoners_dilemma", "prisoners_dilemma(temptation=9)"]\n'
+    plan = plan_of(tmp_path, f'{text}graph = ["ring(n=8)"]\n')
+    one, other = plan.cells()
+    assert one.at["game"] == "prisoners_dilemma"
+    assert one.spec.rules == PrisonersDilemma()
+    assert one.spec.mind == "uniform"
+    assert other.spec.rules == PrisonersDilemma(temptation=9)
+    assert one.key != other.key
+    assert key(game=PrisonersDilemma(3 + 2)) == key(game="prisoners_dilemma")
+    with pytest.raises(SpecError, match="names: it is said of the naming game"):
+        key(game="public_goods", names="QM")
+    with pytest.raises(SpecError, match="there is no game"):
+        key(game="stag_hunt")
 
 
 def test_the_same_said_otherwise_is_the_same_cell() -> None:
