@@ -16,7 +16,8 @@ from mesa_llm_norms.core.formatting import count
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.networks.adjacency import Graph, Neighbors, graph_size, is_directed, to_networkx
 from mesa_llm_norms.networks.descriptors import describe_network
-from mesa_llm_norms.networks.reading import graph_file, open_file, read_graph
+from mesa_llm_norms.networks.numbered import check_table
+from mesa_llm_norms.networks.reading import graph_file, open_table, read_graph
 from mesa_llm_norms.networks.registry import topologies as known_topologies
 from mesa_llm_norms.networks.validation import EdgeTable, check_graph, components
 
@@ -57,14 +58,20 @@ def topologies(
         return
     (topology,) = files.apply(topology)
     file = graph_file(topology)
-    read: dict[str, Any] = {}
+    table: EdgeTable | None = None
     if file is None:
         graph = read_graph(topology, RandomStream(options.read_seed(seed)).generator("graph"))
     else:
-        graph, table = open_file(file.path, **file.options)
-        read = _reading(graph, table)
-    check_graph(graph)
-    measured = _measure(graph)
+        found = open_table(file.path, **file.options)
+        if isinstance(found, EdgeTable):
+            table, graph = found, check_table(found)
+        else:
+            graph = found
+    if table is None:
+        check_graph(graph)
+    parts = components(graph)
+    read = {} if file is None else _reading(graph, table, len(parts))
+    measured = _measure(graph, parts)
     if draw is not None:
         _draw(graph, draw)
     if as_json:
@@ -82,7 +89,7 @@ def topologies(
         output.say(f"Drawn to {draw}")
 
 
-def _reading(graph: Graph, table: EdgeTable | None) -> dict[str, Any]:
+def _reading(graph: Graph, table: EdgeTable | None, parts: int) -> dict[str, Any]:
     """Return how a graph file was read."""
     nodes, edges = graph_size(graph)
     read: dict[str, Any] = {"nodes": nodes, "edges": edges, "directed": is_directed(graph)}
@@ -93,7 +100,7 @@ def _reading(graph: Graph, table: EdgeTable | None) -> dict[str, Any]:
         **read,
         "weights": table.weight_name if table.weights is not None else "",
         **{name: len(values) for name, values in table.attributes.items()},
-        "parts": len(components(graph)) if nodes else 0,
+        "parts": parts,
         "isolated nodes": int(table.isolated.sum()),
         "loops": int(table.loops.sum()),
         "parallel edges": table.parallel,
@@ -113,7 +120,7 @@ def _words(value: Any) -> str:
     return count(value) if isinstance(value, int) else value or "none"
 
 
-def _measure(graph: Graph) -> dict[str, Any]:
+def _measure(graph: Graph, parts: list[list[Any]]) -> dict[str, Any]:
     """Return a graph in numbers.
 
     The diameter is that of the largest component, directions ignored, and None for large graphs.
@@ -121,7 +128,6 @@ def _measure(graph: Graph) -> dict[str, Any]:
     nodes, edges = graph_size(graph)
     neighbors = Neighbors(graph)
     degrees = neighbors.degrees
-    parts = components(graph)
     plain: nx.Graph[Any] | None = nx.Graph(to_networkx(graph)) if nodes <= _LARGE else None
     return {
         "nodes": nodes,

@@ -7,6 +7,7 @@ drawing pairs: nodes by index and who may meet whom, as arrays and as tuples.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -294,22 +295,24 @@ class Neighbors:
 
     def _read_networkx(self, graph: nx.Graph[Any], absent: set[Hashable]) -> None:
         self.nodes = tuple(node for node in graph.nodes if node not in absent)
-        indptr, indices, weights = [0], list[int](), list[float]()
-        for node in self.nodes:
-            adjacent = graph.adj[node].items()
-            found = {
-                self.index[v]: data.get("weight", 1) for v, data in adjacent if v in self.index
-            }
-            indices.extend(sorted(found))
-            weights.extend(found[place] for place in sorted(found))
-            indptr.append(len(indices))
-        self.indptr, self.indices = np.array(indptr, np.int64), np.array(indices, np.int32)
+        index, counts, heads, found = self.index, array("q"), array("i"), list[float]()
+        for node, adjacent in graph.adjacency():
+            if node in index:
+                there = [it for it in adjacent if it in index] if absent else adjacent
+                counts.append(len(there))
+                heads.extend([index[it] for it in there])
+                found.extend([adjacent[it].get("weight", 1) for it in there])
+        weighted = any(weight != 1 for weight in found)
+        self.indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        unsorted = np.array(heads, np.int32)
+        tails = np.repeat(np.arange(len(counts)), counts)
+        order = np.argsort(tails * len(counts) + unsorted, kind="stable")
+        self.indices = unsorted[order]
+        self.weights = np.array(found, np.float64)[order] if weighted else None
         if self.nodes and "block" in graph.nodes[self.nodes[0]]:
             blocks = [graph.nodes[node].get("block") for node in self.nodes]
             if None not in blocks:
                 self.blocks = np.unique(list(map(str, blocks)), return_inverse=True)[1]
-        weighted = any(weight != 1 for weight in weights)
-        self.weights = np.array(weights, np.float64) if weighted else None
         if CONTACTS in graph.graph:
             joined = self._origins.astype(np.int64) * len(self) + self.indices
             self.contacts = graph.graph[CONTACTS].among(self.index, joined, self.directed)

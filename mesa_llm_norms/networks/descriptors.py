@@ -25,7 +25,7 @@ _MOST_STEPS = 200_000_000
 """How many edges are followed, about, at most."""
 
 _STEPS = 20_000_000
-"""How many edges are followed, about, where paths are measured from a sample."""
+"""How many edges are followed, about, where paths or clustering are those of a sample."""
 
 
 def describe_network(neighbors: Neighbors) -> dict[str, float | int | None]:
@@ -99,14 +99,13 @@ def _clustering(
     if not whole:
         nodes = chance.permutation(nodes)[:MEASURED_WHOLE]
         steps = np.cumsum((joined @ degrees)[nodes])
-        nodes = np.sort(nodes[: max(5, np.searchsorted(steps, _MOST_STEPS))])
-    total = 0.0
-    for first in range(0, len(nodes), 200):
-        rows = joined[nodes[first : first + 200]]
+        nodes = np.sort(nodes[: max(5, np.searchsorted(steps, _STEPS))])
+    total, measured = 0.0, nodes[degrees[nodes] > 1]
+    for first in range(0, len(measured), 50):
+        rows = joined[measured[first : first + 50]]
         triangles = np.asarray((rows @ joined).multiply(rows).sum(axis=1)).ravel()
-        pairs = degrees[nodes[first : first + 200]]
-        pairs = pairs * (pairs - 1)
-        total += float((triangles / np.maximum(pairs, 1)).sum())
+        pairs = degrees[measured[first : first + 50]]
+        total += float((triangles / (pairs * (pairs - 1))).sum())
     return total / len(nodes)
 
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from mesa_llm_norms.errors import shortened, some
 from mesa_llm_norms.networks.columns import Options, weight_name
-from mesa_llm_norms.networks.tables import Listing, choose, direction
+from mesa_llm_norms.networks.listing import Listing, choose, direction
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
 
 # GraphML and GEXF

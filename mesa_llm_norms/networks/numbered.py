@@ -13,19 +13,25 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from mesa_llm_norms.networks.adjacency import Adjacency, is_directed, read_adjacency
+from mesa_llm_norms.networks.adjacency import Adjacency, Graph, is_directed, read_adjacency
 from mesa_llm_norms.networks.columns import Options
+from mesa_llm_norms.networks.listing import Listing, choose, direction
 from mesa_llm_norms.networks.registry import check_size
-from mesa_llm_norms.networks.tables import (
-    Listing,
-    check_count,
-    choose,
-    direction,
-    matrix_edges,
+from mesa_llm_norms.networks.tables import check_count, matrix_edges
+from mesa_llm_norms.networks.validation import (
+    EdgeTable,
+    UnreadableError,
+    check_graph,
+    components,
+    option_remedy,
+    warn_components,
 )
-from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
+
+_LARGE = 2_000
+"""Files with more nodes are checked as sparse arrays: no figure shows the names of so many."""
 
 _PAJEK_TOKEN = re.compile(r'"([^"]*)"|(\S+)')
 
@@ -252,10 +258,32 @@ def table_of(matrix: Adjacency) -> EdgeTable:
     )
 
 
+def check_table(table: EdgeTable) -> Graph:
+    """Check what a file holds as ``check_graph`` checks it, and return it.
+
+    A large one with nothing to refuse becomes a sparse array, which takes far less time; warnings
+    name its nodes all the same.
+    """
+    weights = np.ones(1) if table.weights is None else table.weights
+    fits = not (weights <= 0).any() and np.nansum(weights) < np.inf
+    faults = table.loops.any() or table.isolated.any() or table.parallel or table.attributes
+    if fits and not faults and len(table.nodes) > _LARGE:
+        made = adjacency_of(table)
+        if is_directed(made) == table.directed:
+            parts = components(made)
+            warn_components([[table.nodes[it] for it in part] for part in parts], table.directed)
+            return made
+    graph = table.graph()
+    check_graph(graph)
+    return graph
+
+
 def adjacency_of(table: EdgeTable) -> Adjacency:
     """Return a sparse array again, its nodes numbered anew from 0."""
     tails, heads = table.ends.T
-    values = np.ones(len(tails), np.uint8) if table.weights is None else table.weights
+    values: NDArray[Any] = np.ones(len(tails), np.uint8)
+    if table.weights is not None:
+        values = np.where(np.isnan(table.weights), 1.0, table.weights)
     if not table.directed:
         other = tails != heads
         tails, heads = np.r_[tails, heads[other]], np.r_[heads, table.ends[other, 0]]

@@ -33,6 +33,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_bytes
 from mesa_llm_norms.errors import FileFormatError, GraphWarning, SpecError, TopologyError
 from mesa_llm_norms.networks.adjacency import (
+    Adjacency,
     Graph,
     is_sparse,
     read_adjacency,
@@ -308,6 +309,14 @@ def open_file(path: Path, **options: Any) -> tuple[Graph, EdgeTable | None]:
 
     That is None for a sparse array that is not cleaned.
     """
+    found = open_table(path, **options)
+    if not isinstance(found, EdgeTable):
+        return found, None
+    return (adjacency_of(found) if found.format == KINDS["npz"].name else found.graph()), found
+
+
+def open_table(path: Path, **options: Any) -> EdgeTable | Adjacency:
+    """Return what a file holds, cleaned: a sparse array if it is one that was not cleaned."""
     path = Path(path)
     known = {name: _checked(path, name, value) for name, value in options.items()}
     if known.pop("clean", False):
@@ -329,13 +338,13 @@ def open_file(path: Path, **options: Any) -> tuple[Graph, EdgeTable | None]:
         del contents  # It takes memory that the graph will need.
         if not isinstance(found, EdgeTable):
             if not known.keys() & CLEANING.keys():
-                return found, None
+                return found
             found = table_of(found)
         if known.get("weight") == NONE:
             found.weights, found.weight_name = None, ""
         clean(found, known)
         found.format = kind.name
-        return (found.graph() if kind.is_text else adjacency_of(found)), found
+        return found
     except Exception as error:  # On bad input parsers raise nearly every kind there is.
         problem, remedy = str(error), ""
         if isinstance(error, UnreadableError):

@@ -6,18 +6,20 @@ Also what all readers of text share: how numbers, whole ids and directions are u
 from __future__ import annotations
 
 import csv
+import io
 import re
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.formatting import plural
-from mesa_llm_norms.errors import shown, some
+from mesa_llm_norms.errors import shown
 from mesa_llm_norms.networks.columns import (
     BLANK,
     NONE,
@@ -29,9 +31,12 @@ from mesa_llm_norms.networks.columns import (
     Rule,
     find_rule,
     is_number,
-    weight_name,
 )
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
+
+_NUMBERS = re.compile(r"[0-9.,;|\t\n ]*")
+_PADDED = re.compile(r"(?<![0-9.])0[0-9]")
+"""A number that begins with a 0, which stays text."""
 
 
 def read_edge_list(text: str, options: Options) -> EdgeTable:
@@ -125,7 +130,7 @@ def read_adjacency_list(text: str, options: Options) -> EdgeTable:
         places = [index.setdefault(name, len(index)) for name in row if name]
         for place in places[1:]:
             ends.extend((places[0], place))
-    return _edges(index, ends, None, options, skipped=skipped)
+    return _edges(index, _pairs(ends), None, options, skipped=skipped)
 
 
 def numbers(texts: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float64] | None:
@@ -193,7 +198,47 @@ def check_count(nodes: int, edges: int) -> None:
 # Reading by the rule
 
 
+def _read_numbers(lines: Lines, rule: Rule, options: Options) -> EdgeTable | None:
+    """Read a file of nothing but numbers at the speed of pandas; None if it may not be one."""
+    used = [rule.source, rule.target, *([] if rule.weight is None else [rule.weight])]
+    body = lines.rest if rule.first else lines.first + lines.rest
+    if sorted(used) != list(range(rule.width)) or rule.attributes or not _NUMBERS.fullmatch(body):
+        return None
+    if _PADDED.search(body) or lines.text.lstrip().startswith("%"):
+        return None
+    try:
+        columns: Any = pd.read_csv(
+            io.StringIO(body),
+            sep=r"\s+" if rule.separator == "space" else SEPARATORS[rule.separator],
+            header=None,
+            na_filter=False,
+            dtype={at: object if at == rule.weight else np.int64 for at in used},
+        )
+        texts = [] if rule.weight is None else columns[rule.weight].tolist()
+        weights = np.array(texts, np.float64) if texts else None
+    except (ValueError, OverflowError):  # which the slower way explains
+        return None
+    if len(columns.columns) != rule.width or body.count(".") != "".join(texts).count("."):
+        return None  # To pandas 1.0 is a whole number, and here it is the name of a node.
+    both = columns[[rule.source, rule.target]].to_numpy().ravel()
+    if both.max() >= 10**18:
+        return None
+    places, nodes = pd.factorize(both)
+    check_count(len(nodes), len(columns))
+    return _edges(nodes.tolist(), places.reshape(-1, 2), weights, options)
+
+
 def _read(lines: Lines, rule: Rule, options: Options) -> EdgeTable:
+    made = _read_numbers(lines, rule, options) or _read_fields(lines, rule, options)
+    made.notes, made.ignored = rule.notes + made.notes, rule.ignored
+    if made.weights is not None and rule.weight is not None:
+        made.weight_name = "weight" if rule.attributes else f"column {rule.weight + 1}"
+        if rule.header:
+            made.weight_name = rule.header[rule.weight]
+    return made
+
+
+def _read_fields(lines: Lines, rule: Rule, options: Options) -> EdgeTable:
     index: dict[str, int] = {}
     ends, weights, kinds = array("q"), list[str](), list[str]()
     source, target, width, marks = rule.source, rule.target, rule.width, lines.marks
@@ -244,12 +289,7 @@ def _read(lines: Lines, rule: Rule, options: Options) -> EdgeTable:
             rule.notes.append(f"{blank:,} of {len(weights):,} edges have no weight, and count as 1")
     if konect is not None:
         options = {"directed": konect[1] == "asym", **options}
-    made = _edges(index, ends, found, options, kinds, skipped=skipped)
-    made.notes, made.ignored = rule.notes, rule.ignored
-    if found is not None and rule.weight is not None:
-        made.weight_name = "weight" if rule.attributes else f"column {rule.weight + 1}"
-        if rule.header:
-            made.weight_name = rule.header[rule.weight]
+    made = _edges(index, _pairs(ends), found, options, kinds, skipped=skipped)
     if unclear:
         made.notes.append(f"{plural(unclear, 'line')} that may not be comments are skipped as such")
     return made
@@ -326,9 +366,13 @@ def _fields(number: int) -> str:
     return "1 field" if number == 1 else f"{number} fields"
 
 
+def _pairs(ends: array[int]) -> NDArray[np.int64]:
+    return np.frombuffer(ends, np.int64).reshape(-1, 2)
+
+
 def _edges(
-    index: dict[str, int],
-    ends: array[int],
+    nodes: Iterable[Any],
+    ends: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     options: Options,
     kinds: Sequence[str] = (),
@@ -336,16 +380,15 @@ def _edges(
     skipped: int = 0,
 ) -> EdgeTable:
     """Return what was read; files that do not say so have no directions."""
-    if not ends:
+    if not len(ends):
         raise UnreadableError("there is no line with an edge")
-    pairs = np.frombuffer(ends, np.int64).reshape(-1, 2)
     directed, fixed = bool(options.get("directed", False)), False
     if kinds:
-        pairs, weights, directed = directions(pairs, weights, kinds, options)
+        ends, weights, directed = directions(ends, weights, kinds, options)
         fixed = True
     table = EdgeTable(
-        nodes=whole_ids(index),
-        ends=pairs,
+        nodes=whole_ids(nodes),
+        ends=ends,
         weights=weights,
         directed=directed,
         fixed=fixed,
@@ -471,116 +514,3 @@ def matrix_edges(names: Sequence[Any], cells: NDArray[np.float64], options: Opti
         weight_name="cells" if weighted else "",
         directed=directed,
     )
-
-
-# What files that name their nodes and edges have in common
-
-
-class Listing:
-    """The nodes and edges found in a file, in its order."""
-
-    def __init__(self) -> None:
-        self.index: dict[Hashable, int] = {}
-        self.labels: dict[Hashable, Any] = {}
-        self.ends: list[tuple[Any, Any]] = []
-        self.kinds: list[str] = []
-        self.weights: dict[str, dict[int, Any]] = {}
-        self.ignored: dict[str, None] = {}
-        self.positions: dict[Hashable, Any] = {}
-        self.notes: list[str] = []
-        self.says = True
-        """Whether the file says anything about directions."""
-
-    def add_node(self, node: Any, label: Any = None) -> None:
-        """Add a node, with its label if it has one."""
-        if node is None:
-            raise UnreadableError(f"node {len(self.index) + 1} has no id")
-        if node in self.index:
-            raise UnreadableError(f"the node {node!r} is listed twice")
-        self.index[node] = len(self.index)
-        if label is not None:
-            self.labels[node] = label
-
-    def add_edge(self, source: Any, target: Any, kind: str, attributes: Mapping[str, Any]) -> None:
-        """Add an edge of a kind that ``directions`` knows, with its attributes by name."""
-        if source is None or target is None:
-            raise UnreadableError(
-                f"edge {len(self.ends) + 1} has no {'source' if source is None else 'target'}"
-            )
-        for name, value in attributes.items():
-            self.weights.setdefault(name, {})[len(self.ends)] = value
-        self.ends.append((source, target))
-        self.kinds.append(kind)
-
-    def table(self, options: Options, *, whole: bool = True) -> EdgeTable:
-        """Return the edges; ids as ints if ``whole`` and all of them are whole numbers."""
-        unlisted = [end for ends in self.ends for end in ends if end not in self.index]
-        if unlisted:
-            raise UnreadableError(
-                f"edges lead to nodes that are not listed: {some(list(dict.fromkeys(unlisted)))}",
-                "List them, or correct the ends of the edges.",
-            )
-        check_count(len(self.index), len(self.ends))
-        name = self._weight_name(options)
-        weights = None
-        if name is not None:
-            values = self.weights[name]
-            weights = numbers(
-                [values.get(place) for place in range(len(self.ends))],
-                lambda place: "the edge from {!r} to {!r}".format(*self.ends[place]),
-            )
-        pairs = [(self.index[u], self.index[v]) for u, v in self.ends]
-        ends = np.array(pairs, np.int64).reshape(-1, 2)
-        directed = bool(options.get("directed", False))
-        if self.kinds and (self.says or "directed" not in options):
-            ends, weights, directed = directions(ends, weights, self.kinds, options)
-        nodes: Iterable[Any] = self._named() if options.get("nodes") == "label" else self.index
-        return EdgeTable(
-            nodes=whole_ids(nodes) if whole else list(nodes),
-            ends=ends,
-            weights=weights,
-            directed=directed,
-            weight_name=name if name is not None and weights is not None else "",
-            positions=self.positions,
-            ignored=[it for it in (*self.weights, *self.ignored) if it != name],
-            notes=self.notes,
-        )
-
-    def _weight_name(self, options: Options) -> str | None:
-        name = weight_name(self.weights, options)
-        if name is None and options.get("weight", NONE) != NONE:
-            raise UnreadableError(
-                f"no edge has the attribute {options['weight']!r}",
-                f"Edges have {some(list(self.weights)) or 'no attributes'}.",
-            )
-        return name
-
-    def _named(self) -> Iterable[Any]:
-        unnamed = [node for node in self.index if node not in self.labels]
-        if unnamed:
-            raise UnreadableError(f"nodes have no label: {some(unnamed)}", "Leave out nodes=label.")
-        names = list(self.labels.values())
-        if len(set(names)) < len(names):
-            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-            raise UnreadableError(
-                f"nodes have the same label: {some(twice)}", "Leave out nodes=label."
-            )
-        return names
-
-
-def direction(directed: bool) -> str:
-    """Return the kind of an edge that has a direction, or has none."""
-    return "directed" if directed else "undirected"
-
-
-def choose(graphs: Sequence[Any], options: Options) -> Any:
-    """Return the graph of a file that may hold several."""
-    wanted = options.get("graph", 1)
-    if len(graphs) > 1 and "graph" not in options:
-        raise UnreadableError(
-            f"it holds more than one graph ({len(graphs)})",
-            option_remedy("graph=1", what=f"or up to {len(graphs)}"),
-        )
-    if not 1 <= wanted <= len(graphs):
-        raise UnreadableError(f"it holds {len(graphs)} graphs", "Choose one of them with graph=.")
-    return graphs[wanted - 1]

@@ -14,8 +14,12 @@ from scipy import io as scipy_io
 from scipy import sparse
 from strategies import graphs
 
-from mesa_llm_norms.errors import FileFormatError
-from mesa_llm_norms.networks.reading import open_file, read_file
+from mesa_llm_norms.errors import FileFormatError, GraphError, GraphWarning
+from mesa_llm_norms.networks import numbered
+from mesa_llm_norms.networks.adjacency import Neighbors, is_sparse
+from mesa_llm_norms.networks.descriptors import describe_network
+from mesa_llm_norms.networks.reading import open_file, open_table, read_file
+from mesa_llm_norms.networks.validation import EdgeTable
 
 Edges = dict[tuple[Any, Any], float | None]
 PATH: Edges = {("ann", "bo"): None, ("bo", "cy"): None}
@@ -177,3 +181,44 @@ def test_a_cleaned_sparse_array_stays_one(tmp_path: Path) -> None:
     with pytest.warns(match="dropped 1 edge from a node to itself; dropped 2 nodes without"):
         graph = read_file(tmp_path / "a.npz", loops="drop", isolated="drop")
     assert graph.toarray().tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_a_large_file_is_measured_as_a_small_one_is(
+    directed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "graph.csv"
+    path.write_text("u,v,weight\nb,a,2\nb,c,\nx,y,1\nc,a,3\nc,b,\n")
+    told, measured = [], []
+    for at, least in enumerate((10, 4)):
+        monkeypatch.setattr(numbered, "_LARGE", least)
+        with pytest.warns(GraphWarning, match="2 components .*such as 'b', 'a'") as caught:
+            graph = numbered.check_table(table(path, directed=directed))
+        assert is_sparse(graph) == bool(at)
+        told.append([str(it.message) for it in caught])
+        found = Neighbors(graph)
+        weights = found.weights
+        assert weights is not None
+        measured.append((found.indices.tolist(), weights.tolist(), describe_network(found)))
+    assert told[0] == told[1]
+    assert measured[0] == measured[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a,b\nb,b\n", "from a node to itself"), ("a,b,1\nb,c,0\n", "weights")]
+)
+def test_a_large_file_is_refused_by_the_names_of_its_nodes(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbered, "_LARGE", 1)
+    path = tmp_path / "graph.csv"
+    path.write_text(text)
+    with pytest.raises(GraphError, match=f"{said}.*b"):
+        numbered.check_table(table(path))
+
+
+def table(path: Path, **options: Any) -> EdgeTable:
+    """Return the edges that a file lists."""
+    found = open_table(path, **options)
+    assert isinstance(found, EdgeTable)
+    return found

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import graphs
 
 from mesa_llm_norms.errors import FileFormatError
+from mesa_llm_norms.networks import tables
 from mesa_llm_norms.networks.reading import open_file, read_file
 
 Edges = dict[tuple[Any, Any], float | None]
@@ -164,3 +165,42 @@ def test_weights_that_are_missing_are_noted(tmp_path: Path) -> None:
     with pytest.warns(match="1 of 2 edges have no weight, and count as 1"):
         graph: Any = read_file(path)
     assert dict(graph.edges) == {("a", "b"): {"weight": 2}, ("b", "c"): {}}
+
+
+WORDS = st.sampled_from(["0", "1", "2", "17", "007", "1.0", "-3", "2.5", "0.5", ".5", "1,5", ""])
+BREAKS = st.sampled_from(["\n", "\n", "\n", "\n\n", " \n", "\r\n"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    data=st.data(),
+    start=st.sampled_from(["", "", "# by hand\n", "source{0}target\n", "u{0}v{0}weight\n"]),
+    separator=st.sampled_from([" ", "\t", ",", ";", "  "]),
+)
+def test_files_of_numbers_are_read_the_same_at_both_speeds(
+    data: st.DataObject, start: str, separator: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    width = data.draw(st.sampled_from([2, 2, 3, 3, 4]))
+    node = st.integers(0, 9).map(str)
+    usual = st.tuples(*[node] * width)
+    odd = st.one_of(usual, usual, st.lists(WORDS, min_size=1, max_size=4))
+    rows = data.draw(st.lists(odd if data.draw(st.booleans()) else usual, min_size=1, max_size=12))
+    text = start.format(separator)
+    text += "".join(separator.join(row) + data.draw(BREAKS) for row in rows)
+    folder, found = tmp_path_factory.mktemp("both"), list[Any]()
+    with pytest.MonkeyPatch.context() as patch:
+        for _ in range(2):
+            try:
+                table = open_file_of(folder, text)
+                found.append((table.nodes, table.ends.tolist(), str(table.weights), str(table)))
+            except FileFormatError as error:
+                found.append(str(error))
+            patch.setattr(tables, "_read_numbers", lambda *_: None)
+    assert found[0] == found[1]
+
+
+def open_file_of(folder: Path, text: str) -> Any:
+    """Return what was read of a file with this text."""
+    path = folder / "graph.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    return open_file(path)[1]
