@@ -25,6 +25,11 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
+        page = browser.new_page(viewport={"width": 1280, "height": 650})
+        page.goto(link)
+        page.get_by_test_id("start").wait_for()
+        page.wait_for_timeout(500)
+        taken(page, "start")
         page = opened(browser, link + SMALL_WORLD)
         rounds(page, 4)
         page.locator("[data-node='3']").first.dispatch_event("click")

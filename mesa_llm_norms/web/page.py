@@ -30,6 +30,7 @@ from mesa_llm_norms.web.player import Order, Player
 from mesa_llm_norms.web.scenes.scene import read_scenes
 from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
+from mesa_llm_norms.web.start import Start
 from mesa_llm_norms.web.views import (
     MOST_LABELS,
     SHARES_TITLE,
@@ -167,6 +168,9 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
         _Link(state)
         _Live(state)
         _Connection()
+        if state.session.starting:
+            Start(state, title)
+            return
         with solara.Div(classes=["norms-panel"]):
             SettingsPanel(state)
             Export(state)
@@ -184,6 +188,8 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
                             "aria-label": "Settings",
                         },
                     )
+                    if state.session.has_start:
+                        _Home(state)
                     solara.v.Html(tag="h1", children=[title], class_="norms-title")
                     _SceneChoice(state)
                 Choices(state)
@@ -191,6 +197,21 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
             _Messages(state)
             _Story(state)
             _Sides(state)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Home(state: PageState) -> None:  # noqa: N802
+    solara.Button(
+        "",
+        icon_name="mdi-home-outline",
+        text=True,
+        on_click=lambda: state.attempt(state.session.go_home),
+        attributes={
+            "data-testid": "home",
+            "title": "To the first screen, with all scenes",
+            "aria-label": "First screen",
+        },
+    )
 
 
 @solara.component  # type: ignore[untyped-decorator]

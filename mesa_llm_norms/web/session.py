@@ -40,6 +40,10 @@ INTERVAL = "interval"
 """Seconds that an interaction takes at least."""
 SPEED = "speed"
 """Population rounds per second; ``inf`` for full speed."""
+PRESENT = "present"
+"""For a projector; that is the page's alone."""
+EXPLORE = "explore"
+"""Stands in a link that says nothing else, and yet does not mean the first screen."""
 REPLAY = "replay"
 """Number of the recorded run to show; may be empty."""
 
@@ -64,6 +68,8 @@ class ViewerSession:
         self.many: ManyRuns | None = None
         """Many runs of what is on screen."""
         self.replaying: bool = False
+        self.starting: bool = False
+        """Whether the first screen is shown, and no population yet."""
         self.problem: str = ""
         self.on_frame: Callable[[], object] | None = None
         """Called in some thread after each new frame; must not block."""
@@ -83,8 +89,24 @@ class ViewerSession:
         for setting in settings:
             check_setting(setting)
         self._start(lambda setting: ModelSource(setting, self._model_type), *settings)
-        self.replaying = False
+        self.replaying = self.starting = False
         self.problem = ""
+
+    def explore(self) -> None:
+        """Go from the first screen to the usual population."""
+        self.scene, self.starting = None, False
+
+    def go_home(self) -> None:
+        """Show the first screen."""
+        self.scene, self.starting = None, True
+        self.speed, self.interval = DEFAULT_SPEED, 0.0
+        self.show(self.usual)
+        self.starting = True
+
+    @property
+    def has_start(self) -> bool:
+        """Whether there is a first screen: not for a recorded run, nor a model of your own."""
+        return self._model_type is NamingGame and server_settings().replay is None
 
     def change(self, **values: Any) -> None:
         """Start over with other values in the setting.
@@ -289,6 +311,8 @@ class ViewerSession:
     @property
     def query(self) -> str:
         """The query of the link to what is on screen."""
+        if self.starting:
+            return ""
         first, *others = self.settings
         slow = [urlencode({INTERVAL: f"{self.interval:g}"})] if self.interval else []
         if self.replaying:
@@ -300,12 +324,12 @@ class ViewerSession:
             parts.append(urlencode({SPEED: f"{self.speed:g}"}))
         parts += slow
         parts += [urlencode({SECOND: other.query(first)}) for other in others]
-        return "&".join(part for part in parts if part)
+        return "&".join(filter(None, parts)) or (f"{EXPLORE}=1" if self.has_start else "")
 
     # Private
 
     def _open(self, query: str) -> None:
-        given = read_query(query)
+        given = {key: it for key, it in read_query(query).items() if key != PRESENT}
         if INTERVAL in given:
             self.interval = _read_interval(given[INTERVAL][-1])
         if REPLAY in given or (server_settings().replay is not None and not given):
@@ -323,6 +347,7 @@ class ViewerSession:
         else:
             self.show(first, *bases[1:])
         self._set_scene(scene)
+        self.starting = self.has_start and not given
         if SPEED in given:
             self.speed = _read_speed(given[SPEED][-1])
 

@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 import solara
 
+from mesa_llm_norms import NamingGame
 from mesa_llm_norms.web.page import page_of
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.session import ViewerSession
 
 pytestmark = pytest.mark.usefixtures("thread_with_loop")
+
+
+class Mine(NamingGame):
+    """Has no first screen: its author's page shows its population."""
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -36,7 +41,7 @@ def players() -> list[threading.Thread]:
 
 def test_the_page_has_its_controls_and_ends_its_threads_with_it() -> None:
     before = set(players())
-    box, context = solara.render(page_of()(), handle_error=False)
+    box, context = solara.render(page_of(Mine)(), handle_error=False)
     for words in ("Play", "Run to convergence", "Rules", "Export"):
         assert words in texts(box)
     mine = set(players()) - before
@@ -48,7 +53,7 @@ def test_the_page_has_its_controls_and_ends_its_threads_with_it() -> None:
 def test_an_error_in_the_page_itself_is_a_message_and_a_way_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    box, context = solara.render(page_of()(), handle_error=False)
+    box, context = solara.render(page_of(Mine)(), handle_error=False)
     until(lambda: "Building the network" not in texts(box))
 
     def fail(*_: object) -> None:
@@ -67,7 +72,7 @@ def test_an_error_in_the_page_itself_is_a_message_and_a_way_on(
 def test_an_unexpected_error_of_a_change_is_a_message(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    box, context = solara.render(page_of()(), handle_error=False)
+    box, context = solara.render(page_of(Mine)(), handle_error=False)
 
     def fail(*_: object) -> None:
         raise RuntimeError("out of order")

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from mesa_llm_norms.web.model_source import ModelSource
 from mesa_llm_norms.web.scenes import read_scenes
+from mesa_llm_norms.web.scenes.scene import sentences
 from mesa_llm_norms.web.setting import Setting
 
 pytestmark = pytest.mark.browser
@@ -170,7 +171,7 @@ def test_edges_are_added_and_removed_by_two_clicks(app: StartApp, open_page: Ope
 def test_the_setting_is_changed_and_what_cannot_be_is_a_message(
     app: StartApp, open_page: OpenPage
 ) -> None:
-    page = ready(open_page(app().link))
+    page = ready(open_page(app().link + "&explore=1"))
     agents = page.get_by_test_id("parameter-n")
     agents.fill("10")
     agents.press("Enter")
@@ -186,6 +187,34 @@ def test_the_setting_is_changed_and_what_cannot_be_is_a_message(
     expect(messages).to_have_text("")
     choose(page, "Mind", "llama-2-70b-chat")
     until(page, lambda: setting(page).mind == ("llama-2-70b-chat",))
+
+
+def test_the_first_screen_leads_to_scenes_and_to_free_play(
+    app: StartApp, open_page: OpenPage
+) -> None:
+    page = open_page(app().link, width=1366, height=650)
+    start = page.get_by_test_id("start")
+    start.wait_for()
+    expect(page.locator("[data-node]")).to_have_count(0)
+    words = page.locator(".norms-start-words").inner_text()
+    assert sentences(words) == 2
+    for key, scene in SCENES.items():
+        tile = page.get_by_test_id(f"tile-{key}")
+        expect(tile).to_contain_text(scene.title)
+        expect(tile).to_contain_text(scene.question)
+        assert tile.locator("circle").count() >= 12
+    assert inside(page, page.get_by_test_id("explore"))
+    page.get_by_test_id("tile-hubs").click()
+    ready(page)
+    expect(page.get_by_text(SCENES["hubs"].question)).to_be_visible()
+    page.get_by_test_id("home").click()
+    start.wait_for()
+    page.get_by_test_id("explore").click()
+    ready(page)
+    until(page, lambda: "explore=1" in page.url)
+    page.reload()
+    ready(page)
+    expect(start).to_have_count(0)
 
 
 def test_two_populations_side_by_side_differ_in_one_thing(
@@ -414,7 +443,7 @@ def test_the_details_of_an_agent_are_beside_the_network(app: StartApp, open_page
 def test_a_number_that_is_none_is_told_below_its_field(
     app: StartApp, open_page: OpenPage, field: str, typed: str, said: str
 ) -> None:
-    page = ready(open_page(app().link))
+    page = ready(open_page(app().link + "&explore=1"))
     for group in ("Rules", "Seed and length"):
         page.get_by_text(group, exact=True).click()
     before = setting(page)

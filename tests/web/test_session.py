@@ -63,7 +63,7 @@ def play(session: ViewerSession, rounds: int = 2) -> ViewerSession:
 @pytest.mark.parametrize(
     "query",
     [
-        "",
+        "explore=1",
         "names=QM&seed=9&topology=ring%28n%3D10%29",
         "names=QM&vs=topology%3Dcomplete%2528n%253D10%2529",
         "scene=hubs&seed=3",
