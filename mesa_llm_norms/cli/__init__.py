@@ -17,6 +17,7 @@ from mesa_llm_norms.cli.minds import minds
 from mesa_llm_norms.cli.record import record
 from mesa_llm_norms.cli.reproduce import classical, reproduce
 from mesa_llm_norms.cli.run import resume, run
+from mesa_llm_norms.cli.scenes import scenes
 from mesa_llm_norms.cli.study import fit, validate
 from mesa_llm_norms.cli.sweep import sweep
 from mesa_llm_norms.cli.tipping import intervene, tip
@@ -88,6 +89,7 @@ options.register(
     *(record, audit, validate, classical, groups, reproduce, tip, intervene),
 )
 app.add_typer(minds, name="minds")
+app.add_typer(scenes, name="scenes")
 
 
 def _show_version(wanted: bool) -> None:
