@@ -83,6 +83,8 @@ class ClassGame:
 
     Attributes
     ----------
+    fallback : Policy
+        The mind.
     model : NamingGame
         The population.
     spec : Spec
@@ -115,6 +117,7 @@ class ClassGame:
                 "class must do neither",
                 "Choose a recorded mind.",
             )
+        self.fallback = fallback
         self._answers: Answers = {}
         self.spec = Spec(
             graph=graph,
@@ -124,7 +127,7 @@ class ClassGame:
             seed=seed,
         )
         self.model = NamingGame(**self.spec.arguments(), until=None)
-        self._neighbors, _ = self.model.read_network()
+        self._neighbors, self._players = self.model.read_network()
         self.nodes = tuple(self._neighbors.nodes)
         self._stream = self.spec.initial_state().stream
         self.rounds = 0
@@ -141,6 +144,12 @@ class ClassGame:
     def pool(self) -> tuple[str, ...]:
         """The names."""
         return tuple(self.model.game.pool)
+
+    @property
+    def held(self) -> list[int]:
+        """For each agent the index of the name it played last, -1 for none."""
+        indices: dict[str | None, int] = {name: i for i, name in enumerate(self.pool)}
+        return [indices.get(player.name, -1) for player in self._players]
 
     def order_of_names(self, index: int) -> list[int]:
         """Return the order in which an agent's student is shown the names, by their indices.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
+from mesa_llm_norms.classroom.classroom import Classroom
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.live import announce
 from mesa_llm_norms.cli.options import option
@@ -26,7 +27,16 @@ from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
 from mesa_llm_norms.simulation.typed import parse_mind
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server
-from mesa_llm_norms.web.serve import LOOPBACK, PORT, VIEWERS, Listening, listen, new_token, serve
+from mesa_llm_norms.web.serve import (
+    EVERYWHERE,
+    LOOPBACK,
+    PORT,
+    VIEWERS,
+    Listening,
+    listen,
+    new_token,
+    serve,
+)
 
 _SHOWN, _SERVER = "What is shown first", "The server"
 
@@ -91,14 +101,23 @@ def app(
         ),
     ] = None,
     address: Annotated[
-        str,
+        str | None,
         option(
             _SERVER,
-            "Address to serve at. By default only this computer can reach the page; use 0.0.0.0 "
-            "for all addresses of this computer.",
+            "Address to serve at. By default only this computer can reach the page, or with "
+            "--class every address of this computer, which is 0.0.0.0.",
             "--host",
         ),
-    ] = LOOPBACK,
+    ] = None,
+    class_: Annotated[
+        bool,
+        option(
+            _SERVER,
+            "Let students join with their phones, to vote and to play. Their phones see nothing "
+            "else.",
+            "--class",
+        ),
+    ] = False,
     no_browser: Annotated[
         bool, option(_SERVER, "Print the link without opening it.", "--no-browser")
     ] = False,
@@ -131,11 +150,14 @@ def app(
     mesa-llm-norms app --mind claude:claude-haiku-5-5 --names QM --budget-usd 1
 
     mesa-llm-norms app --host 0.0.0.0 --port 9000 --no-browser
+
+    mesa-llm-norms app --class
     """
     if topology is not None or files.read or files.clean:
         (topology,) = files.apply(topology or DEFAULT_GRAPH)
     opened = names_file(topology) or file_within(topology) is not None
     given = _read(topology, names, mind or (), seed, scene, replay, scenes)
+    classroom = Classroom() if class_ else None
     configure_server(
         ServerSettings(
             replay=replay,
@@ -145,19 +167,24 @@ def app(
             folder=folder,
             budget_calls=budget_calls,
             budget_usd=budget_usd,
+            classroom=classroom,
         )
     )
     announce((live_mind(name) for name in _named(mind or ()) if is_live(name)), LLMSettings())
+    if address is None:
+        address = LOOPBACK if classroom is None else EVERYWHERE
     listening, token = listen(address, port), new_token()
     query = urlencode([("token", token), *given], errors="replace")
 
     def started() -> None:
         _say(listening, query)
+        if classroom is not None:
+            _say_class(listening)
         if not no_browser and _has_screen():
             link = f"{listening.origin}/?{query}"
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
-    serve(listening, token, started, offline=offline, viewers=viewers)
+    serve(listening, token, started, offline=offline, viewers=viewers, classroom=classroom)
 
 
 def _read(
@@ -219,6 +246,17 @@ def _say(listening: Listening, query: str) -> None:
         console.print("On this computer:", style="dim")
     console.print(f"{listening.origin}/?{query}", markup=False, soft_wrap=True, style="bold")
     console.print("Press Ctrl-C to stop.", style="dim")
+    console.file.flush()
+
+
+def _say_class(listening: Listening) -> None:
+    if listening.private:
+        output.complain(
+            "note", "phones cannot reach this page: leave out --host, or give an address of a LAN."
+        )
+    console = output.stdout()
+    text = f"The class: {listening.origin}/class once the page is open; phones see no link above."
+    console.print(text, markup=False, soft_wrap=True)
     console.file.flush()
 
 

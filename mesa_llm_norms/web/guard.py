@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -28,6 +28,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mesa_llm_norms import compat
 from mesa_llm_norms.core import limits
+
+if TYPE_CHECKING:
+    from mesa_llm_norms.web.phones import Phones
 
 TOKEN = "token"
 """The key of the token in a link."""
@@ -229,7 +232,8 @@ class Guard:
 
     ``goes_by`` tells whether a ``Host`` header names this server. The token arrives in the query of
     the front page, moves to the cookie named ``cookie``, and disappears from the address bar; the
-    rest of the query stays. ``room`` counts the viewers.
+    rest of the query stays. ``room`` counts the viewers. ``phones`` serves those of a class, which
+    have no link and see nothing else; by default there are none.
     """
 
     app: ASGIApp
@@ -237,11 +241,14 @@ class Guard:
     cookie: str
     goes_by: Callable[[str], bool]
     room: Room = field(default_factory=Room)
+    phones: Phones | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it with one sentence."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+        elif self.phones is not None and self.phones.serves(scope["path"]):
+            await self.phones(_without_proxy(scope), receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
@@ -251,7 +258,7 @@ class Guard:
         headers = Headers(scope=scope)
         if not (
             self.goes_by(headers.get("host", ""))
-            and _is_own(headers.get("origin", ""), headers)
+            and is_own(headers.get("origin", ""), headers)
             and self._has_token(headers)
         ):
             await send({"type": "websocket.close", "code": 1008})
@@ -259,7 +266,7 @@ class Guard:
 
         found = _KERNEL.fullmatch(scope["path"])
         kernel = found[1] if found is not None else ""
-        if not self.room.enter(kernel, _address(scope)):
+        if not self.room.enter(kernel, address_of(scope)):
             full = PlainTextResponse(_FULL.format(seats=self.room.seats), 503)
             await full(scope, receive, send)
             return
@@ -277,7 +284,7 @@ class Guard:
             await send(message)
 
         answer = self._answer(scope, headers)
-        if answer is None and scope["path"] == "/" and not await self.room.keep(_address(scope)):
+        if answer is None and scope["path"] == "/" and not await self.room.keep(address_of(scope)):
             text = _FULL.format(seats=self.room.seats)
             answer = PlainTextResponse(text, 503, headers={"retry-after": "10"})
         if answer is None:
@@ -301,7 +308,7 @@ class Guard:
         # referrers; there the cookie counts, which is not sent from other sites.
         origin = headers.get("origin", "null")
         if scope["method"] not in ("GET", "HEAD") and not (
-            origin == "null" or _is_own(origin, headers)
+            origin == "null" or is_own(origin, headers)
         ):
             return PlainTextResponse(_FOREIGN_PAGE, 403)
         return None
@@ -329,7 +336,7 @@ class Guard:
         return secrets.compare_digest(given.encode(), self.token.encode())
 
 
-def _is_own(origin: str, headers: Headers) -> bool:
+def is_own(origin: str, headers: Headers) -> bool:
     """Return whether a page of this origin came from where the request goes to."""
     host = headers.get("host", "")
     return bool(host) and origin in (f"http://{host}", f"https://{host}")
@@ -348,7 +355,8 @@ def _without_proxy(scope: Scope) -> Scope:
     return {**scope, "headers": kept}
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
+    """Return the address that a request came from."""
     return str((scope.get("client") or ("",))[0])
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from mesa_llm_norms import compat
 from mesa_llm_norms.agents import NamingAgent
+from mesa_llm_norms.classroom.classroom import Classroom
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import RUNS
 from mesa_llm_norms.core.game import Memory, Row, keep
@@ -63,7 +64,8 @@ class ServerSettings:
     ``replay`` is the folder of a recorded run to show, ``scenes`` one of additional scenes;
     ``minds`` are the live minds and mind files, ``topologies`` the graph files that may be chosen.
     Runs with live minds are saved in ``folder``. All viewers together make at most ``budget_calls``
-    calls, which cost at most ``budget_usd`` US dollars, unlimited by default.
+    calls, which cost at most ``budget_usd`` US dollars, unlimited by default. ``classroom`` is the
+    class whose phones are served, if there is one.
     """
 
     replay: Path | None = None
@@ -73,6 +75,7 @@ class ServerSettings:
     folder: Path = RUNS
     budget_calls: int = 2_000
     budget_usd: float | None = None
+    classroom: Classroom | None = None
 
 
 _settings = ServerSettings()

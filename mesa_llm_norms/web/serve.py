@@ -32,12 +32,16 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mesa_llm_norms.classroom.classroom import Classroom
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.interrupts import SIGNALS
 from mesa_llm_norms.errors import SpecError
 
 LOOPBACK = "127.0.0.1"
 """Reached from this computer only. On ``localhost`` another program may listen by IPv6."""
+
+EVERYWHERE = "0.0.0.0"
+"""Reached from other computers too, at every address of this one."""
 
 PORT = 8765
 
@@ -321,6 +325,7 @@ def serve(
     offline: bool = False,
     page: str = PAGE,
     viewers: int = VIEWERS,
+    classroom: Classroom | None = None,
 ) -> None:
     """Serve a page until the process is interrupted; once per process.
 
@@ -338,6 +343,8 @@ def serve(
         The module that holds the page.
     viewers : int, default VIEWERS
         How many people may see it at the same time.
+    classroom : Classroom, optional
+        A class whose phones are served too, and its teacher's page. By default there is none.
 
     Raises
     ------
@@ -352,7 +359,7 @@ def serve(
     os.environ.update(SETTINGS, SOLARA_APP=page)
     sys.setswitchinterval(_SWITCH_INTERVAL)
     log_briefly()
-    _allow_files(_FILES * (viewers + 10))
+    _allow_files(_FILES * (viewers + 10) + limits.CLASS_SOCKETS.high)
     # About cookies within frames of other websites, which are refused here.
     warnings.filterwarnings("ignore", "Cookies with samesite=none")
     import uvicorn
@@ -371,17 +378,27 @@ def serve(
         folder = settings.assets.proxy_cache_dir
         check_assets(read_root("/") or "", folder)
         app = OnDiskOnly(app, folder)
+    phones = None
+    if classroom is not None:
+        from mesa_llm_norms.web.phones import Phones
+        from mesa_llm_norms.web.teacher import TeacherPage
+
+        phones = Phones(classroom, f"seat-{listening.port}", listening.goes_by)
+        app = TeacherPage(app, phones, listening.origin_elsewhere)
     guard = Guard(
         app=app,
         token=token,
         cookie=f"norms-{listening.port}",  # browsers do not tell ports apart
         goes_by=listening.goes_by,
         room=Room(viewers),
+        phones=phones,
     )
 
     class PageServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            if phones is not None:
+                self.keeping_time = asyncio.create_task(phones.run())
             started()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,0 +1,120 @@
+"""The teacher's page: what it does to the class, and that nobody else gets there."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from class_server import TEACHER, ClassServer, served_class, wait_until
+
+from mesa_llm_norms.classroom import classroom
+from mesa_llm_norms.classroom.classroom import Classroom
+from mesa_llm_norms.web.replay import read_recorded_run
+
+PATHS = ("", "/", "/state", "/network", "/qr.svg", "/export", "/teacher.js", "/choices")
+ACTIONS = ("open", "lock", "start", "pause", "resume", "end", "kick", "ask", "close")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ClassServer]:
+    with served_class() as served:
+        yield served
+
+
+def played(classroom: Classroom, rounds: int) -> bool:
+    return len(classroom.success) == rounds
+
+
+def test_only_the_teacher_gets_to_the_class(server: ClassServer) -> None:
+    server.classroom.open()
+    student = server.join()
+    for cookie in ({}, student.cookie, {"Cookie": f"norms-test={student.token}"}):
+        for path in PATHS:
+            assert server.ask(f"/class{path}", headers=cookie).status == 403
+        for action in ACTIONS:
+            assert server.ask(f"/class/{action}", b"{}", headers=cookie).status == 403
+    assert {server.ask(f"/class{path}", headers=TEACHER).status for path in PATHS} == {200}
+
+
+def test_another_page_and_another_name_get_nowhere_with_the_teachers_cookie(
+    server: ClassServer,
+) -> None:
+    foreign = {"Origin": "http://evil.example", **TEACHER}
+    assert server.ask("/class/open", b"{}", headers=foreign).status == 403
+    assert server.ask("/class/state", headers={"Host": "evil.example", **TEACHER}).status == 421
+
+
+def test_the_other_pages_are_as_they_were(server: ClassServer) -> None:
+    assert server.ask("/", headers=TEACHER).text == "the page"
+    assert server.ask("/classes", headers=TEACHER).text == "the page"
+
+
+def test_a_lesson_from_the_lobby_to_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classroom, "SHOWING", 0.0)
+    with served_class() as server:
+        assert json.loads(server.teach("open").text)["open"]
+        phones = [server.join() for _ in range(3)]
+        asked = json.loads(server.teach("ask", scene="a-convention-is-born").text)["vote"]
+        phones[0].ask("/seat/vote", vote=1, answer=1)
+        before = json.loads(server.ask("/class/state", headers=TEACHER).text)["vote"]
+        assert (before["given"], before["counts"]) == (1, None)
+        after = json.loads(server.teach("close").text)["vote"]
+        assert sum(after["counts"]) == 1
+        assert asked["question"] == after["question"]
+        given = {"graph": "complete(n=8)", "names": "QM", "rounds": 2, "seconds": 200, "seed": 4}
+        state = json.loads(server.teach("start", **given).text)
+        assert len(state["game"]["people"]) == 3
+        network = json.loads(server.ask("/class/network", headers=TEACHER).text)
+        assert (len(network["places"]), len(network["edges"])) == (8, 28)
+        assert all(0 <= it <= 1 for place in network["places"] for it in place)
+        for round_ in range(2):
+            wait_until(lambda: server.classroom.phase == "asking")
+            for phone in phones:
+                view = json.loads(phone.ask("/seat/state").text)
+                phone.ask("/seat/choice", interaction=view["i"], name=0)
+            wait_until(partial(played, server.classroom, round_ + 1))
+        server.teach("kick", student=2)
+        exported = server.ask("/class/export", headers=TEACHER).text.encode("latin-1")
+        archive = zipfile.ZipFile(io.BytesIO(exported))
+        everything = "".join(archive.read(name).decode("latin-1") for name in archive.namelist())
+        assert "127.0.0.1" not in everything
+        archive.extractall(tmp_path)
+        game = server.classroom.game
+        assert game is not None
+        assert list(read_recorded_run(tmp_path / "replay").rows) == game.rows
+        chosen = [it for it in server.classroom.played if it.by == "person"]
+        assert len(chosen) == 6
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "complaint"),
+    [
+        ("start", {"graph": "complete(n=5000)"}, "200"),
+        ("start", {"graph": "/etc/passwd.graphml"}, "file"),
+        ("start", {"mind": "claude:claude-haiku-5-5"}, "recorded"),
+        ("start", {"graph": 5}, "nothing like that"),
+        ("start", {"whatever": 5}, "nothing like that"),
+        ("kick", {}, "nothing like that"),
+        ("kick", {"student": 99}, "no student 99"),
+        ("ask", {"scene": "none"}, "nothing like that"),
+        ("dance", {}, "nothing like that"),
+    ],
+    ids=str,
+)
+def test_what_the_page_does_not_offer_is_refused_in_words(
+    server: ClassServer, action: str, given: dict[str, object], complaint: str
+) -> None:
+    answer = server.teach(action, **given)
+    assert answer.status == 400
+    assert complaint in json.loads(answer.text)["problem"]
+
+
+def test_more_than_the_page_sends_is_refused(server: ClassServer) -> None:
+    assert server.ask("/class/ask", b"x" * 20_000, headers=TEACHER).status == 413
