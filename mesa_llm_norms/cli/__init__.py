@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from mesa_llm_norms.cli import options, output
 from mesa_llm_norms.cli.app import app as page
 from mesa_llm_norms.cli.audit import audit
+from mesa_llm_norms.cli.export import export
 from mesa_llm_norms.cli.groups import groups
 from mesa_llm_norms.cli.minds import minds
 from mesa_llm_norms.cli.record import record
@@ -85,7 +86,7 @@ def _refusal(error: Any) -> typer.Exit:
 
 options.register(
     app,
-    *(run, page, resume, sweep, topologies, fit),
+    *(run, page, export, resume, sweep, topologies, fit),
     *(record, audit, validate, classical, groups, reproduce, tip, intervene),
 )
 app.add_typer(minds, name="minds")

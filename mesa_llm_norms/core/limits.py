@@ -197,6 +197,9 @@ SHOWN_ROWS = Limit(
     "interactions",
     "Those of all viewers take some 800 MB.",
 )
+WRITTEN_EDGES = Limit(
+    "edges on a page that plays by itself", 1, 20_000, "edges", "They take 10 bytes each."
+)
 SHOWN_NAMES = Limit("names on the page", 2, 100, "names", "Charts have a line for each.")
 SHOWN_ROUNDS = Limit(
     "rounds after which the page stops", 0, 1_000_000, "population rounds", "As far as charts tell."

@@ -199,7 +199,7 @@ class KnownMemories:
         for index, mind in enumerate(minds):
             if type(mind) is RecordedMind:
                 kinds[index] = recorded.index(mind)
-            elif _depth(mind, self.game) == 0:
+            elif memory_depth(mind, self.game) == 0:
                 kinds[index] = logit.FIXED
         all_of_it, mind_alone = (1 << 64) - 1, ((1 << 64) - 1) & ~self._code_mask
         masks = [
@@ -310,7 +310,7 @@ def known_for(game: GameRules, minds: Sequence[Mind], whole: bool = False) -> Kn
     """
     if not game.symmetric:
         return None
-    depths = [game.memory] if whole else [_depth(mind, game) for mind in minds]
+    depths = [game.memory] if whole else [memory_depth(mind, game) for mind in minds]
     length = max(1, min(game.memory, max(depths)))
     if 2 * _bits(game) * length + 1 + (len(minds) - 1).bit_length() > 63:
         return None
@@ -346,7 +346,7 @@ def _bits(game: GameRules) -> int:
     return (len(game.pool) - 1).bit_length()
 
 
-def _depth(mind: Mind, game: GameRules) -> int:
+def memory_depth(mind: Mind, game: GameRules) -> int:
     """Return how many interactions a mind looks at, at most."""
     if type(mind) is RecordedMind:
         return DEPTH

@@ -68,11 +68,4 @@ def _steps(scene: Scene, came_true: int, prediction: int | None) -> list[str]:
         outcome += (
             " You predicted this." if prediction == came_true else " You predicted otherwise."
         )
-    steps = [outcome]
-    if scene.measured is not None:
-        shares = zip(scene.answers, scene.measured.shares, strict=True)
-        often = "; ".join(f"{answer.text}: {share:.0%}" for answer, share in shares)
-        steps.append(f"In {scene.measured.runs:,} populations: {often}.")
-    people = f"And people? {scene.lesson.people}" if scene.lesson.people else ""
-    talk = f"To talk about: {scene.lesson.after}" if scene.lesson.after else ""
-    return list(filter(None, [*steps, scene.why, people, talk]))
+    return [outcome, *scene.explained]

@@ -56,7 +56,7 @@ class ViewerSession:
     """
 
     def __init__(self, query: str = "", model_type: type[NetworkGame] = NamingGame) -> None:
-        self._model_type = model_type
+        self.model_type = model_type
         self.usual: Setting = usual_setting(model_type)
         """What is shown by a link that says nothing else."""
         self.players: tuple[Player, ...] = ()
@@ -88,7 +88,7 @@ class ViewerSession:
         """Show one or two other populations; on an error, what was shown before stays."""
         for setting in settings:
             check_setting(setting)
-        self._start(lambda setting: ModelSource(setting, self._model_type), *settings)
+        self._start(lambda setting: ModelSource(setting, self.model_type), *settings)
         self.replaying = self.starting = False
         self.problem = ""
 
@@ -106,7 +106,7 @@ class ViewerSession:
     @property
     def has_start(self) -> bool:
         """Whether there is a first screen: not for a recorded run, nor a model of your own."""
-        return self._model_type is NamingGame and server_settings().replay is None
+        return self.model_type is NamingGame and server_settings().replay is None
 
     def change(self, **values: Any) -> None:
         """Start over with other values in the setting.
@@ -204,10 +204,10 @@ class ViewerSession:
 
     def play_many(self) -> None:
         """Play what is on screen many times, in the background, and count how it ends."""
-        if self._model_type is not NamingGame:
+        if self.model_type is not NamingGame:
             raise SpecError(
                 "model",
-                self._model_type.__name__,
+                self.model_type.__name__,
                 "only the naming game itself is played many times here",
                 "Play your model in a loop of your own, with other seeds.",
             )

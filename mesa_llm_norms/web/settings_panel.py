@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Callable
 from contextlib import suppress
@@ -367,6 +368,24 @@ def Export(state: PageState) -> None:  # noqa: N802
                             label=": ".join(filter(None, (which, label))),
                             icon_name="mdi-download",
                         )
+        with solara.Div(classes=["norms-export"], attributes={"data-testid": "export-page"}):
+            solara.FileDownload(
+                lambda: _page(state),
+                filename="naming-game.html",
+                label="page that plays by itself (HTML)",
+                icon_name="mdi-download",
+            )
+
+
+def _page(state: PageState) -> bytes:
+    """Return what is on the page as a page of its own, or the sentence that refuses it."""
+    from mesa_llm_norms.web.playable import session_page
+
+    try:
+        return session_page(state.session).encode()
+    except NormsError as error:
+        state.problem.value = str(error)
+        return f"<!doctype html><title>Not exported</title>{html.escape(str(error))}\n".encode()
 
 
 def _picture(player: Player, kind: str) -> bytes:

@@ -122,7 +122,7 @@ def pages(browser: Browser) -> Iterator[OpenPage]:
 
 def _is_here(address: str) -> bool:
     parts: Any = urlsplit(address)
-    return parts.scheme in ("data", "blob") or parts.hostname in ("127.0.0.1", "localhost")
+    return parts.scheme in ("data", "blob", "file") or parts.hostname in ("127.0.0.1", "localhost")
 
 
 def _refuse(route: Route, wrong: list[str]) -> None:

@@ -335,6 +335,8 @@ def test_the_picture_the_rounds_and_the_run_can_be_exported(
     page.get_by_text("Export").click()
     assert b"<svg" in downloaded(page, "network (SVG)")
     assert downloaded(page, "network (PNG)").startswith(b"\x89PNG")
+    alone = downloaded(page, "page that plays by itself (HTML)").decode()
+    assert "names Q, M, seed 8" in alone
     rows = list(csv.DictReader(downloaded(page, "rounds (CSV)").decode().splitlines()))
     assert [int(row["interactions"]) for row in rows] == [24, 48]
     made: dict[str, Any] = {}

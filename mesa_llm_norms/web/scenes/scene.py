@@ -124,6 +124,18 @@ class Scene:
     measured: Measured | None = None
     lesson: Lesson = _NO_LESSON
 
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """What is said once it is over: how often each answer comes true, why, and of people."""
+        often = ""
+        if self.measured is not None:
+            shares = zip(self.answers, self.measured.shares, strict=True)
+            counted = "; ".join(f"{answer.text}: {share:.0%}" for answer, share in shares)
+            often = f"In {self.measured.runs:,} populations: {counted}."
+        people = f"And people? {self.lesson.people}" if self.lesson.people else ""
+        talk = f"To talk about: {self.lesson.after}" if self.lesson.after else ""
+        return tuple(filter(None, (often, self.why, people, talk)))
+
     def settings(self, seed: int) -> tuple[Setting, ...]:
         """Return what is played with a seed: the setting of one population, or of two."""
         every = (self.setting,) if self.second is None else (self.setting, self.second)
