@@ -262,7 +262,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         SpecError
             If a mind or a pairing rule of your own is not given, or a mind file has changed.
         """
-        llm = read_llm(llm) or LLMSettings()
+        llm = read_llm(llm)
         return cast(Self, resumed(cls, Path(folder), llm, addresses, given))
 
     def close(self) -> None:

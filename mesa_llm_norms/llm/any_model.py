@@ -35,7 +35,7 @@ from mesa_llm_norms.errors import JournalError, MindError, SkippedError, SpecErr
 from mesa_llm_norms.llm.journal.rows import AgentUsage, Recorded, Totals, prompt_digest
 from mesa_llm_norms.llm.prompt import Prompt, check_text
 from mesa_llm_norms.llm.provider import Provider
-from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings, read_llm
 from mesa_llm_norms.minds.registry import load_provider
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class LLM:
             "budget_tokens": budget_tokens,
             "max_concurrency": max_concurrency,
         }
-        llm = replace(llm or LLMSettings(), **{k: v for k, v in given.items() if v is not None})
+        llm = replace(read_llm(llm), **{k: v for k, v in given.items() if v is not None})
         llm.check_plays()
         self.settings = llm
         self._client = self._open(llm)

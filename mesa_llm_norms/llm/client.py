@@ -47,7 +47,7 @@ from mesa_llm_norms.llm.journal.rows import (
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Question, Reply, Usage
 from mesa_llm_norms.llm.replies import NOT_A_NAME, cut_off, quoted_reply
-from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
+from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings, read_llm
 from mesa_llm_norms.minds.mind import Decision, Mind, Situation
 
 CLOSED = DecisionError("a live mind", "its client is closed")
@@ -111,7 +111,7 @@ class LLMClient:
     def __init__(
         self, llm: LLMSettings | None = None, spec: Mapping[str, Any] | None = None
     ) -> None:
-        self.llm: LLMSettings = llm or LLMSettings()
+        self.llm: LLMSettings = read_llm(llm)
         limit = read_limit(self.llm.budget_calls, self.llm.budget_tokens, self.llm.budget_usd)
         self._prices = read_prices(self.llm.prices)
         if self.llm.batch and self.llm.folder is None:
@@ -488,7 +488,7 @@ class SharedBudget:
     """
 
     def __init__(self, llm: LLMSettings | None, *, asks: bool = False) -> None:
-        self._llm = llm or LLMSettings()
+        self._llm = read_llm(llm)
         if not asks:
             self._llm.check_plays()
         self.used: Totals | None = None

@@ -113,7 +113,7 @@ class LLMSettings:
         if self.retries is not None:
             read_whole("retries", self.retries, limits.RETRIES)
         read_limit(self.budget_calls, self.budget_tokens, self.budget_usd)
-        if self.on_unusable not in ON_UNUSABLE:
+        if not isinstance(self.on_unusable, str) or self.on_unusable not in ON_UNUSABLE:
             raise SpecError(
                 "on_unusable",
                 self.on_unusable,
@@ -132,12 +132,14 @@ class LLMSettings:
             read_number(argument, getattr(self, argument), limits.WAIT)
 
 
-def read_llm(llm: Any) -> LLMSettings | None:
+def read_llm(llm: Any) -> LLMSettings:
     """Return the settings that an ``llm=`` argument stands for, which may be a mapping of them.
 
     Raises ``SpecError`` for anything else, and for settings that are not known.
     """
-    if llm is None or isinstance(llm, LLMSettings):
+    if llm is None:
+        return LLMSettings()
+    if isinstance(llm, LLMSettings):
         return llm
     example = 'Write llm={"budget_calls": 500, "folder": "runs/first"}, or LLMSettings(...).'
     if not isinstance(llm, Mapping):

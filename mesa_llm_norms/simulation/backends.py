@@ -226,7 +226,7 @@ class SharedCalls:
         from mesa_llm_norms.llm.client import SharedBudget
         from mesa_llm_norms.llm.journal.journal import Journal
 
-        self._llm = replace(read_llm(llm) or LLMSettings(), resume=False)
+        self._llm = replace(read_llm(llm), resume=False)
         self._budget = SharedBudget(self._llm)
         self._client: LLMClient | None = None
         self._opened = 0
@@ -349,9 +349,8 @@ def open_client(
 
     if isinstance(llm, SharedCalls):
         return llm.open({"spec": to_json(spec), **content})
-    if llm is not None:
-        llm.check_plays()
-    kept = llm is not None and llm.folder is not None
+    llm.check_plays()
+    kept = llm.folder is not None
     written: dict[str, Any] = {} if spec.rules is None else {"spec": {"game": None}}
     if kept:
         written = {"spec": to_json(spec), **content}

@@ -53,7 +53,7 @@ def read_rewire(value: Any) -> Rewire | None:
 
     Raises ``SpecError`` if they are not numbers in range.
     """
-    if value is None or value in ("", "none"):
+    if value is None or (isinstance(value, str) and value in ("", "none")):
         return None
     parts = value.split(":") if isinstance(value, str) else value
     parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]

@@ -71,7 +71,7 @@ from mesa_llm_norms.llm.budget import read_prices
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.prompt import Prompt
 from mesa_llm_norms.llm.provider import LiveMind
-from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.settings import LLMSettings, read_llm
 from mesa_llm_norms.minds.mind import Mind, Policy, Situation
 from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.registry import fill, is_open
@@ -387,7 +387,7 @@ def forecast_audit(plan: AuditPlan, llm: LLMSettings | None = None) -> AuditFore
     MindError
         Where the mind is not live.
     """
-    llm = llm or LLMSettings()
+    llm = read_llm(llm)
     live = plan.live
     if live is None:
         raise MindError("mind", plan.mind.label, "it is not live", "Its audit costs nothing.")

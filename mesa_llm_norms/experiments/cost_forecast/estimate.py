@@ -40,7 +40,7 @@ from mesa_llm_norms.experiments.cost_forecast.simulation import (
 from mesa_llm_norms.llm.budget import FREE, Price, read_prices
 from mesa_llm_norms.llm.openai_compatible import OpenAICompatibleProvider
 from mesa_llm_norms.llm.provider import LiveMind, Provider, Usage
-from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.settings import LLMSettings, read_llm
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.simulation.backends import LIVE_RUNS_AT_ONCE
 from mesa_llm_norms.simulation.spec import Spec
@@ -123,7 +123,7 @@ def forecast(
     FileFormatError
         For a file of prices that cannot be read.
     """
-    llm = llm or LLMSettings()
+    llm = read_llm(llm)
     most = read_rounds(rounds, goal.until)
     number = 1 if runs is None else read_whole("runs", runs, limits.RUNS)
     check_goal(goal, spec.committed_names)

@@ -19,7 +19,7 @@ from mesa_llm_norms.experiments.recording.questions import (
 )
 from mesa_llm_norms.experiments.recording.recorder import ASKS_AT_ONCE, FIRST, RecordingPlan
 from mesa_llm_norms.llm.budget import read_prices
-from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.settings import LLMSettings, read_llm
 
 ADAPTIVE = Range(0.02, 0.1, 1.0)
 """The share of the memories that populations visit about which an adaptive recording asks."""
@@ -60,7 +60,7 @@ def forecast_recording(plan: RecordingPlan, llm: LLMSettings | None = None) -> R
 
     An adaptive recording is forecast from what populations of the nearest recorded mind visit.
     """
-    llm = llm or LLMSettings()
+    llm = read_llm(llm)
     live = plan.mind
     if plan.exhaustive:
         some: list[Memory] = memories_up_to(plan.game)

@@ -499,7 +499,7 @@ def _files(value: Any, near: Path) -> list[Any]:
 
 def _plain(argument: str, value: Any, near: Path) -> Any:
     """Return a value of TOML as Python has it: files in the folder ``near``, ``"none"`` as None."""
-    if argument in ("incumbent", "until", "rewire") and value == "none":
+    if argument in ("incumbent", "until", "rewire") and isinstance(value, str) and value == "none":
         return None
     if argument == "committed" and isinstance(value, dict):
         return {name: _plan_amount(where) for name, where in value.items()} or None

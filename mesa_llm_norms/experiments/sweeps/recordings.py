@@ -29,7 +29,7 @@ from mesa_llm_norms.experiments.sweeps.cells import MINDS
 from mesa_llm_norms.experiments.sweeps.grid import SweepPlan
 from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.provider import LiveMind
-from mesa_llm_norms.llm.settings import LLMSettings
+from mesa_llm_norms.llm.settings import LLMSettings, read_llm
 from mesa_llm_norms.minds.files import read_mind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.mixtures import by_share, read_shares
@@ -116,7 +116,7 @@ def record_minds(
     """
     found = find_recorded(wanted, folder)
     missing = {name: plan for name, plan in wanted.items() if name not in found}
-    llm = llm or LLMSettings()
+    llm = read_llm(llm)
     check_budget(missing, llm)
     if folder is not None:
         llm = replace(llm, folder=folder / MINDS, resume=True)

@@ -370,7 +370,7 @@ def plan_interventions(
     GraphError
         For edges that cannot be rewired.
     """
-    if goal not in GOALS:
+    if not isinstance(goal, str) or goal not in GOALS:
         raise SpecError("goal", goal, f"{shown(goal)} is unknown", f"Use one of {GOALS}.")
     base = Spec(
         graph=load_graph(graph),
