@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from mesa_llm_norms.model import NamingGame, NetworkGame
     from mesa_llm_norms.networks import Neighbors, topologies
     from mesa_llm_norms.reproduction import reproduce
-    from mesa_llm_norms.simulation.ensemble import run_ensemble
     from mesa_llm_norms.simulation.pairing import Pairing
+    from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 
 __all__ = [
     "ClassicalGame",
@@ -105,7 +105,7 @@ _HOME = {
     "register_provider": "minds",
     "reproduce": "reproduction",
     "run_classical": "classical",
-    "run_ensemble": "simulation.ensemble",
+    "run_ensemble": "simulation.run_ensemble",
     "sweep": "experiments",
     "tip": "experiments",
     "topologies": "networks",

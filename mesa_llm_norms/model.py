@@ -108,6 +108,8 @@ class NetworkGame(NetworkModel[NamingAgent]):
     running : bool
         Mesa's own flag: False once the goal that ``run`` was last given is reached
         (``until`` before that). It is worked out again after every step.
+    run_number : int
+        Which run of the seed this is.
 
     Raises
     ------
@@ -183,7 +185,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         goal = Goal(until)
         check_goal(goal, spec.committed_names)
         NetworkModel.__init__(self, spec.seed)
-        self.spec = spec
+        self.spec, self.run_number = spec, run
         check_minds(spec)
         initial = self.spec.initial_state(run)
         self.game: GameRules = initial.game
@@ -218,7 +220,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         columns: Reporters = round_columns(self.game.pool)
         of_agents: Reporters = {"name": "name", "score": "score"}
         if eyes is not None:
-            of_agents = {**{it: partial(_seen, eyes, it) for it in spec.sees}, **of_agents}
+            of_agents = {**{it: partial(eyes.shown, it) for it in spec.sees}, **of_agents}
         self.make_data_collector(columns, reporters, of_agents, agent_reporters)
 
     @classmethod
@@ -590,8 +592,3 @@ class NamingGame(NetworkGame):
         def rows(self) -> list[Interaction]: ...  # noqa: D102
 
         def play(self, interactions: int | None = None) -> Generator[Interaction]: ...  # noqa: D102
-
-
-def _seen(eyes: Eyes, attribute: str, agent: Any) -> Any:
-    """What minds are shown of an agent; nothing of agents that are no players."""
-    return eyes.value(attribute, agent, agent.node) if isinstance(agent, NamingAgent) else None

@@ -219,6 +219,9 @@ class NetworkModel(mesa.Model, Generic[Player]):
     def _repr_html_(self) -> str:
         return str(import_module(NOTEBOOK).model_html(self))
 
+    def _repr_png_(self) -> bytes | None:
+        return cast("bytes | None", import_module(NOTEBOOK).model_png(self))
+
     @property
     def interactions(self) -> int:
         """How many interactions have been played."""

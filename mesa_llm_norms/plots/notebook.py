@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from mesa_llm_norms.core.game import others_of, payoff_of
+from mesa_llm_norms.core.game import others_of, payoff_of, success_label
 from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.model import NetworkGame
 from mesa_llm_norms.plots.network import plot_network
@@ -59,12 +59,24 @@ def rounds_figure(model: NetworkGame) -> Figure | None:
         for number, (played, success, of_names) in enumerate(zip(*columns, shares, strict=True))
         if success == success  # a round without interactions has none
     ]
-    return plot_rounds(rounds, pool) if rounds else None
+    return plot_rounds(rounds, pool, success_label(model.game)) if rounds else None
 
 
 def ensemble_figure(ensemble: Ensemble) -> Figure:
     """Return the figure of an ensemble."""
-    return plot_ensemble(ensemble.runs, ensemble.rounds, ensemble.spec.game.pool)
+    game = ensemble.spec.game
+    return plot_ensemble(ensemble.runs, ensemble.rounds, game.pool, success=success_label(game))
+
+
+def model_png(model: NetworkModel[Any]) -> bytes | None:
+    """Return the network of a model, for what shows no HTML; None for a large one."""
+    figure = network_figure(model)
+    return None if figure is None else figure_bytes(figure, "png")
+
+
+def ensemble_png(ensemble: Ensemble) -> bytes:
+    """Return the figure of an ensemble, for what shows no HTML."""
+    return figure_bytes(ensemble_figure(ensemble), "png")
 
 
 def model_html(model: Any) -> str:

@@ -239,6 +239,11 @@ class SharedCalls:
                 journal.close()
 
     @property
+    def client(self) -> LLMClient | None:
+        """What makes the calls of the model that plays, None between models."""
+        return self._client
+
+    @property
     def usage(self) -> Totals:
         """What the calls of all models on record used."""
         self._note()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,28 +15,16 @@ from mesa_llm_norms.analysis.agreement import Edges, local_agreement, name_clust
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.compiled import load
 from mesa_llm_norms.core.game import Experience, GameRules, Memory, keep, remember
-from mesa_llm_norms.core.limits import read_seed, read_whole, read_workers, seeded_by_rng
-from mesa_llm_norms.core.stopping import WINDOW, Goal, check_goal, read_rounds
+from mesa_llm_norms.core.limits import read_whole, read_workers
+from mesa_llm_norms.core.stopping import Goal, check_goal, read_rounds
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
-from mesa_llm_norms.minds.registry import DEFAULT_MIND
 from mesa_llm_norms.networks.reading import graph_file, read_file
-from mesa_llm_norms.simulation.arguments import (
-    CommittedArgument,
-    EngineArgument,
-    GraphArgument,
-    MindArgument,
-    NamesArgument,
-    PairingArgument,
-    SeedArgument,
-    Until,
-)
-from mesa_llm_norms.simulation.backends import choose_backend, open_client
+from mesa_llm_norms.simulation.backends import SharedCalls, choose_backend, open_client
 from mesa_llm_norms.simulation.batch import play_together
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.kernel import (
-    WORTHWHILE,
     Kernel,
     can_play,
     check_engine,
@@ -55,17 +43,15 @@ from mesa_llm_norms.simulation.run import (
 )
 from mesa_llm_norms.simulation.run_record import NodeSums, RunRecord
 from mesa_llm_norms.simulation.sight import Eyes
-from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, InitialState, Spec
+from mesa_llm_norms.simulation.spec import InitialState, Spec
 from mesa_llm_norms.simulation.workers import Shared
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mesa_llm_norms.core.metrics import Round
     from mesa_llm_norms.llm.client import LLMClient
     from mesa_llm_norms.llm.journal.rows import Totals
-    from mesa_llm_norms.simulation.run_record import RowSink
 
 Progress = Callable[[int, int], None]
 """Called with the runs done and the runs in total."""
@@ -128,148 +114,8 @@ class Ensemble:
     def _repr_html_(self) -> str:
         return str(import_module(NOTEBOOK).ensemble_html(self))
 
-
-@seeded_by_rng
-def run_ensemble(
-    graph: GraphArgument = DEFAULT_GRAPH,
-    names: NamesArgument = DEFAULT_NAMES,
-    mind: MindArgument = DEFAULT_MIND,
-    pairing: PairingArgument = "node",
-    memory: int = 5,
-    reward: float = 100,
-    penalty: float = -50,
-    incumbent: str | None = None,
-    committed: CommittedArgument | None = None,
-    rewire: Any = None,
-    rng: SeedArgument | None = None,
-    runs: int = 100,
-    rounds: int | None = None,
-    until: Until = "converged",
-    window: float = WINDOW,
-    threshold: float = 1.0,
-    workers: int | None = 1,
-    executor: Executor | None = None,
-    keep_interactions: bool = False,
-    engine: EngineArgument = "auto",
-    progress: Progress | None = None,
-    llm: LLMSettings | Mapping[str, Any] | None = None,
-    game: GameRules | None = None,
-    persona: str | Mapping[Any, str] | None = None,
-    sees: str | Sequence[str] = (),
-) -> Ensemble:
-    """Play independent runs and return them as tables.
-
-    A random topology is drawn again for every run, and so are the nodes of committed agents and of
-    minds given by share. The results are the same for every choice of ``workers``, ``executor``
-    and ``engine``.
-
-    Parameters
-    ----------
-    graph : str, path or networkx.Graph, default "watts_strogatz(n=24, k=4, p=0.1)"
-        A topology, a graph file, or a graph with any node ids.
-    names : str or sequence of str, default "QMXYFJPRCD"
-        The pool: the letters of a string, or a sequence of names.
-    mind : Mind, str, path or mapping, default "claude-3.5-sonnet"
-        A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or shares such
-        as ``{"claude-3.5-sonnet": 0.5, "llama-2-70b-chat": 0.5}``.
-    pairing : str or Pairing, default "node"
-        ``"node"``, ``"edge"``, ``"matching"``, or a rule.
-    memory : int, default 5
-        How many of its last interactions an agent remembers, 1 to 1,000.
-    reward : float, default 100
-        Payoff to each agent for matching names, in points.
-    penalty : float, default -50
-        Payoff to each agent for differing names, in points.
-    incumbent : str, optional
-        The convention everyone remembers at the start. Default: empty memories.
-    committed : mapping, optional
-        Who always plays one name: ``{"M": 5}``, ``{"M": (5, "hubs")}`` or ``{"M": [nodes]}``.
-    rewire : int or tuple, optional
-        After how many misses in a row an edge is dropped for a new one, perhaps with a probability:
-        ``3`` or ``(3, 0.5)``; then in plain Python. Default: the network stays as it is.
-    rng : int or generator, optional
-        A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
-    runs : int, default 100
-        How many runs to play.
-    rounds : int, optional
-        The most population rounds per run. Default 1,000; required for ``until=None``.
-    until : str or None, default "converged"
-        When a run stops; see ``NamingGame.run``.
-    window : float, default 3
-        How many times N interactions ``until`` looks at.
-    threshold : float, default 1.0
-        Share of them that must match, above 0 and up to 1.
-    workers : int or None, default 1
-        Processes to play in; None for one per processor. Live minds are played in this process.
-    executor : concurrent.futures.Executor, optional
-        What plays instead of processes of our own.
-    keep_interactions : bool, default False
-        Whether the result has every interaction.
-    engine : str, default "auto"
-        ``"python"``, ``"kernel"`` (compiled), or ``"auto"``: compiled where ``can_play`` allows
-        and where that pays.
-    progress : callable, optional
-        Called with the runs done and the runs in total.
-    llm : LLMSettings or mapping, optional
-        How calls to live minds are made. All runs are then played at the same time, and share the
-        concurrency, the budget and the journal.
-    game : GameRules, optional
-        What is played, if it is not the naming game; ``names``, ``memory``, ``reward`` and
-        ``penalty`` are then left out.
-    persona : str or mapping, optional
-        What live minds are told of who they are: a text for all, which may hold attributes of nodes
-        (``"You are a {job}."``), or a mapping of nodes to such texts.
-    sees : str or sequence of str, default ()
-        Attributes of their own node and of its neighbors' that minds are shown, in games other
-        than the naming game; see ``Spec``.
-
-    Returns
-    -------
-    Ensemble
-        The tables ``runs``, ``rounds`` and, if wanted, ``interactions``.
-
-    Raises
-    ------
-    SpecError, MindError, GraphError, TopologyError, PoolError, PairingError
-        For an argument that is not valid.
-    BudgetError, CallError, DecisionError
-        As live minds do; what was paid for is in the journal.
-    WorkerError
-        If workers are lost again and again.
-
-    References
-    ----------
-    A. F. Ashery, L. M. Aiello and A. Baronchelli, "Emergent social conventions and collective bias
-    in LLM populations", Science Advances 11, eadu9368 (2025).
-    """
-    spec = Spec(
-        graph=graph,
-        names=names,
-        mind=mind,
-        pairing=pairing,
-        memory=memory,
-        reward=reward,
-        penalty=penalty,
-        incumbent=incumbent,
-        committed=committed,
-        rewire=rewire,
-        persona=persona,
-        sees=sees,
-        seed=read_seed(rng),
-        rules=game,
-    )
-    return play_ensemble(
-        spec,
-        runs=runs,
-        goal=Goal(until, window, threshold),
-        rounds=rounds,
-        workers=workers,
-        executor=executor,
-        keep_interactions=keep_interactions,
-        engine=engine,
-        progress=progress,
-        llm=llm,
-    )
+    def _repr_png_(self) -> bytes:
+        return bytes(import_module(NOTEBOOK).ensemble_png(self))
 
 
 def play_ensemble(
@@ -284,7 +130,7 @@ def play_ensemble(
     keep_nodes: bool = False,
     engine: str = "auto",
     progress: Progress | None = None,
-    llm: LLMSettings | Mapping[str, Any] | None = None,
+    llm: LLMSettings | SharedCalls | Mapping[str, Any] | None = None,
     content: Mapping[str, Any] | None = None,
 ) -> Ensemble:
     """Play runs of a spec that is already read; see ``run_ensemble``.
@@ -468,62 +314,6 @@ def check_minds(spec: Spec) -> None:
         problem = f"{label} is a game of its own, whose agents have no minds"
         remedy = "Play it with run_ensemble, a sweep or `run`, or as a ClassicalGame."
         raise MindError("mind", label, problem, remedy)
-
-
-class SingleRun:
-    """One run, round by round: in plain Python until it proves long, and compiled from there.
-
-    Parameters
-    ----------
-    spec, initial
-        What is played, and the state it starts from.
-    goal, rounds
-        When it stops, and the most population rounds.
-    rows
-        What takes its rows, if anything does.
-    client
-        What makes the calls of live minds.
-
-    Attributes
-    ----------
-    run : Run
-        The run as it stands.
-    """
-
-    def __init__(
-        self,
-        spec: Spec,
-        initial: InitialState,
-        goal: Goal,
-        rounds: int,
-        rows: RowSink | None = None,
-        client: LLMClient | None = None,
-    ) -> None:
-        self._spec, self._initial, self._goal, self._rounds = spec, initial, goal, rounds
-        self._keep = rows or False
-        self._agents = len(initial.neighbors)
-        least = self._agents * (rounds if goal.until is None else min(rounds, TYPICAL_ROUNDS))
-        self.run = start_run(spec, initial, settle("auto", least), client)
-        in_python = client is None and isinstance(self.run.engine, Engine)
-        self._may_change = in_python and bool(
-            can_play(initial.minds, initial.pairing, initial.game, spec.rewire, spec.sees)
-        )
-
-    def __iter__(self) -> Iterator[Round | None]:
-        """Play, and yield each round as ``Run.each_round`` does."""
-        played = 0
-        for one in self.run.each_round(self._goal, self._rounds, self._keep):
-            yield one
-            played += 1
-            left = (self._rounds - played) * self._agents
-            long = min(left, self.run.interactions) >= WORTHWHILE
-            if self._may_change and long and not self.run.reached:
-                break
-        else:
-            return
-        self.run = start_run(self._spec, self._initial, "kernel")
-        self.run.play_to(self._goal, played)  # the same once more, in no time
-        yield from self.run.each_round(self._goal, self._rounds - played, self._keep)
 
 
 class PlainPlayer:

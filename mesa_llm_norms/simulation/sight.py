@@ -87,6 +87,11 @@ class Eyes:
             remedy = f"The node has {some(list(has), 10)}." if has else _REMEDY
         raise SpecError("sees", attribute, problem, remedy)
 
+    def shown(self, attribute: str, agent: Any) -> Any:
+        """Return what minds are shown of an agent, None for one that is no player."""
+        player: Any = agent if isinstance(agent, self._plain) else None
+        return None if player is None else self.value(attribute, player, player.node)
+
     def change_in_play(self, players: Sequence[Any]) -> bool:
         """Whether any of it may change with every interaction, for it is of agents."""
         kinds = {type(player): player for player in players}.values()

@@ -39,7 +39,7 @@ from mesa_llm_norms.minds.mind import Mind, Policy
 from mesa_llm_norms.minds.policies import TableMind
 from mesa_llm_norms.minds.recorded import RecordedMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, load_mind
-from mesa_llm_norms.simulation.ensemble import run_ensemble
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 
 SIZES = (2, 5, 10, 24, 50, 100)
 """The sizes of the groups that are played, by default."""

@@ -20,7 +20,8 @@ from mesa_llm_norms.reproduction.papers.paper import (
 )
 from mesa_llm_norms.reproduction.protocol import TWO
 from mesa_llm_norms.reproduction.rows import exactly, share
-from mesa_llm_norms.simulation.ensemble import Ensemble, run_ensemble
+from mesa_llm_norms.simulation.ensemble import Ensemble
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 
 SMALL = {f"smollm2-135m-memory-{memory}": memory for memory in (1, 2, 3)}
 """Recorded minds that remember less than five interactions."""

@@ -25,7 +25,7 @@ from mesa_llm_norms.reproduction.papers.paper import (
 )
 from mesa_llm_norms.reproduction.protocol import TWO
 from mesa_llm_norms.reproduction.rows import exactly, share
-from mesa_llm_norms.simulation.ensemble import run_ensemble
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 
 SIZES = (2, 5, 10, 24, 50, 100, 200)
 RUNS, ROUNDS, MEMORY = 200, 300, 5

@@ -27,7 +27,7 @@ from mesa_llm_norms.reproduction.papers.paper import (
     means_by,
 )
 from mesa_llm_norms.reproduction.protocol import TEN
-from mesa_llm_norms.simulation.ensemble import run_ensemble
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 
 NETWORKS = tuple(MASON_WATTS)
 MEMORIES = (2, 3, 5)

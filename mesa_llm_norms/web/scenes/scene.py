@@ -23,7 +23,8 @@ from mesa_llm_norms.llm.provider import LiveMind
 from mesa_llm_norms.llm.weights import WEIGHTS, ready_models
 from mesa_llm_norms.networks.adjacency import Graph, to_networkx
 from mesa_llm_norms.simulation.arguments import Until
-from mesa_llm_norms.simulation.ensemble import Progress, run_ensemble
+from mesa_llm_norms.simulation.ensemble import Progress
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 from mesa_llm_norms.web.scenes.answers import (
     Condition,
     Possible,
