@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mesa_llm_norms.networks.adjacency import Neighbors
 from mesa_llm_norms.networks.drawing import name_colors
 from mesa_llm_norms.simulation.run_record import NodeHistory, NodeSums, node_ids
+from mesa_llm_norms.simulation.spec import Spec
 
 NODES = "nodes.parquet"
 
@@ -26,6 +27,8 @@ MOST_EDGES = 5_000_000
 
 _AT_ONCE = 1 << 17
 """Nodes or edges that are put into words at once."""
+
+_RUNS_AT_ONCE = 500
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
 
@@ -101,6 +104,38 @@ def ensemble_nodes(neighbors: Neighbors, pool: Sequence[str], sums: NodeSums) ->
     }
     shares = {f"share_{name}": _mean(sums.names[:, at], runs) for at, name in enumerate(pool)}
     return pd.DataFrame(found | shares)
+
+
+def add_committed(table: pd.DataFrame, spec: Spec, runs: int | None = None) -> pd.DataFrame:
+    """Return a table of nodes with who was committed, unchanged if nobody was.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What ``run_nodes`` or ``ensemble_nodes`` returns.
+    spec : Spec
+        What was played.
+    runs : int, optional
+        How many runs the table is of. By default it is of one, number 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the column ``committed`` after ``degree``: the name that the node was committed to at
+        the start, missing where it was not; or of several runs, the share in which it was.
+    """
+    if not spec.committed:
+        return table
+    names = [None, *spec.committed]
+    shares = np.zeros(len(table))
+    for first in range(0, runs or 1, _RUNS_AT_ONCE):
+        for start in spec.starts(range(first, min(first + _RUNS_AT_ONCE, runs or 1))):
+            taken = start.mind_indices - (len(start.minds) - len(names))
+            shares += taken > 0
+    column: Any = np.array(names, object)[np.maximum(taken, 0)] if runs is None else shares / runs
+    table = table.copy()
+    table.insert(list(table.columns).index("degree") + 1, "committed", column)
+    return table
 
 
 def node_sums(table: pd.DataFrame, pool: Sequence[str]) -> NodeSums:

@@ -30,7 +30,12 @@ from mesa_llm_norms.core.metrics import Round
 from mesa_llm_norms.core.stopping import Goal, Outcome
 from mesa_llm_norms.networks.reading import graph_file
 from mesa_llm_norms.simulation.ensemble import Ensemble
-from mesa_llm_norms.simulation.node_table import ensemble_nodes, run_nodes, write_nodes
+from mesa_llm_norms.simulation.node_table import (
+    add_committed,
+    ensemble_nodes,
+    run_nodes,
+    write_nodes,
+)
 from mesa_llm_norms.simulation.run import mean_left, round_table
 from mesa_llm_norms.simulation.run_record import RunRecord, node_ids
 from mesa_llm_norms.simulation.serialization import to_json
@@ -102,7 +107,7 @@ def write_run(
         record.write_rows(folder / "interactions.parquet")
     neighbors, pool = record.initial.neighbors, spec.game.pool
     nodes = run_nodes(neighbors, pool, record.history, outcome.winner)
-    write_nodes(folder, nodes, neighbors, pool)
+    write_nodes(folder, add_committed(nodes, spec), neighbors, pool)
 
 
 def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | None) -> None:
@@ -120,6 +125,7 @@ def write_ensemble(folder: Path, ensemble: Ensemble, *, goal: Goal, most: int | 
     if ensemble.nodes is not None:
         neighbors, pool = ensemble.spec.initial_state().neighbors, ensemble.spec.game.pool
         table = ensemble_nodes(neighbors, pool, ensemble.nodes)
+        table = add_committed(table, ensemble.spec, len(runs))
         write_nodes(folder, table, neighbors, pool)
     if ensemble.interactions is not None:
         _write_table(ensemble.interactions, folder / "interactions.parquet")

@@ -10,13 +10,19 @@ from typing import Any
 
 import networkx as nx
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import specs
 
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.simulation.ensemble import play_ensemble, play_run
-from mesa_llm_norms.simulation.node_table import ensemble_nodes, run_nodes, write_nodes
+from mesa_llm_norms.simulation.node_table import (
+    add_committed,
+    ensemble_nodes,
+    run_nodes,
+    write_nodes,
+)
 from mesa_llm_norms.simulation.run_record import RunRecord, node_name
 from mesa_llm_norms.simulation.spec import Spec
 
@@ -120,3 +126,28 @@ def test_a_network_drawn_anew_for_every_run_has_no_table_of_nodes() -> None:
         spec = Spec(graph=graph, names="QM", seed=1)
         found = play_ensemble(spec, runs=3, goal=Goal("converged"), keep_nodes=True)
         assert (found.nodes is not None) is there
+
+
+@pytest.mark.parametrize("mind", ["uniform", "classical"])
+@pytest.mark.parametrize("where", [3, (3, "hubs"), [0, 33]])
+def test_the_table_says_who_was_committed(mind: str, where: Any) -> None:
+    spec = Spec(graph="karate", names="QM", mind=mind, committed={"M": where}, seed=3)
+    found = play_ensemble(spec, runs=20, goal=Goal(), rounds=30, keep_nodes=True)
+    assert found.nodes is not None
+    table = ensemble_nodes(spec.initial_state().neighbors, "QM", found.nodes)
+    table = add_committed(table, spec, 20)
+    agents = len(where) if isinstance(where, list) else 3
+    assert table["committed"].sum() == pytest.approx(agents)
+    always = table[table["committed"] == 1]
+    assert len(always) == (0 if where == 3 else agents)
+    assert (always["share_M"] == 1).all()
+    assert (table["share_M"] >= table["committed"]).all()
+
+
+def test_the_table_of_one_run_names_what_nodes_were_committed_to() -> None:
+    spec = Spec(graph="karate", names="QM", committed={"M": [0], "Q": [5, 7]}, seed=1)
+    table = add_committed(pd.DataFrame({"node": range(34), "degree": 1, "name": "Q"}), spec)
+    assert list(table.columns) == ["node", "degree", "committed", "name"]
+    assert table["committed"].dropna().to_dict() == {0: "M", 5: "Q", 7: "Q"}
+    plain = Spec(graph="karate", names="QM", seed=1)
+    assert "committed" not in add_committed(table.drop(columns="committed"), plain)

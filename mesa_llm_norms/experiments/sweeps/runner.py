@@ -34,7 +34,7 @@ from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.simulation.backends import batch_size, choose_backend
 from mesa_llm_norms.simulation.clusters import connected
 from mesa_llm_norms.simulation.ensemble import Progress
-from mesa_llm_norms.simulation.node_table import ensemble_nodes, node_sums
+from mesa_llm_norms.simulation.node_table import add_committed, ensemble_nodes, node_sums
 from mesa_llm_norms.simulation.run import mean_left
 from mesa_llm_norms.simulation.run_record import NodeSums
 from mesa_llm_norms.simulation.spec import Spec
@@ -406,7 +406,7 @@ class PartialCell:
             if self.tables.nodes is not None and self.spec is not None:
                 (start,) = self.spec.starts(range(1))
                 table = ensemble_nodes(start.neighbors, self.cell.pool, self.tables.nodes)
-                found = Nodes(table, self.have)
+                found = Nodes(add_committed(table, self.spec, self.have), self.have)
                 store.write_nodes(self.cell.key, found, start.neighbors, self.cell.pool)
             store.write(self.cell.key, self.tables, self.cell.description)
         if not self.left:
