@@ -39,6 +39,15 @@ def fit(
     data: Data,
     out: Annotated[Path, option(OUTPUT, "Folder for MODEL.json; created if missing.")],
     model: Models = None,
+    refits: Annotated[
+        int,
+        option(
+            GAME,
+            "Fit again to runs drawn with replacement, so many times, for MODEL.refits: how "
+            "uncertain the fit is.",
+            limit=limits.REFITS,
+        ),
+    ] = 0,
     force: Annotated[bool, option(OUTPUT, "Overwrite minds that exist.", "--force")] = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -46,18 +55,25 @@ def fit(
 
     About a minute per model. The same recordings always give the same files. The log-loss is that
     of the odd-numbered runs under a fit to the even-numbered ones; the mind that is written is
-    fitted to all runs.
+    fitted to all runs. Refits take a second or two each; with them the mind can be played as
+    uncertain as its fit is: [b]--mind minds/MODEL.json~[/b].
 
     [b]Examples[/b]
 
     mesa-llm-norms fit study/ --out minds/
 
     mesa-llm-norms fit study/interactions.csv.gz --out minds/ --model claude-3.5-sonnet
+
+    mesa-llm-norms fit study/ --out minds/ --refits 50
     """
+    from mesa_llm_norms.minds.refits import SUFFIX, write_refits
     from mesa_llm_norms.study.fit import fit_mind
+    from mesa_llm_norms.study.refits import refit
 
     recordings = _read_recordings(data)
     targets = _targets(choose("model", model or (), recordings.models), out, force)
+    beside = {name: target.with_name(f"{name}{SUFFIX}") for name, target in targets.items()}
+    options.check_files(beside.values() if refits else (), force)
     version = versions()["mesa_llm_norms"] or "unknown"
     fitted = []
     with output.progress("fitting") as report:
@@ -67,15 +83,20 @@ def fit(
                 report(f"{name}: {what}", number, len(targets))
 
             mind = fit_mind(recordings, name, version, step)
+            again = refit(recordings, mind, refits, step) if refits else None
             with new_file(target) as hidden:
                 write_recorded(mind, hidden)
+            beside[name].unlink(missing_ok=True)  # which were those of the mind before
+            if again is not None:
+                with new_file(beside[name]) as hidden:
+                    write_refits(again, name, hidden)
             fitted.append(mind)
     if as_json:
         files = {mind.label: {"file": str(targets[mind.label])} for mind in fitted}
         output.print_json({mind.label: files[mind.label] | mind.provenance for mind in fitted})
         return
     _print_fits(fitted)
-    for target in targets.values():
+    for target in [*targets.values(), *(beside.values() if refits else ())]:
         output.say(f"Written to {target}")
 
 

@@ -156,6 +156,7 @@ POLICY_TABLE = Limit(
 )
 WEIGHT = Limit("weight in a mind file", -1e6, 1e6, "", "Exponentials of sums stay finite.")
 PRIOR_STRENGTH = Limit("caution in a mind file", 1e-6, 1e6, "decisions", "It is divided by.")
+REFITS = Limit("refits", 0, 1_000, "fits", "Each takes a second or two to make.")
 COUNT = Limit("count in a mind file", 0, 2**53 - 1, "decisions", "It stays exact as a float.")
 
 # Live minds

@@ -29,6 +29,9 @@ This makes a consensus as lasting as it was recorded to be.
 Some recorded models differed from run to run by more than chance (``study.fit``). For a pool where
 this was found, each run draws an *inverse temperature* b, shared by all agents of the mind, from a
 lognormal distribution measured over runs, and plays P**b, renormalized.
+
+Where a mind has ``minds.refits``, each run is played by one of them, drawn for the run, so that
+populations vary as much as the fit is uncertain.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import MindError, some
 from mesa_llm_norms.minds.mind import Policy, only_naming
 from mesa_llm_norms.minds.recording import OrderedMind, Recording
+from mesa_llm_norms.minds.refits import Refits
 
 DEPTH = 5
 """How many interactions the recorded agents remembered."""
@@ -100,6 +104,8 @@ class RecordedMind(Policy):
     recordings : sequence of Recording, default ()
         The answers of a live model that it was made from. They are added to ``counts``: for a
         model that gives probabilities, these count as one choice for each order of names.
+    refits : Refits, optional
+        Fits to runs drawn again, one of which plays each run. Default: this fit plays them all.
 
     References
     ----------
@@ -117,6 +123,7 @@ class RecordedMind(Policy):
         provenance: Mapping[str, Any] | None = None,
         inverse_temperature: float = 1.0,
         recordings: Sequence[Recording] = (),
+        refits: Refits | None = None,
     ) -> None:
         self.label = label
         self.weights = weights
@@ -132,6 +139,8 @@ class RecordedMind(Policy):
         }
         self.inverse_temperature = inverse_temperature
         self.provenance: dict[str, Any] = dict(provenance or {})
+        self.refits = refits
+        self._refit = cache(self._refitted)
         self._shared = cache(self._shared_utility)
         self._own = lru_cache(MOST_KNOWN)(self._own_utility)
         self._alone = lru_cache(MOST_POOLS)(self._utilities_alone)
@@ -186,8 +195,10 @@ class RecordedMind(Policy):
         -------
         RecordedMind
             Itself, or a copy with an inverse temperature drawn for this run if it drifts in this
-            pool.
+            pool; the same of the refit drawn for this run if it has refits.
         """
+        if self.refits is not None:
+            return self._refit(self.number_of_refit(stream)).for_run(game, stream)
         if pool_key(game.pool) not in self.drift:
             return self
         mean, spread = self.drift[pool_key(game.pool)]
@@ -197,6 +208,23 @@ class RecordedMind(Policy):
         mind = object.__new__(type(self))  # shares the cached distributions
         mind.__dict__.update(self.__dict__, drift={}, inverse_temperature=drawn)
         return mind
+
+    def number_of_refit(self, stream: RandomStream) -> int:
+        """Return which of its refits plays a run; all are equally likely.
+
+        Parameters
+        ----------
+        stream : RandomStream
+            The run's random numbers.
+
+        Returns
+        -------
+        int
+            The number, from 0; 0 for a mind without refits.
+        """
+        if self.refits is None:
+            return 0
+        return stream.of(f"refit of {self.label}") * len(self.refits) >> 64
 
     def known(self, pool: Sequence[str]) -> tuple[str, ...]:
         """Return the names that were recorded, and so have their own weights.
@@ -260,7 +288,18 @@ class RecordedMind(Policy):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (
             *(self.label, self.weights, self.fitted_counts, self.prior_strength, self.drift),
-            *(self.provenance, self.inverse_temperature, self.recordings),
+            *(self.provenance, self.inverse_temperature, self.recordings, self.refits),
+        )
+
+    def _refitted(self, number: int) -> RecordedMind:
+        assert self.refits is not None
+        return RecordedMind(
+            self.label,
+            self.refits.weights_of(number, self.weights),
+            self.refits.counts_of(number, self.fitted_counts),
+            self.prior_strength,
+            self.refits.drift_of(number),
+            {**self.provenance, "refit": number},
         )
 
     def _fitted_distribution(self, recent: Memory, pool: tuple[str, ...]) -> Sequence[float]:

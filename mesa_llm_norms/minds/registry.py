@@ -22,6 +22,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib import import_module, resources
 from importlib.metadata import EntryPoint, entry_points
@@ -35,11 +36,14 @@ from mesa_llm_norms.minds.files import read_mind
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.recorded import RecordedMind
+from mesa_llm_norms.minds.refits import SUFFIX, read_refits
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.provider import Provider
 
 DEFAULT_MIND = "claude-3.5-sonnet"
+REFITTED = "~"
+"""What follows the name of a mind that is to play with its refits."""
 STUDY_MINDS = (
     "claude-3.5-sonnet",
     "llama-2-70b-chat",
@@ -75,7 +79,8 @@ def load_mind(mind: Any) -> Mind:
         A mind stands for itself; a path, for the recorded mind (JSON) or measured table (JSON or
         CSV) in that file. A string is one of ``mind_names()``, the name of a live mind such as
         ``claude:MODEL``, ``openai:MODEL`` or ``llama:URL#MODEL``, or a path that ends in ``.json``
-        or ``.csv``.
+        or ``.csv``. With ``~`` behind it, as in ``claude-3.5-sonnet~``, a recorded mind plays each
+        run with another of its refits, as far as the fit is uncertain.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def load_mind(mind: Any) -> Mind:
     Raises
     ------
     MindError
-        If no such mind is known; the message lists those that are.
+        If no such mind is known; the message lists those that are. If a mind has no refits.
     FileFormatError
         If the file is not a mind file.
     """
@@ -104,6 +109,9 @@ def load_mind(mind: Any) -> Mind:
             f"{shown(mind)} is not a mind",
             "Give a Mind, a mind's name, or a mind file.",
         )
+    if mind.endswith(REFITTED) and mind not in _minds:
+        name = mind.removesuffix(REFITTED)
+        return _shipped_with_refits(name) if name in recorded_names() else _with_refits(name)
     if mind in UNIFORM:
         return UniformMind()
     if mind == CLASSICAL:
@@ -153,6 +161,11 @@ def recorded_names() -> tuple[str, ...]:
     return tuple(
         sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
     )
+
+
+def ships(name: str) -> bool:
+    """Return whether ``load_mind`` knows a name without a file, an address or a package."""
+    return name.removesuffix(REFITTED) in STUDY_MINDS or name in mind_names()
 
 
 def register_mind(name: str, factory: Callable[[], Mind]) -> None:
@@ -358,6 +371,47 @@ def _check_name(name: str, taken: Iterable[str]) -> None:
         )
     if name in taken:
         raise MindError("name", name, f"{shown(name)} is a mind that ships", "Choose another name.")
+
+
+@cache
+def _shipped_with_refits(name: str) -> Mind:
+    return _with_refits(name)
+
+
+def _with_refits(name: str) -> Mind:
+    """Return a recorded mind that plays every run with one of its refits."""
+    mind = None if is_live(name) else load_mind(name)
+    folder: AbstractContextManager[Path]
+    if name in recorded_names():
+        folder = resources.as_file(resources.files(__package__).joinpath("recordings"))
+    else:
+        folder = nullcontext(Path(name).parent)
+    with folder as place:
+        path = place / f"{Path(name).name.removesuffix('.json')}{SUFFIX}"
+        if isinstance(mind, RecordedMind) and path.is_file():
+            return with_refits(mind, path)
+    if mind is None or (isinstance(mind, RecordedMind) and mind.recordings):
+        why = "a model answers alike in every run, so that there are no runs to draw again"
+    elif isinstance(mind, RecordedMind):
+        why = "its refits are not beside it; mesa-llm-norms fit --refits makes them"
+    else:
+        why = "it was not fitted to recorded runs"
+    raise MindError(
+        "mind",
+        safe_name(name + REFITTED),
+        f"{shown(safe_name(name))} has no refits: {why}",
+        f"Leave out {REFITTED}, or use one of {', '.join(one + REFITTED for one in STUDY_MINDS)}.",
+    )
+
+
+def with_refits(mind: RecordedMind, path: Path) -> RecordedMind:
+    """Return a mind that plays every run with one of the refits in a file."""
+    refits = read_refits(path, mind)
+    return RecordedMind(
+        *(mind.label + REFITTED, mind.weights, mind.fitted_counts, mind.prior_strength),
+        *(mind.drift, {**mind.provenance, "refits": len(refits)}),
+        refits=refits,
+    )
 
 
 @cache

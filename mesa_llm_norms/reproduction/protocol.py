@@ -141,7 +141,10 @@ def growing(mind: Mind) -> Mind:
     met = mind.weights["met"]
     rarer = {f"{held} no": met.get(f"{held} no", 0.0) + fewer for held in range(1, DEPTH + 1)}
     return RecordedMind(
-        mind.label, {**mind.weights, "met": {**met, **rarer}}, provenance=mind.provenance
+        mind.label,
+        {**mind.weights, "met": {**met, **rarer}},
+        provenance=mind.provenance,
+        refits=None if mind.refits is None else mind.refits.of_weights(),
     )
 
 

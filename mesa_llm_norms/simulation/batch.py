@@ -31,7 +31,7 @@ from mesa_llm_norms.simulation.engine import is_plain_policy
 from mesa_llm_norms.simulation.kernel import can_play, ending_of, pairs_of
 from mesa_llm_norms.simulation.memories import KnownMemories, known_for
 from mesa_llm_norms.simulation.pairing import Pairing, read_pairing
-from mesa_llm_norms.simulation.run import Batch
+from mesa_llm_norms.simulation.run import Batch, joined
 from mesa_llm_norms.simulation.run_record import NodeHistory, NodeSums
 from mesa_llm_norms.simulation.spec import Spec, Start
 
@@ -88,7 +88,30 @@ def play_together(
     timed = any(one.contacts is not None for one in networks)
     if known is None or len(kinds) > 1 or (timed and len(networks) > 1):
         return None
-    return _Together(spec, starts, known, goal, rounds, after, nodes).play()
+    alike = _alike_minds(starts)
+    if len(alike) == 1:
+        return _Together(spec, starts, known, goal, rounds, after, nodes).play()
+    parts = []
+    for places in alike:
+        some = [starts[place] for place in places]
+        known = known_for(spec.game, some[0].minds)
+        assert known is not None  # which depends on no weights
+        parts.append(_Together(spec, some, known, goal, rounds, after, nodes).play())
+    return joined(parts, np.argsort(np.concatenate(alike)))
+
+
+def _alike_minds(starts: Sequence[Start]) -> list[list[int]]:
+    """Return the places of starts together whose recorded minds have the same weights and counts.
+
+    A loop has the tables of one such set of minds. Minds that it has to ask may be others.
+    """
+    found: dict[tuple[tuple[int, int], ...], list[int]] = {}
+    for place, one in enumerate(starts):
+        key = tuple(
+            (id(mind.weights), id(mind.counts)) for mind in one.minds if type(mind) is RecordedMind
+        )
+        found.setdefault(key, []).append(place)
+    return list(found.values())
 
 
 class _Together:

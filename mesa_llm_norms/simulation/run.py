@@ -386,6 +386,35 @@ class Batch(NamedTuple):
         )
 
 
+def joined(batches: Sequence[Batch], order: NDArray[np.int64]) -> Batch:
+    """Return the runs of several batches, played without rows, as one, in ``order``.
+
+    ``order`` has places among all runs, batch after batch.
+    """
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name) for one in batches])[order]
+        for name in (*_PLAYED, *_LEFT)
+    }
+    counts = [
+        lines for one in batches for lines in np.split(one.counts, np.cumsum(one.rounds)[:-1])
+    ]
+    held = [nodes for one in batches for nodes in one.held]
+    later = None
+    if batches[0].later is not None:
+        later = np.concatenate([one.later for one in batches])[order]
+    nodes = batches[0].nodes
+    for one in batches[1:]:
+        nodes = nodes if nodes is None or one.nodes is None else nodes.plus(one.nodes)
+    return Batch(
+        pool=batches[0].pool,
+        **columns,
+        counts=np.concatenate([counts[place] for place in order]),
+        held=[held[place] for place in order],
+        later=later,
+        nodes=nodes,
+    )
+
+
 def run_table(batches: Sequence[Batch]) -> pd.DataFrame:
     """Return runs as a table with a row for each; the columns are those of ``Ensemble.runs``."""
 

@@ -65,8 +65,8 @@ from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import (
     is_live,
     load_mind,
-    mind_names,
     recorded_names,
+    ships,
 )
 from mesa_llm_norms.networks.adjacency import CONTACTS, Neighbors, to_networkx
 from mesa_llm_norms.networks.contacts import Contacts
@@ -329,10 +329,9 @@ def _write_mind(mind: Any) -> Any:
         template = {"name": loaded.template.name, "text": loaded.template.text}
         options = dict(loaded.provider.options)
         return {"label": loaded.label, "options": options, "template": template}
-    names = mind_names()
-    if isinstance(mind, str) and mind in names:
+    if isinstance(mind, str) and ships(mind):
         return mind
-    if loaded.label in names:
+    if ships(loaded.label):
         named = load_mind(loaded.label)
         if loaded is named or type(loaded) is type(named) is UniformMind:
             return loaded.label
@@ -342,7 +341,7 @@ def _write_mind(mind: Any) -> Any:
 
 
 def _read_mind(written: Any) -> Any:
-    if isinstance(written, str) and written in mind_names():
+    if isinstance(written, str) and ships(written):
         return written
     label = written["label"]
     if "template" in written:

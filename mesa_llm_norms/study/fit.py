@@ -43,6 +43,7 @@ from mesa_llm_norms.minds.recorded import (
     profile,
     shared_features,
 )
+from mesa_llm_norms.minds.refits import OFTEN
 from mesa_llm_norms.study.recordings import LICENCE, SOURCE, Condition, Recordings, count, decisions
 
 Floats = NDArray[np.float64]
@@ -53,9 +54,6 @@ Report = Callable[[str], None]
 
 RIDGES = (1.0, 5.0, 20.0)
 PRIOR_STRENGTHS = (3.0, 30.0, 1_000.0)
-
-OFTEN = 5
-"""A memory met less often than this is left to the logit."""
 
 SMALLEST = 0.01
 """Smaller weights change no utility by more than a few hundredths and are dropped, except those of
@@ -210,9 +208,7 @@ def solve(
     """
     from scipy.optimize import minimize
 
-    penalties = _penalties(ridge)
-    penalty = np.array([penalties[family](feature) for family, feature in design.features])
-    penalty /= decisions
+    penalty = penalty_of(design, ridge) / decisions
     solution = minimize(
         design.objective,
         np.zeros(len(design.features)),
@@ -226,6 +222,12 @@ def solve(
         if abs(weight) >= SMALLEST or family == "name":
             weights[family][feature] = round(float(weight), DECIMALS)
     return weights
+
+
+def penalty_of(design: Design, ridge: float) -> Floats:
+    """Return the ridge penalty of every feature of a design."""
+    penalties = _penalties(ridge)
+    return np.array([penalties[family](feature) for family, feature in design.features])
 
 
 def _penalties(ridge: float) -> dict[str, Callable[[str], float]]:
@@ -284,10 +286,37 @@ class Design:
 
     def weighted(self, weights: Floats) -> Design:
         """Return the same with the decisions on each memory, in order, counting so many times."""
+        return self.choosing(self.chosen * weights[self.group])
+
+    def choosing(self, chosen: Floats) -> Design:
+        """Return the same with each name chosen so often on each memory, in order."""
         other = copy(self)
-        other.chosen = self.chosen * weights[self.group]
-        other.totals = self.totals * weights
+        other.chosen = chosen
+        other.totals = np.add.reduceat(chosen, self.starts)
         return other
+
+    def of(self, features: Sequence[tuple[str, str]]) -> Design:
+        """Return the same with these features alone, in their order."""
+        column = {feature: place for place, feature in enumerate(self.features)}
+        other = copy(self)
+        other.features = list(features)
+        other.matrix = self.matrix[:, [column[feature] for feature in features]]
+        other.transposed = other.matrix.T.tocsr()
+        return other
+
+    def curvature(self, weights: Floats) -> Floats:
+        """Return the second derivatives of the negative log-likelihood, shape (features,) * 2."""
+        utility = self.matrix @ weights
+        utility -= np.maximum.reduceat(utility, self.starts)[self.group]
+        exponent = np.exp(utility)
+        shares = exponent / np.add.reduceat(exponent, self.starts)[self.group]
+        weighted = self.matrix.multiply(shares[:, None]).tocsr()
+        ends = np.append(self.starts, len(shares))
+        sums = sparse.csr_array((np.ones(len(shares)), np.arange(len(shares)), ends))
+        means = sums @ weighted
+        each = self.transposed @ weighted.multiply(self.totals[self.group][:, None]).tocsr()
+        found: Floats = (each - means.T @ means.multiply(self.totals[:, None]).tocsr()).toarray()
+        return found
 
     def objective(self, weights: Floats, penalty: Floats) -> tuple[float, Floats]:
         """Return the penalised negative log-likelihood and its gradient."""
@@ -376,17 +405,39 @@ def find_drift(recordings: Recordings, mind: RecordedMind) -> dict[str, tuple[fl
 
     ``mind`` is fitted to even runs, so that what is measured is not what was fitted.
     """
-    by_pool: dict[str, list[tuple[Condition, pd.DataFrame]]] = {}
-    for condition, rows in recordings.of(mind.label):
-        odd = rows[rows["run"] % 2 == 1]
-        if len(odd):
-            by_pool.setdefault(pool_key(condition.pool), []).append((condition, odd))
-    found = {pool: measure_drift(mind, conditions) for pool, conditions in by_pool.items()}
+    found = {
+        pool: measure_drift(mind, conditions)
+        for pool, conditions in odd_runs(recordings, mind.label).items()
+    }
     return {
         pool: (round(drift.mean, DECIMALS), round(drift.spread, DECIMALS))
         for pool, drift in found.items()
         if drift.p_value < SURE
     }
+
+
+def odd_runs(recordings: Recordings, model: str) -> dict[str, list[tuple[Condition, pd.DataFrame]]]:
+    """Return the odd-numbered runs of a model by the key of their pool."""
+    by_pool: dict[str, list[tuple[Condition, pd.DataFrame]]] = {}
+    for condition, rows in recordings.of(model):
+        odd = rows[rows["run"] % 2 == 1]
+        if len(odd):
+            by_pool.setdefault(pool_key(condition.pool), []).append((condition, odd))
+    return by_pool
+
+
+def resampled_drift(
+    policy: Policy, conditions: Iterable[tuple[Condition, pd.DataFrame]], times: int, rng: Any
+) -> Floats:
+    """Return mean and spread of the drift on runs drawn with replacement, shape (times, 2)."""
+    table = _DecisionTable(policy, conditions)
+    likelihood = table.by_run(table.chosen)
+    chance = np.random.default_rng(rng)
+    found = [
+        _estimate(likelihood[chance.integers(0, len(likelihood), len(likelihood))])[1:]
+        for _ in range(times)
+    ]
+    return np.array([(np.exp(mean), spread) for mean, spread in found])
 
 
 def measure_drift(

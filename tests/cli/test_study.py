@@ -54,18 +54,21 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_mind_is_fitted_written_and_playable(recordings: Path) -> None:
-    found = printed("fit", str(recordings), "--out", "minds")
+    found = printed("fit", str(recordings), "--out", "minds", "--refits", "2")
     assert list(found) == ["made-up"]
     assert found["made-up"]["decisions"] == 12 * 4 * 6 * 2
     mind = read_mind_file("minds/made-up.json")
     assert mind.distribution((), "QM")[0] == pytest.approx(0.5, abs=0.2)
-    assert [path.name for path in Path("minds").iterdir()] == ["made-up.json"]
+    unsure = ("--mind", "minds/made-up.json~", "--rounds", "3", "--no-files")
+    assert printed("run", *SMALL, *unsure)["mind"] == "made-up~"
+    assert sorted(one.name for one in Path("minds").iterdir()) == ["made-up.json", "made-up.refits"]
     first = Path("minds/made-up.json").read_bytes()
     assert "--force" in refused("fit", str(recordings), "--out", "minds")
     result = invoke("fit", str(recordings), "--out", "minds", "--force", "--model", "made-up")
     assert re.search(r"made-up +baseline +QM +576", result.stdout)
     assert "Written to minds/made-up.json" in result.stdout
     assert Path("minds/made-up.json").read_bytes() == first
+    assert [path.name for path in Path("minds").iterdir()] == ["made-up.json"]
     found = printed("run", *SMALL, "--mind", "minds/made-up.json", "--rounds", "3", "--no-files")
     assert found["mind"] == "made-up"
 

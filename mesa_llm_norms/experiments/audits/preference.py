@@ -225,7 +225,8 @@ class Symmetric(Policy):
 class SymmetricMind(Symmetric):
     """A policy made symmetric: on every pattern, what ``mind`` does on average over names.
 
-    A recorded mind that is sharper in some runs than in others stays so.
+    A recorded mind that is sharper in some runs than in others stays so, and one with refits is
+    each of them made symmetric.
     """
 
     def __init__(self, mind: Policy) -> None:
@@ -233,6 +234,7 @@ class SymmetricMind(Symmetric):
         self.inverse_temperature: float = 1.0
         self.label = f"{mind.label}, made symmetric"
         self._known = lru_cache(_KNOWN)(self._average)
+        self._of_refits: dict[int, SymmetricMind] = {}
 
     def roles(self, pattern: Pattern, pool: tuple[str, ...]) -> Roles:
         """Return how often names are chosen on a pattern, by their role in it."""
@@ -262,8 +264,12 @@ class SymmetricMind(Symmetric):
             return self
         if not isinstance(mind, RecordedMind):
             return SymmetricMind(mind)
+        fit = self
+        if isinstance(self.mind, RecordedMind) and self.mind.refits is not None:
+            number = self.mind.number_of_refit(stream)
+            fit = self._of_refits.setdefault(number, SymmetricMind(mind))
         sharper = object.__new__(type(self))  # shares what is known of the averages
-        sharper.__dict__.update(self.__dict__, inverse_temperature=mind.inverse_temperature)
+        sharper.__dict__.update(fit.__dict__, inverse_temperature=mind.inverse_temperature)
         return sharper
 
     def check(self, game: GameRules) -> None:
