@@ -26,7 +26,7 @@ from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, recorded_names
 from mesa_llm_norms.networks.drawing import layout, name_colors
 from mesa_llm_norms.networks.reading import file_within, names_file
-from mesa_llm_norms.simulation.ensemble import run_ensemble
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.phones import JOIN, Phones
 from mesa_llm_norms.web.scenes.scene import read_scenes

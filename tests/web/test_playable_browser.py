@@ -14,7 +14,7 @@ from strategies import any_specs
 
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.reports.playable import Population, playable_page
-from mesa_llm_norms.simulation.ensemble import run_ensemble
+from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 from mesa_llm_norms.simulation.spec import Spec
 from mesa_llm_norms.web.playable import scene_page
 from mesa_llm_norms.web.scenes import read_scenes
