@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import solara
 
+from mesa_llm_norms.web.class_vote import ClassVote
 from mesa_llm_norms.web.many_view import Many
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.scenes.scene import Scene
@@ -55,6 +56,7 @@ def SceneView(state: PageState, scene: Scene) -> None:  # noqa: N802
                         "aria-pressed": str(prediction == i).lower(),
                     },
                 )
+        ClassVote(scene, came_true)
         if begun:
             locked = "Your prediction was made before play, and stays."
             late = "Nothing was predicted before play. Reset to predict first."

@@ -15,6 +15,7 @@ from typing import Any
 import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
+from mesa_llm_norms.web.class_vote import ClassLink
 from mesa_llm_norms.web.controls import Choices, Seeking, Toolbar
 from mesa_llm_norms.web.lesson import SceneView
 from mesa_llm_norms.web.many_view import Many
@@ -170,6 +171,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
         _Connection()
         if state.session.starting:
             Start(state, title)
+            ClassLink()
             return
         with solara.Div(classes=["norms-panel"]):
             SettingsPanel(state)
