@@ -26,7 +26,7 @@ from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
 from mesa_llm_norms.simulation.typed import parse_mind
-from mesa_llm_norms.web.model_source import ServerSettings, configure_server
+from mesa_llm_norms.web.model_source import Invitation, ServerSettings, configure_server
 from mesa_llm_norms.web.serve import (
     EVERYWHERE,
     LOOPBACK,
@@ -158,6 +158,9 @@ def app(
     opened = names_file(topology) or file_within(topology) is not None
     given = _read(topology, names, mind or (), seed, scene, replay, scenes)
     classroom = Classroom() if class_ else None
+    if address is None:
+        address = LOOPBACK if classroom is None else EVERYWHERE
+    listening, token, guest = listen(address, port), new_token(), new_token()
     configure_server(
         ServerSettings(
             replay=replay,
@@ -168,12 +171,10 @@ def app(
             budget_calls=budget_calls,
             budget_usd=budget_usd,
             classroom=classroom,
+            invitation=Invitation(listening.origin_elsewhere, guest, listening.private),
         )
     )
     announce((live_mind(name) for name in _named(mind or ()) if is_live(name)), LLMSettings())
-    if address is None:
-        address = LOOPBACK if classroom is None else EVERYWHERE
-    listening, token = listen(address, port), new_token()
     query = urlencode([("token", token), *given], errors="replace")
 
     def started() -> None:
@@ -184,7 +185,15 @@ def app(
             link = f"{listening.origin}/?{query}"
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
-    serve(listening, token, started, offline=offline, viewers=viewers, classroom=classroom)
+    serve(
+        listening,
+        token,
+        started,
+        offline=offline,
+        viewers=viewers,
+        classroom=classroom,
+        guest=guest,
+    )
 
 
 def _read(

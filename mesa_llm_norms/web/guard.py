@@ -54,6 +54,7 @@ _OLD_TOKEN = (
     "This link is invalid or outdated: open the one that was printed when the page was last "
     "started.\n"
 )
+_TEACHERS = "This is for the teacher: open the link that was printed when the page was started.\n"
 _FOREIGN_NAME = (
     "This server has other names: open the link that was printed when the page was started.\n"
 )
@@ -233,7 +234,8 @@ class Guard:
     ``goes_by`` tells whether a ``Host`` header names this server. The token arrives in the query of
     the front page, moves to the cookie named ``cookie``, and disappears from the address bar; the
     rest of the query stays. ``room`` counts the viewers. ``phones`` serves those of a class, which
-    have no link and see nothing else; by default there are none.
+    have no link and see nothing else; by default there are none. ``guest`` is the token of links
+    that are shared, which admits to all but what is at ``reserved`` and below.
     """
 
     app: ASGIApp
@@ -242,6 +244,8 @@ class Guard:
     goes_by: Callable[[str], bool]
     room: Room = field(default_factory=Room)
     phones: Phones | None = None
+    guest: str | None = None
+    reserved: str | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it with one sentence."""
@@ -299,11 +303,15 @@ class Guard:
         query = scope["query_string"].decode("latin-1")
         given = parse_qs(query, keep_blank_values=True).get(TOKEN)
         if scope["path"] == "/" and given is not None:
-            if not self._is_token(given[-1]):
+            if not (self._is_token(given[-1]) or self._is_guest(given[-1])):
                 return PlainTextResponse(_OLD_TOKEN, 403)
-            return self._welcome(query)
+            # Who has the token keeps it, also where a link for guests is opened.
+            known = self._is_token(self._token_in(headers))
+            return self._welcome(query, self.token if known else given[-1])
         if not self._has_token(headers):
             return PlainTextResponse(_NO_TOKEN, 403)
+        if self._is_reserved(scope["path"]) and not self._is_token(self._token_in(headers)):
+            return PlainTextResponse(_TEACHERS, 403)
         # Browsers hide the origin of what a page sends when it closes, because this page allows no
         # referrers; there the cookie counts, which is not sent from other sites.
         origin = headers.get("origin", "null")
@@ -313,8 +321,8 @@ class Guard:
             return PlainTextResponse(_FOREIGN_PAGE, 403)
         return None
 
-    def _welcome(self, query: str) -> Response:
-        """Set the cookie, and send the browser to the page without the token.
+    def _welcome(self, query: str, token: str) -> Response:
+        """Set the cookie to the token, and send the browser to the page without the token.
 
         Not by a redirect: if the link was on another website, browsers would not send the cookie
         to the target of a redirect.
@@ -326,11 +334,23 @@ class Guard:
             f'<title>mesa_llm_norms</title><a href="{target}">Continue to the page</a>',
             headers={"cache-control": "no-store"},
         )
-        response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict")
+        response.set_cookie(self.cookie, token, httponly=True, samesite="strict")
         return response
 
     def _has_token(self, headers: Headers) -> bool:
-        return self._is_token(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""))
+        given = self._token_in(headers)
+        return self._is_token(given) or self._is_guest(given)
+
+    def _token_in(self, headers: Headers) -> str:
+        return cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
+
+    def _is_guest(self, given: str) -> bool:
+        return self.guest is not None and secrets.compare_digest(
+            given.encode(), self.guest.encode()
+        )
+
+    def _is_reserved(self, path: str) -> bool:
+        return self.reserved is not None and f"{path}/".startswith(f"{self.reserved}/")
 
     def _is_token(self, given: str) -> bool:
         return secrets.compare_digest(given.encode(), self.token.encode())

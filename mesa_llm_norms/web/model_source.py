@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Generator, Hashable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature, unwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mesa_llm_norms import compat
 from mesa_llm_norms.agents import NamingAgent
@@ -57,6 +57,17 @@ IDLE_STEPS = 1_000
 _DRAWN = "mesa_llm_norms drawing"
 
 
+class Invitation(NamedTuple):
+    """Where others reach the server, ``http://192.168.1.20:8765``, and the token they need.
+
+    ``private`` says that only this computer can reach it.
+    """
+
+    origin: str
+    token: str
+    private: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """What a server offers besides recorded minds and built-in topologies.
@@ -65,7 +76,8 @@ class ServerSettings:
     ``minds`` are the live minds and mind files, ``topologies`` the graph files that may be chosen.
     Runs with live minds are saved in ``folder``. All viewers together make at most ``budget_calls``
     calls, which cost at most ``budget_usd`` US dollars, unlimited by default. ``classroom`` is the
-    class whose phones are served, if there is one.
+    class whose phones are served, if there is one, and ``invitation`` what links that are shared
+    contain.
     """
 
     replay: Path | None = None
@@ -76,6 +88,7 @@ class ServerSettings:
     budget_calls: int = 2_000
     budget_usd: float | None = None
     classroom: Classroom | None = None
+    invitation: Invitation | None = field(default=None, compare=False)
 
 
 _settings = ServerSettings()

@@ -31,6 +31,7 @@ from mesa_llm_norms.web.player import Order, Player
 from mesa_llm_norms.web.scenes.scene import read_scenes
 from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
+from mesa_llm_norms.web.share import Share
 from mesa_llm_norms.web.start import Start
 from mesa_llm_norms.web.views import (
     MOST_LABELS,
@@ -194,6 +195,7 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
                         _Home(state)
                     solara.v.Html(tag="h1", children=[title], class_="norms-title")
                     _SceneChoice(state)
+                    Share(state)
                 Choices(state)
                 Toolbar(state)
             _Messages(state)

@@ -326,6 +326,7 @@ def serve(
     page: str = PAGE,
     viewers: int = VIEWERS,
     classroom: Classroom | None = None,
+    guest: str | None = None,
 ) -> None:
     """Serve a page until the process is interrupted; once per process.
 
@@ -345,6 +346,9 @@ def serve(
         How many people may see it at the same time.
     classroom : Classroom, optional
         A class whose phones are served too, and its teacher's page. By default there is none.
+    guest : str, optional
+        What links that are shared contain instead, which do not admit to the teacher's page. By
+        default there are none.
 
     Raises
     ------
@@ -378,10 +382,12 @@ def serve(
         folder = settings.assets.proxy_cache_dir
         check_assets(read_root("/") or "", folder)
         app = OnDiskOnly(app, folder)
-    phones = None
+    phones = reserved = None
     if classroom is not None:
         from mesa_llm_norms.web.phones import Phones
-        from mesa_llm_norms.web.teacher import TeacherPage
+        from mesa_llm_norms.web.teacher import CLASS, TeacherPage
+
+        reserved = CLASS
 
         phones = Phones(classroom, f"seat-{listening.port}", listening.goes_by)
         app = TeacherPage(app, phones, listening.origin_elsewhere)
@@ -392,6 +398,8 @@ def serve(
         goes_by=listening.goes_by,
         room=Room(viewers),
         phones=phones,
+        guest=guest,
+        reserved=reserved,
     )
 
     class PageServer(uvicorn.Server):

@@ -6,7 +6,6 @@ It stands behind the guard, as the page does: only who has the teacher's token s
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import threading
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import segno
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,6 +28,7 @@ from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.phones import JOIN, Phones
 from mesa_llm_norms.web.scenes.scene import read_scenes
+from mesa_llm_norms.web.share import qr_code
 
 CLASS = "/class"
 """Where the teacher's page is."""
@@ -107,7 +106,9 @@ class TeacherPage:
         if what == "network":
             return JSONResponse(_network(self._classroom.game))
         if what == "qr.svg":
-            return Response(_qr(f"{self._link}/{self._classroom.code}"), media_type="image/svg+xml")
+            return Response(
+                qr_code(f"{self._link}/{self._classroom.code}"), media_type="image/svg+xml"
+            )
         if what == "export":
             archive = await asyncio.to_thread(export, self._classroom)
             name = {"content-disposition": 'attachment; filename="class.zip"'}
@@ -238,9 +239,3 @@ def _success_band(game: ClassGame, rounds: int) -> list[tuple[float, float]]:
     played = run_ensemble(runs=BAND_RUNS, rounds=rounds, until=None, **arguments).rounds
     by_round = played.groupby("round")["success_rate"].quantile(np.array([0.1, 0.9])).unstack()
     return [(float(low), float(high)) for low, high in by_round.to_numpy()]
-
-
-def _qr(text: str) -> bytes:
-    drawn = io.BytesIO()
-    segno.make_qr(text).save(drawn, kind="svg", scale=8, border=4, light="#fff", svgclass=None)
-    return drawn.getvalue()

@@ -23,6 +23,7 @@ from mesa_llm_norms.web.serve import Listening, listen
 
 TOKEN = "a-token-of-the-tests"
 COOKIE = "norms-test"
+GUEST = "a-token-of-guests"
 SIGNED = {"Cookie": f"{COOKIE}={TOKEN}"}
 
 
@@ -78,7 +79,14 @@ class Address(NamedTuple):
 
 
 def serve(listening: Listening) -> Iterator[Address]:
-    guard = Guard(app=echo, token=TOKEN, cookie=COOKIE, goes_by=listening.goes_by)
+    guard = Guard(
+        app=echo,
+        token=TOKEN,
+        cookie=COOKIE,
+        goes_by=listening.goes_by,
+        guest=GUEST,
+        reserved="/class",
+    )
     config = uvicorn.Config(guard, log_level="critical", ws="websockets-sansio")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening.socket],))
@@ -146,12 +154,32 @@ def test_the_link_sets_a_cookie_and_leads_to_the_page_without_the_token(server: 
     assert (asked["path"], asked["query"]) == ("/", "names=QM")
 
 
+def test_a_shared_link_admits_to_the_page_and_to_nothing_of_the_teacher(server: Address) -> None:
+    answer = server.ask(f"/?token={GUEST}&names=QM")
+    assert answer.status == 200
+    assert cookie_parser(answer.headers["set-cookie"])[COOKIE] == GUEST
+    guest = {"Cookie": f"{COOKIE}={GUEST}"}
+    for path in ("/", "/static/main.js", "/classes", "/?names=QM"):
+        assert server.ask(path, **guest).status == 200
+    wanted = {"channel": "shell", "header": {"msg_type": "comm_info_request"}, "content": {}}
+    assert json.loads(server.say(json.dumps(wanted), **guest)) == wanted
+    for path in ("/class", "/class/", "/class/state", "/class?x", "/%63lass/state"):
+        assert server.ask(path, **guest).status == 403
+        assert server.ask(path, **SIGNED).status == 200
+    assert server.ask("/class/open", "POST", **guest, Origin=server.origin).status == 403
+
+
+def test_who_has_the_token_keeps_it_when_opening_a_shared_link(server: Address) -> None:
+    answer = server.ask(f"/?token={GUEST}", **SIGNED)
+    assert cookie_parser(answer.headers["set-cookie"])[COOKIE] == TOKEN
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 @example('"><script>alert(1)</script>')
 @example("'onload='x")
 def test_what_is_in_a_link_is_never_markup(query: str) -> None:
     guard = Guard(app=echo, token=TOKEN, cookie=COOKIE, goes_by=lambda _: True)
-    body = bytes(guard._welcome(query).body).decode()
+    body = bytes(guard._welcome(query, TOKEN).body).decode()
     assert body.count("<") == len(["!doctype", "meta", "title", "/title", "a", "/a"])
 
 
