@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from class_server import TEACHER, ClassServer, served_class, wait_until
+from class_server import TEACHER, ClassServer, Phone, follow, served_class, wait_until
+from served import start_app
 
 from mesa_llm_norms.classroom import classroom
 from mesa_llm_norms.classroom.classroom import Classroom
@@ -118,3 +120,28 @@ def test_what_the_page_does_not_offer_is_refused_in_words(
 
 def test_more_than_the_page_sends_is_refused(server: ClassServer) -> None:
     assert server.ask("/class/ask", b"x" * 20_000, headers=TEACHER).status == 413
+
+
+@pytest.mark.slow
+def test_the_server_ends_while_phones_are_connected() -> None:
+    with start_app("--class", "--host", "127.0.0.1") as served:
+        token = {"Cookie": f"norms-{served.port}={served.token}"}
+        server = ClassServer(Classroom(), served.port)
+        opened = server.ask("/class/open", b"{}", headers=token)
+        answer = server.ask("/seat", f"code={json.loads(opened.text)['code']}".encode())
+        assert answer.status == 303
+        with Phone(server, answer.headers["set-cookie"]).connect() as socket:
+            assert follow(socket, bool)["phase"] == "lobby"
+            served.send_signal(signal.SIGINT)
+            assert served.wait(timeout=60) == 130
+
+
+@pytest.mark.slow
+def test_without_the_option_there_is_no_class() -> None:
+    with start_app() as served:
+        server = ClassServer(Classroom(), served.port)
+        token = {"Cookie": f"norms-{served.port}={served.token}"}
+        for path in ("/j", "/j/ABC234", "/seat", "/class"):
+            assert server.ask(path).status == 403
+        assert server.ask("/class/state", headers=token).status == 404
+        assert server.ask("/seat", b"code=ABC234").status == 403

@@ -1,0 +1,99 @@
+"""A class in real browsers: a teacher's and phones', from joining to the export."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from browser import OpenPage, StartApp
+from playwright.sync_api import Page, expect
+from served import Served
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def served(app: StartApp) -> Served:
+    return app("--class", "--host", "127.0.0.1")
+
+
+@pytest.fixture
+def teacher(served: Served, open_page: OpenPage) -> Iterator[Page]:
+    """The teacher's page, with an open class and nobody in it."""
+    page = open_page(served.link, 1366, 768)
+    page.get_by_test_id("class").click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    opening = page.locator("#open")
+    expect(page.locator("#code")).to_have_text(re.compile("[A-Z0-9]{6}"))
+    if opening.is_enabled():
+        opening.click()
+    yield page
+    while page.locator("#students button").count():
+        before = page.locator("#students li").count()
+        page.locator("#students button").first.click()
+        expect(page.locator("#students li")).to_have_count(before - 1)
+
+
+def join(served: Served, open_page: OpenPage, teacher: Page) -> Page:
+    code = teacher.locator("#code").inner_text()
+    phone = open_page(f"{served.origin}/j/{code}", 390, 844)
+    phone.get_by_role("button", name="Join").click()
+    expect(phone.locator("#who")).not_to_be_empty()
+    return phone
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing has to be scrolled sideways."""
+    return page.locator("html").evaluate("e => e.scrollWidth <= e.clientWidth") is True
+
+
+def test_a_class_answers_a_scenes_question_and_sees_it_beside_the_outcome(
+    served: Served, open_page: OpenPage, teacher: Page
+) -> None:
+    phones = [join(served, open_page, teacher) for _ in range(2)]
+    expect(teacher.locator("#count")).to_have_text("2 students")
+    scene = open_page(f"{served.link}&scene=the-committed-few", 1366, 768)
+    scene.get_by_test_id("class-ask").click()
+    for phone in phones:
+        phone.get_by_role("button", name="Only in the one with five").click()
+        expect(phone.locator("#answers [aria-pressed=true]")).to_have_count(1)
+        assert fits(phone)
+    expect(scene.get_by_test_id("class-vote")).to_contain_text("2 of the class")
+    expect(scene.get_by_test_id("class-vote")).not_to_contain_text("100%")
+    scene.get_by_test_id("class-close").click()
+    expect(scene.get_by_test_id("class-vote")).to_contain_text("2 (100%)")
+    expect(phones[0].locator("#answers")).to_contain_text("Only in the one with five (2)")
+
+
+def test_a_class_plays_from_the_phones(served: Served, open_page: OpenPage, teacher: Page) -> None:
+    phones = [join(served, open_page, teacher) for _ in range(2)]
+    teacher.locator("[name=agents]").fill("6")
+    teacher.locator("[name=rounds]").fill("2")
+    teacher.locator("[name=seconds]").fill("200")
+    teacher.get_by_role("button", name="Start").click()
+    for _ in range(2):
+        for phone in phones:
+            phone.locator("#names button:enabled", has_text="Q").click()
+    for phone in phones:
+        expect(phone.locator("#what")).to_contain_text("The game is over")
+        expect(phone.locator("#past li")).to_have_count(2)
+        assert fits(phone)
+    expect(teacher.locator("#round")).to_have_text("Over after 2 of 2 rounds")
+    expect(teacher.locator("#network circle")).to_have_count(6)
+    with teacher.expect_download() as download:
+        teacher.get_by_role("link", name="Export").click()
+    assert download.value.suggested_filename == "class.zip"
+
+
+def test_a_phone_that_lost_its_connection_comes_back_to_its_place(
+    served: Served, open_page: OpenPage, teacher: Page
+) -> None:
+    phone = join(served, open_page, teacher)
+    who = phone.locator("#who").inner_text()
+    phone.reload()
+    expect(phone.locator("#who")).to_have_text(who)
+    newer = phone.context.new_page()
+    newer.goto(f"{served.origin}/seat")
+    expect(newer.locator("#who")).to_have_text(who)
+    expect(phone.locator("#trouble")).to_contain_text("another tab")
