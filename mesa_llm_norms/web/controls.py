@@ -42,6 +42,7 @@ _BUTTONS = {
         "Play at full speed until all interactions of three rounds match",
     ),
     "explain": ("Explain", "Explain each interaction: who met, and why each said what it said"),
+    "undo": ("Undo", "Take the last change back, to the moment before it"),
     "reset": ("Reset", "Start over with the same seed"),
     "new-seed": ("New seed", "Start over with another seed"),
 }
@@ -84,6 +85,8 @@ def Toolbar(state: PageState) -> None:  # noqa: N802
         _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
             _button("new-seed", "mdi-dice-5-outline", reseed)
+            undo = lambda: state.attempt(session.undo)  # noqa: E731
+            _button("undo", "mdi-undo", undo, disabled=not state.undoable.value)
 
 
 def _button(

@@ -91,9 +91,20 @@ def page_of(model_type: type[NetworkGame] = NamingGame, title: str = "Naming gam
 
 @solara.component_vue("vue/address.vue")  # type: ignore[untyped-decorator]
 def _Address(  # noqa: N802
-    query: str = "", present: bool = False, event_key: Callable[[str], object] | None = None
+    query: str = "",
+    before: str = "",
+    entry: str = "",
+    visited: int = 0,
+    present: bool = False,
+    event_key: Callable[[str], object] | None = None,
+    event_visit: Callable[[list[Any]], object] | None = None,
 ) -> None:
-    """Show the link to what is on screen in the address bar, and hear keys pressed on the page."""
+    """Show the link to what is on screen in the address bar, and hear keys pressed on the page.
+
+    With another ``entry``, there is one more in the browser's history, and the one it leads back to
+    has the link ``before``. ``event_visit`` is called with the number and the link of one that the
+    browser was sent to; it is there once ``visited`` is that number.
+    """
 
 
 @solara.component  # type: ignore[untyped-decorator]
@@ -110,10 +121,16 @@ def _Link(state: PageState) -> None:  # noqa: N802
         elif key in _KEYS and not session.playing:
             state.give(_KEYS[key])
 
-    address = _Address(present=presenting, event_key=press)
+    address = _Address(
+        present=presenting, event_key=press, event_visit=lambda asked: state.visit(*asked)
+    )
 
-    def values() -> dict[str, str]:
-        return {"query": "&".join(filter(None, (mode, state.link())))}
+    def values() -> dict[str, Any]:
+        entry, visited = state.entry, state.visited
+        query, before = (
+            "&".join(filter(None, (mode, link))) for link in (state.link(), session.before)
+        )
+        return {"query": query, "before": before, "entry": entry, "visited": visited}
 
     use_live_views(state.live, {"address": (address, values)})
 
@@ -221,7 +238,7 @@ def _Home(state: PageState) -> None:  # noqa: N802
 @solara.component  # type: ignore[untyped-decorator]
 def _Messages(state: PageState) -> None:  # noqa: N802
     state.shown.get()
-    messages = [state.problem.value]
+    messages = [state.problem.value, state.session.notice]
     for _, phase, note, error, _ in state.status.value:
         messages += [error, note]
         if phase == "pausing":
@@ -381,7 +398,7 @@ def _Agent(state: PageState, side: int, index: int, player: Player) -> None:  # 
         agent = AgentView(
             changeable=not session.replaying,
             event_commit=lambda name: session.commit(side, index, name),
-            event_follow=lambda _: state.follow(side, index),
+            event_follow=lambda *_: state.follow(side, index),
         )
         live["agent"] = agent, values
 

@@ -165,6 +165,7 @@ class PageState:
         self.frames: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.layout: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.status: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
+        self.undoable: solara.Reactive[bool] = solara.reactive(False)
         self.shown: solara.Reactive[int] = solara.reactive(0)
         self.problem: solara.Reactive[str] = solara.reactive(session.problem)
         self.selected: solara.Reactive[tuple[int, int] | None] = solara.reactive(None)
@@ -175,6 +176,8 @@ class PageState:
         self.name: solara.Reactive[str] = solara.reactive("")
         """The name that a click commits an agent to."""
         self.by_degree: solara.Reactive[bool] = solara.reactive(False)
+        self.visited = 0
+        """The last request to show a link of the browser's history."""
         self.explaining: solara.Reactive[bool] = solara.reactive(session.interval > 0)
         """Whether the last interaction is explained."""
         self.presenting: solara.Reactive[bool] = solara.reactive(presenting)
@@ -245,14 +248,33 @@ class PageState:
         )
         if status != self.status.peek():
             self.status.value = status
+        if self.session.undoable != self.undoable.peek():
+            self.undoable.value = self.session.undoable
 
     def give(self, order: Order) -> None:
         """Give all populations an order."""
         self.problem.value = ""
+        if self.session.notice:
+            self.session.notice = ""
+            self.shown.value += 1
         self.session.give(order)
         # Short orders are over before a refresh; their frame shows it.
         if order in (Order.PLAY, Order.PAUSE):
             self.refresh()
+
+    def visit(self, number: int, query: str) -> None:
+        """Show a link of the browser's history; ``number`` counts how often that was asked for."""
+        self.attempt(lambda: self.session.visit(query))
+        if self.session.interval:
+            self.explaining.value = True
+        self.visited = number
+        self._news.set()
+
+    @property
+    def entry(self) -> str:
+        """Changes with all that Back should lead back from: settings, and edits made by hand."""
+        edits = sum(len(setting.edits) for setting in self.session.settings)
+        return f"{self.session.entries} {edits}"
 
     def explain(self, explaining: bool) -> None:
         """Explain each interaction from now on, slow enough to follow, or stop that."""

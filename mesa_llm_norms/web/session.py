@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.errors import NormsError, SpecError, shown
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.frames import AgentDetails, Source
@@ -48,6 +50,20 @@ REPLAY = "replay"
 """Number of the recorded run to show; may be empty."""
 
 
+_SHOWN = ("scene", "prediction", "revealed", "replaying", "starting", "_run")
+MOST_UNDONE = 50
+"""Changes that can be undone, one after the other."""
+
+
+class _Earlier(NamedTuple):
+    """What was shown before a change; ``inverse`` undoes one made by hand, in any moment."""
+
+    link: str
+    prediction: int | None
+    revealed: int
+    inverse: Callable[[], object] | None = None
+
+
 class ViewerSession:
     """The populations that one viewer sees, of ``model_type``.
 
@@ -71,6 +87,14 @@ class ViewerSession:
         self.starting: bool = False
         """Whether the first screen is shown, and no population yet."""
         self.problem: str = ""
+        self.notice: str = ""
+        """What became of the population that was shown before."""
+        self.entries: int = 0
+        """Changes of what is shown since the page was opened: entries of the browser's history."""
+        self.before: str = ""
+        """The link to what was shown before the last of them."""
+        self._earlier: list[_Earlier] = []
+        self._changing = False
         self.on_frame: Callable[[], object] | None = None
         """Called in some thread after each new frame; must not block."""
         self._run: int | None = None
@@ -94,14 +118,13 @@ class ViewerSession:
 
     def explore(self) -> None:
         """Go from the first screen to the usual population."""
-        self.scene, self.starting = None, False
+        with self._anew():
+            self.scene, self.starting = None, False
 
     def go_home(self) -> None:
         """Show the first screen."""
-        self.scene, self.starting = None, True
-        self.speed, self.interval = DEFAULT_SPEED, 0.0
-        self.show(self.usual)
-        self.starting = True
+        with self._anew():
+            self._open("")
 
     @property
     def has_start(self) -> bool:
@@ -119,20 +142,23 @@ class ViewerSession:
             {it: getattr(other, it) for it in GAME if getattr(other, it) != getattr(first, it)}
             for other in others
         ]
-        self.scene = None
-        self.show(changed, *(replace(changed, **own) for own in differing))
+        with self._anew():
+            self.scene = None
+            self.show(changed, *(replace(changed, **own) for own in differing))
 
     def compare(self, **values: Any) -> None:
         """Start over beside a second population with other ``values``; with none, end that."""
         first = self.settings[0].at_start()
-        self.scene = None
-        self.show(first, *([replace(first, **values)] if values else []))
+        with self._anew():
+            self.scene = None
+            self.show(first, *([replace(first, **values)] if values else []))
 
     def open_scene(self, key: str, seed: int | None = None) -> None:
         """Show a scene, by default with the current seed; ``SpecError`` for an unknown key."""
         scene = _find_scene(key)
-        self.show(*scene.settings(self.settings[0].seed if seed is None else seed))
-        self._set_scene(scene)
+        with self._anew():
+            self.show(*scene.settings(self.settings[0].seed if seed is None else seed))
+            self._set_scene(scene)
 
     def open_replay(self, run: int | None = None) -> None:
         """Show the recorded run that the server was started with, or one of several."""
@@ -146,19 +172,46 @@ class ViewerSession:
             )
         if run is not None:
             limits.read_whole(REPLAY, run, limits.RUN_NUMBER)
-        self.scene, self.replaying, self._run = None, True, run
-        self._start(lambda _: FolderSource(_read(folder, run)), Setting())
+        with self._anew():
+            self.scene, self.replaying, self._run = None, True, run
+            self._start(lambda _: FolderSource(_read(folder, run)), Setting())
+
+    def visit(self, query: str) -> None:
+        """Show what a link says, as the browser's Back and Forward do."""
+        with self._anew():
+            self._open(query)
+        self.notice = ""
+
+    @property
+    def undoable(self) -> bool:
+        """Whether there is a change to undo."""
+        return bool(self._earlier) and not self.replaying
+
+    def undo(self) -> None:
+        """Take the last change back; with live minds only what was done by hand."""
+        if not self._earlier:
+            return
+        earlier = self._earlier.pop()
+        if earlier.inverse is not None and not self._free:
+            earlier.inverse()
+            return
+        with self._anew():
+            self._open(earlier.link)
+            self.prediction, self.revealed = earlier.prediction, earlier.revealed
+        self._earlier.pop()
+        self.notice = "Undone. Back in the browser brings back what was undone."
 
     def restart(self, seed: int | None = None) -> None:
         """Start over without changes made by hand, with another seed if one is given."""
-        self.prediction, self.revealed = None, 0
-        self.stop_many()
-        self.many = None
-        starts = [setting.at_start() for setting in self.settings]
-        self.players = tuple(
-            player.restart(start if seed is None else replace(start, seed=seed))
-            for player, start in zip(self.players, starts, strict=True)
-        )
+        with self._anew():
+            self.prediction, self.revealed = None, 0
+            self.stop_many()
+            self.many = None
+            starts = [setting.at_start() for setting in self.settings]
+            self.players = tuple(
+                player.restart(start if seed is None else replace(start, seed=seed))
+                for player, start in zip(self.players, starts, strict=True)
+            )
 
     def seek(self, side: int, interactions: int) -> None:
         """Show a population as it is after so many interactions, earlier or later."""
@@ -185,7 +238,11 @@ class ViewerSession:
 
     def commit(self, side: int, index: int, name: str | None) -> None:
         """Commit an agent to a name, or release it."""
-        self.players[side].commit(index, name)
+        player = self.players[side]
+        source = player.source
+        before = None if source is None else source.committed().get(source.node(index))
+        self._remember(lambda: player.commit(index, before))
+        player.commit(index, name)
 
     def toggle_commitment(self, side: int, index: int, name: str) -> None:
         """Commit an agent to a name (the first of the pool if unknown), or release it from it."""
@@ -199,8 +256,9 @@ class ViewerSession:
         source = self.players[side].source
         if source is not None and index != other:
             nodes = source.nodes
-            present = source.graph.has_edge(nodes[index], nodes[other])
-            self.players[side].set_edge(index, other, not present)
+            player, present = self.players[side], source.graph.has_edge(nodes[index], nodes[other])
+            self._remember(lambda: player.set_edge(index, other, present))
+            player.set_edge(index, other, not present)
 
     def play_many(self) -> None:
         """Play what is on screen many times, in the background, and count how it ends."""
@@ -328,8 +386,49 @@ class ViewerSession:
 
     # Private
 
+    @property
+    def _free(self) -> bool:
+        return all(player.source is None or player.source.free for player in self.players)
+
+    def _remember(self, inverse: Callable[[], object] | None = None) -> None:
+        """Have what is shown now come back by ``undo``."""
+        self.before = self.query
+        self._earlier.append(_Earlier(self.before, self.prediction, self.revealed, inverse))
+        del self._earlier[:-MOST_UNDONE]
+        self.notice = ""
+
+    @contextmanager
+    def _anew(self) -> Iterator[None]:
+        """Change what is shown, so that it can be undone; if that fails, all stays as it was."""
+        if not self.players or self._changing:
+            yield
+            return
+        self._changing = True
+        stood = {name: getattr(self, name) for name in _SHOWN}
+        earlier, settings, free = list(self._earlier), self.settings, self._free
+        self._remember()
+        try:
+            yield
+        except BaseException:
+            vars(self).update(stood)
+            self._earlier = earlier
+            raise
+        finally:
+            self._changing = False
+        self.entries += 1
+        played = max(setting.at for setting in settings)
+        if stood["replaying"] or not (played or any(setting.edits for setting in settings)):
+            return
+        self.notice = (
+            f"Started over. Undo brings back the population after {plural(played, 'interaction')}."
+            if free
+            else "Started over. What live minds played is on record in "
+            f"{server_settings().folder}; nobody is asked again to show it here."
+        )
+
     def _open(self, query: str) -> None:
         given = {key: it for key, it in read_query(query).items() if key != PRESENT}
+        self.speed = DEFAULT_SPEED
         if INTERVAL in given:
             self.interval = _read_interval(given[INTERVAL][-1])
         if REPLAY in given or (server_settings().replay is not None and not given):

@@ -48,7 +48,7 @@ def Start(state: PageState, title: str) -> None:  # noqa: N802
         words=WHAT_IT_IS,
         tiles=tiles,
         event_open=lambda key: state.attempt(lambda: session.open_scene(key)),
-        event_explore=lambda _: state.attempt(session.explore),
+        event_explore=lambda *_: state.attempt(session.explore),
     )
 
 

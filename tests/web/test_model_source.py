@@ -175,6 +175,24 @@ def test_a_link_alone_makes_no_call(started: Callable[..., tuple[ViewerSession, 
         assert not server.requests
 
 
+def test_undo_asks_live_minds_nothing_again(
+    started: Callable[..., tuple[ViewerSession, Player]],
+) -> None:
+    with MessagesServer() as server:
+        session, player = started(server)
+        session.give(Order.ROUND)
+        until(lambda: is_at(player, 6))
+        asked = len(server.requests)
+        session.commit(0, 2, "M")
+        until(lambda: player.frame.marks == "  c   ")
+        session.undo()
+        until(lambda: player.frame.marks == "" and is_at(player, 6))
+        assert len(session.settings[0].edits) == 2
+        session.restart()
+        assert "on record" in session.notice
+        assert len(server.requests) == asked
+
+
 def test_an_agent_shows_the_probabilities_of_a_model_in_this_process(
     started: Callable[..., tuple[ViewerSession, Player]], tmp_path: Path
 ) -> None:

@@ -217,6 +217,40 @@ def test_the_first_screen_leads_to_scenes_and_to_free_play(
     expect(start).to_have_count(0)
 
 
+def test_back_forward_and_undo_go_through_settings(app: StartApp, open_page: OpenPage) -> None:
+    page = ready(open_page(app().link + "&names=QM&topology=ring(n%3D9)&seed=5"))
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page) == 9)
+    before = held(paused(page))
+    page.locator("[data-node='2']").first.dispatch_event("click")
+    page.get_by_test_id("commit-M").click()
+    page.locator("[data-mark='c']").wait_for()
+    until(page, lambda: len(setting(page).edits) == 1)
+    page.get_by_test_id("round").click()
+    until(page, lambda: interactions(page) == 18)
+    paused(page)
+    later = held(page)
+    agents = page.get_by_test_id("parameter-n")
+    agents.fill("12")
+    agents.press("Enter")
+    until(page, lambda: len(held(page)) == 12 and "n=12" in setting(page).topology)
+    expect(page.get_by_test_id("messages")).to_contain_text("Undo brings back")
+    for _ in range(2):
+        page.go_back()
+        until(page, lambda: setting(page).at == 18 and held(page) == later)
+        page.go_back()
+        until(page, lambda: setting(page).at == 9 and held(page) == before)
+        assert not setting(page).edits
+        page.go_forward()
+        until(page, lambda: setting(page).at == 18 and held(page) == later)
+        page.go_forward()
+        until(page, lambda: len(held(page)) == 12)
+    page.get_by_test_id("undo").click()
+    until(page, lambda: setting(page).at == 18 and held(page) == later)
+    page.go_back()
+    until(page, lambda: len(held(page)) == 12)
+
+
 def test_two_populations_side_by_side_differ_in_one_thing(
     app: StartApp, open_page: OpenPage
 ) -> None:

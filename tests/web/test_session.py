@@ -249,3 +249,39 @@ def test_a_slow_pace_is_in_the_link_and_a_strange_one_is_refused() -> None:
         assert "interval" in refused.problem
         assert refused.interval == 0
         refused.close()
+
+
+def test_undo_takes_changes_back_one_after_the_other(session: Callable[..., ViewerSession]) -> None:
+    one = play(session("names=QM&topology=ring(n=10)&seed=4"))
+    moments = [one.query]
+    assert not one.undoable
+    one.commit(0, 3, "M")
+    until(lambda: len(one.settings[0].edits) == 1)
+    play(one, 3)
+    moments.append(one.query)
+    one.restart()
+    assert "Undo" in one.notice
+    moments.append(one.query)
+    one.change(names="QMX")
+    moments.append(one.query)
+    with pytest.raises(SpecError):
+        one.change(topology="rong(n=3)")
+    one.open_scene("hubs")
+    for link in reversed(moments):
+        one.undo()
+        ready(one)
+        until(lambda link=link: one.query == link)
+        assert codes(one) == codes(session(link))
+    assert not one.undoable
+    one.undo()
+    assert one.query == moments[0]
+
+
+def test_a_change_that_fails_leaves_the_scene(session: Callable[..., ViewerSession]) -> None:
+    one = session("scene=hubs")
+    entries = one.entries
+    with pytest.raises(SpecError):
+        one.change(topology="rong(n=3)")
+    assert one.scene is not None
+    assert one.entries == entries
+    assert not one.undoable
