@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -39,6 +40,10 @@ def figure(page: Page, label: str, side: int = 0) -> str:
 
 def interactions(page: Page, side: int = 0) -> int:
     return int(figure(page, "interactions", side).replace(",", ""))
+
+
+def is_at(page: Page, number: int) -> bool:
+    return interactions(page) == number
 
 
 def held(page: Page, side: int = 0) -> list[str]:
@@ -96,10 +101,9 @@ def test_colors_change_while_it_plays_and_match_the_model(
 def test_a_link_shows_the_same_and_reset_begins_anew(app: StartApp, open_page: OpenPage) -> None:
     served = app()
     page = ready(open_page(served.link + "&names=QM&topology=ring(n%3D9)&seed=5"))
-    for _ in range(3):
+    for number in (1, 2, 3):
         page.get_by_test_id("step").click()
-        page.wait_for_timeout(150)
-    until(page, lambda: interactions(page) == 3)
+        until(page, partial(is_at, page, number))
     paused(page)
     query = urlsplit(page.url).query
     other = ready(open_page(f"{served.link}&{query}"))
