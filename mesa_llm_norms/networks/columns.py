@@ -592,5 +592,5 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
     ):
         raise UnreadableError(
             f"the third field of its lines, such as {texts[0]}, may be a time or a weight",
-            option_remedy("weight=none", "weight=3"),
+            option_remedy("weight=none", "weight=3", what="(or format=contacts with time=3)"),
         )

@@ -26,10 +26,9 @@ from mesa_llm_norms.core.randomness import mix_array
 from mesa_llm_norms.errors import GraphError, shown
 from mesa_llm_norms.networks.adjacency import CONTACTS
 from mesa_llm_norms.networks.columns import NONE, SEPARATORS, Lines, Options, plain
-from mesa_llm_norms.networks.tables import check_count, whole_ids
+from mesa_llm_norms.networks.tables import TIMES, check_count, whole_ids
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
 
-_TIMES = ("t", "time", "timestamp", "timestamps", "ts", "unixts", "datetime", "start", "begin")
 _DURATIONS = ("duration", "durations", "dur", "lasting", "length")
 _ENDS = (("source", "target"), ("u", "v"), ("i", "j"), ("from", "to"), ("src", "dst"))
 
@@ -291,7 +290,7 @@ def _columns(
     given = {it: _given(it, options, header, width) for it in ("time", "source", "target")}
     when = given["time"]
     if when is None:
-        when = next((names.index(name) for name in _TIMES if name in names), 0)
+        when = next((names.index(name) for name in TIMES if name in names), 0)
     ends = next((pair for pair in _ENDS if names.count(pair[0]) == names.count(pair[1]) == 1), None)
     others = [at for at in range(width) if at != when]
     found = (

@@ -31,8 +31,12 @@ from mesa_llm_norms.networks.columns import (
     Rule,
     find_rule,
     is_number,
+    plain,
 )
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
+
+TIMES = ("t", "time", "timestamp", "timestamps", "ts", "unixts", "datetime", "start", "begin")
+"""What a column of times may be called, in letters and digits."""
 
 _NUMBERS = re.compile(r"[0-9.,;|\t\n ]*")
 _PADDED = re.compile(r"(?<![0-9.])0[0-9]")
@@ -231,11 +235,35 @@ def _read_numbers(lines: Lines, rule: Rule, options: Options) -> EdgeTable | Non
 def _read(lines: Lines, rule: Rule, options: Options) -> EdgeTable:
     made = _read_numbers(lines, rule, options) or _read_fields(lines, rule, options)
     made.notes, made.ignored = rule.notes + made.notes, rule.ignored
+    if made.parallel and "parallel" not in options:
+        _check_without_times(made, rule)
     if made.weights is not None and rule.weight is not None:
         made.weight_name = "weight" if rule.attributes else f"column {rule.weight + 1}"
         if rule.header:
             made.weight_name = rule.header[rule.weight]
     return made
+
+
+def _check_without_times(made: EdgeTable, rule: Rule) -> None:
+    """Refuse pairs that are listed several times beside what may say when they met."""
+    time = next((name for name in rule.ignored if plain(name) in TIMES), None)
+    if time is not None:
+        raise UnreadableError(
+            f"some pairs are listed more than once, and its column {time!r} may say when they met",
+            option_remedy(
+                "format=contacts", "parallel=sum", what="(contacts in time, or one edge)"
+            ),
+        )
+    times = made.weights if rule.header is None and rule.width == 3 else None
+    if times is None or len(times) < 10 or (np.diff(times) < 0).any() or (times % 1 != 0).any():
+        return
+    if times[0] < times[-1]:
+        raise UnreadableError(
+            "some pairs are listed more than once, and its third fields, which never fall, may be "
+            "times or weights",
+            option_remedy("format=contacts", "parallel=sum", what="(contacts in time, or one edge)")
+            + " Contacts take --read time=3 too.",
+        )
 
 
 def _read_fields(lines: Lines, rule: Rule, options: Options) -> EdgeTable:

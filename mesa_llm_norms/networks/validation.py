@@ -314,8 +314,9 @@ def option_remedy(*options: str, what: str = "", lower: bool = False) -> str:
 def check_untimed(rows: Sequence[Sequence[str]]) -> None:
     """Refuse lines that seem to begin with a time, which would be read as a node.
 
-    That is where the first fields are whole numbers that never fall and are no nodes, and the
-    second and third are of the same nodes.
+    That is where the first fields are whole numbers that never fall, the second and third are of
+    the same nodes, and the first are no nodes, or lines would repeat a pair or join a node to
+    itself if they were.
 
     Parameters
     ----------
@@ -336,7 +337,10 @@ def check_untimed(rows: Sequence[Sequence[str]]) -> None:
     nodes, moments = sources | targets, {row[0] for row in rows}
     alike = len(sources & targets) >= 0.3 * len(nodes)
     strange = len(nodes & moments) <= 0.1 * len(moments)
-    if alike and strange and times == sorted(times) and times[0] < times[-1]:
+    pairs = [frozenset(row[:2]) for row in rows]
+    faulty = len(set(pairs)) < len(pairs) or any(len(it) == 1 for it in pairs)
+    faulty = faulty and all(row[1] != row[2] for row in rows)
+    if alike and (strange or faulty) and times == sorted(times) and times[0] < times[-1]:
         raise UnreadableError(
             f"its lines, such as {shown(' '.join(rows[0]), 40)}, may be a time and the two nodes "
             "that met, or two nodes and a weight",

@@ -152,3 +152,23 @@ def test_the_written_form_of_a_spec_holds_contacts() -> None:
     again = from_json(json.loads(json.dumps(to_json(spec))))
     assert again.pairing == "contacts"
     assert met(again.graph) == MEETINGS
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "contacts"),
+    [
+        ([f"{t // 2} {t % 4} {(t + 1) % 4}" for t in range(14)], {}, 14),
+        ([f"{t + 1} {1 + t % 6} {2 + t % 6}" for t in range(14)], {}, 14),
+        ([f"{t % 3} 4 {t // 2}" for t in range(14)], {"time": 3}, 14),
+        (["u,v,time", *(f"{t % 3},4,{t}" for t in range(6))], {}, 6),
+        (["t,i,j", *(f"{t},a,b" for t in range(6))], {}, 6),
+    ],
+)
+def test_times_that_may_be_nodes_or_weights_are_asked_about(
+    lines: list[str], options: dict[str, Any], contacts: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "\n".join(lines))
+    with pytest.raises(FileFormatError, match=r"may (be|say).*format=contacts"):
+        open_file(path)
+    graph, _ = open_file(path, format="contacts", **options)
+    assert len(to_networkx(graph).graph["contacts"]) == contacts
