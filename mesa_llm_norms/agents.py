@@ -52,7 +52,7 @@ class NamingAgent(NodeAgent):
         loaded = _mind_in(model, mind)
         super().__init__(model, cell)
         self.mind = loaded
-        self.uncommitted = loaded
+        self.uncommitted: Mind = loaded
         """What decides for the agent when it is committed to no name."""
         self._memory = tuple(memory)
         self._name: str | None = None

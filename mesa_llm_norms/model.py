@@ -126,6 +126,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
     By default unless a subclass has a step of its own, which may change agents or edges.
     """
 
+    running: bool
     _given: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
@@ -185,7 +186,8 @@ class NetworkGame(NetworkModel[NamingAgent]):
         goal = Goal(until)
         check_goal(goal, spec.committed_names)
         NetworkModel.__init__(self, spec.seed)
-        self.spec, self.run_number = spec, run
+        self.spec: Spec = spec
+        self.run_number: int = run
         check_minds(spec)
         initial = self.spec.initial_state(run)
         self.game: GameRules = initial.game

@@ -65,7 +65,7 @@ class NodeAgent(FixedAgent):
     """
 
     model: NetworkModel[Any]
-    gone = False
+    gone: bool = False
 
     def __init__(self, model: NetworkModel[Any], cell: Cell | Hashable) -> None:
         if not isinstance(cell, Cell):

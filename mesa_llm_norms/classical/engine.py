@@ -215,9 +215,9 @@ class PackedPlayers:
     def __init__(self, agents: int, vocabulary: Sequence[str], inventions: NDArray[np.int32]):
         self.vocabulary = vocabulary
         self.inventions = inventions
-        self.rows = np.zeros((agents, CAPACITY + 2), np.int32)
+        self.rows: NDArray[np.int32] = np.zeros((agents, CAPACITY + 2), np.int32)
         self.rows[:, 1] = -1
-        self.noise = np.full(agents, -1, np.int64)
+        self.noise: NDArray[np.int64] = np.full(agents, -1, np.int64)
         """The chance of another name, in units of 2**-32; negative for those not committed."""
 
     @classmethod

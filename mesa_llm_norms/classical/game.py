@@ -433,11 +433,11 @@ class WellMixed(Neighbors):
     """The complete graph of n agents, without a list of its n (n - 1) neighbors."""
 
     directed = False
-    weights = None
+    weights: NDArray[np.float64] | None = None
     is_complete = True
 
     def __init__(self, n: int) -> None:
-        self.nodes = range(n)
+        self.nodes: range = range(n)
 
     @cached_property
     def indptr(self) -> NDArray[np.int64]:  # type: ignore[override]

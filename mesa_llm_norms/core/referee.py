@@ -53,8 +53,8 @@ class Referee:
 
     def __init__(self, game: GameRules) -> None:
         self.game = game
-        self.length = game.memory
-        self.naming = isinstance(game, Game)
+        self.length: int = game.memory
+        self.naming: bool = isinstance(game, Game)
         self._payoffs: dict[tuple[str, ...], tuple[float, ...]] = {}
         self._successes: dict[tuple[str, ...], bool] = {}
 

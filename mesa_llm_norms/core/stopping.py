@@ -135,11 +135,15 @@ class Recent:
     def __init__(self, size: int, names: int, successes: NDArray[np.bool_] | None = None) -> None:
         self.size = size
         self.names = names
-        self.successes = np.eye(names, dtype=np.bool_) if successes is None else successes
+        self.successes: NDArray[np.bool_] = (
+            np.eye(names, dtype=np.bool_) if successes is None else successes
+        )
         self._hits = self.successes.tolist()
-        self.ring = array("I", bytes(4 * size))
-        self.place = self.filled = self.matched = 0
-        self.played = [0] * names
+        self.ring: array[int] = array("I", bytes(4 * size))
+        self.place: int = 0
+        self.filled: int = 0
+        self.matched: int = 0
+        self.played: list[int] = [0] * names
 
     def add(self, *names: int) -> None:
         """Count one more interaction, and forget the one that falls out of the window."""
@@ -225,6 +229,9 @@ class RecentGroups(Recent):
 
     ``success`` says of such a tuple whether it is one.
     """
+
+    filled: int
+    matched: int
 
     def __init__(self, size: int, names: int, success: Callable[[tuple[int, ...]], bool]) -> None:
         super().__init__(1, names)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_number, read_whole
 from mesa_llm_norms.errors import CallError, MindError, shown
-from mesa_llm_norms.llm.addresses import CLAUDE, key_for, read_address
+from mesa_llm_norms.llm.addresses import CLAUDE, Key, key_for, read_address
 from mesa_llm_norms.llm.message_batches import MessageBatches
 from mesa_llm_norms.llm.prompt import Prompt, name_schema, read_json, read_plain
 from mesa_llm_norms.llm.provider import (
@@ -94,7 +94,7 @@ class AnthropicProvider(SDKProvider):
         If an argument is out of range, or the address could contain a secret.
     """
 
-    keys = CLAUDE
+    keys: Sequence[Key] = CLAUDE
     package = "anthropic"
     install = "'anthropic>=2.10,<3'"
     base_error = "AnthropicError"

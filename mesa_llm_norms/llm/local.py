@@ -35,7 +35,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from importlib.metadata import version
@@ -45,7 +45,7 @@ from typing import Any
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.limits import read_whole
 from mesa_llm_norms.errors import CallError, MindError, shortened
-from mesa_llm_norms.llm.addresses import IN_PROCESS
+from mesa_llm_norms.llm.addresses import IN_PROCESS, Key
 from mesa_llm_norms.llm.chat_completions import Capabilities, listed
 from mesa_llm_norms.llm.chat_provider import ChatProvider
 from mesa_llm_norms.llm.provider import Content
@@ -58,7 +58,7 @@ CONTEXT = 8192
 """Tokens that a prompt and its reply may have together."""
 AT_ONCE = 64
 """Tokens after which llama.cpp looks up."""
-DECOY = [["\n", 1000.0]]
+DECOY: list[list[Any]] = [["\n", 1000.0]]
 """What llama.cpp is led to choose first. No name begins so, and it lists how likely the names are
 among themselves, with nothing else beside them, when what it chose is none of them."""
 HEAD = 1 << 20
@@ -67,7 +67,7 @@ LONGEST_SOCKET = 100
 """Bytes that the path of a socket may have on every system."""
 TRIAL = "import sys; from mesa_llm_norms.llm.local import try_out; try_out(*sys.argv[1:])"
 """What the process does in which weights of unknown origin are tried."""
-ASKED = (
+ASKED: tuple[dict[str, Any], ...] = (
     {"max_tokens": 4},
     {"max_tokens": 4, "grammar": 'root ::= "Q" | "M"', "logprobs": True, "top_logprobs": 2},
 )
@@ -102,7 +102,8 @@ class LocalProvider(ChatProvider):
         If an argument is out of range.
     """
 
-    keys = ()
+    keys: Sequence[Key] = ()
+    answered: int = 0
     place = IN_PROCESS
 
     def __init__(
@@ -115,7 +116,7 @@ class LocalProvider(ChatProvider):
     ) -> None:
         self._weights = WEIGHTS.get(file)
         self._file = file
-        self.label = file if self._weights else f"local:{file}"
+        self.label: str = file if self._weights else f"local:{file}"
         stem = Path(self._weights.file if self._weights else file).stem
         super().__init__(stem, temperature, max_tokens)
         self.threads: int = read_whole("threads", threads, limits.THREADS, MindError)
@@ -159,7 +160,7 @@ class LocalProvider(ChatProvider):
             if problem:
                 self._refuse(problem, "Give the GGUF file of a model that answers in words.")
             self._model = model
-            self.capabilities = Capabilities("grammar", "after")
+            self.capabilities: Capabilities | None = Capabilities("grammar", "after")
 
     def _listed(self, drawing: Any, pool: tuple[str, ...]) -> Mapping[str, Any]:
         return {**listed(drawing, pool), "logit_bias": DECOY}

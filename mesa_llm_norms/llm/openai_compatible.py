@@ -31,6 +31,7 @@ from mesa_llm_norms.llm.addresses import (
 )
 from mesa_llm_norms.llm.chat_completions import (
     PLAIN,
+    Capabilities,
     Probe,
     find_capabilities,
     read_models,
@@ -84,6 +85,7 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
         If an argument is out of range, or the address could contain a secret.
     """
 
+    capabilities: Capabilities | None
     keys: Sequence[Key] = LLAMA
     package = "openai"
     install = '"mesa-llm-norms[llama]"'
@@ -105,8 +107,8 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
                 "model", model, f"{shown(model)} is not the name of a model", "Give the server's."
             )
         ChatProvider.__init__(self, model, temperature, max_tokens)
-        self.place = read_address(url, "url", LLAMA[0].variable)
-        self.free = prefix == "llama" or is_loopback(self.place)
+        self.place: str = read_address(url, "url", LLAMA[0].variable)
+        self.free: bool = prefix == "llama" or is_loopback(self.place)
         SDKProvider.__init__(self, f"{prefix}:{self.place}#{model}", timeout)
         self._models_checked = False
         self._probes: dict[tuple[Any, ...], Probe] = {}
@@ -149,7 +151,7 @@ class OpenAICompatibleProvider(ChatProvider, SDKProvider):
                 )
             raise
         if isinstance(found, CallError):
-            self.left_out = await self._refused(found)
+            self.left_out: tuple[str, ...] = await self._refused(found)
             found = await find_capabilities(self._probe("again"), room)
         if isinstance(found, CallError):
             self._give_up(found)
@@ -310,11 +312,11 @@ class OpenAIProvider(OpenAICompatibleProvider):
         If an argument is out of range, or the address in the environment is none.
     """
 
-    keys = (OPENAI,)
+    keys: Sequence[Key] = (OPENAI,)
 
     def __init__(self, model: str, **options: Any) -> None:
         super().__init__(OPENAI.home or "", model, prefix="openai", **options)
-        self.label = f"openai:{model}"
+        self.label: str = f"openai:{model}"
 
     def _check_keys(self, client: Any) -> None:  # noqa: ARG002
         if key_for(self) is None and not is_loopback(self.place):

@@ -106,8 +106,8 @@ class Template:
         self.text = text
         self.name = name
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        self.version = name if name in (DEFAULT, ANY_GAME) else f"{name}-{digest}"
-        self.any_game = "$rules" in text or "${rules}" in text
+        self.version: str = name if name in (DEFAULT, ANY_GAME) else f"{name}-{digest}"
+        self.any_game: bool = "$rules" in text or "${rules}" in text
         """Whether it words any game but the naming game, and not the naming game."""
         self._parts = _read_parts(text, name, self.any_game)
         self._known: tuple[tuple[GameRules, int], Mapping[str, str]] | None = None

@@ -279,7 +279,7 @@ class LiveMind(Mind):
     ) -> None:
         self.provider = provider
         self.template: Template = template or default_template()
-        self.label = provider.label
+        self.label: str = provider.label
         self.client = client
         self.persona = ""
         """Who the agent is told to be, at the head of the system prompt."""

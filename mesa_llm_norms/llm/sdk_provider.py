@@ -42,6 +42,7 @@ class SDKProvider(Provider):
     a whole call may take.
     """
 
+    answered: int = 0
     package: str
     """The SDK's package."""
     install: str

@@ -164,7 +164,7 @@ class CommittedMind(Policy):
         self.noise = noise
         self.until = until
         how = (f", noise {noise:g}" if noise else "") + (f", until round {until}" if until else "")
-        self.label = f"committed to {name}{how}"
+        self.label: str = f"committed to {name}{how}"
 
     def check(self, game: GameRules) -> None:
         """Check that the name is in the pool.

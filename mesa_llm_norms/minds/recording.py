@@ -78,7 +78,7 @@ class OrderedMind(Mind):
     """
 
     def __init__(self, policy: Policy, recording: Recording) -> None:
-        self.label = policy.label
+        self.label: str = policy.label
         self.policy = policy
         self.recording = recording
 

@@ -52,12 +52,12 @@ class Automaton:
         self.game = game
         self._referee = Referee(game)
         self._sided = int(not game.symmetric)
-        self.minds = tuple(minds)
-        self.names = len(game.pool)
+        self.minds: tuple[Mind, ...] = tuple(minds)
+        self.names: int = len(game.pool)
         self._most = BUDGET // (8 * self.names + 400)
         self._known: list[State] = []
         self._numbers: dict[State, int] = {}
-        self.steps = np.full((64, self.names - 1), -1, np.int64)
+        self.steps: NDArray[np.int64] = np.full((64, self.names - 1), -1, np.int64)
         self.keys: NDArray[np.int64] = np.full(128, -1, np.int64)
         self.values: NDArray[np.int32] = np.full(len(self.keys), -1, np.int32)
         self._stored = 0

@@ -138,8 +138,10 @@ class Engine:
         self.rewiring = rewiring
         self.eyes = eyes
         self.on_rewire: Callable[[Sequence[Change]], None] | None = None
-        self.interactions = self.skipped = self.discarded = 0
-        self.rounds = 0
+        self.interactions: int = 0
+        self.skipped: int = 0
+        self.discarded: int = 0
+        self.rounds: int = 0
         self.cut: tuple[int, int] | None = None
         self._skipped_in_a_row = 0
         self._pipeline: Pipeline | None = None
@@ -157,7 +159,7 @@ class Engine:
         """Continue with these players on these neighbors; a round that was cut is then over."""
         self._drop_pipeline()
         self.cut = None
-        self.neighbors = neighbors
+        self.neighbors: Neighbors = neighbors
         self.players: tuple[Player, ...] = tuple(players)
 
     def release(self, indices: Iterable[int]) -> None:

@@ -234,7 +234,9 @@ class Kernel:
         self.stream = stream
         self.known = known
         self.states = states
-        self.interactions = self.skipped = self.discarded = 0
+        self.interactions: int = 0
+        self.skipped: int = 0
+        self.discarded: int = 0
         self.rounds: int = 0
         self.cut: tuple[int, int] | None = None
         """The round in which a mind failed, and its first interaction."""
@@ -449,7 +451,9 @@ class AgentsEngine(Engine):
     kernel cannot play, because agents or minds have changed or it was cut, is played in Python.
     """
 
-    compiled = False
+    compiled: bool = False
+    interactions: int
+    rounds: int
 
     def play(
         self, rounds: int, recent: Recent, stop: Stop, tally: Tally, rows: Rows | None
@@ -490,7 +494,7 @@ class AgentsEngine(Engine):
             for place in np.flatnonzero(names >= 0).tolist():
                 agents[place].restore(memory_of(int(states[place])), self.game.pool[names[place]])
             self.interactions, self.rounds = kernel.interactions, kernel.rounds
-            self.cut = kernel.cut
+            self.cut: tuple[int, int] | None = kernel.cut
 
 
 def invalidate_caches() -> None:

@@ -70,7 +70,7 @@ class KnownMemories:
         self._logit = load("logit")
         self.game = game
         self._referee = Referee(game)
-        self.minds = tuple(minds)
+        self.minds: tuple[Mind, ...] = tuple(minds)
         self.length = length
         self._indices = {name: index for index, name in enumerate(game.pool)}
         self._codes: dict[Memory, int] = {}
@@ -82,7 +82,7 @@ class KnownMemories:
         self.dtype: type[np.unsignedinteger[Any]] = np.uint64 if self._hashed else np.uint16
         self._played = 1 << (63 if self._hashed else 15)
         self._answered = 0
-        self.known = self._first_known()
+        self.known: Any = self._first_known()
         self._cast(self.minds)
 
     @property

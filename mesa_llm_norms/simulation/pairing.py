@@ -222,7 +222,7 @@ class NeighborhoodPairing(Pairing):
     """
 
     label = "neighborhood"
-    seats = None
+    seats: int | None = None
 
     def pairs(
         self,

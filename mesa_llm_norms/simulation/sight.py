@@ -53,7 +53,7 @@ class Eyes:
     """
 
     def __init__(self, sees: Sequence[str], graph: Any, plain: type) -> None:
-        self.sees = tuple(sees)
+        self.sees: tuple[str, ...] = tuple(sees)
         self._nodes: Any = graph.nodes if isinstance(graph, nx.Graph) else {}
         self._plain = plain
 

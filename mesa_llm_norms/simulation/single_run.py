@@ -10,6 +10,7 @@ from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.simulation.engine import Engine
 from mesa_llm_norms.simulation.ensemble import TYPICAL_ROUNDS, settle, start_run
 from mesa_llm_norms.simulation.kernel import WORTHWHILE, can_play
+from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SingleRun:
         self._keep = rows or False
         self._agents = len(initial.neighbors)
         least = self._agents * (rounds if goal.until is None else min(rounds, TYPICAL_ROUNDS))
-        self.run = start_run(spec, initial, settle("auto", least), client)
+        self.run: Run = start_run(spec, initial, settle("auto", least), client)
         in_python = client is None and isinstance(self.run.engine, Engine)
         self._may_change = in_python and bool(
             can_play(initial.minds, initial.pairing, initial.game, spec.rewire, spec.sees)

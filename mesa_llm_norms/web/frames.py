@@ -343,8 +343,8 @@ class Source:
     def __init__(self, graph: nx.Graph[Any], game: GameRules, agents: int, rounds: int) -> None:
         self.graph = graph
         self.game = game
-        self.referee = Referee(game)
-        self.pool = game.pool
+        self.referee: Referee = Referee(game)
+        self.pool: tuple[str, ...] = game.pool
         self.agents = agents
         self.rounds = rounds
         self.nodes: tuple[Hashable, ...] = tuple(graph)
@@ -468,7 +468,7 @@ class Renderer:
     """Makes frames of the interactions of a source; used under the player's lock."""
 
     def __init__(self, source: Source) -> None:
-        self.history = History(source.pool)
+        self.history: History = History(source.pool)
         self._pool = source.pool
         self._referee = source.referee
         self._codes = {name: chr(48 + i) for i, name in enumerate(source.pool)}

@@ -235,7 +235,7 @@ class ModelSource(Source):
         if self.whole_steps or self._own:  # what is collected of every agent stays in memory
             rounds = min(rounds, max(1, COLLECTED_ROWS // agents))
         super().__init__(self.model.network.G, self.model.game, agents, rounds)
-        self.free = not spec.live
+        self.free: bool = not spec.live
         self._standing: dict[Hashable, tuple[NamingAgent, Mind, Memory]] = {}
         """Every agent, with what decides for it and what it remembers before it plays."""
         self._left = 0

@@ -160,7 +160,7 @@ class PageState:
         self._news = threading.Event()
         self._closed = False
         session.on_frame = self._news.set
-        self.live = LiveViews(self._news.set)
+        self.live: LiveViews = LiveViews(self._news.set)
         self._link, self._linked = session.query, 0.0
         self.frames: solara.Reactive[tuple[Any, ...]] = solara.reactive(())
         self.layout: solara.Reactive[tuple[Any, ...]] = solara.reactive(())

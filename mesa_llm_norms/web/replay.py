@@ -190,7 +190,7 @@ class FolderSource(Source):
     def __init__(self, recorded: RecordedRun) -> None:
         super().__init__(recorded.graph, recorded.game, recorded.agents, limits.INTERACTIONS.high)
         self.recorded = recorded
-        self.length = len(recorded.rows)
+        self.length: int = len(recorded.rows)
         self._name = {name: place for place, name in enumerate(recorded.game.pool)}
         self._memory = dict.fromkeys(self.nodes, recorded.start)
         self._committed = {node: mind.name for node, mind in recorded.committed.items()}

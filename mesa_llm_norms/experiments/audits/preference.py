@@ -232,7 +232,7 @@ class SymmetricMind(Symmetric):
     def __init__(self, mind: Policy) -> None:
         self.mind = mind
         self.inverse_temperature: float = 1.0
-        self.label = f"{mind.label}, made symmetric"
+        self.label: str = f"{mind.label}, made symmetric"
         self._known = lru_cache(_KNOWN)(self._average)
         self._of_refits: dict[int, SymmetricMind] = {}
 
@@ -314,7 +314,7 @@ class FirstChoices(Policy):
     def __init__(self, first: Sequence[float], pool: Sequence[str], rest: Policy) -> None:
         self.first: dict[str, float] = dict(zip(pool, first, strict=True))
         self.rest = rest
-        self.label = f"first choices as measured, then {rest.label}"
+        self.label: str = f"first choices as measured, then {rest.label}"
 
     def distribution(self, memory: Memory, pool: Sequence[str]) -> Sequence[float]:
         """Return the probability of each name of ``pool``, in its order."""
