@@ -23,6 +23,7 @@ import psutil
 from benchmarks import app
 
 STEPS = 20
+POPULATION = "topology=watts_strogatz(n=24,k=4,p=0.1)"
 HEADS = (
     *("viewers", "server CPU", "updates/s each (min)"),
     *("step answered, median / max", "slowest opening"),
@@ -50,7 +51,7 @@ def measure(browser: Any, viewers: int, seconds: float) -> list[str]:
             ),
         )
         begun = time.monotonic()
-        page.goto(link)
+        page.goto(f"{link}&{POPULATION}")
         page.wait_for_selector('[data-node="0"]')
         openings.append(time.monotonic() - begun)
         page.wait_for_timeout(1_000)
@@ -141,10 +142,11 @@ class Viewer:
         control = str(uuid.uuid4())
         await self._send("comm_open", comm_id=control, target_name="solara.control", data={})
         themes: dict[str, Any] = {"light": {}, "dark": {}}
+        path = f"/?{POPULATION}"
         await self._send(
             "comm_msg",
             comm_id=control,
-            data={"method": "run", "args": {"path": "/", "themes": themes, "dark": False}},
+            data={"method": "run", "args": {"path": path, "themes": themes, "dark": False}},
         )
         await self.shown.wait()
 
@@ -182,7 +184,8 @@ class Viewer:
                 await self._tell(self._channel, "ready", None)
             if '"show"' in frame:
                 content = json.loads(frame)["content"]
-                await self._tell(content["comm_id"], "drawn", content["data"]["content"]["args"][0])
+                number = content["data"]["content"]["args"][0]
+                await self._tell(content["comm_id"], "event_drawn", number)
             if is_update(frame):
                 self.updates += 1
                 if "interactions" in frame:

@@ -227,6 +227,13 @@ class Room:
 # Requests
 
 
+Take = Callable[[Any, Any], bool]
+
+
+def _take_none(_widget: Any, _event: Any) -> bool:
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Guard:
     """An ASGI application in front of another, ``app``, that admits only those with the link.
@@ -235,7 +242,9 @@ class Guard:
     the front page, moves to the cookie named ``cookie``, and disappears from the address bar; the
     rest of the query stays. ``room`` counts the viewers. ``phones`` serves those of a class, which
     have no link and see nothing else; by default there are none. ``guest`` is the token of links
-    that are shared, which admits to all but what is at ``reserved`` and below.
+    that are shared, which admits to all but what is at ``reserved`` and below. ``take`` is given
+    each event of a widget, by its id, and returns whether that was all there is to do: Solara does
+    not get it then.
     """
 
     app: ASGIApp
@@ -246,6 +255,7 @@ class Guard:
     phones: Phones | None = None
     guest: str | None = None
     reserved: str | None = None
+    take: Take = _take_none
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it with one sentence."""
@@ -275,7 +285,7 @@ class Guard:
             await full(scope, receive, send)
             return
         try:
-            await self.app(_without_proxy(scope), _admitting(receive), send)
+            await self.app(_without_proxy(scope), _admitting(receive, self.take), send)
         finally:
             self.room.leave(kernel)
 
@@ -383,10 +393,10 @@ def address_of(scope: Scope) -> str:
 # Messages
 
 
-def _admitting(receive: Receive) -> Receive:
+def _admitting(receive: Receive, take: Take) -> Receive:
     """Return what receives the messages that are admitted, and not more of them than can be read.
 
-    A connection whose page says nothing at first ends.
+    A connection whose page says nothing at first ends. Events that ``take`` takes go no further.
     """
     left, before, first = _BURST, time.monotonic(), True
 
@@ -406,15 +416,15 @@ def _admitting(receive: Receive) -> Receive:
             left, before = min(_BURST, left + (now - before) * _RATE) - 1, now
             if left < 0:
                 await asyncio.sleep(-left / _RATE)
-            text = admitted(message.get("text"))
+            text = admitted(message.get("text"), take)
             if text is not None:
                 return {"type": "websocket.receive", "text": text}
 
     return receive_admitted
 
 
-def admitted(text: str | None) -> str | None:
-    """Return a message as it may be passed on, or None if it is refused.
+def admitted(text: str | None, take: Take = _take_none) -> str | None:
+    """Return a message as it may be passed on, or None if it is refused or was taken.
 
     It is serialized again, so that what is read later is what was checked here. Binary messages
     (None) are refused: they carry files, and the page takes none.
@@ -431,6 +441,10 @@ def admitted(text: str | None) -> str | None:
         allowed = False
     if not allowed:
         _log.warning("refused a message that no page of this server sends")
+        return None
+    kind, content = message["header"]["msg_type"], message["content"]
+    event = kind == "comm_msg" and content["data"]["method"] == "custom"
+    if event and take(content.get("comm_id"), content["data"]["content"]):
         return None
     return json.dumps(message)
 

@@ -373,6 +373,7 @@ def serve(
 
     from mesa_llm_norms import compat
     from mesa_llm_norms.web.guard import Guard, Room, TimedProtocol, guard_widgets
+    from mesa_llm_norms.web.page_state import take_drawn
     from mesa_llm_norms.web.player import end_all_players
 
     guard_widgets()
@@ -400,6 +401,7 @@ def serve(
         phones=phones,
         guest=guest,
         reserved=reserved,
+        take=take_drawn,
     )
 
     class PageServer(uvicorn.Server):

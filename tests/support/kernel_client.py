@@ -171,7 +171,7 @@ class Viewer:
         """Take a frame, and say at once that it is drawn."""
         for widget, state in changes:
             self.widgets.get(widget, {}).update(state)
-        self.tell(channel, event="drawn", data=number)
+        self.tell(channel, event="event_drawn", data=number)
 
 
 def said(message: Message) -> Message:

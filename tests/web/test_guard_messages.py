@@ -19,6 +19,7 @@ from kernel_client import Viewer, said
 from served import Served, start_small_page
 
 from mesa_llm_norms.web.guard import COMMANDS, admitted, guard_widgets
+from mesa_llm_norms.web.page_state import take_drawn
 
 
 class Picker(ipyvue.VueTemplate):  # type: ignore[misc]
@@ -191,6 +192,19 @@ def test_anything_else_is_refused(unwanted: Any) -> None:
     assert admitted(json.dumps(unwanted)) is None
 
 
+def test_an_event_that_is_taken_goes_no_further() -> None:
+    given = []
+
+    def take(widget: Any, event: Any) -> bool:
+        given.append((widget, event))
+        return bool(event["event"] == "event_drawn")
+
+    assert admitted(json.dumps(custom({"event": "event_drawn", "data": 3})), take) is None
+    assert admitted(json.dumps(custom({"event": "click", "data": 3})), take) is not None
+    assert admitted(json.dumps(message("comm_close", comm_id="x")), take) is not None
+    assert [event["event"] for _, event in given] == ["event_drawn", "click"]
+
+
 def test_what_is_twice_in_a_message_is_looked_at_as_it_goes_on() -> None:
     """Two readers may differ about which of two equal keys counts; only one is passed on."""
     text = json.dumps(custom({"event": "click"}))
@@ -231,7 +245,7 @@ def test_no_message_to_a_widget_with_a_command_in_it_is_admitted(
 @given(JSON)
 def test_no_message_makes_the_filter_fail(anything: Any) -> None:
     for one in (anything, custom(anything), message("comm_msg", data=anything)):
-        passed = admitted(json.dumps(one))
+        passed = admitted(json.dumps(one), take_drawn)
         assert passed is None or json.loads(passed) == one
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mesa_llm_norms.web.page_state import COMMIT, CONNECT, PageState
+from mesa_llm_norms.web.page_state import COMMIT, CONNECT, LiveViews, PageState, take_drawn
 from mesa_llm_norms.web.player import Order
 from mesa_llm_norms.web.session import ViewerSession
 
@@ -26,6 +26,32 @@ def state() -> Iterator[PageState]:
     until(lambda: session.players[0].frame.state == "paused")
     yield PageState(session)
     session.close()
+
+
+class Channel:
+    """A widget that sends nothing."""
+
+    model_id = "channel of a test"
+
+
+@pytest.mark.parametrize(
+    ("widget", "event", "taken"),
+    [
+        (Channel.model_id, {"event": "event_drawn", "data": 0}, True),
+        (Channel.model_id, {"event": "event_drawn", "data": "0"}, False),
+        (Channel.model_id, {"event": "event_drawn", "data": True}, False),
+        (Channel.model_id, {"event": "click", "data": 0}, False),
+        (Channel.model_id, {}, False),
+        ("another", {"event": "event_drawn", "data": 0}, False),
+        ([], {"event": "event_drawn", "data": 0}, False),
+    ],
+)
+def test_only_what_says_that_a_frame_is_drawn_is_taken(
+    widget: object, event: object, taken: bool
+) -> None:
+    views = LiveViews(lambda: None)
+    views.open(Channel())
+    assert take_drawn(widget, event) is taken
 
 
 def edges(state: PageState) -> int:
