@@ -22,6 +22,7 @@ PACKAGE = ROOT / "mesa_llm_norms"
 HOLDS: Mapping[str, str] = {
     "cli": "commands",
     "web": "the page, its server, scenes",
+    "classroom": "a class that votes and plays",
     "reports": "pages of HTML and Markdown",
     "plots": "figures",
     "reproduction": "the study's results again",

@@ -55,13 +55,46 @@ def main() -> None:
         rounds(page, 4)
         taken(page, "phone")
         browser.close()
+    with sync_playwright() as playwright, server("--class", "--host", "127.0.0.1") as link:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        a_class(browser, link)
+        browser.close()
+
+
+def a_class(browser: Any, link: str) -> None:
+    """Take the pictures of a class of three that plays four rounds."""
+    teacher = browser.new_page(viewport={"width": 1280, "height": 720})
+    teacher.goto(link)
+    teacher.get_by_test_id("class").click()
+    teacher.locator("#open:enabled").click()
+    teacher.locator("#lock:enabled").wait_for()
+    code = teacher.locator("#code").inner_text()
+    phones = []
+    for _ in range(3):
+        context = browser.new_context(viewport={"width": 390, "height": 700})
+        phones.append(context.new_page())
+        phones[-1].goto(f"{link.partition('/?')[0]}/j/{code}")
+        phones[-1].get_by_role("button", name="Join").click()
+    teacher.locator("#students li").nth(2).wait_for()
+    teacher.locator("[name=seconds]").fill("200")
+    teacher.get_by_role("button", name="Start").click()
+    for _ in range(4):
+        for place, phone in enumerate(phones):
+            phone.locator("#names button:enabled", has_text="QMM"[place]).click(timeout=60_000)
+    phones[0].locator("#names button:enabled").first.wait_for()
+    teacher.locator("#rings").check()
+    teacher.locator('#chart polygon[points*=" "]').wait_for(timeout=300_000, state="attached")
+    taken(phones[0], "class-phone", height=700)
+    taken(teacher, "class")
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(*options: str) -> Iterator[str]:
     """Serve the page, and give its link."""
     command = [sys.executable, "-m", "mesa_llm_norms", "app", "--no-browser", "--port", "0"]
-    process = subprocess.Popen([*command, "--offline"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--offline", *options], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield next(line.strip() for line in process.stdout if line.startswith("http"))

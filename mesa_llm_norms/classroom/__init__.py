@@ -1,10 +1,5 @@
 """A class that votes on what a scene will bring, and plays the naming game among minds.
 
-Nothing here knows of servers: ``web/phones.py`` and ``web/teacher.py`` serve it.
+Nothing here knows of servers: ``web/phones.py`` and ``web/teacher.py`` serve it. Users play it from
+the page, so nothing is listed.
 """
-
-from mesa_llm_norms.classroom.class_game import ClassGame, ClassMind
-from mesa_llm_norms.classroom.classroom import Classroom
-from mesa_llm_norms.classroom.export import export
-
-__all__ = ["ClassGame", "ClassMind", "Classroom", "export"]

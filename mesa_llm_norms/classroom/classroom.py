@@ -173,6 +173,8 @@ class Classroom:
         student = self._known(number)
         student.kicked = True
         student.token = ""
+        if self.votes and self.votes[-1].open:
+            self.votes[-1].ballots.pop(number, None)
         if self._round is not None:
             turn = self._round.asked.pop(number, None)
             if turn is not None and turn not in self._round.given and student.node is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -64,6 +65,9 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+
+
+_log = logging.getLogger(__name__)
 
 
 class Allowance:
@@ -153,7 +157,11 @@ class Phones:
         """Keep the class's time, and tell phones what happens; ends when cancelled."""
         version = -1
         while True:
-            self.classroom.tick()
+            try:
+                self.classroom.tick()
+            except Exception as error:  # the class can still vote, and start another game
+                _log.error("a round of the class could not be played", exc_info=error)
+                self.classroom.end()
             if self.classroom.version != version:
                 version = self.classroom.version
                 for link in self._links.values():

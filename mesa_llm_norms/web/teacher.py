@@ -104,13 +104,14 @@ class TeacherPage:
         if what == "choices":
             return JSONResponse(_choices())
         if what == "network":
-            return JSONResponse(_network(self._classroom.game))
+            # The places of many agents take a while.
+            return JSONResponse(await asyncio.to_thread(_network, self._classroom.game))
         if what == "qr.svg":
             return Response(
                 qr_code(f"{self._link}/{self._classroom.code}"), media_type="image/svg+xml"
             )
         if what == "export":
-            archive = await asyncio.to_thread(export, self._classroom)
+            archive = export(self._classroom)  # here, where no round is played meanwhile
             name = {"content-disposition": 'attachment; filename="class.zip"'}
             return Response(archive, media_type="application/zip", headers=name)
         return PlainTextResponse("There is nothing here.\n", 404)

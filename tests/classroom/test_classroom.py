@@ -273,6 +273,16 @@ def test_an_answer_to_no_question_is_not_taken(vote: int, answer: int) -> None:
     assert not classroom.cast(1, vote, answer)
 
 
+def test_the_answer_of_a_student_sent_away_is_not_counted() -> None:
+    classroom, _ = a_class(2)
+    classroom.ask("Who wins?", ["Q", "M"])
+    classroom.cast(1, 1, 0)
+    classroom.cast(2, 1, 1)
+    classroom.kick(1)
+    classroom.close_vote()
+    assert classroom.votes[-1].counts == [0, 1]
+
+
 def test_a_new_question_closes_the_last() -> None:
     classroom, _ = a_class(1)
     classroom.ask("One?", ["yes", "no"])

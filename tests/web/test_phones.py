@@ -304,3 +304,22 @@ def test_the_newest_tab_wins(server: ClassServer) -> None:
             assert closed.value.rcvd.code == 4001
             server.classroom.start("complete(n=6)", "QM")
             follow(second, lambda it: it.get("phase") == "asking")
+
+
+def test_a_round_that_cannot_be_played_ends_the_game_and_not_the_class(
+    server: ClassServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = server.join()
+    server.classroom.start("complete(n=2)", "QM")
+    game = server.classroom.game
+    assert game is not None
+
+    def fail(chosen: object) -> None:
+        raise ValueError(chosen)
+
+    monkeypatch.setattr(game, "play_round", fail)
+    state = json.loads(phone.ask("/seat/state").text)
+    phone.ask("/seat/choice", interaction=state["i"], name=0)
+    wait_until(lambda: server.classroom.phase == "over")
+    server.classroom.start("complete(n=2)", "QM")
+    assert json.loads(phone.ask("/seat/state").text)["phase"] == "asking"

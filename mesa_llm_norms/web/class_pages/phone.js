@@ -102,7 +102,7 @@ function merge(message) {
 
 function trouble(text) { put("trouble", text === "" ? "" : gone || "No connection. Trying again …"); }
 
-function leave(text) { gone = text; trouble(text); $("names").replaceChildren(); put("what", ""); }
+function leave(text) { gone = text; clearInterval(polling); trouble(text); $("names").replaceChildren(); put("what", ""); }
 
 async function fetchState() {
   try {
