@@ -505,7 +505,7 @@ def test_keys_play_pause_and_step(app: StartApp, open_page: OpenPage) -> None:
     page.keyboard.press("ArrowDown")
     until(page, lambda: interactions(page) == 24)
     page.keyboard.press(" ")
-    page.get_by_test_id("pause").wait_for()
+    until(page, lambda: interactions(page) > 24)
     page.keyboard.press(" ")
     at = interactions(paused(page))
     field = page.get_by_test_id("parameter-n")
