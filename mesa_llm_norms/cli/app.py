@@ -26,6 +26,7 @@ from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.networks.registry import size_limit
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES
 from mesa_llm_norms.simulation.typed import parse_mind
+from mesa_llm_norms.web.languages import ENGLISH, find_language
 from mesa_llm_norms.web.model_source import Invitation, ServerSettings, configure_server
 from mesa_llm_norms.web.serve import (
     EVERYWHERE,
@@ -64,6 +65,9 @@ def app(
     scene: Annotated[
         str | None, option(_SHOWN, "Start with a scene for a class; an unknown name lists all.")
     ] = None,
+    language: Annotated[
+        str, option(_SHOWN, "Language of the page: en or de.", "--language")
+    ] = ENGLISH,
     replay: Annotated[Path | None, option(_SHOWN, "Show a recorded run: its folder.")] = None,
     scenes: Annotated[Path | None, option(_SERVER, "Folder of additional scenes.")] = None,
     folder: Annotated[Path, option(_SERVER, "Where runs with live minds are saved.")] = RUNS,
@@ -157,6 +161,8 @@ def app(
         (topology,) = files.apply(topology or DEFAULT_GRAPH)
     opened = names_file(topology) or file_within(topology) is not None
     given = _read(topology, names, mind or (), seed, scene, replay, scenes)
+    if find_language(language).code != ENGLISH:
+        given.append(("lang", language))
     classroom = Classroom() if class_ else None
     if address is None:
         address = LOOPBACK if classroom is None else EVERYWHERE

@@ -13,6 +13,7 @@ from mesa_llm_norms.cli.options import OUTPUT, option
 from mesa_llm_norms.core.files import new_file
 from mesa_llm_norms.core.limits import choose
 from mesa_llm_norms.errors import SpecError
+from mesa_llm_norms.web.languages import ENGLISH
 
 if TYPE_CHECKING:
     from mesa_llm_norms.web.scenes import Scene
@@ -22,11 +23,13 @@ scenes: typer.Typer = typer.Typer(invoke_without_command=True)
 Folder = Annotated[
     Path | None, option("The scenes", "Folder of additional scenes.", "--scenes", metavar="FOLDER")
 ]
+Language = Annotated[str, option("The scenes", "Language: en or de.", "--language")]
 
 
 def about(
     context: typer.Context,
     folder: Folder = None,
+    language: Language = ENGLISH,
     as_json: options.AsJson = False,
 ) -> None:
     """List the scenes for a class; [b]handout[/b] writes pages of them to print.
@@ -41,7 +44,7 @@ def about(
         return
     from mesa_llm_norms.web.scenes import read_scenes
 
-    known = read_scenes(folder)
+    known = read_scenes(folder, language)
     if as_json:
         output.print_json(
             [
@@ -63,6 +66,7 @@ def handout(
     ] = None,
     every: Annotated[bool, option("The scenes", "All scenes.", "--all")] = False,
     scenes_folder: Folder = None,
+    language: Language = ENGLISH,
     out: Annotated[Path, option(OUTPUT, "Folder to write them to.", "--out", "-o")] = Path(
         "handouts"
     ),
@@ -78,12 +82,12 @@ def handout(
 
     mesa-llm-norms scenes handout the-committed-few
 
-    mesa-llm-norms scenes handout --all --out lesson
+    mesa-llm-norms scenes handout --all --language de --out lesson
     """
     from mesa_llm_norms.web.scenes import read_scenes
     from mesa_llm_norms.web.scenes.handout import handout_files
 
-    known = read_scenes(scenes_folder)
+    known = read_scenes(scenes_folder, language)
     if every == bool(names):
         problem = "--all and names of scenes exclude each other" if names else "no scene is given"
         remedy = f"Name some of {', '.join(known)}, or give --all."
@@ -92,18 +96,19 @@ def handout(
     options.check_files((path for scene in wanted for path in handout_files(out, scene)), force)
     with output.progress("Drawing") as report:
         for done, scene in enumerate(wanted, 1):
-            _write(scene, out)
+            _write(scene, out, language)
             report(scene.title, done, len(wanted))
     output.say(f"Written to {out}: {len(wanted)} for the class, and as many for the teacher.")
 
 
-def _write(scene: Scene, folder: Path) -> None:
+def _write(scene: Scene, folder: Path, language: str) -> None:
+    from mesa_llm_norms.web.languages import find_language
     from mesa_llm_norms.web.scenes.handout import handout_files, write_handouts
 
     with ExitStack() as stack:
-        write_handouts(
-            scene, *(stack.enter_context(new_file(path)) for path in handout_files(folder, scene))
-        )
+        files = handout_files(folder, scene)
+        for_class, for_teacher = (stack.enter_context(new_file(path)) for path in files)
+        write_handouts(scene, for_class, for_teacher, find_language(language))
 
 
 options.register(scenes, handout)

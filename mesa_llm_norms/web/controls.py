@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import solara
 
@@ -57,6 +59,8 @@ def Toolbar(state: PageState) -> None:  # noqa: N802
     session = state.session
     playing, explaining = session.playing, state.explaining.value
 
+    button = partial(_button, state.say)
+
     def give(order: Order) -> Callable[[], None]:
         return lambda: state.give(order)
 
@@ -67,29 +71,30 @@ def Toolbar(state: PageState) -> None:  # noqa: N802
         classes=["norms-bar", "norms-controls"], attributes={"data-testid": "controls"}
     ):
         if playing:
-            _button("pause", "mdi-pause", give(Order.PAUSE), main=True)
+            button("pause", "mdi-pause", give(Order.PAUSE), main=True)
         else:
-            _button("play", "mdi-play", give(Order.PLAY), main=True)
+            button("play", "mdi-play", give(Order.PLAY), main=True)
         if session.whole_steps:
-            _button("whole-step", "mdi-skip-next", give(Order.STEP), disabled=playing)
+            button("whole-step", "mdi-skip-next", give(Order.STEP), disabled=playing)
         else:
-            _button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
-            _button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
-        _button("converge", "mdi-fast-forward", give(Order.CONVERGE), disabled=playing)
-        _button(
+            button("round", "mdi-skip-next", give(Order.ROUND), disabled=playing)
+            button("step", "mdi-debug-step-over", give(Order.STEP), disabled=playing)
+        button("converge", "mdi-fast-forward", give(Order.CONVERGE), disabled=playing)
+        button(
             "explain",
             "mdi-comment-question-outline",
             lambda: state.explain(not explaining),
             pressed=explaining,
         )
-        _button("reset", "mdi-restart", lambda: state.attempt(session.restart))
+        button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
-            _button("new-seed", "mdi-dice-5-outline", reseed)
+            button("new-seed", "mdi-dice-5-outline", reseed)
             undo = lambda: state.attempt(session.undo)  # noqa: E731
-            _button("undo", "mdi-undo", undo, disabled=not state.undoable.value)
+            button("undo", "mdi-undo", undo, disabled=not state.undoable.value)
 
 
 def _button(
+    say: Callable[[str], str],
     name: str,
     icon: str,
     on_click: Callable[[], None],
@@ -97,7 +102,7 @@ def _button(
     disabled: bool = False,
     pressed: bool | None = None,
 ) -> None:
-    label, hint = _BUTTONS[name]
+    label, hint = map(say, _BUTTONS[name])
     attributes = {"data-testid": name, "title": hint}
     if pressed is not None:
         attributes["aria-pressed"] = str(pressed).lower()
@@ -134,8 +139,8 @@ def Choices(state: PageState) -> None:  # noqa: N802
         label = slow.get(interval, f"1 interaction in {interval:g} s")
     with solara.Div(classes=["norms-bar", "norms-choices"]):
         solara.Select(
-            "Speed",
-            values=list(dict.fromkeys([*SLOW, *SPEEDS, label])),
+            state.say("Speed"),
+            values=_items(state, dict.fromkeys([*SLOW, *SPEEDS, label])),
             value=label,
             on_value=choose,
             dense=True,
@@ -155,8 +160,8 @@ def _ClickChoice(state: PageState) -> None:  # noqa: N802
     pool = list(state.session.players[0].frame.pool)
     with solara.Div(classes=["norms-bar"]):
         solara.Select(
-            "Click on an agent",
-            values=list(_MODES.values()),
+            state.say("Click on an agent"),
+            values=_items(state, _MODES.values()),
             value=_MODES[state.mode.value],
             on_value=choose,
             dense=True,
@@ -164,13 +169,18 @@ def _ClickChoice(state: PageState) -> None:  # noqa: N802
         )
         if state.mode.value == COMMIT and pool:
             solara.Select(
-                "Name",
+                state.say("Name"),
                 values=pool,
                 value=state.name.value if state.name.value in pool else pool[0],
                 on_value=state.name.set,
                 dense=True,
                 classes=["norms-name"],
             )
+
+
+def _items(state: PageState, texts: Iterable[str]) -> list[Any]:
+    """Return what a field has to choose from: English texts, in the language of the page."""
+    return [{"text": state.say(text), "value": text} for text in texts]
 
 
 @solara.component  # type: ignore[untyped-decorator]

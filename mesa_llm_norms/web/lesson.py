@@ -29,14 +29,17 @@ def SceneView(state: PageState, scene: Scene) -> None:  # noqa: N802
 
     with solara.Div(classes=["norms-scene"]):
         if came_true is not None:
-            steps = _steps(scene, came_true, prediction)
+            steps = _steps(state, scene, came_true, prediction)
             attributes = {"data-testid": "outcome", "role": "status"}
             with solara.Div(classes=["norms-outcome"], attributes=attributes):
                 for place, text in enumerate(steps[: session.revealed + 1]):
                     solara.v.Html(tag="div" if place else "h2", children=[text])
                 if session.revealed + 1 < len(steps):
                     solara.Button(
-                        "Next", on_click=reveal, small=True, attributes={"data-testid": "next"}
+                        state.say("Next"),
+                        on_click=reveal,
+                        small=True,
+                        attributes={"data-testid": "next"},
                     )
                 if session.revealed:
                     Many(state)
@@ -58,16 +61,16 @@ def SceneView(state: PageState, scene: Scene) -> None:  # noqa: N802
                 )
         ClassVote(scene, came_true)
         if begun:
-            locked = "Your prediction was made before play, and stays."
-            late = "Nothing was predicted before play. Reset to predict first."
+            locked = state.say("Your prediction was made before play, and stays.")
+            late = state.say("Nothing was predicted before play. Reset to predict first.")
             solara.Div(children=[late if prediction is None else locked], classes=["norms-hint"])
 
 
-def _steps(scene: Scene, came_true: int, prediction: int | None) -> list[str]:
+def _steps(state: PageState, scene: Scene, came_true: int, prediction: int | None) -> list[str]:
     """Return what is said of the outcome, one step after the other."""
-    outcome = f"What happened: {scene.answers[came_true].text}."
+    say = state.say
+    outcome = say("What happened: {answer}.", answer=scene.answers[came_true].text)
     if prediction is not None:
-        outcome += (
-            " You predicted this." if prediction == came_true else " You predicted otherwise."
-        )
-    return [outcome, *scene.explained]
+        right = prediction == came_true
+        outcome += f" {say('You predicted this.') if right else say('You predicted otherwise.')}"
+    return [outcome, *scene.explained(state.language.value)]

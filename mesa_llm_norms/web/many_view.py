@@ -12,7 +12,6 @@ from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.networks.drawing import name_colors
 from mesa_llm_norms.web.many_runs import RUNS, Counts, ManyRuns
 from mesa_llm_norms.web.page_state import PageState, Views, use_live_views
-from mesa_llm_norms.web.session import ViewerSession
 from mesa_llm_norms.web.setting import describe_difference
 
 _PLAIN = "#5f6b73"
@@ -43,62 +42,63 @@ def Many(state: PageState) -> None:  # noqa: N802
         event_start=lambda _: state.attempt(session.play_many, other=False),
         event_stop=lambda _: session.stop_many(),
     )
-    live["many"] = view, lambda: {"found": many_text(session)}
+    live["many"] = view, lambda: {"found": many_text(state)}
 
 
-def many_text(session: ViewerSession) -> str:
-    """Encode for ``ManyView`` what a session has played many times."""
-    many = session.many
-    shown: dict[str, Any] = {"start": f"Play this {RUNS} times", "stop": "Stop"}
+def many_text(state: PageState) -> str:
+    """Encode for ``ManyView`` what was played many times."""
+    many, say = state.session.many, state.say
+    shown: dict[str, Any] = {
+        "start": say("Play this {runs} times", runs=RUNS),
+        "stop": say("Stop"),
+    }
     if many is None:
-        said, charts = "the same start, other chances", []
+        said, charts = say("the same start, other chances"), []
     else:
-        said = many.problem or f"{many.done} of {many.runs} played"
-        charts = list(_charts(many, _headings(session))) if many.done else []
+        said = many.problem or say("{done} of {runs} played", done=many.done, runs=many.runs)
+        charts = list(_charts(many, state)) if many.done else []
         if many.running and not many.done:
-            said += "; the first time, code is compiled before"
+            said += f"; {say('the first time, code is compiled before')}"
     running = many is not None and many.running
     done = many.done if many is not None else 0
     return json_text({**shown, "said": said, "running": running, "done": done, "charts": charts})
 
 
-def _headings(session: ViewerSession) -> list[str]:
-    settings = session.settings
-    if len(settings) == 1:
-        return [""]
-    return [f": {describe_difference(*settings[:: 1 - 2 * side])}" for side in (0, 1)]
-
-
-def _charts(many: ManyRuns, headings: Iterable[str]) -> Iterable[dict[str, Any]]:
-    if many.scene is not None:
-        texts = {place: answer.text for place, answer in enumerate(many.scene.answers)}
-        yield _bars(many.scene.question, "many-answers", texts, many.answers)
-    for side, (counts, heading) in enumerate(zip(many.counts, headings, strict=True)):
+def _charts(many: ManyRuns, state: PageState) -> Iterable[dict[str, Any]]:
+    say, scene, settings = state.say, state.scene, state.session.settings
+    if scene is not None:
+        texts = {place: answer.text for place, answer in enumerate(scene.answers)}
+        yield _bars(scene.question, "many-answers", texts, many.answers)
+    for side, counts in enumerate(many.counts):
+        heading = scene.heading(side) if scene is not None else ""
+        if not heading and len(settings) > 1:
+            heading = describe_difference(*settings[:: 1 - 2 * side])
+        heading = heading and f": {heading}"
         few = len(counts.pool) <= _FEW_NAMES
         names: dict[Hashable, str] = {n: n for n in counts.pool if few or counts.winners[n]}
-        names[None] = f"no agreement in {counts.rounds:,} rounds"
+        names[None] = say("no agreement in {rounds:,} rounds", rounds=counts.rounds)
         colors = name_colors(counts.pool)
-        yield _bars(
-            f"Name they agreed on{heading}", f"many-names-{side}", names, counts.winners, colors
-        )
+        title = say("Name they agreed on") + heading
+        yield _bars(title, f"many-names-{side}", names, counts.winners, colors)
         if counts.times:
-            bins, often = _binned(counts)
-            yield _bars(f"Rounds until they agreed{heading}", f"many-times-{side}", bins, often)
+            bins, often = _binned(counts, say)
+            title = say("Rounds until they agreed") + heading
+            yield _bars(title, f"many-times-{side}", bins, often)
 
 
-def _binned(counts: Counts) -> tuple[dict[Hashable, str], Counter[Any]]:
+def _binned(counts: Counts, say: Callable[..., str]) -> tuple[dict[Hashable, str], Counter[Any]]:
     """Return the rounds each bar of times stands for, and how many runs are in it."""
     low, high = min(counts.times), max(counts.times)
     width = next((it for it in _WIDTHS if high // it - low // it < _MOST_BARS), _WIDTHS[-1])
     often: Counter[Any] = Counter(time // width for time in counts.times)
     return {
-        place: _spanned(max(1, place * width), (place + 1) * width - 1)
+        place: _spanned(max(1, place * width), (place + 1) * width - 1, say)
         for place in range(low // width, high // width + 1)
     }, often
 
 
-def _spanned(first: int, last: int) -> str:
-    return f"{first}" if first == last else f"{first} to {last}"
+def _spanned(first: int, last: int, say: Callable[..., str]) -> str:
+    return f"{first}" if first == last else say("{first} to {last}", first=first, last=last)
 
 
 def _bars(

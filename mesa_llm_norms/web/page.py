@@ -51,6 +51,7 @@ from mesa_llm_norms.web.views import (
 )
 
 _NO_SCENE = "None (explore freely)"
+_OTHER_END = "Click the agent at the other end of the edge."
 _HINT = "Click an agent to see what it remembers and what it would play next."
 
 _KEYS = {"step": Order.STEP, "round": Order.ROUND}
@@ -96,6 +97,7 @@ def _Address(  # noqa: N802
     entry: str = "",
     visited: int = 0,
     present: bool = False,
+    language: str = "",
     event_key: Callable[[str], object] | None = None,
     event_visit: Callable[[list[Any]], object] | None = None,
 ) -> None:
@@ -110,7 +112,7 @@ def _Address(  # noqa: N802
 @solara.component  # type: ignore[untyped-decorator]
 def _Link(state: PageState) -> None:  # noqa: N802
     session, presenting = state.session, state.presenting.value
-    mode = "present=1" if presenting else ""
+    mode = "&".join(filter(None, ("present=1" if presenting else "", state.spoken)))
 
     def press(key: str) -> None:
         if key == "play":
@@ -122,7 +124,10 @@ def _Link(state: PageState) -> None:  # noqa: N802
             state.give(_KEYS[key])
 
     address = _Address(
-        present=presenting, event_key=press, event_visit=lambda asked: state.visit(*asked)
+        present=presenting,
+        language=state.language.value,
+        event_key=press,
+        event_visit=lambda asked: state.visit(*asked),
     )
 
     def values() -> dict[str, Any]:
@@ -204,13 +209,13 @@ def _Layout(state: PageState, title: str) -> None:  # noqa: N802
                         on_click=lambda: toggle(not toggled),
                         attributes={
                             "data-testid": "panel",
-                            "title": "Show or hide the settings",
-                            "aria-label": "Settings",
+                            "title": state.say("Show or hide the settings"),
+                            "aria-label": state.say("Settings"),
                         },
                     )
                     if state.session.has_start:
                         _Home(state)
-                    solara.v.Html(tag="h1", children=[title], class_="norms-title")
+                    solara.v.Html(tag="h1", children=[state.say(title)], class_="norms-title")
                     _SceneChoice(state)
                     Share(state)
                 Choices(state)
@@ -229,8 +234,8 @@ def _Home(state: PageState) -> None:  # noqa: N802
         on_click=lambda: state.attempt(state.session.go_home),
         attributes={
             "data-testid": "home",
-            "title": "To the first screen, with all scenes",
-            "aria-label": "First screen",
+            "title": state.say("To the first screen, with all scenes"),
+            "aria-label": state.say("First screen"),
         },
     )
 
@@ -266,21 +271,22 @@ def _Messages(state: PageState) -> None:  # noqa: N802
 def _SceneChoice(state: PageState) -> None:  # noqa: N802
     state.shown.get()
     session = state.session
-    scenes = solara.use_memo(lambda: read_scenes(server_settings().scenes), [])
+    language = state.language.value
+    scenes = solara.use_memo(lambda: read_scenes(server_settings().scenes, language), [language])
     if session.replaying:
         return
-    keys = {scene.title: key for key, scene in scenes.items()}
-    shown = session.scene.title if session.scene is not None else _NO_SCENE
+    titles = {"": state.say(_NO_SCENE)} | {key: scene.title for key, scene in scenes.items()}
+    shown = session.scene.key if session.scene is not None else ""
 
-    def choose(title: str | None) -> None:
-        if title == _NO_SCENE:
+    def choose(key: str | None) -> None:
+        if key == "":
             state.attempt(session.change)
-        elif title is not None and title != shown:
-            state.attempt(lambda: session.open_scene(keys[title]))
+        elif key is not None and key != shown:
+            state.attempt(lambda: session.open_scene(key))
 
     solara.v.Select(
-        label="Scene",
-        items=[_NO_SCENE, *keys],
+        label=state.say("Scene"),
+        items=[{"text": title, "value": key} for key, title in titles.items()],
         v_model=shown,
         on_v_model=choose,
         dense=True,
@@ -294,7 +300,7 @@ def _SceneChoice(state: PageState) -> None:  # noqa: N802
 def _Story(state: PageState) -> None:  # noqa: N802
     """Show what is read beside the pictures: a scene, and an agent of one of two populations."""
     state.shown.get()
-    scene = state.session.scene
+    scene = state.scene
     with solara.Div(classes=["norms-story"]):
         if scene is not None:
             SceneView(state, scene).key(scene.key)
@@ -337,10 +343,12 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
     alone = len(settings) == 1
     with solara.Div(classes=["norms-side"], attributes={"data-testid": f"side-{side}"}):
         if not alone:
-            heading = describe_difference(*settings[:: 1 - 2 * side])
+            scene = state.scene
+            named = scene.heading(side) if scene is not None else ""
+            heading = named or describe_difference(*settings[:: 1 - 2 * side])
             solara.v.Html(tag="h2", children=[heading], class_="norms-heading")
         figures = KeyFigures(testid=f"figures-{side}")
-        live[side, "figures"] = figures, lambda: figure_values(player.frame)
+        live[side, "figures"] = figures, lambda: figure_values(player.frame, state.say)
         if state.session.replaying:
             Seeking(state, side, player)
         with solara.Div(classes=["norms-views"]):
@@ -351,7 +359,7 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
                     labels=len(frame.codes) <= MOST_LABELS,
                     by_degree=state.by_degree.value,
                     height="",
-                    hint="Click the agent at the other end of the edge." if first >= 0 else "",
+                    hint=state.say(_OTHER_END) if first >= 0 else "",
                     event_pick=lambda index: state.pick(side, index),
                 )
                 live[side, "network"] = network, lambda: network_values(player.frame, explaining)
@@ -365,11 +373,11 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
                 if alone and chosen >= 0:
                     _Agent(state, side, chosen, player)
                 if frame.pool:
-                    title = success_title(frame.success_name)
+                    title = state.say(success_title(frame.success_name))
                     chart = RoundsChart(title=title, lines=success, height=0)
                     chart.key("success")
                     live[side, "success"] = chart, lambda: {"points": player.frame.successes}
-                    chart = RoundsChart(title=SHARES_TITLE, lines=shares, height=0)
+                    chart = RoundsChart(title=state.say(SHARES_TITLE), lines=shares, height=0)
                     chart.key("shares")
                     live[side, "shares"] = chart, lambda: {"points": player.frame.shares}
                 for place, one in enumerate(frame.measures):
@@ -377,7 +385,7 @@ def _Population(state: PageState, side: int, player: Player) -> None:  # noqa: N
                     chart.key(f"measure {one.name}")
                     live[side, place] = chart, partial(_measured, player, place)
                 if alone and chosen < 0:
-                    solara.Div(children=[_HINT], classes=["norms-hint"])
+                    solara.Div(children=[state.say(_HINT)], classes=["norms-hint"])
                 if side == 0 and not state.session.replaying and state.session.scene is None:
                     Many(state)
 
@@ -415,7 +423,7 @@ def _AgentBeside(state: PageState) -> None:  # noqa: N802
     """Show the selected agent of one of two populations."""
     chosen = state.selected.value
     if chosen is None:
-        solara.Div(children=[_HINT], classes=["norms-hint"])
+        solara.Div(children=[state.say(_HINT)], classes=["norms-hint"])
         return
     state.layout.get()
     _Agent(state, *chosen, state.session.players[chosen[0]])

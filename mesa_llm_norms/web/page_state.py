@@ -24,10 +24,12 @@ from weakref import WeakValueDictionary
 import solara
 
 from mesa_llm_norms import compat
-from mesa_llm_norms.errors import NormsError
+from mesa_llm_norms.errors import NormsError, SpecError
 from mesa_llm_norms.model import NetworkGame
+from mesa_llm_norms.web.languages import ENGLISH, find_language
 from mesa_llm_norms.web.player import SHORTEST_PAUSE, Order, Player
-from mesa_llm_norms.web.session import ViewerSession
+from mesa_llm_norms.web.scenes.scene import Scene, translated
+from mesa_llm_norms.web.session import LANGUAGE, ViewerSession
 
 HEARTBEAT = 0.3
 """Seconds without news after which the link and the connection are looked at."""
@@ -51,6 +53,7 @@ INSPECT, COMMIT, CONNECT = "inspect", "commit", "connect"
 """What a click on an agent does."""
 
 _PRESENT = re.compile(r"(?:^|&)present=1(?:&|$)")
+_LANGUAGE = re.compile(rf"(?:^|&){LANGUAGE}=([^&]{{1,20}})")
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +176,9 @@ class PageState:
     message; ``shown`` when there are other populations.
     """
 
-    def __init__(self, session: ViewerSession, presenting: bool = False) -> None:
+    def __init__(
+        self, session: ViewerSession, presenting: bool = False, language: str = ENGLISH
+    ) -> None:
         self.session = session
         self._news = threading.Event()
         self._closed = False
@@ -200,6 +205,33 @@ class PageState:
         """Whether the last interaction is explained."""
         self.presenting: solara.Reactive[bool] = solara.reactive(presenting)
         """Whether the page is for a projector: large, and without the settings."""
+        self.language: solara.Reactive[str] = solara.reactive(ENGLISH)
+        """The code of the language of the page."""
+        try:
+            self.language.value = find_language(language).code
+        except SpecError as error:
+            self.problem.value = self.problem.value or str(error)
+
+    def say(self, text: str, **values: object) -> str:
+        """Return an English text in the language of the page; see ``Language.say``."""
+        return find_language(self.language.value).say(text, **values)
+
+    def speak(self, language: str) -> None:
+        """Show the page in another language."""
+        self.language.value = language
+        self._news.set()
+
+    @property
+    def spoken(self) -> str:
+        """The part of a link that says the language; empty for English."""
+        language = self.language.value
+        return "" if language == ENGLISH else f"{LANGUAGE}={language}"
+
+    @property
+    def scene(self) -> Scene | None:
+        """The scene on screen, in the language of the page."""
+        scene = self.session.scene
+        return None if scene is None else translated(scene, self.language.value)
 
     def watch(
         self,
@@ -366,7 +398,12 @@ def use_page_state(model_type: type[NetworkGame]) -> PageState:
     """Return the state of this viewer's page; its populations stop when the page is closed."""
     query = solara.use_router().search or ""
     state: PageState = solara.use_memo(
-        lambda: PageState(ViewerSession(query, model_type), _PRESENT.search(query) is not None), []
+        lambda: PageState(
+            ViewerSession(query, model_type),
+            _PRESENT.search(query) is not None,
+            found[1] if (found := _LANGUAGE.search(query)) else ENGLISH,
+        ),
+        [],
     )
     connected, rendering = compat.page_connection()
 

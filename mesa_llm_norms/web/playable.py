@@ -42,7 +42,7 @@ def scene_page(scene: Scene, seed: int = 1) -> str:
     played = [next(play_setting(one, scene.stop, runs=1)) for one in settings]
     answers = tuple(answer.text for answer in scene.answers)
     outcome = scene.came_true(played)
-    story = Story(scene.text, scene.question, answers, outcome, scene.explained)
+    story = Story(scene.text, scene.question, answers, outcome, scene.explained())
     return playable_page(_populations(settings, Goal(scene.stop)), scene.title, scene.speed, story)
 
 

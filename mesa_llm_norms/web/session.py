@@ -44,6 +44,8 @@ SPEED = "speed"
 """Population rounds per second; ``inf`` for full speed."""
 PRESENT = "present"
 """For a projector; that is the page's alone."""
+LANGUAGE = "lang"
+"""The code of its language; that is the page's alone too."""
 EXPLORE = "explore"
 """Stands in a link that says nothing else, and yet does not mean the first screen."""
 REPLAY = "replay"
@@ -427,7 +429,7 @@ class ViewerSession:
         )
 
     def _open(self, query: str) -> None:
-        given = {key: it for key, it in read_query(query).items() if key != PRESENT}
+        given = {key: it for key, it in read_query(query).items() if key not in (PRESENT, LANGUAGE)}
         self.speed = DEFAULT_SPEED
         if INTERVAL in given:
             self.interval = _read_interval(given[INTERVAL][-1])

@@ -22,6 +22,7 @@ from mesa_llm_norms.networks.reading import names_file
 from mesa_llm_norms.networks.registry import Topology, find_topology, topologies
 from mesa_llm_norms.networks.strings import parse
 from mesa_llm_norms.simulation.pairing import PAIRINGS
+from mesa_llm_norms.web.languages import languages
 from mesa_llm_norms.web.model_source import ModelSource, model_arguments, server_settings
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.player import Player
@@ -96,6 +97,20 @@ def SettingsPanel(state: PageState) -> None:  # noqa: N802
         _Comparison(state, setting)
         solara.Checkbox(label="Scale agents by degree", value=state.by_degree)
         solara.Checkbox(label="For a projector", value=state.presenting)
+        _Language(state)
+
+
+@solara.component  # type: ignore[untyped-decorator]
+def _Language(state: PageState) -> None:  # noqa: N802
+    solara.v.Select(
+        label=state.say("Language"),
+        items=[{"text": it.name, "value": code} for code, it in languages().items()],
+        v_model=state.language.value,
+        on_v_model=state.speak,
+        dense=True,
+        hide_details=True,
+        attributes={"data-testid": "language"},
+    )
 
 
 @solara.component  # type: ignore[untyped-decorator]

@@ -41,6 +41,10 @@ def qr_code(text: str) -> bytes:
     return drawn.getvalue()
 
 
+def _query(state: PageState) -> str:
+    return "&".join(filter(None, (state.spoken, state.session.query)))
+
+
 @solara.component  # type: ignore[untyped-decorator]
 def Share(state: PageState) -> None:  # noqa: N802
     """Show a button that opens a link and its QR code, where the server has invitations."""
@@ -52,7 +56,7 @@ def Share(state: PageState) -> None:  # noqa: N802
         "",
         icon_name="mdi-share-variant",
         text=True,
-        on_click=lambda: show(link_to(invitation, state.session.query)),
+        on_click=lambda: show(link_to(invitation, _query(state))),
         attributes={
             "data-testid": "share",
             "title": "Share: a link to what is on the page, and its QR code",

@@ -22,6 +22,7 @@ WHAT_IT_IS = (
     "models did. Pick a scene and predict how it ends, or explore freely and change what you like."
 )
 
+_FREE = "Choose the network, the names, the minds and the rules, and step in while they play."
 _NOBODY = "#B8B8B8"
 _TILE_ROUNDS = 2
 
@@ -31,6 +32,8 @@ def _Tiles(  # noqa: N802
     title: str = "",
     words: str = "",
     tiles: str = "",
+    free: str = "",
+    free_words: str = "",
     event_open: Callable[[str], object] | None = None,
     event_explore: Callable[[object], object] | None = None,
 ) -> None:
@@ -40,12 +43,19 @@ def _Tiles(  # noqa: N802
 @solara.component  # type: ignore[untyped-decorator]
 def Start(state: PageState, title: str) -> None:  # noqa: N802
     """Show the first screen."""
-    scenes = solara.use_memo(lambda: read_scenes(server_settings().scenes), [])
-    tiles = solara.use_memo(lambda: json_text([_tile(scene) for scene in scenes.values()]), [])
+    language = state.language.value
+
+    def draw() -> str:
+        scenes = read_scenes(server_settings().scenes, language)
+        return json_text([_tile(scene) for scene in scenes.values()])
+
+    tiles = solara.use_memo(draw, [language])
     session = state.session
     _Tiles(
-        title=title,
-        words=WHAT_IT_IS,
+        title=state.say(title),
+        words=state.say(WHAT_IT_IS),
+        free=state.say("Explore freely"),
+        free_words=state.say(_FREE),
         tiles=tiles,
         event_open=lambda key: state.attempt(lambda: session.open_scene(key)),
         event_explore=lambda *_: state.attempt(session.explore),

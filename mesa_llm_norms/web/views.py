@@ -299,29 +299,32 @@ def KeyFigures(figures: str = "", testid: str = "figures", silent: str = "") -> 
     """Show labels and values, from ``figure_values``, read out as they change unless ``silent``."""
 
 
-def figure_values(frame: Frame) -> dict[str, str]:
-    """Return what ``KeyFigures`` shows of a frame."""
+def figure_values(frame: Frame, say: Callable[[str], str] = str) -> dict[str, str]:
+    """Return what ``KeyFigures`` shows of a frame, with words as ``say`` says them."""
     silent = "yes" if frame.state == "playing" else ""
-    return {"figures": json_text(_figures(frame)), "silent": silent}
+    return {"figures": json_text(_figures(frame, say)), "silent": silent}
 
 
-def _figures(frame: Frame) -> list[tuple[str, str]]:
+def _figures(frame: Frame, say: Callable[[str], str]) -> list[tuple[str, str]]:
     if frame.state == "preparing" and not frame.codes:
-        return [("", "Building the network …")]
+        return [("", say("Building the network …"))]
     rate = NOTHING if frame.success_rate is None else f"{frame.success_rate:.0%}"
     leader = NOTHING if frame.leader is None else f"{frame.leader} {frame.leader_share:.0%}"
     found = [
-        ("round", f"{frame.rounds:,}"),
-        ("interactions", f"{frame.interactions:,}"),
-        ("success rate", rate),
-        ("leading name", leader),
-        ("names held", str(frame.distinct)),
-        ("agreed", "yes" if frame.agreed else "quiet only" if frame.converged else "not yet"),
+        (say("round"), f"{frame.rounds:,}"),
+        (say("interactions"), f"{frame.interactions:,}"),
+        (say("success rate"), rate),
+        (say("leading name"), leader),
+        (say("names held"), str(frame.distinct)),
+        (
+            say("agreed"),
+            say("yes" if frame.agreed else "quiet only" if frame.converged else "not yet"),
+        ),
     ]
     if frame.usage is not None:
         calls, tokens, usd = frame.usage
         cost = "unknown" if usd is None else f"${usd:,.4f}"
-        found += [("calls", f"{calls:,}"), ("tokens", f"{tokens:,}"), ("cost", cost)]
+        found += [(say("calls"), f"{calls:,}"), (say("tokens"), f"{tokens:,}"), (say("cost"), cost)]
     return found
 
 

@@ -19,9 +19,11 @@ from mesa_llm_norms import NamingGame, run_ensemble
 from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.simulation.ensemble import play_part
 from mesa_llm_norms.web import many_runs
+from mesa_llm_norms.web.languages import ENGLISH, find_language
 from mesa_llm_norms.web.many_runs import Counts, ManyRuns
 from mesa_llm_norms.web.many_view import _binned, many_text
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
+from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.scenes.scene import measure, read_scenes
 from mesa_llm_norms.web.session import ViewerSession
 from mesa_llm_norms.web.setting import Commitment, Setting
@@ -94,7 +96,7 @@ def test_it_stops_between_two_parts(monkeypatch: pytest.MonkeyPatch, stopped_by:
         assert begun.wait(60)
         assert many.running
         getattr(one, stopped_by)()
-        assert json.loads(many_text(one))["running"] is False
+        assert json.loads(many_text(PageState(one)))["running"] is False
         go_on.set()
         until(lambda: "many runs" not in " ".join(t.name for t in threading.enumerate()))
         assert many.done == 0
@@ -131,10 +133,10 @@ def test_a_model_of_ones_own_is_refused() -> None:
 def test_the_bars_say_who_won_and_when() -> None:
     one = ViewerSession("topology=complete(n=8)&names=QMXYF&seed=2")
     try:
-        assert json.loads(many_text(one))["charts"] == []
+        assert json.loads(many_text(PageState(one)))["charts"] == []
         one.play_many()
         until(lambda: one.many is not None and not one.many.running)
-        shown = json.loads(many_text(one))
+        shown = json.loads(many_text(PageState(one)))
     finally:
         one.close()
     assert (shown["done"], shown["running"], shown["said"]) == (100, False, "100 of 100 played")
@@ -148,7 +150,7 @@ def test_the_bars_say_who_won_and_when() -> None:
 @settings(max_examples=30)
 @given(st.lists(st.integers(3, 1_000), min_size=1, max_size=50))
 def test_every_time_is_in_one_of_few_bars(times: list[int]) -> None:
-    bins, often = _binned(Counts(("Q", "M"), 1_000, times=times))
+    bins, often = _binned(Counts(("Q", "M"), 1_000, times=times), find_language(ENGLISH).say)
     assert sum(often[place] for place in bins) == len(times)
     assert len(bins) <= 10
     for time_ in times:

@@ -11,8 +11,9 @@ from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.plots.network import plot_network
 from mesa_llm_norms.plots.style import figure_bytes
 from mesa_llm_norms.reports import render
+from mesa_llm_norms.web.languages import Language
 from mesa_llm_norms.web.scenes.scene import Scene
-from mesa_llm_norms.web.setting import Setting, describe_difference
+from mesa_llm_norms.web.setting import Setting
 
 
 def handout_files(folder: Path, scene: Scene) -> tuple[Path, Path]:
@@ -20,7 +21,7 @@ def handout_files(folder: Path, scene: Scene) -> tuple[Path, Path]:
     return folder / f"{scene.key}.html", folder / f"{scene.key}-teacher.html"
 
 
-def write_handouts(scene: Scene, for_class: Path, for_teacher: Path) -> None:
+def write_handouts(scene: Scene, for_class: Path, for_teacher: Path, language: Language) -> None:
     """Write both pages of a scene; they need nothing from elsewhere.
 
     Parameters
@@ -31,18 +32,16 @@ def write_handouts(scene: Scene, for_class: Path, for_teacher: Path) -> None:
         The file with the text, the networks, the question, and room to write: no answer is in it.
     for_teacher : pathlib.Path
         The file with what comes true, why, what people did, questions and notes.
+    language : Language
+        That of the scene, for the words around it.
     """
     settings = scene.settings(1)
-    pictures = [(_heading(settings, side), _picture(it)) for side, it in enumerate(settings)]
-    shown = {"scene": scene, "say": str, "language": "en"}
+    pictures = [(scene.heading(side), _picture(it)) for side, it in enumerate(settings)]
+    shown = {"scene": scene, "say": language.say, "language": language.code}
     for_class.write_text(render("handout.html", pictures=pictures, **shown), encoding="utf-8")
     seconds = round(scene.setting.rounds / scene.speed)
     teachers = render("handout_teacher.html", seconds=seconds, **shown)
     for_teacher.write_text(teachers, encoding="utf-8")
-
-
-def _heading(settings: tuple[Setting, ...], side: int) -> str:
-    return describe_difference(*settings[:: 1 - 2 * side]) if len(settings) > 1 else ""
 
 
 def _picture(setting: Setting) -> str:

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,7 @@ from mesa_llm_norms.networks.adjacency import Graph, to_networkx
 from mesa_llm_norms.simulation.arguments import Until
 from mesa_llm_norms.simulation.ensemble import Progress
 from mesa_llm_norms.simulation.run_ensemble import run_ensemble
+from mesa_llm_norms.web.languages import ENGLISH, find_language
 from mesa_llm_norms.web.scenes.answers import (
     Condition,
     Possible,
@@ -35,7 +37,7 @@ from mesa_llm_norms.web.scenes.answers import (
     read_condition,
     read_result,
 )
-from mesa_llm_norms.web.setting import Setting
+from mesa_llm_norms.web.setting import Setting, describe_difference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +51,7 @@ FASTEST = 100.0
 _SHIPPED = Path(__file__).parent
 _SEE = "See docs/scenes.md for a complete example."
 _KEYS = ("title", "text", "question", "answers", "why", "setting", "speed")
-_OPTIONAL = ("stop", "compare", "promise", "measured", "lesson")
+_OPTIONAL = ("stop", "compare", "promise", "measured", "lesson", "headings")
 _DEFAULTS = {field.name: field.default for field in fields(Setting)}
 _IN_SETTING = [name for name in _DEFAULTS if name not in ("seed", "edits", "at")]
 _IN_COMPARE = [name for name in _IN_SETTING if name != "rounds"]
@@ -107,7 +109,8 @@ class Scene:
     """What a class is shown, as read by ``read_scenes``; exactly one answer comes true.
 
     ``setting`` is played for its ``rounds``, with ``second`` beside it where two populations are
-    compared, at ``speed`` population rounds per second. With ``stop = "converged"`` a population
+    compared, at ``speed`` population rounds per second; ``headings`` are those of the two, where
+    they are not made from the difference. With ``stop = "converged"`` a population
     also stops when it converges. ``promise`` and ``measured`` say how often answers come true.
     """
 
@@ -124,23 +127,31 @@ class Scene:
     promise: Promise | None = None
     measured: Measured | None = None
     lesson: Lesson = _NO_LESSON
+    headings: tuple[str, ...] = ()
 
-    @property
-    def explained(self) -> tuple[str, ...]:
-        """What is said once it is over: how often each answer comes true, why, and of people."""
+    def explained(self, language: str = ENGLISH) -> tuple[str, ...]:
+        """Return what is said once it is over: how often each comes true, why, and of people."""
+        say = find_language(language).say
         often = ""
         if self.measured is not None:
             shares = zip(self.answers, self.measured.shares, strict=True)
             counted = "; ".join(f"{answer.text}: {share:.0%}" for answer, share in shares)
-            often = f"In {self.measured.runs:,} populations: {counted}."
-        people = f"And people? {self.lesson.people}" if self.lesson.people else ""
-        talk = f"To talk about: {self.lesson.after}" if self.lesson.after else ""
+            often = say("In {runs:,} populations: {often}.", runs=self.measured.runs, often=counted)
+        people = f"{say('And people?')} {self.lesson.people}" if self.lesson.people else ""
+        talk = f"{say('To talk about')}: {self.lesson.after}" if self.lesson.after else ""
         return tuple(filter(None, (often, self.why, people, talk)))
 
     def settings(self, seed: int) -> tuple[Setting, ...]:
         """Return what is played with a seed: the setting of one population, or of two."""
         every = (self.setting,) if self.second is None else (self.setting, self.second)
         return tuple(replace(one, seed=seed) for one in every)
+
+    def heading(self, side: int) -> str:
+        """Return what tells one of two populations from the other; empty for one alone."""
+        if self.second is None:
+            return ""
+        one, other = (self.setting, self.second)[:: 1 - 2 * side]
+        return self.headings[side] if self.headings else describe_difference(one, other)
 
     def came_true(self, results: Sequence[Result]) -> int | None:
         """Return the index of the answer that came true, given a result per population.
@@ -238,13 +249,15 @@ def read_results(
 # Reading
 
 
-def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
+def read_scenes(folder: Path | None = None, language: str = ENGLISH) -> dict[str, Scene]:
     """Read the scenes that ship with the package, and those in a folder.
 
     Parameters
     ----------
     folder : Path, optional
         A folder of additional scenes, each a file in ``*.toml``.
+    language : str, default "en"
+        The language of the shipped scenes; others are in that of their file.
 
     Returns
     -------
@@ -257,11 +270,13 @@ def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
     ------
     FileFormatError
         If a file is not a valid scene, or the folder holds none.
+    SpecError
+        If there is no such language.
     """
     missing = set(WEIGHTS) - set(ready_models())
     scenes = {
-        key: scene
-        for key, scene in _read_folder(_SHIPPED).items()
+        key: translated(scene, language)
+        for key, scene in _shipped().items()
         if missing.isdisjoint(
             mind.partition("=")[0] for setting in scene.settings(0) for mind in setting.mind
         )
@@ -269,6 +284,26 @@ def read_scenes(folder: Path | None = None) -> dict[str, Scene]:
     if folder is not None:
         scenes |= _read_folder(folder)
     return scenes
+
+
+def translated(scene: Scene, language: str) -> Scene:
+    """Return a scene in another language if it ships; ``SpecError`` if there is no language."""
+    given = find_language(language).scenes.get(scene.key)
+    if given is None or scene != _shipped()[scene.key]:
+        return scene
+    answers = zip(given["answers"], scene.answers, strict=True)
+    return replace(
+        scene,
+        **{key: given[key] for key in ("title", "text", "question", "why")},
+        answers=tuple(Answer(text, answer.when) for text, answer in answers),
+        lesson=Lesson(**{key: given[key] for key in Lesson._fields}),
+        headings=tuple(given.get("headings", ())),
+    )
+
+
+@cache
+def _shipped() -> dict[str, Scene]:
+    return _read_folder(_SHIPPED)
 
 
 def read_scene(path: Path) -> Scene:
@@ -336,6 +371,7 @@ def _read_scene(given: Mapping[str, Any], key: str) -> Scene:
         promise=_read_promise(given["promise"], len(answers)) if "promise" in given else None,
         measured=_read_measured(given["measured"], len(answers)) if "measured" in given else None,
         lesson=_read_lesson(given.get("lesson", {})),
+        headings=_read_headings(given["headings"], len(settings)) if "headings" in given else (),
     )
 
 
@@ -465,6 +501,14 @@ def _read_measured(given: Any, answers: int) -> Measured:
     if sum(times) != runs:
         raise SpecError("measured", given, "its times do not add up to its runs", remedy)
     return Measured(runs, tuple(times))
+
+
+def _read_headings(given: Any, populations: int) -> tuple[str, ...]:
+    texts = isinstance(given, list) and all(isinstance(one, str) and one.strip() for one in given)
+    if not texts or len(given) != populations or populations == 1:
+        problem = "it must be two texts, for the two populations of a comparison"
+        raise SpecError("headings", given, problem, 'Write headings = ["...", "..."].')
+    return tuple(given)
 
 
 def _read_lesson(given: Any) -> Lesson:

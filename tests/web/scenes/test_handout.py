@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from mesa_llm_norms.web.languages import ENGLISH, find_language
 from mesa_llm_norms.web.scenes.handout import handout_files, write_handouts
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
 
 SCENES = read_scenes()
 
 
-def pages(scene: Scene, folder: Path) -> tuple[str, str]:
+def pages(scene: Scene, folder: Path, language: str = ENGLISH) -> tuple[str, str]:
     files = handout_files(folder, scene)
-    write_handouts(scene, *files)
+    write_handouts(scene, *files, find_language(language))
     for_class, for_teacher = (file.read_text(encoding="utf-8") for file in files)
     return for_class, for_teacher
 
@@ -65,3 +66,13 @@ def test_a_scene_without_a_lesson_has_pages_too(tmp_path: Path) -> None:
     for_class, for_teacher = pages(plain, tmp_path)
     assert "To talk about" not in for_class + for_teacher
     assert "And people?" not in for_teacher
+
+
+def test_the_pages_are_in_the_language_of_the_scene(tmp_path: Path) -> None:
+    scene = read_scenes(language="de")["the-committed-few"]
+    for_class, for_teacher = pages(scene, tmp_path, "de")
+    assert '<html lang="de">' in for_class
+    assert "Warum ich das glaube" in words(for_class)
+    assert "fünf, die immer M sagen" in words(for_class)
+    assert "für die Lehrkraft" in words(for_teacher)
+    assert "--language de" in for_teacher
