@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mesa_llm_norms.experiments.tipping.search import Tipping
 
 _REMEDY = (
-    "Write committed=3, committed=3:hubs, memory=2, rewired=20% or other=llama-2-70b-chat:25%; "
-    "separate those that go together by commas."
+    "Write committed=3, committed=3:hubs, noise=10%, memory=2, rewired=20% or "
+    "other=llama-2-70b-chat:25%; separate those that go together by commas."
 )
 
 
@@ -76,6 +76,10 @@ def tip(
     most: Annotated[
         float, option(GAME, "Largest share of committed agents to try.", limit=limits.SHARE)
     ] = 1.0,
+    noise: Annotated[
+        float,
+        option(GAME, "Chance that a committed agent plays another name.", limit=limits.SHARE),
+    ] = 0.0,
     runs: Annotated[
         int | None,
         option(
@@ -121,6 +125,7 @@ def tip(
         rounds=rounds,
         after=after,
         most=most,
+        noise=noise,
         runs=runs,
         rng=seed,
     )
@@ -214,6 +219,8 @@ def intervene(
 
     mesa-llm-norms intervene M Q --try committed=4 --try "committed=4,memory=2" --seed 7
 
+    mesa-llm-norms intervene M Q --try committed=4:hubs --try "committed=4:hubs,noise=10%"
+
     mesa-llm-norms intervene M Q --prevent --try other=claude-3.5-sonnet:50% --mind llama-2-70b-chat
     """
     from mesa_llm_norms.experiments.tipping.interventions import (
@@ -281,6 +288,8 @@ def _read_intervention(text: str, read: Callable[[str], Any]) -> Intervention:
             if kind == "committed":
                 committed, _, placement = value.partition(":")
                 given |= {"committed": int(committed), "placement": placement or "random"}
+            elif kind == "noise":
+                given["noise"] = _share(value)
             elif kind == "memory":
                 given["memory"] = int(value)
             elif kind == "rewired":

@@ -193,12 +193,13 @@ def _shared_setting(found: Tipping) -> list[str]:
     questions = [point.question for point in found.points]
     base = questions[0].base
     topologies = {question.topology for question in questions}
-    placements = {question.placement for question in questions}
+    placements, noise = {question.placement for question in questions}, questions[0].noise
     return [
         f"Names {' '.join(base.game.pool)}",
         base.mind_label,
         *(topologies if len(topologies) == 1 else ()),
         *(f"committed agents placed: {it}" for it in placements if len(placements) == 1),
+        *([f"committed agents play another name in {noise:.3g} of all cases"] if noise else []),
         f"pairing by {read_pairing(base.pairing).label}",
         f"memory of {base.memory}",
         f"seed {found.seed}",

@@ -39,6 +39,9 @@ def test_tip_prints_a_row_for_every_condition_as_json() -> None:
     assert [row["incumbent"] for row in found["conditions"]] == ["Q", "M"]
     assert sum(row["runs"] for row in found["doses"]) == 200
     assert "of 12 agents" in found["sentences"][0]
+    noisy = json.loads(run("tip", *SMALL, "--runs", "200", "--noise", "0.2", "--json"))
+    assert {row["noise"] for row in noisy["conditions"]} == {0.2}
+    assert noisy["doses"] != found["doses"]
 
 
 def test_tip_writes_a_folder_with_a_page_that_needs_nothing_else(tmp_path: Path) -> None:
@@ -60,6 +63,7 @@ def test_intervene_compares_what_is_tried(tmp_path: Path) -> None:
     out = tmp_path / "found"
     arguments = ["intervene", "Q", "M", *SMALL, "--runs", "20", "--try", "committed=6"]
     arguments += ["--try", "committed=3:hubs, memory=2", "--try", "other=llama-2-70b-chat:50%"]
+    arguments += ["--try", "committed=3,noise=10%"]
     said = run(*arguments, "--out", str(out))
     assert "To undo Q" in said
     names = {"report.html", "runs.parquet"}
@@ -72,6 +76,7 @@ def test_intervene_compares_what_is_tried(tmp_path: Path) -> None:
         "6 committed",
         "3 committed (hubs), memory 2",
         "50% llama-2-70b-chat",
+        "3 committed (0.1 noise)",
     ]
 
 

@@ -191,6 +191,7 @@ class Question:
     direction: Direction
     placement: str
     phases: Phases
+    noise: float = 0.0
 
     @cached_property
     def agents(self) -> int:
@@ -202,7 +203,13 @@ class Question:
         return replace(
             self.base,
             incumbent=self.direction.incumbent,
-            committed={self.direction.challenger: (committed, self.placement)},
+            committed={
+                self.direction.challenger: {
+                    "agents": committed,
+                    "placement": self.placement,
+                    "noise": self.noise,
+                }
+            },
         )
 
     @property
@@ -214,10 +221,12 @@ class Question:
             "topology": self.topology,
             "agents": self.agents,
             "placement": self.placement,
+            **({"noise": self.noise} if self.noise else {}),
         }
 
     def __str__(self) -> str:
-        return f"{self.direction}, {self.topology}, {self.placement}"
+        noise = f", {self.noise:.3g} noise" if self.noise else ""
+        return f"{self.direction}, {self.topology}, {self.placement}{noise}"
 
 
 @dataclass(frozen=True)
@@ -264,6 +273,7 @@ def plan_tipping(
     rounds: int = ROUNDS,
     after: int | None = None,
     most: float = 1.0,
+    noise: float = 0.0,
     runs: int | None = None,
     level: float = LEVEL,
     rng: Any = None,
@@ -280,7 +290,7 @@ def plan_tipping(
         graph=graph, names=names, mind=mind, pairing=pairing, memory=memory, seed=read_seed(rng)
     )
     phases = read_phases("", rounds, after, engine)
-    most = read_share("most", most)
+    most, noise = read_share("most", most), read_share("noise", noise)
     if not most:
         raise SpecError("most", most, "nobody would be committed", "Use a share above 0, up to 1.")
     placements = choose("placements", placements, PLACEMENTS) if placements != () else ()
@@ -292,7 +302,9 @@ def plan_tipping(
         spec = replace(base, graph=load_graph(filled))
         topology = replace(base, graph=filled).topology
         questions += [
-            Question(spec, topology, direction, it, phases._replace(name=direction.challenger))
+            Question(
+                spec, topology, direction, it, phases._replace(name=direction.challenger), noise
+            )
             for direction, it in product(both_ways, placements)
         ]
     if not questions:

@@ -99,6 +99,8 @@ class Intervention:
         Agents that always play the alternative (default 0).
     placement : str
         Where they sit: ``"random"`` (default) or another placement of ``place_committed``.
+    noise : float
+        The chance that they play another name instead, drawn uniformly (default 0).
     memory : int, optional
         How many interactions all agents remember instead.
     rewired : float
@@ -116,6 +118,7 @@ class Intervention:
 
     committed: int = 0
     placement: str = "random"
+    noise: float = 0.0
     memory: int | None = None
     rewired: float = 0.0
     other: Any = None
@@ -124,8 +127,12 @@ class Intervention:
     def __post_init__(self) -> None:
         read_whole("committed", self.committed, limits.COMMITTED)
         choose("placement", (self.placement,), PLACEMENTS)
+        read_share("noise", self.noise)
         read_share("rewired", self.rewired)
         read_share("other_share", self.other_share)
+        if self.noise and not self.committed:
+            problem = "noise is that of committed agents, and there are none"
+            raise SpecError("noise", self.noise, problem, "Give committed, too, or leave it out.")
         if (self.other is None) != (self.other_share == 0):
             raise SpecError(
                 "other",
@@ -139,7 +146,9 @@ class Intervention:
         """The intervention in words."""
         parts = []
         if self.committed:
-            where = "" if self.placement == "random" else f" ({self.placement})"
+            how = [] if self.placement == "random" else [self.placement]
+            how += [f"{self.noise:.3g} noise"] if self.noise else []
+            where = f" ({', '.join(how)})" if how else ""
             parts.append(f"{self.committed} committed{where}")
         if self.memory is not None:
             parts.append(f"memory {self.memory}")
@@ -177,7 +186,13 @@ class Intervention:
             mind = {spec.mind: 1 - self.other_share, self.other: self.other_share}
         return replace(
             spec,
-            committed={alternative: (self.committed, self.placement)},
+            committed={
+                alternative: {
+                    "agents": self.committed,
+                    "placement": self.placement,
+                    "noise": self.noise,
+                }
+            },
             memory=spec.memory if self.memory is None else self.memory,
             mind=mind,
         )

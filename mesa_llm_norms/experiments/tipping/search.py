@@ -358,7 +358,8 @@ def tip(
         fills in ``{size}`` in them. Every combination of these is a condition. ``rounds``:
         population rounds to flip within (default 30). ``after``: rounds played after a flip, once
         nobody is committed (default: ``rounds``; 0 for none). ``most``: the largest share committed
-        (default 1.0). ``runs``: how many in all, shared equally by the conditions (default 2,000;
+        (default 1.0). ``noise``: the chance that a committed agent plays another name (default 0).
+        ``runs``: how many in all, shared equally by the conditions (default 2,000;
         with live minds 40 per condition). ``level``: how often intervals hold (default 0.95).
         ``rng``: the seed.
         ``engine``: ``"auto"`` (default), ``"python"`` or ``"kernel"``.

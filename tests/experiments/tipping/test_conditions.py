@@ -21,6 +21,7 @@ POPULATIONS: dict[str, dict[str, Any]] = {
     "small worlds": {"graph": SMALL_WORLD},
     "hubs": {"graph": "barabasi_albert(n=16, m=2)", "committed": {"M": (4, "hubs")}},
     "clusters": {"graph": SMALL_WORLD, "committed": {"M": (4, "cluster")}},
+    "noise": {"committed": {"M": {"agents": 8, "placement": "hubs", "noise": 0.1}}},
     "edges": {"graph": "star(n=16)", "pairing": "edge", "committed": {"M": 8}},
     "matchings": {"graph": "torus(rows=4, columns=4)", "pairing": "matching"},
     "drifting minds": {"mind": "llama-3.1-70b-instruct"},

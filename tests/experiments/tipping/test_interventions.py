@@ -74,6 +74,8 @@ def test_a_convention_is_prevented_where_it_does_not_lead_in_the_end() -> None:
         ({"committed": -1}, "committed"),
         ({"placement": "middle"}, "no 'middle'"),
         ({"rewired": 2}, "out of range"),
+        ({"committed": 3, "noise": -0.1}, "out of range"),
+        ({"noise": 0.1}, "there are none"),
         ({"other": "llama-2-70b-chat"}, "needs a share"),
         ({"other_share": 0.5}, "needs a share"),
     ],
