@@ -41,7 +41,7 @@ run-llm: $(VENV)/.local ## Play with a small language model on this machine; a f
 	@$(bin) -m mesa_llm_norms minds get smollm2
 	@$(bin) -m mesa_llm_norms run --mind smollm2 --names QM --memory 3 --rounds 15 --seed 1 $(ARGS)
 
-app: $(VENV)/.run ## Show the page in a browser: make app ARGS="--names QM"
+app: $(VENV)/.app ## Show the page in a browser: make app ARGS="--names QM"
 	@$(bin) -m mesa_llm_norms app $(ARGS)
 
 test: format-check lint typecheck pytest ## Everything a change must pass: style, types, tests
@@ -145,7 +145,14 @@ $(VENV)/.local: $(VENV)/.run
 	{ [ ! -e $(VENV)/.dev ] || touch $(VENV)/.dev; } && \
 	touch $@
 
-# What the page is made of in a browser, so that nothing has to be fetched.
+# What the page is made of in a browser (58 MB), so that it works without the internet. Where that
+# cannot be installed, the page is shown all the same, says so, and the next "make app" tries again.
+$(VENV)/.app: $(VENV)/.run
+	@echo "== installing what the page is made of into $(VENV)" && \
+	{ $(bin) $(install) constraints.txt --quiet --retries 1 solara-assets && touch $@; } || \
+	echo "== it could not be installed: without the internet the page will stay empty" >&2
+
+# The same, for tests in a browser.
 $(VENV)/.browser: $(VENV)/.dev
 	@echo "== installing what the page needs offline into $(VENV)"
 	@rm -f $(VENV)/.run $(VENV)/.dev && \

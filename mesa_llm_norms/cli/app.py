@@ -7,6 +7,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -199,6 +200,7 @@ def app(
         viewers=viewers,
         classroom=classroom,
         guest=guest,
+        note=partial(output.complain, "note"),
     )
 
 

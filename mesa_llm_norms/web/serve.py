@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mesa_llm_norms.classroom.classroom import Classroom
 from mesa_llm_norms.core import limits
@@ -241,18 +242,69 @@ class OnDiskOnly:
             await self.app(scope, receive, send)
 
 
-def check_assets(page: str, folder: Path) -> None:
-    """Raise ``SpecError`` if ``folder`` lacks assets that a page (HTML) refers to."""
+@dataclass(frozen=True)
+class SaysWhatIsMissing:
+    """An ASGI application in front of Solara's whose page says so where assets cannot be had."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; the front page as it is, with a few lines before its scripts."""
+        if scope["type"] != "http" or scope["path"] != "/":
+            await self.app(scope, receive, send)
+            return
+        start: Message = {}
+        body = b""
+
+        async def rewritten(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                whole = body.replace(b"<head>", b"<head>" + _MISSING.encode(), 1)
+                MutableHeaders(scope=start)["content-length"] = str(len(whole))
+                await send(start)
+                await send({**message, "body": whole})
+
+        plain = [pair for pair in scope["headers"] if pair[0].lower() != b"accept-encoding"]
+        await self.app({**scope, "headers": plain}, receive, rewritten)
+
+
+_INSTALL = 'pip install "mesa-llm-norms[offline]"'
+_MISSING = (
+    "<script>addEventListener('error', (event) => {"
+    "const from = event.target.src || event.target.href || '';"
+    f"if (!from.includes('{ASSETS_PATH}') || document.getElementById('norms-missing')) return;"
+    "const box = document.createElement('div');"
+    "box.id = 'norms-missing'; box.setAttribute('role', 'alert');"
+    "box.style = 'position: fixed; inset: 0; z-index: 9999; padding: 2em; background: #fff;"
+    " color: #111; font: 18px/1.5 sans-serif; overflow-wrap: anywhere';"
+    "box.textContent = 'This page needs files that are not on the computer that serves it and"
+    " could not be downloaded, such as ' + from.split('/').pop() + '. With the internet, open it"
+    f" again; without, on that computer: {_INSTALL}';"
+    "document.documentElement.append(box);"
+    "}, true)</script>"
+)
+"""What tells a reader of the page that a script or a style did not come."""
+
+
+def missing_assets(page: str, folder: Path) -> str:
+    """Return in words which assets that a page (HTML) refers to ``folder`` lacks, if any."""
     wanted = re.findall(rf'(?:src|href)="{ASSETS_PATH}([^"]+)"', page)
     missing = [path for path in wanted if not (folder / path).is_file()]
+    if not missing:
+        return ""
+    named = f"{len(missing)} of the {len(wanted)} files of the page, such as {missing[0]},"
+    return f"{named} are not on this computer"
+
+
+def check_assets(page: str, folder: Path) -> None:
+    """Raise ``SpecError`` if ``folder`` lacks assets that a page (HTML) refers to."""
+    missing = missing_assets(page, folder)
     if missing:
-        raise SpecError(
-            "offline",
-            missing,
-            f"{len(missing)} of the {len(wanted)} files of the page, such as {missing[0]}, are not "
-            "on this computer",
-            'Run: pip install "mesa-llm-norms[offline]"',
-        )
+        raise SpecError("offline", missing, missing, f"Run: {_INSTALL}")
 
 
 # What is logged
@@ -327,6 +379,7 @@ def serve(
     viewers: int = VIEWERS,
     classroom: Classroom | None = None,
     guest: str | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a page until the process is interrupted; once per process.
 
@@ -349,6 +402,8 @@ def serve(
     guest : str, optional
         What links that are shared contain instead, which do not admit to the teacher's page. By
         default there are none.
+    note : callable, optional
+        Called with a sentence if files of the page are missing. By default nobody is told.
 
     Raises
     ------
@@ -379,10 +434,15 @@ def serve(
     guard_widgets()
     solara_app.ensure_apps_initialized()
     app: Any = starlette.app
+    folder, root = settings.assets.proxy_cache_dir, read_root("/") or ""
+    missing = missing_assets(root, folder)
     if offline:
-        folder = settings.assets.proxy_cache_dir
-        check_assets(read_root("/") or "", folder)
+        check_assets(root, folder)
         app = OnDiskOnly(app, folder)
+    elif missing:
+        app = SaysWhatIsMissing(app)
+        if note is not None:
+            note(f"{missing}, and are downloaded at the first visit; or: {_INSTALL}")
     phones = reserved = None
     if classroom is not None:
         from mesa_llm_norms.web.phones import Phones

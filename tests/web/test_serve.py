@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -26,6 +27,7 @@ from mesa_llm_norms.web.serve import (
     LOOPBACK,
     PORT,
     OnDiskOnly,
+    SaysWhatIsMissing,
     check_assets,
     listen,
     new_token,
@@ -234,3 +236,28 @@ def test_offline_nothing_is_passed_on_that_would_be_fetched(
     (tmp_path / "folder").mkdir()
     (tmp_path / "here.js").touch()
     assert asyncio.run(_asked(path, tmp_path)) == status
+
+
+def test_a_page_whose_scripts_may_not_come_says_so_before_them() -> None:
+    whole = b'<!doctype html><html><head><script src="/_solara/cdn/x.js"></script></head></html>'
+    sent: list[Any] = []
+
+    async def page(scope: Scope, _: Receive, send: Send) -> None:
+        assert scope["headers"] == [(b"accept", b"text/html")]
+        length = [(b"content-length", str(len(whole)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": whole[:40], "more_body": True})
+        await send({"type": "http.response.body", "body": whole[40:]})
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.request"}
+
+    async def note(message: Any) -> None:
+        sent.append(message)
+
+    asked = [(b"accept-encoding", b"gzip"), (b"accept", b"text/html")]
+    scope = {"type": "http", "path": "/", "headers": asked}
+    asyncio.run(SaysWhatIsMissing(page)(scope, receive, note))
+    start, body = sent
+    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
+    assert b'pip install "mesa-llm-norms[offline]"' in body["body"].split(b'src="')[0]

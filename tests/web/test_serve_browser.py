@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from browser import OpenPage, need_browser
 from kernel_client import counts, wait_until
 from playwright.sync_api import Browser, Page
-from served import Served, start_small_page
+from served import Served, start_app, start_small_page
 
 pytestmark = pytest.mark.browser
 
@@ -124,3 +125,19 @@ def test_a_tab_that_is_closed_or_loaded_anew_ends_its_kernel(open_page: OpenPage
         page.close(run_before_unload=True)
         wait_until(lambda: counts(server)["total"] == 0)
         assert server.complaints().splitlines() == ["a viewer left"] * 2
+
+
+def test_what_is_missing_without_the_internet_is_said_in_the_terminal_and_on_the_page(
+    running_browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOLARA_ASSETS_PROXY_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("SOLARA_ASSETS_CDN", "http://127.0.0.1:9/")
+    with start_app() as server:
+        assert "files of the page" in server.complaints()
+        assert 'pip install "mesa-llm-norms[offline]"' in server.complaints()
+        page = running_browser.new_page()
+        page.goto(server.link, wait_until="commit")
+        said = page.get_by_role("alert")
+        said.wait_for(timeout=60_000)
+        assert 'pip install "mesa-llm-norms[offline]"' in said.inner_text()
+        page.close()
