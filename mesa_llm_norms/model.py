@@ -35,6 +35,7 @@ from mesa_llm_norms.simulation.arguments import (
 )
 from mesa_llm_norms.simulation.backends import SharedCalls, open_client
 from mesa_llm_norms.simulation.ensemble import check_minds
+from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.kernel import (
     AgentsEngine,
     can_run,
@@ -65,8 +66,8 @@ class NetworkGame(NetworkModel[NamingAgent]):
     ----------
     graph : str, path or networkx.Graph, default "watts_strogatz(n=24, k=4, p=0.1)"
         A topology (``"ring(n=24)"``), a graph file, or a graph with any node ids.
-    game : GameRules, default PrisonersDilemma()
-        What is played: a game that ships, a ``MatrixGame``, or one of your own.
+    game : GameRules or str, default PrisonersDilemma()
+        What is played: a game that ships, or its name, a ``MatrixGame``, or one of your own.
     mind : Mind, str, path or mapping, default "uniform"
         A mind, the name of one, or a mind file for everyone; or ``{node: mind}``; or minds with
         their shares. Recorded minds know the naming game alone.
@@ -139,7 +140,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
     def __init__(
         self,
         graph: GraphArgument = DEFAULT_GRAPH,
-        game: GameRules | None = None,
+        game: GameRules | str | None = None,
         mind: MindArgument = UniformMind.label,
         pairing: PairingArgument = "node",
         incumbent: str | None = None,
@@ -165,7 +166,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
             persona=persona,
             sees=sees,
             seed=read_seed(rng),
-            rules=PrisonersDilemma() if game is None else game,
+            rules=PrisonersDilemma() if game is None else game_of(game),
         )
         self._begin(spec, run, llm, reporters, agent_reporters, capacity, until)
 

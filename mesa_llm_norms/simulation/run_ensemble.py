@@ -25,6 +25,7 @@ from mesa_llm_norms.simulation.arguments import (
 )
 from mesa_llm_norms.simulation.backends import SharedCalls
 from mesa_llm_norms.simulation.ensemble import Ensemble, Progress, play_ensemble
+from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.model_ensemble import HOW, play_models
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
 
@@ -74,7 +75,7 @@ def run_ensemble(
     engine: EngineArgument = "auto",
     progress: Progress | None = None,
     llm: LLMSettings | SharedCalls | Mapping[str, Any] | None = None,
-    game: GameRules | None = None,
+    game: GameRules | str | None = None,
     persona: str | Mapping[Any, str] | None = None,
     sees: str | Sequence[str] = (),
     model: Callable[..., Any] | None = None,  # noqa: ARG001  (_or_models plays it)
@@ -136,9 +137,9 @@ def run_ensemble(
     llm : LLMSettings, SharedCalls or mapping, optional
         How calls to live minds are made. All runs are then played at the same time, and share the
         concurrency, the budget and the journal.
-    game : GameRules, optional
-        What is played, if it is not the naming game; ``names``, ``memory``, ``reward`` and
-        ``penalty`` are then left out.
+    game : GameRules or str, optional
+        What is played, or its name (``"prisoners_dilemma"``), if it is not the naming game;
+        ``names``, ``memory``, ``reward`` and ``penalty`` are then left out.
     persona : str or mapping, optional
         What live minds are told of who they are: a text for all, which may hold attributes of nodes
         (``"You are a {job}."``), or a mapping of nodes to such texts.
@@ -186,7 +187,7 @@ def run_ensemble(
         persona=persona,
         sees=sees,
         seed=read_seed(rng),
-        rules=game,
+        rules=game_of(game),
     )
     return play_ensemble(
         spec,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mesa_llm_norms.core.files import read_json
-from mesa_llm_norms.core.game import GameRules, separated
-from mesa_llm_norms.core.games import SHIPPED, MatrixGame
+from mesa_llm_norms.core.game import separated
 from mesa_llm_norms.core.limits import check_seed
 from mesa_llm_norms.core.randomness import RandomStream
 from mesa_llm_norms.errors import (
@@ -18,9 +16,7 @@ from mesa_llm_norms.errors import (
     MindError,
     PoolError,
     SpecError,
-    TopologyError,
     shown,
-    some,
 )
 from mesa_llm_norms.llm.provider import LiveMind, live_mind
 from mesa_llm_norms.minds.policies import UniformMind
@@ -28,15 +24,8 @@ from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.networks.placement import Nodes, parse_committed
 from mesa_llm_norms.networks.reading import read_graph
-from mesa_llm_norms.networks.strings import parse
+from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.spec import Spec
-
-GAMES: Mapping[str, type[GameRules]] = {
-    re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower(): kind
-    for name, kind in SHIPPED.items()
-    if kind is not MatrixGame  # whose table is for Python
-}
-"""The games that can be typed, by name: ``prisoners_dilemma`` and so on."""
 
 
 def parse_spec(
@@ -72,7 +61,7 @@ def parse_spec(
     load : callable, optional
         Makes a mind of each typed name. By default the name itself is the mind.
     game : str, optional
-        A game as ``parse_game`` reads it, whose mind is ``uniform`` where none is typed. By
+        A game as ``Spec`` reads it, whose mind is ``uniform`` where none is typed. By
         default the naming game.
     **others
         The other fields of ``Spec``, unchanged.
@@ -88,9 +77,8 @@ def parse_spec(
         return {str(node): node for node in graph}
 
     check_seed(seed)
-    rules = parse_game(game) if game is not None else None
     if minds_by_node is None:
-        mind = mind or ([UniformMind.label] if rules is not None else ())
+        mind = mind or ([UniformMind.label] if game is not None else ())
         minds = parse_mind(mind, load)
     elif mind:
         raise SpecError("mind", mind, "minds are given twice", "Give --mind or --minds-by-node.")
@@ -109,54 +97,9 @@ def parse_spec(
         committed=parse_committed(committed or (), nodes) or None,
         persona=personas,
         seed=seed,
-        rules=rules,
+        rules=game_of(game),
         **others,
     )
-
-
-def parse_game(text: str) -> GameRules:
-    """Return the game that a text names, as ``prisoners_dilemma`` or with its numbers.
-
-    Parameters
-    ----------
-    text : str
-        The name of a game in ``GAMES``, capitals and hyphens as you like, and in parentheses what
-        is not as usual: ``"prisoners_dilemma(temptation=6, memory=3)"``.
-
-    Returns
-    -------
-    GameRules
-        The game.
-
-    Raises
-    ------
-    SpecError
-        If there is no such game, or it does not take these values.
-    """
-    try:
-        name, given, named = parse(text)
-    except TopologyError as error:
-        remedy = 'Write a name and numbers: "prisoners_dilemma(temptation=6)".'
-        raise SpecError("game", text, error.problem, remedy) from error
-    known = {re.sub("_", "", name): kind for name, kind in GAMES.items()}
-    kind = known.get(re.sub(r"\W|_", "", name).lower())
-    if kind is None and (":" in text or name.replace("_", "").lower() == "matrixgame"):
-        remedy = "Pass it to NetworkGame or run_ensemble: game=..."
-        raise SpecError("game", text, "a game of your own is played from Python", remedy)
-    if kind is None:
-        remedy = f"Choose one of {', '.join(GAMES)}; the naming game is played without this."
-        raise SpecError("game", text, f"there is no game {shown(name)}", remedy)
-    takes = [one.name for one in fields(kind)]  # type: ignore[arg-type]
-    values = dict(zip(takes, given, strict=False))
-    wrong: list[Any] = [it for it in named if it not in takes or it in values]
-    wrong += given[len(takes) :]
-    if wrong:
-        problem = f"{name} has no place for {some(wrong)}"
-        raise SpecError("game", text, problem, f"It takes {', '.join(takes)}, each once.")
-    values |= named
-    if isinstance(colors := values.get("colors"), str):
-        values["colors"] = tuple(parse_names(colors))
-    return kind(**values)
 
 
 def parse_names(text: str) -> str | list[str]:

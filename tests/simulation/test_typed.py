@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesa_llm_norms.core.games import (
-    AntiCoordination,
-    BattleOfTheSexes,
-    PrisonersDilemma,
-    PublicGoods,
-)
-from mesa_llm_norms.errors import NormsError, PoolError, SpecError
+from mesa_llm_norms.errors import NormsError, PoolError
 from mesa_llm_norms.networks.placement import parse_committed
 from mesa_llm_norms.simulation.serialization import to_json
 from mesa_llm_norms.simulation.spec import Spec
-from mesa_llm_norms.simulation.typed import parse_game, parse_mind, parse_names, parse_spec
+from mesa_llm_norms.simulation.typed import parse_mind, parse_names, parse_spec
 
 
 @given(st.lists(st.text(max_size=12), max_size=3))
@@ -81,31 +75,3 @@ def test_typed_arguments_make_the_spec_that_is_written_the_same() -> None:
         memory=3,
     )
     assert to_json(typed) == to_json(spec)
-
-
-@pytest.mark.parametrize(
-    ("text", "game"),
-    [
-        ("prisoners_dilemma", PrisonersDilemma()),
-        ("Prisoners-Dilemma(6, memory=3)", PrisonersDilemma(6, memory=3)),
-        ("BattleOfTheSexes(favorite=5)", BattleOfTheSexes(5)),
-        ("anti_coordination(colors=RGB, reward=2)", AntiCoordination(("R", "G", "B"), 2)),
-        ("anti_coordination('red, green')", AntiCoordination(("red", "green"))),
-        ("public goods(factor=1.5)", PublicGoods(1.5)),
-    ],
-)
-def test_a_game_is_typed_by_its_name_and_what_is_not_as_usual(text: str, game: Any) -> None:
-    assert parse_game(text) == game
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "(", "prisoners_dilemma(", "prisoners_dilemma(1,2,3,4,5,6)", "prisoners_dilemma(x)"),
-        *("prisoners_dilemma(6, temptation=7)", "public_goods(cost=(1,2))", "naming_game"),
-        *("anti_coordination(colors=3)", "anti_coordination(colors=R)", "x" * 100_000),
-    ],
-)
-def test_a_game_that_cannot_be_is_refused(text: str) -> None:
-    with pytest.raises(SpecError):
-        parse_game(text)

@@ -43,9 +43,9 @@ from mesa_llm_norms.networks.reading import (
     read_graph,
 )
 from mesa_llm_norms.networks.registry import fill, is_open
+from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.rewiring import read_rewire
 from mesa_llm_norms.simulation.spec import APART, DEFAULT_GRAPH, Spec
-from mesa_llm_norms.simulation.typed import parse_game
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name not in ("seed", *APART))
 """Arguments of ``run_ensemble`` that a spec is made of."""
@@ -287,8 +287,7 @@ class SweepPlan:
             graph = fill(graph, arguments.get("size"))
         given = {name: arguments[name] for name in SPEC if name in arguments}
         if (game := arguments.get("game")) is not None:
-            rules = parse_game(game) if isinstance(game, str) else game
-            given = {"mind": UniformMind.label, **given, "rules": rules}
+            given = {"mind": UniformMind.label, **given, "rules": game_of(game)}
         spec = Spec(**{**given, "graph": graph}, seed=self.seed)
         if spec.live:
             spec = replace(spec, mind=self._without_live(spec))
