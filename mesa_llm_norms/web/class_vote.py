@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import solara
+import solara.lab
 
 from mesa_llm_norms.classroom.classroom import Classroom
 from mesa_llm_norms.web.model_source import server_settings
@@ -20,7 +21,7 @@ _LOOK = 0.5
 def ClassVote(scene: Scene, came_true: int | None = None) -> None:  # noqa: N802
     """Ask the class a scene's question, and show what it answered once that is closed.
 
-    Shows nothing unless phones are served.
+    Shows nothing unless phones are served, and guests only the answers.
     """
     classroom = server_settings().classroom
     if classroom is not None:
@@ -30,7 +31,7 @@ def ClassVote(scene: Scene, came_true: int | None = None) -> None:  # noqa: N802
 @solara.component  # type: ignore[untyped-decorator]
 def ClassLink() -> None:  # noqa: N802
     """Lead to the teacher's page of the class, if phones are served."""
-    if server_settings().classroom is not None:
+    if server_settings().classroom is not None and not _is_guest():
         link = {"href": CLASS, "data-testid": "class"}
         solara.v.Html(tag="a", children=["The class: join, vote and play"], attributes=link)
 
@@ -61,7 +62,9 @@ def _Vote(classroom: Classroom, scene: Scene, came_true: int | None) -> None:  #
 
     given, is_open, counts = stands
     with solara.Div(classes=["norms-class"], attributes={"data-testid": "class-vote"}):
-        if is_open:
+        if _is_guest():
+            pass
+        elif is_open:
             _button("Close the vote", close, "class-close")
             solara.Text(f"{given} of the class have answered.")
         else:
@@ -70,6 +73,13 @@ def _Vote(classroom: Classroom, scene: Scene, came_true: int | None) -> None:  #
             ClassLink()
         if counts:
             _bars(scene, counts, came_true)
+
+
+def _is_guest() -> bool:
+    """Whether this page was opened by a link that is shared, which does not let anybody teach."""
+    invitation = server_settings().invitation
+    has = (solara.lab.cookies.value or {}).values()
+    return invitation is not None and invitation.token in has
 
 
 def _button(text: str, on_click: Callable[[], None], testid: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from browser import OpenPage, StartApp
-from playwright.sync_api import Page, expect
+from front import Front
+from playwright.sync_api import Browser, Page, expect
 from served import Served
 
 pytestmark = pytest.mark.browser
@@ -97,3 +98,37 @@ def test_a_phone_that_lost_its_connection_comes_back_to_its_place(
     newer.goto(f"{served.origin}/seat")
     expect(newer.locator("#who")).to_have_text(who)
     expect(phone.locator("#trouble")).to_contain_text("another tab")
+
+
+def test_a_phone_says_that_it_is_cut_off_and_comes_back_to_what_was_played(
+    served: Served, running_browser: Browser, teacher: Page
+) -> None:
+    code = teacher.locator("#code").inner_text()
+    with Front(served.origin) as front, running_browser.new_context() as context:
+        phone = context.new_page()
+        phone.goto(f"{front.url}/j/{code}")
+        phone.get_by_role("button", name="Join").click()
+        expect(phone.locator("#who")).not_to_be_empty()
+        who = phone.locator("#who").inner_text()
+        front.down()
+        expect(phone.locator("#trouble")).to_contain_text("No connection")
+        teacher.locator("[name=seconds]").fill("200")
+        teacher.get_by_role("button", name="Start").click()
+        front.up()
+        expect(phone.locator("#trouble")).to_be_empty()
+        phone.locator("#names button:enabled").first.click()
+        expect(phone.locator("#past li")).to_have_count(1)
+        expect(phone.locator("#who")).to_have_text(who)
+        teacher.locator("#end").click()
+
+
+def test_who_opened_a_shared_link_does_not_teach(served: Served, open_page: OpenPage) -> None:
+    page = open_page(f"{served.link}&scene=the-committed-few", 1366, 768)
+    page.get_by_test_id("class-ask").wait_for()
+    page.get_by_test_id("share").click()
+    guest = open_page(page.get_by_test_id("share-link").inner_text(), 1366, 768)
+    guest.get_by_test_id("answer-0").wait_for()
+    expect(guest.get_by_test_id("class-ask")).to_have_count(0)
+    expect(guest.get_by_test_id("class")).to_have_count(0)
+    answer = guest.request.get(f"{served.origin}/class/state")
+    assert answer.status == 403
