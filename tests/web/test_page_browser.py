@@ -321,10 +321,10 @@ def test_a_scene_is_predicted_played_and_resolved(
     for later in ("In 400 populations: ", scene.why, lesson.people, lesson.after):
         assert later not in outcome.inner_text()
         page.get_by_test_id("next").click()
-        expect(outcome).to_contain_text(later)
-    expect(page.get_by_test_id("next")).to_have_count(0)
+        expect(outcome).to_contain_text(later, timeout=30_000)
+    expect(page.get_by_test_id("next")).to_have_count(0, timeout=30_000)
     page.get_by_test_id("reset").click()
-    expect(outcome).to_have_count(0)
+    expect(outcome).to_have_count(0, timeout=30_000)
     expect(page.get_by_test_id("answer-0")).to_have_attribute("aria-pressed", "false")
     expect(page.get_by_test_id("answer-1")).to_be_enabled()
 
