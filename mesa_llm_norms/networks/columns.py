@@ -54,6 +54,9 @@ _ATTRIBUTES = re.compile(r"[\s,;]\{.*\}\s*$")
 _ATTRIBUTE_WEIGHT = re.compile(r"""['"]weight['"]\s*:\s*([^\s,}]+)""")
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|(\([^()]*\)|\S+)')
 
+_EXCEL = re.compile(r"""["']?sep=.["']?""", re.IGNORECASE)
+"""The line with which Excel is told of the separator."""
+
 _PAIRS = re.findall(
     r"(\w+)/(\w+)",
     "source/target source/destination source/dest source/sink from/to ego/alter src/dst src/dest "
@@ -96,7 +99,7 @@ class Lines:
         self.first: str = ""
         for line in io.StringIO(self.text):
             content = line.strip()
-            if content and content[0] not in self.marks:
+            if content and content[0] not in self.marks and not _EXCEL.fullmatch(content):
                 self.first = line
                 break
             self.comments.append(line)

@@ -198,7 +198,7 @@ _SUFFIXES = {
     "gexf": (".gexf",),
     "gml": (".gml",),
     "json": (".json",),
-    "edges": (".edgelist", ".edges", ".txt", ".csv", ".tsv"),
+    "edges": (".edgelist", ".edges", ".txt", ".csv", ".tsv", ".ncol"),
     "adjlist": (".adjlist",),
     "pajek": (".net", ".paj"),
     "mtx": (".mtx",),

@@ -482,7 +482,9 @@ def _text(path: Path, data: bytes, kind: Format, options: Options) -> str:
             ),
         ) from error
     if "\0" in text:
-        raise FileFormatError(path, "binary, not text", "Save it as UTF-8 text.")
+        raise FileFormatError(
+            path, "binary, not text", "Save it as UTF-8, or give encoding=utf-16-le."
+        )
     if not text.strip():
         raise FileFormatError(path, "empty", "Save the graph again.")
     return text

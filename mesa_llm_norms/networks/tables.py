@@ -35,7 +35,18 @@ from mesa_llm_norms.networks.columns import (
 )
 from mesa_llm_norms.networks.validation import EdgeTable, UnreadableError, option_remedy
 
-TIMES = ("t", "time", "timestamp", "timestamps", "ts", "unixts", "datetime", "start", "begin")
+TIMES = (
+    "t",
+    "time",
+    "timestamp",
+    "timestamps",
+    "ts",
+    "unixts",
+    "date",
+    "datetime",
+    "start",
+    "begin",
+)
 """What a column of times may be called, in letters and digits."""
 
 _NUMBERS = re.compile(r"[0-9.,;|\t\n ]*")
@@ -131,6 +142,11 @@ def read_adjacency_list(text: str, options: Options) -> EdgeTable:
         if lines.is_comment(row):
             skipped += 1
             continue
+        if any(name[:1] == "{" for name in row):
+            raise UnreadableError(
+                "its lines hold attributes in braces, as lists of a neighbor per line do",
+                "Write a line per node, with nx.write_adjlist(graph, path), or a line per edge.",
+            )
         places = [index.setdefault(name, len(index)) for name in row if name]
         for place in places[1:]:
             ends.extend((places[0], place))

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 
 from mesa_llm_norms.errors import FileFormatError, GraphWarning
@@ -263,3 +264,19 @@ def test_edges_with_whole_weights_are_not_taken_for_timed(tmp_path: Path) -> Non
     assert len(read(tmp_path, ring, "friends.txt")) == 30
     ratings = "\n".join(f"{1000 + u} {u * 7 % 40} {1 + u % 5}" for u in range(30))
     assert len(read(tmp_path, ratings, "friends.txt")) == 30
+
+
+def test_the_separator_that_excel_is_told_of_is_no_edge(tmp_path: Path) -> None:
+    path = tmp_path / "friends.csv"
+    path.write_text("sep=;\nsource;target\nann;bo\nbo;cy\n")
+    graph, found = open_file(path)
+    assert sorted(graph) == ["ann", "bo", "cy"]
+    assert found is not None
+    assert found.skipped == 1
+
+
+def test_an_adjacency_list_over_several_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "karate.adjlist"
+    nx.write_multiline_adjlist(nx.karate_club_graph(), path)
+    with pytest.raises(FileFormatError, match=r"a neighbor per line.*write_adjlist"):
+        open_file(path)

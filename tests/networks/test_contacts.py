@@ -162,6 +162,7 @@ def test_the_written_form_of_a_spec_holds_contacts() -> None:
         ([f"{t % 3} 4 {t // 2}" for t in range(14)], {"time": 3}, 14),
         (["u,v,time", *(f"{t % 3},4,{t}" for t in range(6))], {}, 6),
         (["t,i,j", *(f"{t},a,b" for t in range(6))], {}, 6),
+        (["date,from,to", *(f"2020-01-0{t},a,b" for t in range(1, 7))], {}, 6),
     ],
 )
 def test_times_that_may_be_nodes_or_weights_are_asked_about(

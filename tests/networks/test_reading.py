@@ -34,7 +34,7 @@ from mesa_llm_norms.networks.reading import (
 from mesa_llm_norms.networks.validation import check_graph
 
 DIRECTED = [".graphml", ".xml", ".gexf", ".gml", ".json"]
-UNDIRECTED = [".edgelist", ".edges", ".txt", ".csv", ".tsv"]
+UNDIRECTED = [".edgelist", ".edges", ".txt", ".csv", ".tsv", ".ncol"]
 NUMBERED = [".net", ".paj", ".mtx", ".adjlist", ".g6", ".s6", ".graph6", ".sparse6"]
 NUMBERED += [".dimacs", ".col", ".clq", ".gr", ".dl", ".npz"]
 

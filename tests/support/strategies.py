@@ -72,6 +72,7 @@ def graph_files(graph: nx.Graph[Any]) -> dict[str, bytes]:
         ".txt": edges.encode(),
         ".edgelist": edges.encode(),
         ".edges": edges.encode(),
+        ".ncol": edges.encode(),
         ".csv": edges.replace(" ", ",").encode(),
         ".tsv": edges.replace(" ", "\t").encode(),
     }
