@@ -17,8 +17,7 @@ import solara
 from mesa_llm_norms.model import NamingGame, NetworkGame
 from mesa_llm_norms.web.class_vote import ClassLink
 from mesa_llm_norms.web.controls import Choices, Seeking, Toolbar
-from mesa_llm_norms.web.lesson import SceneView
-from mesa_llm_norms.web.many_view import Many
+from mesa_llm_norms.web.lesson import Many, SceneView
 from mesa_llm_norms.web.model_source import server_settings
 from mesa_llm_norms.web.page_state import (
     LiveChannel,

@@ -20,8 +20,8 @@ from mesa_llm_norms.errors import SpecError
 from mesa_llm_norms.simulation.ensemble import play_part
 from mesa_llm_norms.web import many_runs
 from mesa_llm_norms.web.languages import ENGLISH, find_language
+from mesa_llm_norms.web.lesson import _binned, many_text
 from mesa_llm_norms.web.many_runs import Counts, ManyRuns
-from mesa_llm_norms.web.many_view import _binned, many_text
 from mesa_llm_norms.web.model_source import ServerSettings, configure_server, server_settings
 from mesa_llm_norms.web.page_state import PageState
 from mesa_llm_norms.web.scenes.scene import measure, read_scenes
