@@ -30,12 +30,12 @@ from mesa_llm_norms.simulation.arguments import (
     MindArgument,
     NamesArgument,
     PairingArgument,
+    RewireArgument,
     SeedArgument,
     Until,
 )
 from mesa_llm_norms.simulation.backends import SharedCalls, open_client
 from mesa_llm_norms.simulation.ensemble import check_minds
-from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.kernel import (
     AgentsEngine,
     can_run,
@@ -50,6 +50,7 @@ from mesa_llm_norms.simulation.rewiring import Change, Rewiring
 from mesa_llm_norms.simulation.run import Run
 from mesa_llm_norms.simulation.sight import Eyes
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
+from mesa_llm_norms.simulation.typed import game_of
 
 if TYPE_CHECKING:
     from mesa_llm_norms.llm.client import LLMClient
@@ -145,7 +146,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         pairing: PairingArgument = "node",
         incumbent: str | None = None,
         committed: CommittedArgument | None = None,
-        rewire: Any = None,
+        rewire: RewireArgument | None = None,
         rng: SeedArgument | None = None,
         run: int = 0,
         llm: LLMSettings | SharedCalls | Mapping[str, Any] | None = None,
@@ -563,7 +564,7 @@ class NamingGame(NetworkGame):
         penalty: float = -50,
         incumbent: str | None = None,
         committed: CommittedArgument | None = None,
-        rewire: Any = None,
+        rewire: RewireArgument | None = None,
         rng: SeedArgument | None = None,
         run: int = 0,
         llm: LLMSettings | SharedCalls | Mapping[str, Any] | None = None,

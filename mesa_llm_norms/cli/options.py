@@ -30,7 +30,7 @@ from mesa_llm_norms.minds.policies import UniformMind
 from mesa_llm_norms.minds.registry import DEFAULT_MIND, is_live
 from mesa_llm_norms.networks.kinds import OPTIONS
 from mesa_llm_norms.networks.reading import names_file, with_options
-from mesa_llm_norms.simulation.game_names import GAMES
+from mesa_llm_norms.simulation.typed import GAMES
 
 GAME, STOPPING, RUNS, OUTPUT = "Game", "Stopping", "Runs", "Output"
 """The panels of a command's help."""

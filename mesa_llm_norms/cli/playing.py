@@ -31,11 +31,10 @@ from mesa_llm_norms.llm.settings import JOURNAL, LLMSettings
 from mesa_llm_norms.minds.policies import CommittedMind
 from mesa_llm_norms.networks.adjacency import to_networkx
 from mesa_llm_norms.simulation.backends import open_client
-from mesa_llm_norms.simulation.ensemble import Ensemble, play_ensemble
+from mesa_llm_norms.simulation.ensemble import Ensemble, SingleRun, play_ensemble
 from mesa_llm_norms.simulation.node_table import MOST_EDGES, NETWORK, NODES
 from mesa_llm_norms.simulation.results import write_ensemble, write_run
 from mesa_llm_norms.simulation.run_record import RunRecord
-from mesa_llm_norms.simulation.single_run import SingleRun
 from mesa_llm_norms.simulation.spec import InitialState, Spec
 
 MOST_KEPT = 20_000

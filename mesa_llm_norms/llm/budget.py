@@ -189,11 +189,15 @@ class Spending:
 
 
 class Budget:
-    """How much may be used, ``limit``, and how much of it was, ``used``. For one event loop."""
+    """How much may be used, ``limit``, and how much of it was, ``used``. For one event loop.
+
+    ``before`` is what was used of a larger budget, of which this is the rest; errors tell of both.
+    """
 
     def __init__(self, limit: Amount = NO_LIMIT, used: Amount = Amount()) -> None:  # noqa: B008
         self.limit = limit
         self.used: Amount = used
+        self.before: Amount = Amount()
         self._reserved = Amount()
         self._calls = 0
         self._shut: Exception | None = None
@@ -227,8 +231,10 @@ class Budget:
             raise self._shut
         needed = self.used.plus(most)
         if not self._within(needed):
-            limit, used = self.limit, self.used
-            name = next(it for it in Amount._fields if getattr(needed, it) > getattr(limit, it))
+            name = next(
+                it for it in Amount._fields if getattr(needed, it) > getattr(self.limit, it)
+            )
+            limit, used = self.limit.plus(self.before), self.used.plus(self.before)
             raise BudgetError(name, getattr(limit, name), getattr(used, name), getattr(most, name))
 
     def has_room(self, most: Amount) -> bool:

@@ -530,6 +530,8 @@ class SharedBudget:
         llm = replace(self.settings_for(part), batch=self._llm.batch)
         llm = replace(llm, resume=llm.resume or resume)
         client = LLMClient(llm, asked)
+        earlier = self.used or Totals()
+        client.budget.before = Amount(earlier.calls, earlier.tokens, earlier.cost)
         if llm.resume:
             before, now = client.journal.spec, json.loads(json.dumps(asked))
             other = [key for key in {**before, **now} if before.get(key) != now.get(key)]

@@ -47,6 +47,9 @@ CommittedArgument: TypeAlias = Mapping[str, float | str | Iterable[Any]]
 SeedArgument: TypeAlias = int | np.integer[Any] | np.random.Generator | random.Random
 """A seed, or a generator to draw one from."""
 
+RewireArgument: TypeAlias = int | tuple[int, float] | str
+"""After how many misses an edge is dropped, perhaps with a probability; as text ``3:0.5``."""
+
 Until: TypeAlias = Literal["converged", "agreed", "flipped"] | None
 """When a run stops."""
 
@@ -75,7 +78,7 @@ class GameArguments(TypedDict, total=False):
     incumbent: str | None
     committed: CommittedArgument | None
     rng: SeedArgument | None
-    rewire: Any
+    rewire: RewireArgument | None
     run: int
     llm: LLMSettings | SharedCalls | Mapping[str, Any] | None
     capacity: int | None

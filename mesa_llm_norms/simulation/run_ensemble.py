@@ -20,14 +20,15 @@ from mesa_llm_norms.simulation.arguments import (
     MindArgument,
     NamesArgument,
     PairingArgument,
+    RewireArgument,
     SeedArgument,
     Until,
 )
 from mesa_llm_norms.simulation.backends import SharedCalls
 from mesa_llm_norms.simulation.ensemble import Ensemble, Progress, play_ensemble
-from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.model_ensemble import HOW, play_models
 from mesa_llm_norms.simulation.spec import DEFAULT_GRAPH, DEFAULT_NAMES, Spec
+from mesa_llm_norms.simulation.typed import game_of
 
 Arguments = ParamSpec("Arguments")
 
@@ -62,7 +63,7 @@ def run_ensemble(
     penalty: float = -50,
     incumbent: str | None = None,
     committed: CommittedArgument | None = None,
-    rewire: Any = None,
+    rewire: RewireArgument | None = None,
     rng: SeedArgument | None = None,
     runs: int = 100,
     rounds: int | None = None,

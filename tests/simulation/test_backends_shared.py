@@ -49,7 +49,7 @@ def test_models_share_a_budget_and_nothing_is_paid_for_twice(tmp_path: Path) -> 
         assert shared.usage.calls == 16
         assert play(shared, again, range(2)) == rows
         assert not again.asked
-        with pytest.raises(BudgetError):
+        with pytest.raises(BudgetError, match="20 of 20 calls"):
             play(shared, again, range(2, 3))
         assert shared.usage.calls <= 20
     with SharedCalls({**settings, "budget_calls": 24}) as shared:

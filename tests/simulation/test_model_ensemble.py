@@ -93,7 +93,7 @@ def test_live_runs_have_one_budget_and_one_folder_and_go_on(tmp_path: Path) -> N
         "keep_interactions": True,
     }
     llm = {"folder": tmp_path / "runs", "budget_calls": 60}
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetError, match="60 of 60 calls"):
         run_ensemble(mind=first.mind(), llm=llm, **asked)
     assert len(first.asked) == 60
     found = run_ensemble(mind=later.mind(), llm={**llm, "budget_calls": 200}, **asked)

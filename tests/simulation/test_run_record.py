@@ -16,11 +16,10 @@ from strategies import specs
 
 from mesa_llm_norms.core.game import Interaction
 from mesa_llm_norms.core.stopping import Goal
-from mesa_llm_norms.simulation import ensemble, run_record, single_run
-from mesa_llm_norms.simulation.ensemble import play_run, start_run
+from mesa_llm_norms.simulation import ensemble, run_record
+from mesa_llm_norms.simulation.ensemble import SingleRun, play_run, start_run
 from mesa_llm_norms.simulation.run import interaction_table
 from mesa_llm_norms.simulation.run_record import NodeHistory, RunRecord
-from mesa_llm_norms.simulation.single_run import SingleRun
 from mesa_llm_norms.simulation.spec import Spec
 
 GOAL = Goal("converged")
@@ -87,7 +86,7 @@ def test_a_run_that_proves_long_goes_on_compiled_with_the_same_rows(
     spec = Spec(graph="ring(n=20)", names="QM", seed=5)
     expected = play_run(spec, 0, GOAL, 40, keep=True)
     monkeypatch.setattr(ensemble, "worthwhile", lambda _: False)
-    monkeypatch.setattr(single_run, "WORTHWHILE", long)
+    monkeypatch.setattr(ensemble, "WORTHWHILE", long)
     initial = spec.initial_state()
     with closing(RunRecord(initial, tmp_path / "run")) as record:
         playing = SingleRun(spec, initial, GOAL, 40, record)

@@ -43,9 +43,9 @@ from mesa_llm_norms.networks.reading import (
     read_graph,
 )
 from mesa_llm_norms.networks.registry import fill, is_open
-from mesa_llm_norms.simulation.game_names import game_of
 from mesa_llm_norms.simulation.rewiring import read_rewire
 from mesa_llm_norms.simulation.spec import APART, DEFAULT_GRAPH, Spec
+from mesa_llm_norms.simulation.typed import game_of
 
 SPEC = tuple(field.name for field in fields(Spec) if field.name not in ("seed", *APART))
 """Arguments of ``run_ensemble`` that a spec is made of."""

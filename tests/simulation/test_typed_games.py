@@ -14,7 +14,7 @@ from mesa_llm_norms.core.games import (
     PublicGoods,
 )
 from mesa_llm_norms.errors import SpecError
-from mesa_llm_norms.simulation.game_names import parse_game
+from mesa_llm_norms.simulation.typed import parse_game
 
 
 @pytest.mark.parametrize(
