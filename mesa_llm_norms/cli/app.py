@@ -272,7 +272,7 @@ def _say_class(listening: Listening) -> None:
             "note", "phones cannot reach this page: leave out --host, or give an address of a LAN."
         )
     console = output.stdout()
-    text = f"The class: {listening.origin}/class once the page is open; phones see no link above."
+    text = f"The class: {listening.origin}/class, once you have opened the link above."
     console.print(text, markup=False, soft_wrap=True)
     console.file.flush()
 

@@ -62,12 +62,10 @@ def _Vote(classroom: Classroom, scene: Scene, came_true: int | None) -> None:  #
 
     given, is_open, counts = stands
     with solara.Div(classes=["norms-class"], attributes={"data-testid": "class-vote"}):
-        if _is_guest():
-            pass
-        elif is_open:
+        if is_open and not _is_guest():
             _button("Close the vote", close, "class-close")
             solara.Text(f"{given} of the class have answered.")
-        else:
+        elif not _is_guest():
             again = "Ask the class again" if counts else "Ask the class"
             _button(again, ask, "class-ask")
             ClassLink()
