@@ -13,11 +13,11 @@ import solara
 
 from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.networks.drawing import name_colors
-from mesa_llm_norms.web.class_vote import ClassVote
 from mesa_llm_norms.web.many_runs import RUNS, Counts, ManyRuns
 from mesa_llm_norms.web.page_state import PageState, Views, use_live_views
 from mesa_llm_norms.web.scenes.scene import Scene
 from mesa_llm_norms.web.setting import describe_difference
+from mesa_llm_norms.web.teacher import ClassVote
 
 _PLAIN = "#5f6b73"
 _NOBODY = "#b0b0b0"

@@ -15,7 +15,6 @@ from typing import Any
 import solara
 
 from mesa_llm_norms.model import NamingGame, NetworkGame
-from mesa_llm_norms.web.class_vote import ClassLink
 from mesa_llm_norms.web.controls import Choices, Seeking, Toolbar
 from mesa_llm_norms.web.lesson import Many, SceneView
 from mesa_llm_norms.web.model_source import server_settings
@@ -32,6 +31,7 @@ from mesa_llm_norms.web.setting import describe_difference
 from mesa_llm_norms.web.settings_panel import Export, SettingsPanel
 from mesa_llm_norms.web.share import Share
 from mesa_llm_norms.web.start import Start
+from mesa_llm_norms.web.teacher import ClassLink
 from mesa_llm_norms.web.views import (
     MOST_LABELS,
     SHARES_TITLE,
