@@ -168,6 +168,35 @@ def damped_interval(
     return value + low, value + high
 
 
+def between(values: ArrayLike, groups: ArrayLike) -> float:
+    """Return the standard deviation of the means of groups, beyond what chance within them gives.
+
+    The estimate by moments of a random effect, from sums of residuals by group; 0 for one group.
+    """
+    numbers, kinds = np.asarray(values, dtype=float), np.asarray(groups)
+    if len(numbers) < 2 or (kinds == kinds[0]).all():
+        return 0.0
+    place = np.unique(kinds, return_inverse=True)[1]
+    sizes = np.bincount(place)
+    sums = np.bincount(place, weights=numbers - numbers.mean())
+    inside = numbers - (np.bincount(place, weights=numbers) / sizes)[place]
+    variance = (inside**2).sum() / max(1, len(numbers) - len(sizes))
+    return float(np.sqrt(max(0.0, ((sums**2).sum() - variance * len(numbers)) / (sizes**2).sum())))
+
+
+def widened(
+    found: Estimate, spread: float, least: float = -math.inf, most: float = math.inf
+) -> Estimate:
+    """Return an estimate with the interval of 95% that it has if a normal error is added.
+
+    ``spread`` is its standard deviation; the bounds stay between ``least`` and ``most``.
+    """
+    error = float(special.ndtri((1 + LEVEL) / 2)) * spread
+    low = found.value - math.hypot(found.value - found.low, error)
+    high = found.value + math.hypot(found.high - found.value, error)
+    return Estimate(found.value, max(least, low), min(most, high)) if error else found
+
+
 class Resampling:
     """Resamples of ``size`` things with replacement, drawn block by block from one seed."""
 

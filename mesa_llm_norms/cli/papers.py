@@ -138,9 +138,9 @@ def _verdict(one: Finding) -> str | Text:
 
 
 def refuse_unused(paper: str, given: dict[str, object]) -> None:
-    """Raise ``SpecError`` for an option that a paper has no use for."""
+    """Raise ``SpecError`` for an option that a paper, or the scorecard, has no use for."""
+    command = paper if paper.startswith("--") else f"--paper {paper}"
     for option, value in given.items():
         if value:
-            raise SpecError(
-                option, str(value), f"--paper {paper} has no use for --{option}", "Leave it out."
-            )
+            problem = f"{command} has no use for --{option}"
+            raise SpecError(option, str(value), problem, "Leave it out.")

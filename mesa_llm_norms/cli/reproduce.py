@@ -20,7 +20,7 @@ from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import check_folder, write_csv
 from mesa_llm_norms.core.formatting import estimate, p_number
 from mesa_llm_norms.errors import MindError, SpecError, shown
-from mesa_llm_norms.minds.registry import STUDY_MINDS, is_live, load_mind
+from mesa_llm_norms.minds.registry import STUDY_MINDS, is_live, load_mind, model_of
 
 if TYPE_CHECKING:
     from mesa_llm_norms.classical.published import Found
@@ -44,6 +44,14 @@ def reproduce(
             GAME,
             "Hold minds to two experiments with people instead: networks and tipping points.",
             "--people",
+        ),
+    ] = False,
+    scorecard: Annotated[
+        bool,
+        option(
+            GAME,
+            "Hold recorded minds to everything at once, and say what none gets right.",
+            "--scorecard",
         ),
     ] = False,
     mind: Annotated[
@@ -90,10 +98,17 @@ def reproduce(
 
     mesa-llm-norms reproduce --paper xie2011 --out xie/
 
+    mesa-llm-norms reproduce --scorecard --quick --out scorecard/
+
     mesa-llm-norms reproduce --mind claude:claude-haiku-5-5 --runs 2 --budget-usd 20 --out live/
     """
     if listed:
         list_papers(as_json)
+        return
+    if scorecard:
+        unused: dict[str, object] = {"paper": paper, "people": people, "study": study, "data": data}
+        refuse_unused("--scorecard", unused | {"forecast": live.forecast})
+        _scorecard(mind, quick, seed, workers, out, as_json)
         return
     if data is not None and paper is None:
         raise SpecError("data", str(data), "no paper is named", "Give --paper.")
@@ -142,6 +157,33 @@ def reproduce(
     output.finish(out, write, draw, show, live=_all_live(labels))
 
 
+def _scorecard(
+    mind: list[str] | None, quick: bool, seed: int, workers: int, out: Path | None, as_json: bool
+) -> None:
+    """Play everything, write what there is to write, and print what no mind gets right."""
+    from mesa_llm_norms.reports.scorecard import draw_scorecard, missed_text
+    from mesa_llm_norms.reproduction import scorecard
+
+    if out is not None:
+        check_folder(out)
+    with output.progress("playing") as report:
+        found = scorecard.scorecard(mind, quick, seed, workers, report)
+
+    def show() -> None:
+        if as_json:
+            output.print_json(found.as_object())
+            return
+        output.say("What no mind gets right", "bold")
+        for lines in found.by_none():
+            output.say(output.one_line(f"- {missed_text(lines)}"))
+        output.say(f"\n{found.sentence}")
+        if out is not None:
+            output.list_folder(out)
+
+    write = partial(scorecard.write_scorecard, found)
+    output.finish(out, write, partial(draw_scorecard, found), show)
+
+
 def _write_reproduction(found: Reproduction, study: Path | None, folder: Path) -> None:
     """Write the results, and the numbers of recordings that do not ship."""
     from mesa_llm_norms.reports.reproduction import write_reproduction
@@ -161,7 +203,7 @@ def _all_live(labels: Sequence[str]) -> bool:
     """
     live = [is_live(label) for label in labels]
     for label, one in zip(labels, live, strict=True):
-        if not one and label not in STUDY_MINDS:
+        if not one and model_of(label) not in STUDY_MINDS:
             load_mind(label)  # a better error for an unknown name
             raise MindError(
                 "mind",

@@ -163,6 +163,11 @@ def recorded_names() -> tuple[str, ...]:
     )
 
 
+def model_of(label: str) -> str:
+    """Return the recorded model that a mind of this label was fitted to."""
+    return label.removesuffix(REFITTED)
+
+
 def ships(name: str) -> bool:
     """Return whether ``load_mind`` knows a name without a file, an address or a package."""
     return name.removesuffix(REFITTED) in STUDY_MINDS or name in mind_names()

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from mesa_llm_norms.analysis.intervals import between, widened
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.reproduction import rows as test
 from mesa_llm_norms.reproduction.observed import PEOPLE, Group, Network, People
@@ -111,6 +112,8 @@ class Attack(NamedTuple):
     times
         The rounds played before the first in which that is more than half, one for each run; the
         length of the game where there was none.
+    refits
+        Which refit of the mind played each run.
     """
 
     mind: str
@@ -118,6 +121,7 @@ class Attack(NamedTuple):
     group: Group
     curves: Floats
     times: NDArray[np.int64]
+    refits: NDArray[np.int64]
 
     @property
     def lasted(self) -> NDArray[np.bool_]:
@@ -128,13 +132,15 @@ class Attack(NamedTuple):
 class Emergence(NamedTuple):
     """What populations of a mind do in the places of people on a network.
 
-    ``curves`` are the shares of the leading name, runs by rounds of people.
+    ``curves`` are the shares of the leading name, runs by rounds of people; ``refits`` says which
+    refit of the mind played each run.
     """
 
     mind: str
     pool: str
     network: Network
     curves: Floats
+    refits: NDArray[np.int64]
 
 
 def attacks(played: Iterable[Played], people: People) -> list[Attack]:
@@ -156,7 +162,8 @@ def attacks(played: Iterable[Played], people: People) -> list[Attack]:
         curves = (chosen - theirs) / (playing - theirs)
         reached = curves > 0.5
         times = np.where(reached.any(axis=1), reached.argmax(axis=1), group.rounds)
-        found.append(Attack(one.mind, " to ".join(one.experiment.names), group, curves, times))
+        direction = " to ".join(one.experiment.names)
+        found.append(Attack(one.mind, direction, group, curves, times, one.refits))
     return sorted(found, key=lambda one: (one.mind, one.direction, one.group.number))
 
 
@@ -169,7 +176,9 @@ def emergences(played: Iterable[Played], people: People) -> list[Emergence]:
         if one.experiment.part == AGREEMENT
     ]
     return [
-        Emergence(one.mind, POOLS[one.experiment.names], people.networks[at], one.followed)
+        Emergence(
+            one.mind, POOLS[one.experiment.names], people.networks[at], one.followed, one.refits
+        )
         for at, _, one in sorted(found, key=lambda it: (*it[:2], it[2].mind))
     ]
 
@@ -186,17 +195,15 @@ def compare(played: Sequence[Played], people: People) -> list[Row]:
 
 
 def _time(side: Sequence[Attack]) -> Row:
-    fallen, runs = (
-        sum(int((~one.lasted).sum()) for one in side),
-        sum(len(one.times) for one in side),
-    )
+    fallen = np.concatenate([~one.lasted for one in side])
+    refits = np.concatenate([one.refits for one in side])
     people = [one.group.majority is not None for one in side]
     return Row(
         TIME,
         side[0].mind,
         f"{side[0].direction}: overturned",
-        test.share(fallen, runs),
-        runs,
+        test.refitted_share(fallen, refits),
+        len(fallen),
         SURVIVAL,
         survival(side),
         published=Published(sum(people) / len(people), TIPPING),
@@ -236,7 +243,13 @@ def _curve(side: Sequence[Attack]) -> Row:
         CURVE,
         side[0].mind,
         f"{side[0].direction}: choices of the alternative",
-        test.mean(np.mean([one.curves.mean(axis=1) for one in side], axis=0)),
+        widened(
+            test.mean(np.mean([one.curves.mean(axis=1) for one in side], axis=0)),
+            between(
+                np.concatenate([one.curves.mean(axis=1) for one in side]),
+                np.concatenate([one.refits for one in side]),
+            ),
+        ),
         sum(len(one.times) for one in side),
         DISTANCE,
         _among(float(seen), others),
@@ -253,7 +266,7 @@ def _leading(one: Emergence) -> Row:
         LEADING,
         one.mind,
         f"{one.network.short}, {one.pool}",
-        test.mean(one.curves.mean(axis=1)),
+        test.refitted_mean(one.curves.mean(axis=1), one.refits),
         len(one.curves),
         DISTANCE,
         _among(seen, others),

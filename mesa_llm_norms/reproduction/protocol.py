@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mesa_llm_norms.classical.ensemble import run_classical
-from mesa_llm_norms.core.randomness import mix
+from mesa_llm_norms.core.randomness import RandomStream, mix
 from mesa_llm_norms.core.stopping import Goal
 from mesa_llm_norms.errors import MindError
 from mesa_llm_norms.experiments.cost_forecast.estimate import forecast
@@ -29,7 +29,7 @@ from mesa_llm_norms.llm.client import SharedBudget
 from mesa_llm_norms.llm.settings import LLMSettings
 from mesa_llm_norms.minds.mind import Mind
 from mesa_llm_norms.minds.recorded import DEPTH, RecordedMind
-from mesa_llm_norms.minds.registry import load_mind
+from mesa_llm_norms.minds.registry import load_mind, model_of
 from mesa_llm_norms.reproduction.observed import LAST
 from mesa_llm_norms.reproduction.recorded import LASTING, ROUNDS, Names, Recorded
 from mesa_llm_norms.simulation.backends import choose_backend
@@ -173,6 +173,8 @@ class Played:
         after a run ended. Where the leading name is noted, its share at each of these times.
     firsts
         What agents chose with nothing remembered, counted, where the interactions were kept.
+    refits
+        Which refit of the mind played each run; all 0 for a mind without.
     """
 
     experiment: Experiment
@@ -181,6 +183,7 @@ class Played:
     success: NDArray[np.float64]
     followed: NDArray[np.float64]
     firsts: dict[str, int]
+    refits: NDArray[np.int64]
 
 
 def emergence(recorded: Recorded, model: str, scale: float = 1) -> list[Experiment]:
@@ -270,8 +273,8 @@ def tasks(recorded: Recorded, models: Iterable[str], scale: float = 1) -> list[T
     found = []
     for model in models:
         kinds = [
-            *([one] for one in emergence(recorded, model, scale)),
-            stability(recorded, model, scale),
+            *([one] for one in emergence(recorded, model_of(model), scale)),
+            stability(recorded, model_of(model), scale),
             critical_mass(TWO, COUNTS, runs),
             critical_mass(TWO[::-1], COUNTS, runs),
             *([one] for one in large(scale)),
@@ -429,7 +432,17 @@ def read_played(experiment: Experiment, label: str, ensemble: Ensemble) -> Playe
         _by_round(rounds, "success_rate", experiment.runs, 1.0),
         shares,
         {} if rows is None else _first_choices(rows, experiment),
+        _refits(ensemble.spec, experiment.runs),
     )
+
+
+def _refits(spec: Spec, runs: int) -> NDArray[np.int64]:
+    """Return which refit of the mind plays each run."""
+    (mind,) = spec.minds
+    if not isinstance(mind, RecordedMind) or mind.refits is None:
+        return np.zeros(runs, np.int64)
+    streams = (RandomStream(spec.seed, run) for run in range(runs))
+    return np.array([mind.number_of_refit(stream) for stream in streams])
 
 
 def play_classical(experiment: Experiment, seed: int) -> Played:
@@ -448,7 +461,15 @@ def play_classical(experiment: Experiment, seed: int) -> Played:
     )
     runs = found.runs.assign(flipped=found.runs["converged"] & (not emerging))
     success = _by_round(found.rounds, "success_rate", experiment.runs, 1.0)
-    return Played(experiment, CLASSICAL, runs, success, np.zeros((0, ROUNDS)), {})
+    return Played(
+        experiment,
+        CLASSICAL,
+        runs,
+        success,
+        np.zeros((0, ROUNDS)),
+        {},
+        np.zeros(len(runs), np.int64),
+    )
 
 
 def leading_shares(rounds: pd.DataFrame, experiment: Experiment) -> NDArray[np.float64]:

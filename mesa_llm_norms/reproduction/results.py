@@ -17,11 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from mesa_llm_norms.analysis.intervals import Estimate
+from mesa_llm_norms.analysis.intervals import Estimate, between
 from mesa_llm_norms.core.limits import read_seed
 from mesa_llm_norms.errors import MindError, shown
 from mesa_llm_norms.minds.mind import Mind, Policy
-from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind
+from mesa_llm_norms.minds.registry import STUDY_MINDS, load_mind, model_of
 from mesa_llm_norms.reproduction import people as with_people
 from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction import rows as test
@@ -136,7 +136,8 @@ def reproduce(
     Parameters
     ----------
     minds : sequence of str, optional
-        Names of recorded minds. Default: all that ship.
+        Names of recorded minds of the study, with ``~`` behind those that play with their refits:
+        intervals then are as wide as the fit is uncertain. Default: all that ship.
     people : bool, default False
         Reproduce Centola and Baronchelli (2015) and Centola and others (2018) instead.
     quick : bool, default False
@@ -162,7 +163,7 @@ def reproduce(
         For a mind that the study did not record, so that there is nothing to compare it with.
     """
     labels = tuple(dict.fromkeys(STUDY_MINDS if minds is None else minds))
-    unknown = [label for label in labels if label not in STUDY_MINDS]
+    unknown = [label for label in labels if model_of(label) not in STUDY_MINDS]
     if unknown or not labels:
         raise MindError(
             "minds",
@@ -184,7 +185,7 @@ def reproduce(
         rows = compare(played, playing, recorded)
     named = () if labels == STUDY_MINDS else labels
     command = command_line(people, named, "--quick" if quick else "", seed)
-    against = {label: label for label in labels}
+    against = {label: model_of(label) for label in labels}
     return Reproduction(command, judge(rows), played, recorded, against, observed)
 
 
@@ -212,7 +213,7 @@ def compare(
     list of Row
         In the order of ``PARTS``.
     """
-    models = {label: (against or {}).get(label, label) for label in minds}
+    models = {label: (against or {}).get(label, model_of(label)) for label in minds}
     found = [row for one in played for row in _outcomes(one, models, recorded)]
     for label, mind in minds.items():
         found += _decisions(label, mind, models[label], recorded, played)
@@ -241,7 +242,7 @@ def _emergence(one: Played, known: Emergence) -> Iterator[Row]:
         EMERGENCE,
         one.mind,
         f"{pool}: runs that agree",
-        test.share(done, len(runs)),
+        test.refitted_share(runs["converged"], one.refits),
         len(runs),
         test.EXACT_SHARES,
         test.fisher((len(known.interactions), known.runs), (done, len(runs))),
@@ -250,12 +251,13 @@ def _emergence(one: Played, known: Emergence) -> Iterator[Row]:
         detail="on one name",
     )
     times = runs.loc[runs["converged"], "interactions"].tolist()
+    refits = one.refits[runs["converged"].to_numpy()]
     if min(len(times), len(known.interactions)) >= 2:
         yield Row(
             EMERGENCE,
             one.mind,
             f"{pool}: interactions to agree",
-            test.median(times),
+            test.median(times, between(np.array(times) > np.median(times), refits)),
             len(times),
             test.TIMES,
             float(stats.ks_2samp(known.interactions, times).pvalue),
@@ -276,7 +278,7 @@ def _curve(one: Played, known: Emergence) -> Row:
         EMERGENCE,
         one.mind,
         f"{pool_text(known.names)}: success rate",
-        test.mean(by_run),
+        test.refitted_mean(by_run, one.refits),
         len(by_run),
         test.CURVE,
         test.same_curve(recorded, known.runs, one.success),
@@ -295,7 +297,10 @@ def _winners(one: Played, known: Emergence) -> Row:
         WHO_WINS,
         one.mind,
         f"{pool_text(known.names)}: {leader} wins",
-        test.share(int(here[leader]), int(here.sum())),
+        test.refitted_share(
+            one.runs.loc[one.runs["converged"], "winner"] == leader,
+            one.refits[one.runs["converged"].to_numpy()],
+        ),
         int(here.sum()),
         test.WINNERS,
         winners_test(recorded, here),
@@ -311,7 +316,7 @@ def _stability(one: Played, known: Stability) -> Row:
         STABILITY,
         one.mind,
         f"{pool_text(known.names)}: choices of {known.names[0]}",
-        test.mean(kept),
+        test.refitted_mean(kept, one.refits),
         len(kept),
         test.MEAN,
         test.same_mean(recorded, kept),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mesa_llm_norms.analysis.intervals import Estimate, holm, wilson_interval
+from mesa_llm_norms.analysis.intervals import Estimate, between, holm, widened, wilson_interval
 from mesa_llm_norms.core import formatting
 from mesa_llm_norms.reproduction.recorded import Published
 
@@ -132,12 +132,29 @@ def exactly(value: float) -> Estimate:
     return Estimate(value, value, value)
 
 
-def median(times: Sequence[int]) -> Estimate:
-    """Return a median with the interval between order statistics; nan for no times."""
+def refitted_share(done: Any, refits: NDArray[np.int64]) -> Estimate:
+    """Return the share of runs in which something was done, as uncertain as the mind's fit too."""
+    found = share(int(np.sum(done)), len(done))
+    return widened(found, between(done, refits), 0.0, 1.0)
+
+
+def refitted_mean(values: NDArray[np.float64], refits: NDArray[np.int64]) -> Estimate:
+    """Return the mean over runs, as uncertain as the mind's fit too."""
+    return widened(mean(values), between(values, refits))
+
+
+def median(times: Sequence[int], spread: float = 0.0) -> Estimate:
+    """Return a median with the interval between order statistics; nan for no times.
+
+    ``spread`` is how much the share below the median varies beyond chance, between refits.
+    """
     if not len(times):
         return exactly(math.nan)
     ordered = np.sort(times)
-    low = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)) - 1, 0)
+    size = len(ordered)
+    low = max(int(stats.binom.ppf(0.025, size, 0.5)) - 1, 0)
+    if spread:
+        low = max(int(size / 2 - math.hypot(size / 2 - low, 1.96 * spread * size)), 0)
     high = len(ordered) - 1 - low
     return Estimate(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
 

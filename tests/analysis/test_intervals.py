@@ -13,6 +13,8 @@ from scipy import stats
 
 from mesa_llm_norms.analysis.intervals import (
     DRAWS,
+    Estimate,
+    between,
     chi_square_test,
     cohens_h,
     exact_interval,
@@ -22,6 +24,7 @@ from mesa_llm_norms.analysis.intervals import (
     share_difference,
     total_variation,
     variation_from,
+    widened,
 )
 from mesa_llm_norms.errors import SpecError
 
@@ -121,3 +124,24 @@ def test_total_variation_bounds_hold_and_reach_zero_where_nothing_is_off() -> No
     assert sum(one.low <= real <= one.high for one in bounds) >= 130
     assert variation_from([13, 12, 12, 13], shares).low == 0
     assert total_variation([1, 0], [0, 1]) == 1
+
+
+def test_what_groups_differ_by_beyond_chance_is_found() -> None:
+    """The variance is known to 0.007 where groups are alike and to 0.04 where they differ."""
+    chance = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 20)
+    noise = chance.normal(size=2_000)
+    assert between(noise, groups) < 0.2
+    assert between(noise + chance.normal(0, 0.5, 100)[groups], groups) == pytest.approx(
+        0.5, rel=0.4
+    )
+    assert between(noise, np.zeros(2_000)) == 0
+    assert between(np.ones(2_000), groups) == 0
+    assert between([1.0], [3]) == between([], []) == 0
+
+
+def test_an_interval_is_widened_by_an_error_of_its_own() -> None:
+    found = Estimate(0.5, 0.44, 0.56)
+    assert widened(found, 0.0) == found
+    assert widened(found, 0.08 / 1.96) == pytest.approx((0.5, 0.4, 0.6), abs=1e-5)
+    assert widened(Estimate(0.9, 0.8, 0.95), 1.0, 0.0, 1.0) == (0.9, 0.0, 1.0)

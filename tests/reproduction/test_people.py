@@ -26,7 +26,7 @@ def attack(times: list[int], majority: int | None, rounds: int = 40) -> Attack:
     shares = tuple(float(majority is not None and at >= majority) for at in range(rounds))
     group = Group(1, 20, 5, shares, (0.0,) * rounds)
     curves = (np.arange(rounds) >= np.array(times)[:, None]).astype(float)
-    return Attack("m", "Q to M", group, curves, np.array(times))
+    return Attack("m", "Q to M", group, curves, np.array(times), np.zeros(len(times), np.int64))
 
 
 def played(part: str, at: int = 0, runs: int = 8, mind: str = MIND) -> Played:
@@ -94,7 +94,9 @@ def test_a_curve_is_within_if_it_is_one_of_the_populations_and_not_if_it_is_far_
     network = replace(PEOPLE.networks[0], leading=(0.5,) * 10)
     near = np.random.default_rng(1).normal(0.5, 0.1, (200, 10))
     for curves, within in ((near, True), (near + 0.4, False)):
-        row = people._leading(Emergence("m", "10 names", network, curves))
+        row = people._leading(
+            Emergence("m", "10 names", network, curves, np.zeros(len(curves), np.int64))
+        )
         assert (row.p_value >= 0.05) == within
 
 
