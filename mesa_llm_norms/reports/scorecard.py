@@ -66,7 +66,7 @@ def _page(found: Scorecard) -> Iterator[str]:
 
 def missed_text(lines: Sequence[Line]) -> str:
     """Return a result that no mind gets right, with how far each is from it."""
-    each = ", ".join(f"{line.mind} {distance_text(line)}" for line in lines)
+    each = ", ".join(f"{line.mind} {_cell(line)}" for line in lines)
     return f"{lines[0].experiment}, {lines[0].what}: {each}"
 
 
@@ -75,9 +75,10 @@ So many comparisons are right, of so many; those that the data leave open are no
 tables below have how far each mind is from what was observed, with a 95% interval: after "times"
 the ratio of two times (1 is no distance), and otherwise a difference of shares or of the numbers of
 a paper, 0 where a number is within what a sentence allows. **Bold** is off by the test of its row,
-corrected for the rows of its part; (in brackets) is undecided; empty was not observed. Intervals
-are of each number by itself, so that one that leaves out no distance need not be off. What people
-did, what papers state and the fits of minds are taken as exact."""
+corrected for the rows of its part; (in brackets) is undecided, also where people are farther off
+than nearly all populations, and these are too few to say so; empty was not observed. Intervals are
+of each number by itself, so that one that leaves out no distance need not be off. What people did,
+what papers state and the fits of minds are taken as exact."""
 
 
 def _count(lines: Sequence[Line]) -> str:

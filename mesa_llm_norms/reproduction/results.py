@@ -136,8 +136,7 @@ def reproduce(
     Parameters
     ----------
     minds : sequence of str, optional
-        Names of recorded minds of the study, with ``~`` behind those that play with their refits:
-        intervals then are as wide as the fit is uncertain. Default: all that ship.
+        Minds of the study; with ``~`` intervals are as wide as the fit is uncertain. Default: all.
     people : bool, default False
         Reproduce Centola and Baronchelli (2015) and Centola and others (2018) instead.
     quick : bool, default False
@@ -250,14 +249,14 @@ def _emergence(one: Played, known: Emergence) -> Iterator[Row]:
         known.runs,
         detail="on one name",
     )
-    times = runs.loc[runs["converged"], "interactions"].tolist()
-    refits = one.refits[runs["converged"].to_numpy()]
+    settled = runs["converged"].to_numpy()
+    times = runs.loc[settled, "interactions"].tolist()
     if min(len(times), len(known.interactions)) >= 2:
         yield Row(
             EMERGENCE,
             one.mind,
             f"{pool}: interactions to agree",
-            test.median(times, between(np.array(times) > np.median(times), refits)),
+            test.median(times, between(np.greater(times, np.median(times)), one.refits[settled])),
             len(times),
             test.TIMES,
             float(stats.ks_2samp(known.interactions, times).pvalue),
@@ -289,7 +288,8 @@ def _curve(one: Played, known: Emergence) -> Row:
 
 
 def _winners(one: Played, known: Emergence) -> Row:
-    won = one.runs.loc[one.runs["converged"], "winner"].value_counts()
+    settled = one.runs["converged"].to_numpy()
+    won = one.runs.loc[settled, "winner"].value_counts()
     here = won.reindex(list(known.names), fill_value=0).astype("int64")
     recorded = pd.Series(dict(known.winners), dtype="int64").reindex(list(known.names))
     leader = str(recorded.idxmax())
@@ -297,10 +297,7 @@ def _winners(one: Played, known: Emergence) -> Row:
         WHO_WINS,
         one.mind,
         f"{pool_text(known.names)}: {leader} wins",
-        test.refitted_share(
-            one.runs.loc[one.runs["converged"], "winner"] == leader,
-            one.refits[one.runs["converged"].to_numpy()],
-        ),
+        test.refitted_share(one.runs.loc[settled, "winner"] == leader, one.refits[settled]),
         int(here.sum()),
         test.WINNERS,
         winners_test(recorded, here),

@@ -20,6 +20,7 @@ import pandas as pd
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.files import write_csv
 from mesa_llm_norms.minds.registry import STUDY_MINDS
+from mesa_llm_norms.reproduction import people
 from mesa_llm_norms.reproduction import rows as test
 from mesa_llm_norms.reproduction.papers import (
     demarzo2024,
@@ -34,6 +35,9 @@ from mesa_llm_norms.reproduction.results import reproduce
 from mesa_llm_norms.reproduction.rows import Judged
 
 RIGHT, OFF, OPEN = "right", "off", "open"
+
+FEW = 0.02
+"""A p-value among so few populations that it is the least there can be, or nearly."""
 
 PAPERS = (demarzo2024.PAPER, flint2025.PAPER, mehdizadeh2026.PAPER, denobili2026.PAPER)
 """The papers that recorded minds play offline, beside the study and people."""
@@ -118,16 +122,12 @@ class Scorecard(NamedTuple):
     def by_none(self) -> list[list[Line]]:
         """Return the results that no mind gets right, of those compared for two minds or more.
 
-        One of them at least is off; of the others the data may leave it open.
+        Each is off, or undecided.
         """
         results = dict.fromkeys((line.experiment, line.what) for line in self.lines)
         found = [self.of(*result) for result in results]
         return [
-            lines
-            for lines in found
-            if len(lines) > 1
-            and all(it.verdict != RIGHT for it in lines)
-            and any(it.verdict == OFF for it in lines)
+            lines for lines in found if len(lines) > 1 and all(it.verdict != RIGHT for it in lines)
         ]
 
     @property
@@ -195,38 +195,38 @@ def scorecard(
     report = progress or (lambda *_: None)
     parts: list[tuple[str, Callable[[Report], Iterable[Line]]]] = [
         (
-            "people" if people else "the study",
-            partial(_reproduced, labels, people, quick, rng, workers),
+            "people" if with_people else "the study",
+            partial(_reproduced, labels, with_people, quick, rng, workers),
         )
-        for people in (False, True)
+        for with_people in (False, True)
     ]
     for paper in PAPERS:
         parts.append((paper.name, partial(_played, paper, labels, quick, rng, workers)))
     lines: list[Line] = []
     for done, (name, play_part) in enumerate(parts):
 
-        def told(what: str, part: int, of: int, done: int = done, name: str = name) -> None:
+        def step(what: str, part: int, of: int, done: int = done, name: str = name) -> None:
             within = 100 * done + (100 * part // of if of else 0)
             report(f"{name}: {what}" if what else name, within, 100 * len(parts))
 
-        told("", 0, 1)
-        lines += [line for line in play_part(told) if line.mind in labels]
+        step("", 0, 1)
+        lines += [line for line in play_part(step) if line.mind in labels]
     named = () if labels == STUDY_MINDS else labels
     runs = "--scorecard --quick" if quick else "--scorecard"
     return Scorecard(test.command_line(False, named, runs, rng), labels, tuple(lines))
 
 
 def _reproduced(
-    labels: Sequence[str], people: bool, quick: bool, rng: int, workers: int, told: Report
+    labels: Sequence[str], with_people: bool, quick: bool, rng: int, workers: int, step: Report
 ) -> list[Line]:
-    found = reproduce(labels, people, quick, None, rng, workers, told)
+    found = reproduce(labels, with_people, quick, None, rng, workers, step)
     return [_line(one) for one in found.judged]
 
 
 def _played(
-    paper: Paper, labels: Sequence[str], quick: bool, rng: int, workers: int, told: Report
+    paper: Paper, labels: Sequence[str], quick: bool, rng: int, workers: int, step: Report
 ) -> Iterator[Line]:
-    result = reproduce_paper(paper.name, labels, quick, None, rng, workers, told)
+    result = reproduce_paper(paper.name, labels, quick, None, rng, workers, step)
     return _findings(paper.source, result.findings)
 
 
@@ -239,16 +239,15 @@ def _line(one: Judged) -> Line:
         observed = Estimate(value, value, value)
     ratio = row.test == test.TIMES
     apart = _ratio(row.here, observed) if ratio else _difference(row.here, observed)
-    return Line(
-        row.part,
-        row.title,
-        row.mind,
-        observed.value,
-        row.here,
-        apart,
-        ratio,
-        RIGHT if one.within else OFF,
-    )
+    verdict = OFF if not one.within else OPEN if _farthest(one) else RIGHT
+    return Line(row.part, row.title, row.mind, observed.value, row.here, apart, ratio, verdict)
+
+
+def _farthest(one: Judged) -> bool:
+    """Return whether people are farther off than every population, of which there are too few."""
+    row = one.row
+    simulated = row.test in (people.SURVIVAL, people.DISTANCE)
+    return simulated and row.p_value < FEW
 
 
 def _findings(source: str, findings: Iterable[Finding]) -> Iterator[Line]:

@@ -47,9 +47,9 @@ def test_what_no_mind_gets_right_needs_two_minds_and_none_that_is_right() -> Non
         line("two", "all open", OPEN),
         line("one", "one mind", OFF),
     )
-    assert [lines[0].what for lines in found.by_none()] == ["all off", "off or open"]
+    assert [lines[0].what for lines in found.by_none()] == ["all off", "off or open", "all open"]
     assert "9 comparisons of 2 minds" in found.sentence
-    assert "5 are off and 3 undecided. No mind gets 2 of the results right (Winners)" in (
+    assert "5 are off and 3 undecided. No mind gets 3 of the results right (Winners)" in (
         found.sentence
     )
     page = scorecard_text(found)
