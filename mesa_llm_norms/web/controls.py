@@ -89,8 +89,7 @@ def Toolbar(state: PageState) -> None:  # noqa: N802
         button("reset", "mdi-restart", lambda: state.attempt(session.restart))
         if not session.replaying:
             button("new-seed", "mdi-dice-5-outline", reseed)
-            undo = lambda: state.attempt(session.undo)  # noqa: E731
-            button("undo", "mdi-undo", undo, disabled=not state.undoable.value)
+            button("undo", "mdi-undo", state.undo, disabled=not state.undoable.value)
 
 
 def _button(

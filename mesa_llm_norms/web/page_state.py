@@ -314,10 +314,17 @@ class PageState:
 
     def visit(self, number: int, query: str) -> None:
         """Show a link of the browser's history; ``number`` counts how often that was asked for."""
-        self.attempt(lambda: self.session.visit(query))
-        if self.session.interval:
-            self.explaining.value = True
+        self._come_back(lambda: self.session.visit(query))
         self.visited = number
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._come_back(self.session.undo)
+
+    def _come_back(self, action: Callable[[], object]) -> None:
+        self.attempt(action)
+        if self.session.interval:  # a slow pace is that of the explanation
+            self.explaining.value = True
         self._news.set()
 
     @property

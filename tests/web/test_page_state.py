@@ -110,3 +110,13 @@ def test_a_frame_changes_no_layout_but_the_link(state: PageState) -> None:
     until(lambda: not state.session.playing)
     state.attempt(lambda: None, other=False)
     assert "at=1" in state.link()
+
+
+def test_a_slow_pace_comes_back_with_its_explanation(state: PageState) -> None:
+    state.explain(True)
+    state.attempt(lambda: state.session.restart(seed=3))
+    state.explain(False)
+    state.undo()
+    assert (state.session.interval > 0) is state.explaining.value
+    state.explain(False)
+    assert state.session.interval == 0
