@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.core.files import read_bytes
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.core.game import Memory
 from mesa_llm_norms.errors import FileFormatError
 
@@ -139,7 +140,7 @@ def write_refits(refits: Refits, label: str, path: Path) -> None:
     held = io.BytesIO()
     np.savez_compressed(
         held,
-        about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+        about=np.frombuffer(json_text(about).encode(), np.uint8),
         # A feature after the other: what is alike lies together.
         weights=refits.weights.T.copy(),
         counts=refits.counts.T.copy(),

@@ -27,6 +27,7 @@ from starlette.types import Message, Receive, Scope, Send
 from mesa_llm_norms.classroom.classroom import CODE_LENGTH, CODE_LETTERS, Classroom
 from mesa_llm_norms.classroom.students import Student
 from mesa_llm_norms.core import limits
+from mesa_llm_norms.core.formatting import json_text
 from mesa_llm_norms.errors import NormsError, SpecError
 from mesa_llm_norms.web.guard import address_of, is_own
 
@@ -367,8 +368,8 @@ class Phones:
             changed = {key: it for key, it in shown.items() if it != link.sent.get(key, _MISSING)}
             if changed.keys() <= {"ms"}:
                 continue
-            text = json.dumps(changed, separators=(",", ":"))
-            if link.sent and len(text) > EVENT:
+            text = json_text(changed, separators=(",", ":"))
+            if link.sent and len(text.encode()) > EVENT:
                 text = '{"get":1}'
             link.sent = shown
             await send({"type": "websocket.send", "text": text})
