@@ -54,8 +54,8 @@ _ATTRIBUTES = re.compile(r"[\s,;]\{.*\}\s*$")
 _ATTRIBUTE_WEIGHT = re.compile(r"""['"]weight['"]\s*:\s*([^\s,}]+)""")
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|(\([^()]*\)|\S+)')
 
-_EXCEL = re.compile(r"""["']?sep=.["']?""", re.IGNORECASE)
-"""The line with which Excel is told of the separator."""
+_EXCEL = re.compile(r"""["']?sep=.?[,;|\s"']*""", re.IGNORECASE)
+"""The line with which Excel is told of the separator, which Excel itself fills up when it saves."""
 
 _PAIRS = re.findall(
     r"(\w+)/(\w+)",
@@ -390,7 +390,15 @@ def _is_header(first: list[str], rest: list[list[str]], lines: Lines, options: O
     known = any(set(words) <= set(names) and len(words[0]) > 2 for words in _PAIRS)
     if not rest:
         return known
-    if len(first) < len(rest[0]) or (not first[0] and any(first)):
+    if len(first) < len(rest[0]):  # R names the rows, and not their column
+        cells = [cell for row in rest for cell in row]
+        if any(map(is_number, first)) or set(first) & set(cells):
+            return False
+        labels = [row[0] for row in rest]
+        if len(set(labels)) < len(labels):
+            raise _unsure(first, lines)
+        return True
+    if not first[0] and any(first):
         return True
     if all(map(WHOLE.fullmatch, first[:2])):
         return False

@@ -93,6 +93,10 @@ class Maker(NamedTuple):
                 problem = f"{name} makes a model without its {argument}="
                 remedy = f"Have it take {argument}= and pass it on to NetworkGame or NamingGame."
                 raise SpecError("model", name, problem, remedy)
+        for column in {"run", "round"} & made.datacollector.model_reporters.keys():
+            made.close()
+            problem = f"{name} has a reporter called {column}, which is a column of rounds already"
+            raise SpecError("model", name, problem, "Give the reporter another name.")
         return made
 
 
@@ -132,6 +136,9 @@ def play_models(
     ``given`` are the arguments of the class, ``rng`` among them.
     """
     arguments = dict(given)
+    if "run" in arguments:
+        problem = "each run of an ensemble has a number of its own"
+        raise SpecError("run", arguments["run"], problem, "Leave run= out.")
     maker = Maker(model, arguments, read_seed(arguments.pop("rng", None)))
     goal = Goal(until, window, threshold)
     most, runs = read_rounds(rounds, goal.until), read_whole("runs", runs, limits.RUNS)

@@ -285,7 +285,7 @@ def _unsendable(kind: type[SpecError], argument: str, value: Any, reason: Except
 
 
 def _own_things(call: Call) -> Iterator[tuple[type[SpecError], str, Any]]:
-    """Yield what users may have made among the arguments of a call: minds, rules and graphs."""
+    """Yield what users may have made among the arguments of a call, such as minds and graphs."""
     for part in call:
         value = part.value if isinstance(part, Shared) else part
         inner = (getattr(value, name, None) for name in ("spec", "base"))
@@ -294,6 +294,7 @@ def _own_things(call: Call) -> Iterator[tuple[type[SpecError], str, Any]]:
         yield from ((MindError, "mind", mind) for mind in minds)
         yield PairingError, "pairing", getattr(spec, "pairing", None)
         yield SpecError, "graph", getattr(spec, "graph", None)
+        yield SpecError, "model", getattr(value, "model", None)
 
 
 class _Packer(pickle.Pickler):

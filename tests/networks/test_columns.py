@@ -266,13 +266,42 @@ def test_edges_with_whole_weights_are_not_taken_for_timed(tmp_path: Path) -> Non
     assert len(read(tmp_path, ratings, "friends.txt")) == 30
 
 
-def test_the_separator_that_excel_is_told_of_is_no_edge(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nsource;target\nann;bo\nbo;cy\n",
+        "sep=;,\nsource;target\nann;bo\nbo;cy\n",
+        "\ufeffsep=,,\nsource,target\nann,bo\nbo,cy\n",
+        "sep=\t\nsource\ttarget\tweight\nann\tbo\t1\nbo\tcy\t2\n",
+    ],
+)
+def test_the_separator_that_excel_is_told_of_is_no_edge(tmp_path: Path, text: str) -> None:
     path = tmp_path / "friends.csv"
-    path.write_text("sep=;\nsource;target\nann;bo\nbo;cy\n")
+    path.write_text(text, encoding="utf-8")
     graph, found = open_file(path)
     assert sorted(graph) == ["ann", "bo", "cy"]
     assert found is not None
     assert found.skipped == 1
+
+
+@pytest.mark.parametrize("name", ["friends.ncol", "friends.txt"])
+@pytest.mark.parametrize(
+    "text", ["a b\nb c 2\nc d 3\n", "1 2\n2 3 5\n3 4 6\n", "x y\na b 1\na c 2\n"]
+)
+def test_a_first_edge_without_a_weight_is_not_taken_for_a_header(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    with pytest.raises(FileFormatError):
+        read(tmp_path, text, name)
+
+
+def test_the_names_that_r_gives_to_rows_are_no_nodes(tmp_path: Path) -> None:
+    text = "from to\n1 ann bo\n2 bo cy\n3 ann cy\n"
+    assert sorted(map(sorted, read(tmp_path, text, "friends.txt"))) == [
+        ["ann", "bo"],
+        ["ann", "cy"],
+        ["bo", "cy"],
+    ]
 
 
 def test_an_adjacency_list_over_several_lines_is_refused(tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ class Patient(NamingGame):
         self.patience += 1
 
 
+class Counting(NamingGame):
+    def __init__(self, **game: Any) -> None:
+        super().__init__("ring(n=4)", reporters={"round": lambda model: model.steps}, **game)
+
+
 def by_seed(rng: int, graph: Any = "ring(n=4)") -> NamingGame:
     return NamingGame(graph, "QM", rng=rng)
 
@@ -127,6 +132,13 @@ def stubborn(**given: Any) -> NamingGame:
         (lambda **given: NamingGame("ring(n=4)", "QM"), {}, "without its rng="),  # noqa: ARG005
         (lambda **given: NamingGame("ring(n=4)", rng=given["rng"]), {}, "without its run="),
         (stubborn, {}, "without its llm="),
+        (Patient, {"run": 3}, "Leave run= out"),
+        (Counting, {}, "has a reporter called round"),
+        (
+            lambda **given: NamingGame("ring(n=4)", **given),
+            {"workers": 2},
+            "lambda.* cannot be sent",
+        ),
     ],
 )
 def test_what_makes_no_such_model_is_refused(model: Any, own: Any, said: str) -> None:
