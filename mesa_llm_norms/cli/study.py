@@ -73,7 +73,7 @@ def fit(
     recordings = _read_recordings(data)
     targets = _targets(choose("model", model or (), recordings.models), out, force)
     beside = {name: target.with_name(f"{name}{SUFFIX}") for name, target in targets.items()}
-    options.check_files(beside.values() if refits else (), force)
+    options.check_files(beside.values(), force)  # without --refits those there are would go
     version = versions()["mesa_llm_norms"] or "unknown"
     fitted = []
     with output.progress("fitting") as report:
@@ -89,7 +89,7 @@ def fit(
             beside[name].unlink(missing_ok=True)  # which were those of the mind before
             if again is not None:
                 with new_file(beside[name]) as hidden:
-                    write_refits(again, name, hidden)
+                    write_refits(again, mind, hidden)
             fitted.append(mind)
     if as_json:
         files = {mind.label: {"file": str(targets[mind.label])} for mind in fitted}

@@ -1,7 +1,8 @@
 """How certain a fit is: the same fit to runs drawn again, kept beside a recorded mind.
 
-Each refit is to as many recorded runs as there are, drawn with replacement within every condition
-(a bootstrap over runs), with the smoothing of the mind. It is kept as differences from the mind: of
+Each refit is to as many recorded runs as there are, drawn with replacement (a bootstrap over runs):
+within every condition for weights and counts, among all conditions of a pool together for its
+drift. The smoothing is that of the mind. It is kept as differences from the mind: of
 weights in whole steps of ``WEIGHT_STEP``, of the square roots of counts in steps of ``COUNT_STEP``,
 a signed byte each. What the mind's file does not have, weights near zero and memories that were met
 too seldom to count, no refit has.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".refits"
 FORMAT = "mesa_llm_norms refits"
-VERSION = 1
+VERSION = 2
 
 OFTEN = 5
 """A memory met less often than this is left to the logit."""
@@ -127,15 +128,15 @@ def _entries(mind: RecordedMind) -> Iterator[tuple[str, Memory, str]]:
                     yield pool, memory, name
 
 
-def write_refits(refits: Refits, label: str, path: Path) -> None:
+def write_refits(refits: Refits, mind: RecordedMind, path: Path) -> None:
     """Write the refits of a mind; the same ones give the same bytes."""
     about = {
         "format": FORMAT,
         "version": VERSION,
-        "label": label,
+        "label": mind.label,
         "weight_step": WEIGHT_STEP,
         "count_step": COUNT_STEP,
-        "of": _fingerprint(refits),
+        "of": _fingerprint(mind),
     }
     held = io.BytesIO()
     np.savez_compressed(
@@ -160,10 +161,12 @@ def read_refits(path: Path, mind: RecordedMind) -> Refits:
         with np.load(io.BytesIO(content), allow_pickle=False) as held:
             about: dict[str, Any] = json.loads(held["about"].tobytes())
             weights, counts, drift = held["weights"].T, held["counts"].T, held["drift"]
+        if (weights.dtype, counts.dtype, drift.dtype) != (np.int8, np.int8, np.float64):
+            raise ValueError("its numbers are of another type")
         found = Refits(
-            np.ascontiguousarray(weights, np.int8),
-            np.ascontiguousarray(counts, np.int8),
-            np.asarray(drift, np.float64),
+            np.ascontiguousarray(weights),
+            np.ascontiguousarray(counts),
+            drift,
             features_of(mind),
             entries_of(mind),
             sorted(mind.drift),
@@ -174,10 +177,13 @@ def read_refits(path: Path, mind: RecordedMind) -> Refits:
             *(WEIGHT_STEP, COUNT_STEP),
         ):
             raise ValueError("it was written by another version")
-        if about["of"] != _fingerprint(found) or not len(found) or not _fits(found):
+        if about["of"] != _fingerprint(mind) or not len(found) or not _fits(found):
             raise ValueError(f"it is not of this mind, {mind.label}")
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise FileFormatError(path, f"its refits cannot be read: {error}", _REMEDY) from error
+    except Exception as error:  # On bad input the parsers raise nearly every kind there is.
+        problem = " ".join(str(error).split())[:300]
+        if type(error) is not ValueError:
+            problem = f"{type(error).__name__}: {problem}"
+        raise FileFormatError(path, f"its refits cannot be read ({problem})", _REMEDY) from error
     return found
 
 
@@ -193,6 +199,9 @@ def _fits(refits: Refits) -> bool:
     )
 
 
-def _fingerprint(refits: Refits) -> int:
-    """Return a number that tells apart minds with other features, counts or pools."""
-    return zlib.crc32(repr((refits.features, refits.entries, refits.pools)).encode())
+def _fingerprint(mind: RecordedMind) -> int:
+    """Return a number that tells apart minds that play differently, whatever they are called."""
+    weights = [(*at, float(mind.weights[at[0]][at[1]])) for at in features_of(mind)]
+    counts = [(*at, float(mind.fitted_counts[at[0]][at[1]][at[2]])) for at in entries_of(mind)]
+    drift = [(pool, *map(float, mind.drift[pool])) for pool in sorted(mind.drift)]
+    return zlib.crc32(repr((weights, counts, drift, float(mind.prior_strength))).encode())

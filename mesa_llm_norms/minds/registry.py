@@ -385,6 +385,9 @@ def _shipped_with_refits(name: str) -> Mind:
 
 def _with_refits(name: str) -> Mind:
     """Return a recorded mind that plays every run with one of its refits."""
+    if name.endswith(REFITTED):
+        problem = f"{shown(safe_name(name + REFITTED))} ends in more than one {REFITTED}"
+        raise MindError("mind", safe_name(name + REFITTED), problem, f"Write {REFITTED} once.")
     mind = None if is_live(name) else load_mind(name)
     folder: AbstractContextManager[Path]
     if name in recorded_names():
@@ -392,7 +395,8 @@ def _with_refits(name: str) -> Mind:
     else:
         folder = nullcontext(Path(name).parent)
     with folder as place:
-        path = place / f"{Path(name).name.removesuffix('.json')}{SUFFIX}"
+        base = re.sub(r"\.json$", "", Path(name).name, flags=re.IGNORECASE)
+        path = place / f"{base}{SUFFIX}"
         if isinstance(mind, RecordedMind) and path.is_file():
             return with_refits(mind, path)
     if mind is None or (isinstance(mind, RecordedMind) and mind.recordings):

@@ -64,6 +64,9 @@ def test_a_mind_is_fitted_written_and_playable(recordings: Path) -> None:
     assert sorted(one.name for one in Path("minds").iterdir()) == ["made-up.json", "made-up.refits"]
     first = Path("minds/made-up.json").read_bytes()
     assert "--force" in refused("fit", str(recordings), "--out", "minds")
+    Path("minds/made-up.json").unlink()
+    assert "--force" in refused("fit", str(recordings), "--out", "minds")
+    assert Path("minds/made-up.refits").exists()
     result = invoke("fit", str(recordings), "--out", "minds", "--force", "--model", "made-up")
     assert re.search(r"made-up +baseline +QM +576", result.stdout)
     assert "Written to minds/made-up.json" in result.stdout

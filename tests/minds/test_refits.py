@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -117,6 +120,7 @@ def test_a_symmetric_mind_is_that_of_the_refit() -> None:
         ("classical~", "not fitted to recorded runs"),
         ("smollm2-135m-memory-2~", "alike in every run"),
         ("claude:some-model~", "alike in every run"),
+        ("claude-3.5-sonnet~~", "Write ~ once"),
     ],
 )
 def test_minds_without_refits_say_why(name: str, why: str) -> None:
@@ -155,7 +159,7 @@ def test_refits_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert isinstance(mind, RecordedMind)
     refits = some_refits(mind)
     for name in ("one", "two"):
-        write_refits(refits, mind.label, tmp_path / name)
+        write_refits(refits, mind, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     again = read_refits(tmp_path / "one", mind)
     assert (again.weights == refits.weights).all()
@@ -168,26 +172,123 @@ def test_a_mind_file_has_its_refits_beside_it(tmp_path: Path) -> None:
     mind = load_mind("claude-3.5-sonnet")
     assert isinstance(mind, RecordedMind)
     folder = resources.files("mesa_llm_norms.minds").joinpath("recordings")
-    (tmp_path / "mine.json").write_bytes(folder.joinpath(f"{mind.label}.json").read_bytes())
+    for name in ("mine.json", "MINE.JSON"):
+        (tmp_path / name).write_bytes(folder.joinpath(f"{mind.label}.json").read_bytes())
     with pytest.raises(MindError, match="not beside it"):
         load_mind(f"{tmp_path / 'mine.json'}~")
-    write_refits(some_refits(mind), mind.label, tmp_path / "mine.refits")
+    write_refits(some_refits(mind), mind, tmp_path / "mine.refits")
     assert load_mind(f"{tmp_path / 'mine.json'}~").label == "claude-3.5-sonnet~"
+    write_refits(some_refits(mind), mind, tmp_path / "MINE.refits")
+    assert load_mind(f"{tmp_path / 'MINE.JSON'}~").label == "claude-3.5-sonnet~"
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"not a zip at all" * 9])
-def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path) -> None:
-    mind = load_mind("claude-3.5-sonnet")
+def recorded(name: str = "claude-3.5-sonnet") -> RecordedMind:
+    mind = load_mind(name)
     assert isinstance(mind, RecordedMind)
-    (tmp_path / "x.refits").write_bytes(content)
+    return mind
+
+
+def saved(array: Any) -> bytes:
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
+
+
+def huge() -> bytes:
+    """Return the header of an array that no memory holds."""
+    held = io.BytesIO()
+    shape = {"descr": "|i1", "fortran_order": False, "shape": (10**15, 50)}
+    np.lib.format.write_array_header_1_0(held, shape)
+    return held.getvalue()
+
+
+def with_member(content: bytes, name: str, member: bytes) -> bytes:
+    """Return the content of an archive with another member of this name."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as whole, zipfile.ZipFile(made, "w") as archive:
+        for one in whole.namelist():
+            archive.writestr(one, member if one == name else whole.read(one))
+    return made.getvalue()
+
+
+def with_header(content: bytes, at: int, value: int) -> bytes:
+    """Return an archive with a number at a place of every member's headers, local and central."""
+    changed = bytearray(content)
+    for mark, more in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        place = content.find(mark)
+        while place >= 0:
+            changed[place + at + more] = value
+            place = content.find(mark, place + 1)
+    return bytes(changed)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut": lambda content: content[:-100],
+    "no zip": lambda _: b"not a zip at all" * 9,
+    "junk member": lambda content: with_member(content, "weights.npy", b"junk"),
+    "huge shape": lambda content: with_member(content, "weights.npy", huge()),
+    "encrypted": lambda content: with_header(content, 6, 1),
+    "unknown method": lambda content: with_header(content, 8, 99),
+    "deep JSON": lambda content: with_member(
+        content, "about.npy", saved(np.frombuffer(b"[" * 100_000, np.uint8))
+    ),
+    "another JSON": lambda content: with_member(
+        content, "about.npy", saved(np.frombuffer(b"[1]", np.uint8))
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path, mind = tmp_path / "x.refits", recorded()
+    write_refits(some_refits(mind), mind, path)
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(FileFormatError, match=r"refits cannot be read|empty"):
-        read_refits(tmp_path / "x.refits", mind)
+        read_refits(path, mind)
 
 
-def test_refits_of_another_mind_are_refused(tmp_path: Path) -> None:
-    mind, other = load_mind("claude-3.5-sonnet"), load_mind("llama-2-70b-chat")
-    assert isinstance(mind, RecordedMind)
-    assert isinstance(other, RecordedMind)
-    write_refits(some_refits(other), other.label, tmp_path / "x.refits")
+@pytest.mark.parametrize("name", ["weights", "counts"])
+def test_steps_are_bytes(name: str, tmp_path: Path) -> None:
+    path, mind = tmp_path / "x.refits", recorded()
+    write_refits(some_refits(mind), mind, path)
+    with np.load(path) as held:
+        wide = saved(held[name].astype(np.int16))
+    path.write_bytes(with_member(path.read_bytes(), f"{name}.npy", wide))
+    with pytest.raises(FileFormatError, match="another type"):
+        read_refits(path, mind)
+
+
+def changed(**others: Any) -> RecordedMind:
+    mind = recorded("llama-3.1-70b-instruct")
+    given = ("label", "weights", "prior_strength", "drift")
+    kept = {"counts": mind.fitted_counts, **{name: getattr(mind, name) for name in given}}
+    return RecordedMind(**{**kept, **others})
+
+
+def other_minds() -> dict[str, RecordedMind]:
+    mind = recorded("llama-3.1-70b-instruct")
+    (feature, weight), *_ = mind.weights["name"].items()
+    pool, *_ = mind.fitted_counts
+    rows = mind.fitted_counts[pool]
+    memory, *_ = rows
+    row = {name: times + 1 for name, times in rows[memory].items()}
+    names = {**mind.weights["name"], feature: weight + 1e-4}
+    return {
+        "another model": recorded("llama-2-70b-chat"),
+        "a weight": changed(weights={**mind.weights, "name": names}),
+        "a count": changed(counts={**mind.fitted_counts, pool: {**rows, memory: row}}),
+        "drift": changed(drift={one: (mean + 1e-4, by) for one, (mean, by) in mind.drift.items()}),
+        "prior strength": changed(prior_strength=mind.prior_strength + 1),
+    }
+
+
+@pytest.mark.parametrize(
+    "what", ["another model", "a weight", "a count", "drift", "prior strength"]
+)
+def test_refits_of_a_mind_that_plays_otherwise_are_refused(what: str, tmp_path: Path) -> None:
+    mind = recorded("llama-3.1-70b-instruct")
+    write_refits(some_refits(mind), mind, tmp_path / "x.refits")
     with pytest.raises(FileFormatError, match="not of this mind"):
-        read_refits(tmp_path / "x.refits", mind)
+        read_refits(tmp_path / "x.refits", other_minds()[what])
+    assert read_refits(tmp_path / "x.refits", changed(label="renamed"))

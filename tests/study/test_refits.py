@@ -28,7 +28,7 @@ def test_refits_vary_as_recordings_of_so_many_runs_would(tmp_path: Path) -> None
     mind = build("made-up", sample(recordings, "made-up", lambda _: True), smoothing)
     mind.provenance = {"strength": 1.0}
     refits = refit(recordings, mind, 40)
-    write_refits(refits, "made-up", tmp_path / "made-up.refits")
+    write_refits(refits, mind, tmp_path / "made-up.refits")
     again = with_refits(mind, tmp_path / "made-up.refits")
     shares = [again._refit(number).distribution((), "QM")[0] for number in range(40)]
     first = known().distribution((), "QM")[0]
