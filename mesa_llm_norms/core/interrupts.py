@@ -66,10 +66,17 @@ def install() -> None:
 
 @contextmanager
 def working() -> Iterator[None]:
-    """Have a signal raise ``KeyboardInterrupt`` in the block instead of ending the process."""
+    """Have a signal raise ``KeyboardInterrupt`` in the block instead of ending the process.
+
+    Modules in C that it interrupts while they are imported make an error of their own of it.
+    """
     _State.working = True
     try:
         yield
+    except (ImportError, SystemError) as error:
+        if _State.received is not None and isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         _State.working = False
 

@@ -62,6 +62,16 @@ def work():
 """
 
 
+IMPORTING = """
+def work():
+    try:
+        print("importing", flush=True)
+        time.sleep(600)
+    except BaseException as error:
+        raise ImportError("initialization failed") from error
+"""
+
+
 WITH_SEMAPHORES = """
 def work():
     import mesa_llm_norms.compat
@@ -98,6 +108,11 @@ def ended(program: str, name: str, *, again: bool = False) -> tuple[int, str]:
 @pytest.mark.parametrize("name", STATUS)
 def test_work_is_interrupted_by_each(name: str) -> None:
     assert ended(PLAIN + WORKING, name) == (STATUS[name], SENTENCE)
+
+
+def test_so_is_the_import_of_a_module_in_c() -> None:
+    """It makes an ImportError of what is raised meanwhile."""
+    assert ended(IMPORTING + WORKING, "SIGINT") == (130, SENTENCE)
 
 
 def test_a_second_one_disturbs_nothing_that_is_being_put_in_order() -> None:
