@@ -53,11 +53,12 @@ class Played(NamedTuple):
 
 @dataclass
 class Vote:
-    """A question to the class; ``ballots`` has an answer by student."""
+    """A question to the class; ``ballots`` has an answer by student, ``key`` says whose it is."""
 
     number: int
     question: str
     answers: tuple[str, ...]
+    key: str = ""
     open: bool = True
     ballots: dict[int, int] = field(default_factory=dict)
 
@@ -79,6 +80,8 @@ class _Round:
     """For each agent nobody is asked for, why, and the student it belongs to."""
     given: dict[Turn, tuple[str, int, int]] = field(default_factory=dict)
     """The name, the milliseconds it took, and whose choice it is."""
+    paused: float = 0.0
+    """Seconds for which the game was paused meanwhile."""
 
 
 def _alone(method: Method) -> Method:
@@ -169,7 +172,10 @@ class Classroom:
 
     @_alone
     def kick(self, number: int) -> None:
-        """Send a student away for good; a mind plays from the next interaction on."""
+        """Send a student away; a mind plays from the next interaction on.
+
+        Who is sent away can join again as somebody new until the class is locked.
+        """
         student = self._known(number)
         student.kicked = True
         student.token = ""
@@ -184,8 +190,17 @@ class Classroom:
         self.version += 1
 
     @_alone
-    def ask(self, question: str, answers: Sequence[str]) -> None:
+    def ask(self, question: str, answers: Sequence[str], key: str = "") -> None:
         """Put a question to the class.
+
+        Parameters
+        ----------
+        question : str
+            The question.
+        answers : sequence of str
+            What may be answered.
+        key : str, default ""
+            That of the scene whose question it is, in any language.
 
         Raises
         ------
@@ -200,7 +215,7 @@ class Classroom:
                 f"Give {limits.SCENE_ANSWERS.low} to {limits.SCENE_ANSWERS.high}.",
             )
         self.close_vote()
-        self.votes.append(Vote(len(self.votes) + 1, question, tuple(answers)))
+        self.votes.append(Vote(len(self.votes) + 1, question, tuple(answers), key))
         self.version += 1
 
     @_alone
@@ -278,7 +293,10 @@ class Classroom:
         """Let the clock of a paused game continue."""
         if self.phase == "paused":
             self.phase, left = self._paused
-            self._until = self._clock() + left
+            until = self._clock() + left
+            if self._round is not None:
+                self._round.paused += until - self._until
+            self._until = until
             self.version += 1
 
     @_alone
@@ -351,16 +369,17 @@ class Classroom:
         turn = self._turn(number)
         game, round_ = self.game, self._round
         if turn is None or game is None or round_ is None or turn.interaction != interaction:
+            own = self._of_agent[student.node] if student.node is not None else []
             return any(
                 it.student == number and it.turn.interaction == interaction and it.by == "person"
-                for it in reversed(self.played)
+                for it in own
             )
         if turn in round_.given:
             return True
         late = self.phase != "asking" or self._clock() >= self._until
         if late or not 0 <= name < len(game.pool):
             return False
-        waited = round((self._clock() - round_.begun) * 1000)
+        waited = round((self._clock() - round_.begun - round_.paused) * 1000)
         round_.given[turn] = game.pool[name], waited, number
         return True
 
@@ -413,6 +432,8 @@ class Classroom:
             phase_shown = "lobby"
         elif student.node is None and phase != "over":
             phase_shown = "voter"
+        elif phase_shown in ("waiting", "showing") and not self._meets(student, game):
+            phase_shown = "alone"
         shown: dict[str, Any] = {
             "who": student.label,
             "color": student.color,
@@ -478,6 +499,13 @@ class Classroom:
             )
         return student
 
+    def _meets(self, student: Student, game: ClassGame) -> bool:
+        """Return whether a student's agent has an interaction in the round that is shown."""
+        if self.phase == "asking":
+            return student.node in game.turns
+        own = self._of_agent[student.node or 0]
+        return bool(own) and game.rows[own[-1].turn.interaction].round == game.rows[-1].round
+
     def _turn(self, number: int) -> Turn | None:
         return self._round.asked.get(number) if self._round is not None else None
 
@@ -516,7 +544,9 @@ class Classroom:
         game = self.game
         assert game is not None
         who = {turn: number for number, turn in round_.asked.items()}
-        for node, turn in game.turns.items():
+        turns = game.turns
+        rows = game.play_round({turn: name for turn, (name, *_) in round_.given.items()})
+        for node, turn in turns.items():
             number = who.get(turn)
             by, owner = round_.instead.get(node, ("late", number))
             milliseconds = None
@@ -534,7 +564,6 @@ class Classroom:
             elif student.heard >= round_.begun:  # a phone out of reach has missed nothing
                 student.missed += 1
             student.idle = student.missed >= MISSES
-        rows = game.play_round({turn: name for turn, (name, *_) in round_.given.items()})
         for turn, (_, _, number) in round_.given.items():
             self.students[number].points += game.rows[turn.interaction].payoff
         matched = sum(row.name_a == row.name_b for row in rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import ipaddress
 import json
 import logging
 import re
@@ -40,8 +41,11 @@ EVENT = 200
 TICK = 0.05
 """Seconds between two looks at the clock of the class."""
 
-_WRONG, _WRONG_WITHIN, _ADDRESSES = 5, 60.0, 1_000
-"""Wrong codes from an address, the seconds they are remembered, and how many addresses are."""
+_WRONG, _JOINED = 5, 70
+"""Wrong codes from an address, and phones that join from there: a class may have one address."""
+
+_WITHIN, _ADDRESSES = 60.0, 1_000
+"""Seconds for which these are remembered, and of how many addresses."""
 
 _RATE, _BURST = 5.0, 10.0
 """Messages a second from a phone, and how many may come at once."""
@@ -51,6 +55,9 @@ _FIRST_MESSAGE = 30.0
 
 _REPLACED, _SENT_AWAY = 4001, 4003
 """Why a connection is closed: the page is open elsewhere, or the teacher sent the student away."""
+
+_CLOSED = (RuntimeError, OSError)
+"""What sending to a phone that has gone raises."""
 
 _PAGES = Path(__file__).parent / "class_pages"
 _TYPES = {"css": "text/css", "js": "text/javascript"}
@@ -88,22 +95,23 @@ class Allowance:
         return True
 
 
-class WrongCodes:
-    """Counts wrong codes by address, for a minute."""
+class Attempts:
+    """Counts by address what may be done only so often within a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._times: dict[str, list[float]] = {}
 
     def too_many(self, address: str) -> bool:
         """Return whether an address has to wait before it may try again."""
         now = time.monotonic()
-        recent = [it for it in self._times.pop(address, []) if now - it < _WRONG_WITHIN]
+        recent = [it for it in self._times.pop(address, []) if now - it < _WITHIN]
         if recent:
             self._times[address] = recent
-        return len(recent) >= _WRONG
+        return len(recent) >= self._most
 
     def add(self, address: str) -> None:
-        """Count a wrong code; beyond so many addresses the one known longest is forgotten."""
+        """Count one more; beyond so many addresses the one known longest is forgotten."""
         self._times.setdefault(address, []).append(time.monotonic())
         if len(self._times) > _ADDRESSES:
             del self._times[next(iter(self._times))]
@@ -146,7 +154,8 @@ class Phones:
         self.goes_by = goes_by
         self.reached = False
         self._links: dict[int, _Link] = {}
-        self._wrong = WrongCodes()
+        self._wrong = Attempts(_WRONG)
+        self._joined = Attempts(_JOINED)
         self._allowances: dict[int, Allowance] = {}
 
     @staticmethod
@@ -214,7 +223,7 @@ class Phones:
             return Response((_PAGES / name).read_text("utf-8"), media_type=_TYPES[name[6:]])
         if path == JOIN or path.startswith(f"{JOIN}/"):
             found = _CODE.fullmatch(path)
-            self.reached = self.reached or not address_of(request.scope).startswith("127.")
+            self.reached = self.reached or not _is_loopback(address_of(request.scope))
             return self._join_page(found[1].upper() if found is not None else "")
         student = self._student(headers)
         if student is None:
@@ -237,7 +246,7 @@ class Phones:
         if not self._allowed(student):
             return _said("Slow down.", 429)
         try:
-            given = json.loads(body or b"{}")
+            given = read_object(body)
             taken = self._take(student.number, path.removeprefix(f"{SEAT}/"), given)
         except (ValueError, KeyError, TypeError, RecursionError):
             return _said("That is no answer.", 400)
@@ -247,10 +256,10 @@ class Phones:
 
     def _take(self, number: int, what: str, given: Mapping[str, Any]) -> bool:
         if what == "choice":
-            interaction, name = _whole(given["interaction"]), _whole(given["name"])
+            interaction, name = whole(given["interaction"]), whole(given["name"])
             taken = self.classroom.choose(number, interaction, name)
         elif what == "vote":
-            taken = self.classroom.cast(number, _whole(given["vote"]), _whole(given["answer"]))
+            taken = self.classroom.cast(number, whole(given["vote"]), whole(given["answer"]))
         elif what == "wake":
             self.classroom.wake(number)
             taken = True
@@ -265,11 +274,12 @@ class Phones:
         if student is not None:
             return response
         address = address_of(request.scope)
-        if self._wrong.too_many(address):
-            text = "Too many wrong codes. Wait a minute and look at the board again."
-            answer = self._join_page("", text, 429)
-            answer.headers["retry-after"] = str(round(_WRONG_WITHIN))
-            return answer
+        for attempts, many in ((self._wrong, "wrong codes"), (self._joined, "phones joined")):
+            if attempts.too_many(address):
+                text = f"Too many {many}. Wait a minute and look at the board again."
+                answer = self._join_page("", text, 429)
+                answer.headers["retry-after"] = str(round(_WITHIN))
+                return answer
         if not self.classroom.is_open:
             return self._join_page("", "Nobody can join at the moment. Ask the teacher.", 403)
         code = parse_qs(body.decode("latin-1")).get("code", [""])[0]
@@ -280,6 +290,7 @@ class Phones:
         if student is None:
             self._wrong.add(address)
             return self._join_page("", "That is not the code on the board.", 403)
+        self._joined.add(address)
         response.set_cookie(self.cookie, student.token, path=SEAT, httponly=True, samesite="strict")
         return response
 
@@ -315,18 +326,22 @@ class Phones:
         if number in self._links:
             self._links[number].close(_REPLACED)
         self._links[number] = link
-        self.classroom.hear(number)
         reading = asyncio.create_task(self._read(receive, link, number))
         writing = asyncio.create_task(self._write(send, link, number))
         try:
+            self.classroom.hear(number)
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+        except NormsError:  # sent away while the connection was made
+            link.closed = _SENT_AWAY
         finally:
             if self._links.get(number) is link:
                 del self._links[number]
             for task in (reading, writing):
                 task.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
-        with suppress(RuntimeError, OSError):  # it may be closed already
+            for ended in await asyncio.gather(reading, writing, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, _CLOSED):
+                    _log.error("the connection of a phone failed", exc_info=ended)
+        with suppress(*_CLOSED):
             await send({"type": "websocket.close", "code": link.closed or 1008})
 
     async def _read(self, receive: Receive, link: _Link, number: int) -> None:
@@ -344,7 +359,7 @@ class Phones:
                 link.closed = 1009
                 return
             try:
-                given = json.loads(text)
+                given = read_object(text)
                 if given:
                     self._take(number, given["do"], given)
                 else:
@@ -385,10 +400,27 @@ class Phones:
 _MISSING = object()
 
 
-def _whole(value: Any) -> int:
+def read_object(text: str | bytes) -> dict[str, Any]:
+    """Return the JSON object that was sent, empty for nothing; anything else is an error."""
+    given = json.loads(text or "{}")
+    if not isinstance(given, dict):
+        raise TypeError(given)
+    return given
+
+
+def whole(value: Any) -> int:
+    """Return a whole number that was sent; anything else is an error."""
     if type(value) is not int:
         raise TypeError(value)
     return value
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        given = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(given, "ipv4_mapped", None) or given).is_loopback
 
 
 def _said(text: str, status: int) -> Response:

@@ -7,7 +7,6 @@ itself has ``ClassVote``: a scene's question goes to the phones, and its answers
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,7 +28,7 @@ from mesa_llm_norms.networks.drawing import layout, name_colors
 from mesa_llm_norms.networks.reading import file_within, names_file
 from mesa_llm_norms.simulation.run_ensemble import run_ensemble
 from mesa_llm_norms.web.model_source import server_settings
-from mesa_llm_norms.web.phones import JOIN, Phones
+from mesa_llm_norms.web.phones import JOIN, Phones, read_object, whole
 from mesa_llm_norms.web.scenes.scene import Scene, read_scenes
 from mesa_llm_norms.web.share import qr_code
 
@@ -89,13 +88,16 @@ class TeacherPage:
     async def _answer(self, request: Request) -> Response:
         what = request.url.path.removeprefix(CLASS).strip("/")
         if request.method == "POST":
+            # The origin is hidden: the page allows no referrers.
+            if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+                return PlainTextResponse("Requests from other pages are refused.\n", 403)
             body = b""
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > _MOST:
                     return PlainTextResponse("That is more than this page sends.\n", 413)
             try:
-                self._do(what, json.loads(body or b"{}"))
+                self._do(what, read_object(body))
             except NormsError as error:
                 return JSONResponse({"problem": str(error)}, 400)
             except (ValueError, KeyError, TypeError, RecursionError):
@@ -126,10 +128,10 @@ class TeacherPage:
         if what in _PLAIN:
             getattr(self._classroom, "close_vote" if what == "close" else what)()
         elif what == "kick":
-            self._classroom.kick(int(given["student"]))
+            self._classroom.kick(whole(given["student"]))
         elif what == "ask":
             scene = read_scenes(server_settings().scenes)[given["scene"]]
-            self._classroom.ask(scene.question, [answer.text for answer in scene.answers])
+            _ask(self._classroom, scene)
         elif what == "start":
             _check(given)
             self._classroom.start(**given)
@@ -272,7 +274,8 @@ def ClassLink() -> None:  # noqa: N802
 
 @solara.component  # type: ignore[untyped-decorator]
 def _Vote(classroom: Classroom, scene: Scene, came_true: int | None) -> None:  # noqa: N802
-    stands, set_stands = solara.use_state(_standing(classroom, scene))
+    stands = _standing(classroom, scene)
+    _, set_stands = solara.use_state(stands)
 
     def watch() -> Callable[[], None]:
         ended = threading.Event()
@@ -284,10 +287,10 @@ def _Vote(classroom: Classroom, scene: Scene, came_true: int | None) -> None:  #
         threading.Thread(target=look, name="mesa_llm_norms vote", daemon=True).start()
         return ended.set
 
-    solara.use_effect(watch, [scene.key])
+    solara.use_effect(watch, [scene.key, scene.question])
 
     def ask() -> None:
-        classroom.ask(scene.question, [answer.text for answer in scene.answers])
+        _ask(classroom, scene)
         set_stands(_standing(classroom, scene))
 
     def close() -> None:
@@ -305,6 +308,10 @@ def _Vote(classroom: Classroom, scene: Scene, came_true: int | None) -> None:  #
             ClassLink()
         if counts:
             _bars(scene, counts, came_true)
+
+
+def _ask(classroom: Classroom, scene: Scene) -> None:
+    classroom.ask(scene.question, [answer.text for answer in scene.answers], scene.key)
 
 
 def _is_guest() -> bool:
@@ -337,6 +344,7 @@ def _standing(classroom: Classroom, scene: Scene) -> tuple[int, bool, tuple[int,
     The counts are empty while the vote is open, and before there is one.
     """
     vote = classroom.vote
-    if vote is None or vote.question != scene.question:
+    # Its key and not its text, which is another one in another language.
+    if vote is None or (vote.key, len(vote.answers)) != (scene.key, len(scene.answers)):
         return 0, False, ()
     return len(vote.ballots), vote.open, () if vote.open else tuple(vote.counts)

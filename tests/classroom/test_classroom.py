@@ -215,6 +215,72 @@ def test_a_pause_stops_the_clock_and_takes_no_choice() -> None:
     assert classroom.choose(1, asked(classroom, 1), 0)
 
 
+def test_time_that_the_game_was_paused_is_no_reaction_time() -> None:
+    classroom, clock = a_class(1, names="QM", seconds=10)
+    for seconds in (1, 2):
+        clock.now += seconds
+        classroom.pause()
+        clock.now += 100
+        classroom.resume()
+    clock.now += 0.5
+    classroom.choose(1, asked(classroom, 1), 0)
+    classroom.tick()
+    assert [it.milliseconds for it in classroom.played if it.student == 1] == [3_500]
+
+
+def test_who_meets_nobody_in_a_round_is_told_so_and_no_older_interaction() -> None:
+    classroom, _ = a_class(3, graph="complete(n=3)", names="QM", rounds=8)
+    alone = set()
+    for _ in range(8):
+        views = {number: classroom.view(number) for number in (1, 2, 3)}
+        (left_over,) = [number for number, view in views.items() if view["i"] is None]
+        alone.add(left_over)
+        assert views[left_over]["phase"] == "alone"
+        for number in views.keys() - {left_over}:
+            classroom.choose(number, views[number]["i"], 0)
+        classroom.tick()
+        shown = {number: classroom.view(number)["phase"] for number in (1, 2, 3)}
+        assert shown == dict.fromkeys(shown, "showing") | {left_over: "alone"}
+        classroom._until = 0.0
+        classroom.tick()
+    assert len(alone) > 1
+
+
+def test_a_round_that_failed_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    classroom, clock = a_class(2, names="QM", seconds=4)
+    wait(classroom, clock, 7, 1, 2)
+
+    def fail(_: object) -> None:
+        raise ValueError("a test")
+
+    monkeypatch.setattr(classroom.game, "play_round", fail)
+    clock.now += 4
+    before = list(classroom.played)
+    with pytest.raises(ValueError, match="a test"):
+        classroom.tick()
+    classroom.end()
+    assert classroom.played == before
+    assert len(classroom.view(1)["last"]) == 1
+
+
+def test_an_answer_that_comes_late_is_looked_for_among_ones_own() -> None:
+    classroom, _ = a_class(6, names="QM")
+    number = asked(classroom, 1)
+    for student in range(1, 7):
+        classroom.choose(student, asked(classroom, student), 0)
+    classroom.tick()
+
+    class Unread(list[Any]):
+        def __reversed__(self) -> Any:
+            raise AssertionError
+
+        __iter__ = __reversed__
+
+    classroom.played = Unread(classroom.played)
+    assert classroom.choose(1, number, 0)
+    assert not classroom.choose(1, number + 1, 0)
+
+
 def test_a_game_ends_after_its_rounds_or_when_it_is_ended() -> None:
     classroom, clock = a_class(1, names="QM", rounds=2, seconds=3)
     wait(classroom, clock, 15, 1)

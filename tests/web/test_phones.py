@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +18,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from mesa_llm_norms.classroom import classroom
 from mesa_llm_norms.core import limits
 from mesa_llm_norms.web import phones as module
-from mesa_llm_norms.web.phones import EVENT, Phones, WrongCodes
+from mesa_llm_norms.web.phones import EVENT, Attempts, Phones
 
 PAGES = Path(module.__file__).parent / "class_pages"
+
+
+async def never() -> Any:
+    """Stand for a client that says nothing."""
+    await asyncio.Event().wait()
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +87,46 @@ def test_codes_cannot_be_tried_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wrong_codes_are_remembered_of_so_many_addresses_only() -> None:
-    wrong = WrongCodes()
+    wrong = Attempts(5)
     for number in range(3_000):
         wrong.too_many(f"{number}")
         wrong.add(f"{number}")
     assert len(wrong._times) <= 1_000
+
+
+def test_a_whole_class_joins_from_one_address_and_not_one_phone_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with served_class() as server:
+        server.classroom.open()
+        for number in range(1, 71):
+            server.join()
+            server.classroom.kick(number)
+        code = f"code={server.classroom.code}".encode()
+        answer = server.ask("/seat", code)
+        assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+        now[0] += 61
+        assert server.ask("/seat", code).status == 303
+
+
+@pytest.mark.parametrize(
+    ("address", "reached"),
+    [
+        *((address, False) for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1")),
+        *((address, True) for address in ("192.168.1.5", "fe80::1%eth0", "::ffff:10.0.0.2", "")),
+    ],
+)
+def test_another_device_is_one_with_an_address_of_its_own(address: str, reached: bool) -> None:
+    phones = Phones(classroom.Classroom(), "seat", lambda _: True)
+    scope = {"type": "http", "method": "GET", "path": "/j", "headers": [], "query_string": b""}
+
+    async def send(_: object) -> None:
+        pass
+
+    asyncio.run(phones({**scope, "client": (address, 1)}, never, send))
+    assert phones.reached == reached
 
 
 @pytest.mark.parametrize("path", ["/j", "/j/x", "/j/<script>", "/j/ABC234?x=<b>"])
@@ -146,6 +189,43 @@ def test_a_student_sent_away_is_told_so_and_let_in_no_more(server: ClassServer) 
     assert phone.ask("/seat/state").status == 403
 
 
+def test_a_student_sent_away_while_connecting_leaves_no_connection_behind() -> None:
+    room, sent = classroom.Classroom(), []
+    room.open()
+    student = room.join(room.code)
+    assert student is not None
+    phones = Phones(room, "seat", lambda _: True)
+
+    async def receive() -> Any:
+        if student.kicked:
+            await never()
+        room.kick(student.number)
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append((message["type"], message.get("code")))
+
+    given = {"host": "here", "origin": "http://here", "cookie": f"seat={student.token}"}
+    headers = [(name.encode(), value.encode()) for name, value in given.items()]
+    asyncio.run(phones({"type": "websocket", "path": "/seat", "headers": headers}, receive, send))
+    assert sent == [("websocket.accept", None), ("websocket.close", 4003)]
+    assert not phones._links
+
+
+def test_what_fails_while_a_phone_is_told_is_logged(
+    server: ClassServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone = server.join()
+
+    def fail(number: int) -> None:
+        raise IndexError(number)
+
+    monkeypatch.setattr(server.classroom, "view", fail)
+    with caplog.at_level(logging.ERROR), phone.connect() as socket, pytest.raises(ConnectionClosed):
+        socket.recv(timeout=60)
+    assert "connection of a phone failed" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -156,6 +236,8 @@ def test_a_student_sent_away_is_told_so_and_let_in_no_more(server: ClassServer) 
         ("/seat/choice", b'{"interaction": 0, "name": true}', 400),
         ("/seat/choice", b"[" * 900, 400),
         ("/seat/vote", b"[1]", 400),
+        ("/seat/wake", b"[]", 400),
+        ("/seat/wake", b'"x"', 400),
         ("/seat/vote", b"\xff\xfe", 400),
         ("/seat/nothing", b"{}", 400),
     ],
@@ -169,7 +251,8 @@ def test_what_no_phone_sends_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("x" * 1_500, 1009), ("x", 1008), ('{"do": "choice"}', 1008), ("[1]", 1008)]
+    ("text", "code"),
+    [("x" * 1_500, 1009), *((text, 1008) for text in ("x", '{"do": "choice"}', "[1]", "null"))],
 )
 def test_a_connection_that_says_what_no_phone_says_ends(
     server: ClassServer, text: str, code: int
@@ -188,8 +271,9 @@ def test_who_says_too_much_at_once_is_cut_off(server: ClassServer) -> None:
     assert statuses[:5] == [200] * 5
     assert 429 in statuses
     with phone.connect() as socket:
-        for _ in range(30):
-            socket.send("{}")
+        with suppress(ConnectionClosed):
+            for _ in range(30):
+                socket.send("{}")
         with pytest.raises(ConnectionClosed):
             follow(socket, lambda _: False)
 

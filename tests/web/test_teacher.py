@@ -7,6 +7,7 @@ import json
 import signal
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from served import start_app
 
 from mesa_llm_norms.classroom import classroom
 from mesa_llm_norms.classroom.classroom import Classroom
+from mesa_llm_norms.web import teacher
 from mesa_llm_norms.web.replay import read_recorded_run
+from mesa_llm_norms.web.scenes.scene import read_scenes
+from mesa_llm_norms.web.teacher import _standing
 
 PATHS = ("", "/", "/state", "/network", "/qr.svg", "/export", "/teacher.js", "/choices")
 ACTIONS = ("open", "lock", "start", "pause", "resume", "end", "kick", "ask", "close")
@@ -49,6 +53,59 @@ def test_another_page_and_another_name_get_nowhere_with_the_teachers_cookie(
     foreign = {"Origin": "http://evil.example", **TEACHER}
     assert server.ask("/class/open", b"{}", headers=foreign).status == 403
     assert server.ask("/class/state", headers={"Host": "evil.example", **TEACHER}).status == 421
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("same-site", 403), ("cross-site", 403)]
+)
+def test_what_a_browser_says_of_a_request_counts(
+    server: ClassServer, site: str, status: int
+) -> None:
+    sent = {"Origin": "null", "Sec-Fetch-Site": site, **TEACHER}
+    assert server.ask("/class/open", b"{}", headers=sent).status == status
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"1", b"true", b"\xff", b"[" * 900])
+@pytest.mark.parametrize("action", ["open", "kick", "start", "ask", "dance"])
+def test_what_is_no_object_is_refused(server: ClassServer, action: str, body: bytes) -> None:
+    answer = server.ask(f"/class/{action}", body, headers=TEACHER)
+    assert answer.status == 400
+    assert json.loads(answer.text)["problem"]
+
+
+def test_only_a_whole_number_is_a_student() -> None:
+    with served_class() as server:
+        server.classroom.open()
+        for _ in range(2):
+            server.join()
+        for number in ("true", "1e999", "2.9", '"2"', "null", "[2]", "1" * 5000):
+            body = f'{{"student": {number}}}'.encode()
+            assert server.ask("/class/kick", body, headers=TEACHER).status == 400
+        assert not [it for it in server.classroom.students.values() if it.kicked]
+
+
+@pytest.mark.parametrize("value", ["true", "1e999", "NaN", "null", "[]", '"\\ud800"', "-1"])
+@pytest.mark.parametrize("what", ["graph", "names", "mind", "rounds", "seconds", "seed"])
+def test_what_no_game_has_is_refused_in_words(server: ClassServer, what: str, value: str) -> None:
+    answer = server.ask("/class/start", f'{{"{what}": {value}}}'.encode(), headers=TEACHER)
+    assert answer.status == 400
+    assert json.loads(answer.text)["problem"]
+
+
+def test_a_vote_is_of_the_scene_that_was_asked_about_in_any_language() -> None:
+    english, german = (read_scenes(language=it)["the-committed-few"] for it in ("en", "de"))
+    classroom = Classroom()
+    classroom.open()
+    classroom.join(classroom.code)
+    teacher._ask(classroom, english)
+    assert english.question != german.question
+    assert _standing(classroom, german) == (0, True, ())
+    classroom.cast(1, 1, 0)
+    classroom.close_vote()
+    assert _standing(classroom, german) == (1, False, (1,) + (0,) * (len(german.answers) - 1))
+    other = replace(english, key="another", answers=english.answers * 2)
+    for scene in (other, replace(other, key=english.key), replace(english, key="another")):
+        assert _standing(classroom, scene) == (0, False, ())
 
 
 def test_the_other_pages_are_as_they_were(server: ClassServer) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from browser import OpenPage, StartApp
 from front import Front
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from served import Served
 
 pytestmark = pytest.mark.browser
@@ -119,7 +119,70 @@ def test_a_phone_says_that_it_is_cut_off_and_comes_back_to_what_was_played(
         phone.locator("#names button:enabled").first.click()
         expect(phone.locator("#past li")).to_have_count(1)
         expect(phone.locator("#who")).to_have_text(who)
+        # What is answered meanwhile is not lost.
+        phone.locator("#names button:enabled").first.wait_for()
+        front.down()
+        phone.locator("#names button").first.click()
+        expect(phone.locator("#names button:enabled")).to_have_count(0)
+        front.up()
+        expect(phone.locator("#past li")).to_have_count(2)
+        expect(phone.locator("#past li").first).to_have_text(re.compile("^you:"))
         teacher.locator("#end").click()
+
+
+def test_a_phone_shows_what_is_newest_however_what_it_fetches_arrives(
+    served: Served, running_browser: Browser, teacher: Page
+) -> None:
+    context = running_browser.new_context()
+    phone = context.new_page()
+    phone.goto(f"{served.origin}/j/{teacher.locator('#code').inner_text()}")
+    phone.get_by_role("button", name="Join").click()
+    expect(phone.locator("#who")).not_to_be_empty()
+    state = "**/seat/state"
+    phone.route(state, lambda route: route.abort(), times=1)
+    teacher.locator("#scene").select_option("dialects-on-a-ring")  # too long for an event
+    teacher.locator("#ask").click()
+    expect(phone.locator("#answers button")).not_to_have_count(0)
+    held: list[tuple[Route, APIResponse]] = []
+    phone.route(state, lambda route: held.append((route, route.fetch())), times=1)
+    with phone.expect_request(state):
+        teacher.locator("#close").click()
+    while not held:
+        phone.wait_for_timeout(20)
+    teacher.locator("[name=seconds]").fill("200")
+    teacher.get_by_role("button", name="Start").click()
+    teacher.locator("#pause").click()
+    expect(phone.locator("#what")).to_have_text("The game is paused.")
+    ((route, old),) = held
+    with phone.expect_response(state) as _, phone.expect_response(state, timeout=60_000):
+        route.fulfill(response=old)
+    expect(phone.locator("#what")).to_have_text("The game is paused.")
+    expect(phone.locator("#after")).to_have_text("Voting is closed.")
+    teacher.locator("#end").click()
+    context.close()
+
+
+def test_the_teachers_page_says_what_is_missing_and_asks_for_it_again(
+    served: Served, running_browser: Browser
+) -> None:
+    context = running_browser.new_context()
+    teacher = context.new_page()
+    teacher.goto(served.link)
+    trouble = teacher.locator("#trouble")
+    for what in ("choices", "network"):
+        teacher.route(f"**/class/{what}", lambda route: route.abort(), times=1)
+    teacher.goto(f"{served.origin}/class")
+    expect(trouble).to_have_text("No connection to the server.")
+    expect(trouble).to_be_empty()
+    teacher.locator("[name=agents]").fill("5")
+    teacher.get_by_role("button", name="Start").click()
+    expect(teacher.locator("#network circle")).to_have_count(5)
+    teacher.locator("#end").click()
+    context.clear_cookies()
+    expect(trouble).to_contain_text("open the link")
+    context.new_page().goto(served.link)
+    expect(trouble).to_be_empty()
+    context.close()
 
 
 def test_who_opened_a_shared_link_does_not_teach(served: Served, open_page: OpenPage) -> None:

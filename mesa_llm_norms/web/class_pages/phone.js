@@ -5,6 +5,7 @@ const BEAT = 3000, RETRY = 1000;
 const TITLES = {
   lobby: "You are in. Wait for the teacher to start.",
   waiting: "You play from the next interaction on.",
+  alone: "You meet nobody in this round.",
   answered: "Wait for the others …",
   showing: "The round is over.",
   paused: "The game is paused.",
@@ -13,6 +14,8 @@ const TITLES = {
   idle: "A mind is playing for you.",
 };
 let state = {}, socket = null, ends = 0, gone = false, polling = 0;
+// The answer that the server has not confirmed, how many events came, and whether its state is being fetched.
+let chosen = null, events = 0, fetching = false, again = 0;
 
 function put(id, text) { if ($(id).textContent !== text) $(id).textContent = text; }
 
@@ -27,7 +30,15 @@ function button(text, pressed, disabled, click) {
 
 function say(path, message) {
   if (socket && socket.readyState === 1) { socket.send(JSON.stringify({do: path, ...message})); return; }
-  fetch("/seat/" + path, {method: "POST", body: JSON.stringify(message)}).then(fetchState, trouble);
+  fetch("/seat/" + path, {method: "POST", body: JSON.stringify(message)})
+    .then((answer) => fetchLater(answer.ok ? 0 : RETRY), () => { trouble(); fetchLater(RETRY); });
+}
+
+// An answer that was lost with a connection is given again once the server says that it has none.
+function settle(whole) {
+  if (!chosen) return;
+  if (state.i !== chosen.interaction || state.mine !== null) chosen = null;
+  else if (whole && state.phase === "asking") say("choice", chosen);
 }
 
 function title() {
@@ -47,7 +58,7 @@ function drawNames() {
   if ($("names").dataset.key === key) return;
   $("names").dataset.key = key;
   const buttons = shown ? s.order.map((name) => button(s.names[name], s.mine === name, s.mine !== null,
-    () => { for (const it of $("names").children) it.disabled = true; say("choice", {interaction: s.i, name}); })) : [];
+    () => { for (const it of $("names").children) it.disabled = true; chosen = {interaction: s.i, name}; say("choice", chosen); })) : [];
   if (s.phase === "idle") {
     buttons.push(button("Tap to play on", true, false, () => say("wake", {})));
     buttons[0].className = "all";
@@ -98,18 +109,30 @@ function merge(message) {
   if ("ms" in message) ends = message.ms === null ? 0 : performance.now() + message.ms;
   trouble("");
   draw();
+  settle("who" in message);  // which is in nothing but the whole state
 }
 
 function trouble(text) { put("trouble", text === "" ? "" : gone || "No connection. Trying again …"); }
 
 function leave(text) { gone = text; clearInterval(polling); trouble(text); $("names").replaceChildren(); put("what", ""); }
 
+function fetchLater(wait) { clearTimeout(again); again = setTimeout(fetchState, wait); }
+
 async function fetchState() {
+  if (fetching || gone) return;
+  fetching = true;
+  const before = events;
   try {
-    const answer = await fetch("/seat/state");
+    const answer = await fetch("/seat/state", {signal: AbortSignal.timeout?.(10 * RETRY)});
     if (answer.status === 403) leave("You are not in this class any more.");
-    else if (answer.ok) merge(await answer.json());
-  } catch { trouble(); }
+    else if (!answer.ok) throw new Error(answer.status);
+    else {
+      const given = await answer.json();
+      if (events === before) merge(given);
+      else fetchLater(0);  // an event is newer than this
+    }
+  } catch { trouble(); fetchLater(RETRY); }
+  fetching = false;
 }
 
 function connect() {
@@ -118,7 +141,7 @@ function connect() {
   let opened = false;
   socket = here;
   here.onopen = () => { opened = true; clearInterval(polling); polling = 0; };
-  here.onmessage = (event) => merge(JSON.parse(event.data));
+  here.onmessage = (event) => { events++; merge(JSON.parse(event.data)); };
   here.onclose = (event) => {
     if (here !== socket) return;
     if (event.code === 4001) leave("This page is open in another tab. Reload to play here.");

@@ -7,6 +7,8 @@ const NETWORKS = {
   "a ring, four neighbors each": (n) => `ring(n=${n}, k=4)`,
   "a small world": (n) => `watts_strogatz(n=${n}, k=4, p=0.1)`,
 };
+const LOST = "No connection to the server.";
+const REFUSED = "The server does not know this page any more: open the link that it printed last.";
 let state = null, network = {places: [], edges: []}, key = null, drawn = "";
 
 function put(id, text) { if ($(id).textContent !== text) $(id).textContent = text; }
@@ -24,25 +26,28 @@ function item(text, ...children) {
   return one;
 }
 
-async function take(answer) {
-  const given = await answer.json();
-  put("trouble", given.problem || "");
-  if (!given.problem) { state = given; await draw(); }
+async function ask(what, options) {
+  const answer = await fetch(`/class/${what}`, options);
+  if (!answer.ok && answer.status !== 400) throw answer;  // 400 comes with the problem in words
+  return answer.json();
 }
 
+function lost(problem) { put("trouble", problem.status === 403 ? REFUSED : LOST); }
+
 async function tell(what, message = {}) {
-  try { await take(await fetch(`/class/${what}`, {method: "POST", body: JSON.stringify(message)})); }
-  catch { put("trouble", "No connection to the server."); }
+  try {
+    const given = await ask(what, {method: "POST", body: JSON.stringify(message)});
+    put("trouble", given.problem || "");
+    if (!given.problem) { state = given; await draw(); }
+  } catch (problem) { lost(problem); }
 }
 
 async function look() {
   try {
-    const answer = await fetch("/class/state");
-    if (!answer.ok) throw new Error();
-    state = await answer.json();
-    if ($("trouble").textContent.startsWith("No connection")) put("trouble", "");
+    state = await ask("state");
+    if ([LOST, REFUSED].includes($("trouble").textContent)) put("trouble", "");
     await draw();
-  } catch { put("trouble", "No connection to the server."); }
+  } catch (problem) { lost(problem); }
   setTimeout(look, 500);
 }
 
@@ -151,9 +156,10 @@ async function drawGame() {
   put("round", `${game.phase === "over" ? "Over after" : "Played"} ${game.round} of ${game.rounds} rounds${waiting}`);
   $("bar").firstElementChild.style.transform = `scaleX(${game.phase === "asking" ? Math.min(1, game.left / game.seconds) : 0})`;
   if (game.key !== key) {
-    key = game.key;
+    network = await ask("network");
     if (playing) $("voting").open = false;
-    network = await (await fetch("/class/network")).json();
+    drawn = "";
+    key = game.key;
   }
   const text = JSON.stringify([key, game.held, game.people, $("rings").checked, game.success, game.band]);
   if (text === drawn || !network.places.length) return;
@@ -182,8 +188,10 @@ $("setup").onsubmit = (event) => {
     rounds: Number(given.rounds), seconds: Number(given.seconds), seed: Number(given.seed),
   });
 };
-(async () => {
-  const choices = await (await fetch("/class/choices")).json();
+(async function begin() {
+  let choices;
+  try { choices = await ask("choices"); }
+  catch (problem) { lost(problem); setTimeout(begin, 2000); return; }
   for (const scene of choices.scenes) $("scene").append(new Option(`${scene.title}: ${scene.question}`, scene.key));
   for (const mind of choices.minds) $("setup").elements.mind.append(new Option(mind, mind, false, mind === choices.mind));
   for (const name of Object.keys(NETWORKS)) $("setup").elements.graph.append(new Option(name, name));
