@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +19,16 @@ from mesa_llm_norms.errors import SpecError, shown
 from mesa_llm_norms.simulation.spec import Spec
 
 _SCENE = "A scene for a class"
+_OF_A_GAME = (
+    *("until", "rounds", "window", "threshold"),
+    *(one.name for kind in (GameOptions, options.FileOptions) for one in fields(kind)),
+)
+"""Options that a scene has no use for."""
 
 
 @options.expanded
 def export(
+    context: typer.Context,
     out: Annotated[Path, typer.Argument(help="The file to write, FILE.html.", metavar="FILE")],
     scene: Annotated[
         str | None, option(_SCENE, "The scene, instead of a game; an unknown name lists all.")
@@ -60,7 +68,7 @@ def export(
             game.spec(seed, None, str, files), Goal(_until(until), window, threshold), rounds
         )
         if scene is None and scenes is None
-        else _scene_page(scene, scenes, seed, game)
+        else _scene_page(scene, scenes, seed, options.typed(context, _OF_A_GAME))
     )
     with new_file(out) as hidden:
         hidden.write_text(page, encoding="utf-8")
@@ -78,15 +86,16 @@ def _game_page(spec: Spec, goal: Goal, rounds: int | None) -> str:
     return playable_page([Population(spec, goal, rounds)], "Naming game")
 
 
-def _scene_page(name: str | None, folder: Path | None, seed: int, game: GameOptions) -> str:
+def _scene_page(name: str | None, folder: Path | None, seed: int, unused: Collection[str]) -> str:
     from mesa_llm_norms.web.playable import scene_page
     from mesa_llm_norms.web.scenes.scene import read_scenes
 
     known = read_scenes(folder)
     if name is None:
         raise SpecError("scene", name, "no scene is chosen", f"Use one of {', '.join(known)}.")
-    if game != GameOptions():
-        remedy = "Leave the options of the game out, or --scene."
+    if unused:
+        typed = ", ".join(f"--{option.replace('_', '-')}" for option in unused)
+        remedy = f"Leave out {typed}, or --scene."
         raise SpecError("scene", name, "a scene says itself what is played", remedy)
     (name,) = choose("scene", [name], tuple(known))
     return scene_page(known[name], seed)

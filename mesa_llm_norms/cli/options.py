@@ -447,6 +447,16 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def typed(context: typer.Context, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of a command's options that were typed, with their values."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {
+        name: context.params[name]
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    }
+
+
 def register(app: typer.Typer, *commands: Callable[..., None]) -> None:
     """Add commands to an app, under the names of their functions (``import_`` is ``import``)."""
     for command in commands:

@@ -141,6 +141,6 @@ def refuse_unused(paper: str, given: dict[str, object]) -> None:
     """Raise ``SpecError`` for an option that a paper, or the scorecard, has no use for."""
     command = paper if paper.startswith("--") else f"--paper {paper}"
     for option, value in given.items():
-        if value:
-            problem = f"{command} has no use for --{option}"
+        if value is not None and value is not False:
+            problem = f"{command} has no use for --{option.replace('_', '-')}"
             raise SpecError(option, str(value), problem, "Leave it out.")

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.text import Text
 
 from mesa_llm_norms.cli import options, output
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 @options.expanded
 def reproduce(
+    context: typer.Context,
     paper: Annotated[
         str | None,
         option(GAME, "Reproduce this paper instead; [b]--list[/b] names those there are."),
@@ -105,9 +108,10 @@ def reproduce(
     if listed:
         list_papers(as_json)
         return
+    calls = ("runs", *(one.name for one in fields(live)))
     if scorecard:
         unused: dict[str, object] = {"paper": paper, "people": people, "study": study, "data": data}
-        refuse_unused("--scorecard", unused | {"forecast": live.forecast})
+        refuse_unused("--scorecard", unused | options.typed(context, calls))
         _scorecard(mind, quick, seed, workers, out, as_json)
         return
     if data is not None and paper is None:
@@ -117,7 +121,8 @@ def reproduce(
 
         known = read_paper(paper)
         if known.play is not None:
-            refuse_unused(known.name, {"people": people, "study": study, "forecast": live.forecast})
+            others = options.typed(context, ("runs", "forecast") if known.live else calls)
+            refuse_unused(known.name, {"people": people, "study": study, **others})
             typed = Request(paper, tuple(mind or ()), quick, data, seed, workers, out, as_json)
             play_paper(typed, live)
             return
@@ -173,10 +178,12 @@ def _scorecard(
         if as_json:
             output.print_json(found.as_object())
             return
-        output.say("What no mind gets right", "bold")
-        for lines in found.by_none():
+        missed = found.by_none()
+        if missed:
+            output.say("What no mind gets right", "bold")
+        for lines in missed:
             output.say(output.one_line(f"- {missed_text(lines)}"))
-        output.say(f"\n{found.sentence}")
+        output.say(f"\n{found.sentence}" if missed else found.sentence)
         if out is not None:
             output.list_folder(out)
 

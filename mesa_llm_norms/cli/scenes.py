@@ -41,6 +41,10 @@ def about(
     mesa-llm-norms scenes handout the-committed-few
     """
     if context.invoked_subcommand is not None:
+        if as_json:
+            raise SpecError("json", as_json, "handouts are pages", "Leave --json out.")
+        handed = {"scenes_folder": folder, "language": language}
+        context.default_map = {context.invoked_subcommand: handed}
         return
     from mesa_llm_norms.web.scenes import read_scenes
 

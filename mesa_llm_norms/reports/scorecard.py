@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,14 +30,12 @@ def _page(found: Scorecard) -> Iterator[str]:
     yield ""
     yield f"Made by `{found.command}`. {found.sentence}"
     yield ""
-    yield "## What no mind gets right"
-    yield ""
-    missed = found.by_none()
-    for lines in missed:
-        yield f"- {escape_cell(missed_text(lines))}"
-    if not missed:
-        yield "Every result that was compared for two minds or more comes out with one of them."
-    yield ""
+    if missed := found.by_none():
+        yield "## What no mind gets right"
+        yield ""
+        for lines in missed:
+            yield f"- {escape_cell(missed_text(lines))}"
+        yield ""
     yield "## Right, by mind and experiment"
     yield ""
     yield _row(("experiment", *found.minds))
@@ -95,10 +94,20 @@ def _cell(line: Line | None) -> str:
 
 def distance_text(line: Line) -> str:
     """Return a distance with its interval."""
+    if math.isnan(line.distance.value):
+        return "unknown"
     if line.ratio:
         return "times " + formatting.estimate(line.distance, ".2f")
-    value, low, high = (f"{it:+.2f}" if it else "0" for it in line.distance)
+    value, low, high = map(_signed, line.distance)
     return value if low == value == high else f"{value} ({low} to {high})"
+
+
+def _signed(value: float) -> str:
+    """Return a number with its sign, but for none: ``0``, or ``0.00`` if it rounds to that."""
+    if not value:
+        return "0"
+    text = formatting.number(value, "+.2f")
+    return text[1:] if text in ("+0.00", "-0.00") else text
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.core.files import write_csv
+from mesa_llm_norms.core.formatting import plural
 from mesa_llm_norms.minds.registry import STUDY_MINDS
 from mesa_llm_norms.reproduction import people
 from mesa_llm_norms.reproduction import rows as test
@@ -124,12 +125,16 @@ class Scorecard(NamedTuple):
     def by_none(self) -> list[list[Line]]:
         """Return the results that no mind gets right, of those compared for two minds or more.
 
-        Each is off, or undecided.
+        At least one is off; the others are off or undecided.
         """
         results = dict.fromkeys((line.experiment, line.what) for line in self.lines)
         found = [self.of(*result) for result in results]
         return [
-            lines for lines in found if len(lines) > 1 and all(it.verdict != RIGHT for it in lines)
+            lines
+            for lines in found
+            if len({it.mind for it in lines}) > 1
+            and RIGHT not in (verdicts := {it.verdict for it in lines})
+            and OFF in verdicts
         ]
 
     @property
@@ -139,12 +144,19 @@ class Scorecard(NamedTuple):
         still = sum(line.verdict == OPEN for line in self.lines)
         missed = self.by_none()
         names = dict.fromkeys(lines[0].experiment for lines in missed)
-        where = f" ({'; '.join(names)})" if missed else ""
-        return (
-            f"Of {len(self.lines):,} comparisons of {len(self.minds)} minds with what was observed "
-            f"{off} are off and {still} undecided. No mind gets {len(missed)} of the results "
-            f"right{where}."
+        counted = (
+            f"Of {plural(len(self.lines), 'comparison')} of {plural(len(self.minds), 'mind')} with "
+            f"what was observed {off} {'is' if off == 1 else 'are'} off and {still} undecided."
         )
+        if len(self.minds) < 2:
+            return counted
+        if not missed:
+            return (
+                f"{counted} Every result that was compared for two minds or more comes out with "
+                "one of them, or is undecided."
+            )
+        where = "; ".join(names)
+        return f"{counted} No mind gets {len(missed)} of the results right ({where})."
 
     def table(self) -> pd.DataFrame:
         """Return the lines as a table."""

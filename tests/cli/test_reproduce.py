@@ -99,6 +99,25 @@ def test_bad_minds_are_refused_before_anything_is_played() -> None:
     assert "no mind is live" in refused("--forecast")
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--runs", "5"),
+        ("--budget-usd", "1"),
+        ("--budget-calls", "0"),
+        ("--max-concurrency", "2"),
+        ("--temperature", "0"),
+        ("--batch",),
+        ("--forecast",),
+    ],
+)
+def test_the_scorecard_and_papers_without_live_minds_refuse_options_of_them(
+    option: tuple[str, ...],
+) -> None:
+    for command in (("--scorecard",), ("--paper", "xie2011")):
+        assert f"{' '.join(command)} has no use for {option[0]}" in refused(*command, *option)
+
+
 @pytest.mark.usefixtures("short")
 def test_a_live_protocol_without_a_budget_or_a_folder_is_refused(server: MessagesServer) -> None:
     assert "no budget" in refused("--mind", MIND, "--out", "out")

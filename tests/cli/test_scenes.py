@@ -32,6 +32,15 @@ def test_handouts_are_written_and_not_overwritten() -> None:
     invoke("scenes", "handout", "whose-name-wins", "-o", "paper", "--force")
 
 
+def test_what_is_said_before_the_command_counts_for_it() -> None:
+    invoke("scenes", "--language", "de", "handout", "hubs")
+    assert 'lang="de"' in Path("handouts", "hubs.html").read_text(encoding="utf-8")
+    both = refused("scenes", "--language", "de", "handout", "hubs", "--language", "latin")
+    assert "latin" in both
+    assert "no such folder" in refused("scenes", "--scenes", "nowhere", "handout", "hubs")
+    assert "--json" in refused("scenes", "--json", "handout", "hubs")
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mesa_llm_norms.analysis.intervals import Estimate
 from mesa_llm_norms.errors import MindError
-from mesa_llm_norms.reports.scorecard import draw_scorecard, scorecard_text
+from mesa_llm_norms.reports.scorecard import distance_text, draw_scorecard, scorecard_text
 from mesa_llm_norms.reproduction import protocol
 from mesa_llm_norms.reproduction import scorecard as cards
 from mesa_llm_norms.reproduction.papers import demarzo2024
@@ -47,9 +48,9 @@ def test_what_no_mind_gets_right_needs_two_minds_and_none_that_is_right() -> Non
         line("two", "all open", OPEN),
         line("one", "one mind", OFF),
     )
-    assert [lines[0].what for lines in found.by_none()] == ["all off", "off or open", "all open"]
+    assert [lines[0].what for lines in found.by_none()] == ["all off", "off or open"]
     assert "9 comparisons of 2 minds" in found.sentence
-    assert "5 are off and 3 undecided. No mind gets 3 of the results right (Winners)" in (
+    assert "5 are off and 3 undecided. No mind gets 2 of the results right (Winners)" in (
         found.sentence
     )
     page = scorecard_text(found)
@@ -57,6 +58,43 @@ def test_what_no_mind_gets_right_needs_two_minds_and_none_that_is_right() -> Non
     assert "| one right | **+0.25 (+0.10 to +0.40)** | +0.25 (+0.10 to +0.40) |" in page
     assert "| one mind | **+0.25 (+0.10 to +0.40)** |  |" in page
     assert "(+0.25 (+0.10 to +0.40))" in page
+
+
+def test_one_mind_is_counted_and_no_more() -> None:
+    found = Scorecard("command", ("one",), (line("one", "off", OFF), line("one", "off", OPEN)))
+    told = "Of 2 comparisons of 1 mind with what was observed 1 is off and 1 undecided."
+    assert found.sentence == told
+    page = scorecard_text(found)
+    assert told in page
+    assert "no mind" not in page.lower()
+    single = Scorecard("command", ("one",), (line("one", "open", OPEN),)).sentence
+    assert single == "Of 1 comparison of 1 mind with what was observed 0 are off and 1 undecided."
+
+
+def test_what_is_undecided_is_not_missed() -> None:
+    found = card(line("one", "open", OPEN), line("two", "open", OPEN), line("one", "off", OFF))
+    assert found.by_none() == []
+    assert found.sentence.endswith("comes out with one of them, or is undecided.")
+    assert "no mind" not in scorecard_text(found).lower()
+
+
+@pytest.mark.parametrize(
+    ("distance", "ratio", "text"),
+    [
+        ((0.0, 0.0, 0.0), False, "0"),
+        ((0.001, -0.004, 0.012), False, "0.00 (0.00 to +0.01)"),
+        ((-0.02, -0.03, -0.004), False, "-0.02 (-0.03 to 0.00)"),
+        ((-0.5, -0.5, -0.5), False, "-0.50"),
+        ((math.nan, math.nan, math.nan), False, "unknown"),
+        ((math.nan, math.nan, math.nan), True, "unknown"),
+        ((1.5, 1.25, 1.75), True, "times 1.50 (1.25 to 1.75)"),
+    ],
+)
+def test_a_distance_has_a_sign_where_there_is_one(
+    distance: tuple[float, float, float], ratio: bool, text: str
+) -> None:
+    one = line("one", "what", RIGHT)
+    assert distance_text(replace(one, distance=Estimate(*distance), ratio=ratio)) == text
 
 
 def test_times_are_compared_as_ratios_and_anything_else_as_differences() -> None:
