@@ -496,8 +496,11 @@ async def _thinks_with(room: int, probe: Probe) -> bool:
 
 
 async def _held(constraint: Constraint, probe: Probe, **more: Any) -> Answer | None:
-    """Return the answer to a question under a constraint, if the server kept to it."""
-    fields = {**constrained(constraint, MADE_UP), "temperature": 1.0, **more}
+    """Return the answer to a question under a constraint, if the server kept to it.
+
+    With a seed: where llama.cpp happens to sample a name at once, it lists tokens of any kind.
+    """
+    fields = {**constrained(constraint, MADE_UP), "seed": 0, "temperature": 1.0, **more}
     if constraint != "schema" and "max_tokens" not in more:  # lists for all thoughts are megabytes
         fields |= listed(constraint, MADE_UP)
     answer = await probe(**fields)

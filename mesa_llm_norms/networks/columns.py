@@ -391,14 +391,11 @@ def _is_header(first: list[str], rest: list[list[str]], lines: Lines, options: O
     if not rest:
         return known
     if len(first) < len(rest[0]):  # R names the rows, and not their column
-        cells = [cell for row in rest for cell in row]
-        if any(map(is_number, first)) or set(first) & set(cells):
+        if any(is_number(name) or any(name in row for row in rest) for name in first):
             return False
-        labels = [row[0] for row in rest]
-        if len(set(labels)) < len(labels):
+        if len({row[0] for row in rest}) < len(rest):
             raise _unsure(first, lines)
-        return True
-    if not first[0] and any(first):
+    if len(first) < len(rest[0]) or (not first[0] and any(first)):
         return True
     if all(map(WHOLE.fullmatch, first[:2])):
         return False
@@ -490,27 +487,24 @@ def _name_columns(rule: Rule, header: list[str], rest: list[list[str]], options:
         others = {name: at for at, name in enumerate(header) if at not in pair}
         name = weight_name(others, options)
         rule.weight = None if name is None else others[name]
-    kinds = {"directed", "undirected", "mutual"}
     if "type" in names:
         at = names.index("type")
-        if all(row[at].lower() in kinds for row in rest if at < len(row)):
-            rule.kind = at
+        said = {row[at].lower() for row in rest if at < len(row)}
+        rule.kind = at if said <= {"directed", "undirected", "mutual"} else None
     read = {*pair, rule.weight, rule.kind}
     rule.ignored = [name for at, name in enumerate(header) if at not in read and name]
-    if rule.weight is None and options.get("weight") != NONE:
+    if rest and rule.weight is None and options.get("weight") != NONE:
         numeric = [
             name
             for at, name in enumerate(header)
             if name in rule.ignored
             and names[at] not in ("id", "timeset")
-            and rest
             and all(is_number(row[at]) for row in rest)
             and any(row[at] for row in rest)
         ]
         if numeric:
-            rule.notes.append(
-                f"the column {numeric[0]!r} is not read as a weight (weight={numeric[0]} does)"
-            )
+            note = f"the column {numeric[0]!r} is not read as a weight (weight={numeric[0]} does)"
+            rule.notes.append(note)
 
 
 def _unnamed_pair(
@@ -598,9 +592,8 @@ def _number_columns(rule: Rule, rows: list[list[str]], lines: Lines, options: Op
                 f"{shown(text, QUOTED)}, not a number",
                 option_remedy("weight=none", what=_FIRST_TWO),
             )
-    if not konect and all(
-        re.fullmatch(r"\d+(\.0*)?", it) and float(it) >= _EARLIEST for it in texts
-    ):
+    late = all(re.fullmatch(r"\d+(\.0*)?", it) and float(it) >= _EARLIEST for it in texts)
+    if late and not konect:
         raise UnreadableError(
             f"the third field of its lines, such as {texts[0]}, may be a time or a weight",
             option_remedy("weight=none", "weight=3", what="(or format=contacts with time=3)"),
