@@ -562,7 +562,7 @@ def test_a_population_plays_on_after_a_break(
     # Failed requests are part of this, which would end a test with pages of ``open_page``.
     with Front(served.origin) as front, running_browser.new_context() as context:
         page = context.new_page()
-        page.goto(f"{front.url}/?token={served.token}")
+        page.goto(served.link.replace(served.origin, front.url))
         before = played(ready(page))
         front.down()
         banner = page.get_by_test_id("connection")
