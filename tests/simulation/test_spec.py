@@ -13,7 +13,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from chances import assert_frequencies, copying
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import graphs, specs
 
@@ -309,8 +309,10 @@ ARGUMENTS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::mesa_llm_norms.errors.GraphWarning")
 @settings(max_examples=400)
 @given(st.dictionaries(st.sampled_from(ARGUMENTS), anything, min_size=1, max_size=3))
+@example({"graph": ((False, True), (-1, 2))})
 def test_hostile_arguments_are_refused_or_play(arguments: dict[str, Any]) -> None:
     try:
         game = NamingGame(
