@@ -64,6 +64,19 @@ def test_compiling_is_told_of_only_when_it_takes_over_a_second(
     assert capsys.readouterr().err == "compiling\n"
 
 
+def test_code_that_is_there_is_loaded_without_a_word_however_long_that_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    load("randomness")
+    monkeypatch.setattr(compiled, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(compiled, "import_module", lambda _: time.sleep(0.2))
+    compiled._load("slow", "randomness")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    compiled._load("slow", "randomness")
+    assert "compiling the randomness kernel" in capsys.readouterr().err
+
+
 def test_a_module_is_loaded_once() -> None:
     game = load("interactions")
     assert is_loaded("interactions")

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,9 @@ WAITING_SECONDS = 300.0
 
 SILENT_SECONDS = 1.0
 """Compiling that takes longer is mentioned on standard error."""
+
+_STAMP = "sources.sha256"
+"""The file that says what compiled code was made from."""
 
 _loaded: dict[str, ModuleType] = {}
 _loading = threading.RLock()
@@ -78,7 +81,10 @@ def _load(module: str, name: str) -> ModuleType:
         warnings.filterwarnings("ignore", "overflow", RuntimeWarning, re.escape(__name__))
         note_switched_off()
         return import_module(module)
-    telling = _telling(f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ...")
+    telling: AbstractContextManager[None] = nullcontext()
+    if not _is_compiled(name, folder):
+        text = f"mesa_llm_norms: compiling the {name} kernel, once, for a few seconds ..."
+        telling = _telling(text)
     with telling, _alone(folder):
         if not _loaded:
             forget_outdated(folder)
@@ -99,14 +105,32 @@ def forget_outdated(folder: Path) -> None:
     Numba compiles a function again when its own file changes, but it holds code of others.
     """
     kept = folder / "__pycache__"
-    texts = (path.read_bytes() for path in sorted(folder.glob("*.py")))
-    stamp, path = hashlib.sha256(b"\0".join(texts)).hexdigest(), kept / "sources.sha256"
     with suppress(OSError):
-        if path.is_file() and path.read_text() == stamp:
+        if _stamped(folder):
             return
         for code in kept.glob("*.nb[ci]"):
             code.unlink(missing_ok=True)
-        path.write_text(stamp)
+        (kept / _STAMP).write_text(_stamp(folder))
+
+
+def _stamp(folder: Path) -> str:
+    texts = (path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()
+
+
+def _stamped(folder: Path) -> bool:
+    path = folder / "__pycache__" / _STAMP
+    return path.is_file() and path.read_text() == _stamp(folder)
+
+
+def _is_compiled(name: str, folder: Path) -> bool:
+    """Whether there is compiled code of a module, so that loading it will not take long."""
+    elsewhere = os.environ.get("NUMBA_CACHE_DIR")
+    kept = Path(elsewhere) if elsewhere else folder / "__pycache__"
+    with suppress(OSError):
+        python = f"py{sys.version_info.major}{sys.version_info.minor}"
+        return _stamped(folder) and any(kept.rglob(f"{name}.*.{python}*.nbi"))
+    return False
 
 
 @contextmanager
