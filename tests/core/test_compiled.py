@@ -68,6 +68,7 @@ def test_code_that_is_there_is_loaded_without_a_word_however_long_that_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     load("randomness")
+    capsys.readouterr()
     monkeypatch.setattr(compiled, "SILENT_SECONDS", 0.0)
     monkeypatch.setattr(compiled, "import_module", lambda _: time.sleep(0.2))
     compiled._load("slow", "randomness")
