@@ -223,10 +223,14 @@ class _Ends:
                 if not spare_of[part] and not tied_of[part]:
                     free.append(moved)  # a node without any edge stays one
                     continue
-                with_it = (spare_of[part] or tied_of[part]).pop()
+                spares = spare_of[part]
+                with_it = (spares or tied_of[part]).pop()
                 heads = self.pairs[[moved, with_it], 1]
                 self.pairs[[with_it, moved], 1] = heads
-                free += [*spare_of[part], *([with_it] if spare_of[part] else [])]
+                if spares:
+                    free += [*spares, with_it]
+                elif spare[with_it]:
+                    free.insert(0, with_it)
             else:
                 near, far = self.chance.integers(len(inside)), self.chance.integers(len(members))
                 self.pairs[moved] = inside[near], members[far]

@@ -57,6 +57,18 @@ def test_degrees_weights_and_the_number_of_parts_are_kept(
         assert weights(found) == weights(graph)
 
 
+@pytest.mark.parametrize("kind", [nx.Graph, nx.DiGraph])
+def test_rings_stay_in_one_part(kind: Any) -> None:
+    """Drawn at random they are several rings, each with a single edge to spare."""
+    for seed in range(100):
+        ring = nx.cycle_graph(6 + seed % 11, create_using=kind)
+        for drawn in (
+            rewired(ring, 1.0, rng=random.Random(seed)),
+            configuration(ring, rng=random.Random(seed)),
+        ):
+            assert parts(to_networkx(drawn)) == 1
+
+
 @given(graph=graphs(), seed=st.integers(0, 999))
 @settings(max_examples=40, deadline=None)
 def test_a_graph_of_the_same_size_has_as_many_nodes_and_edges(
