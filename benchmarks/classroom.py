@@ -165,7 +165,7 @@ def ninety_five(values: list[float]) -> float:
 
 
 def check(archive: zipfile.ZipFile, seen: Seen) -> dict[str, Any]:
-    """Compare what phones were told with what is exported."""
+    """Compare what the phones received with what is exported."""
     rows = list(csv.DictReader(io.StringIO(archive.read("interactions.csv").decode())))
     chosen = {
         (int(row[f"student_{seat}"]), int(row["interaction"])): row[f"name_{seat}"]

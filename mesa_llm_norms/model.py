@@ -84,7 +84,7 @@ class NetworkGame(NetworkModel[NamingAgent]):
         After how many misses in a row an edge is dropped for a new one between population rounds,
         perhaps with the probability that it is: ``3`` or ``(3, 0.5)``. Default: none ever is.
     persona : str or mapping, optional
-        What live minds are told of who they are: a text, or ``{node: text}``; see ``Spec``.
+        What live minds are told about themselves: a text, or ``{node: text}``; see ``Spec``.
     sees : str or sequence of str, default ()
         Attributes that minds are shown, those of their agent, or else node, and of its neighbors.
     rng : int or generator, optional
@@ -522,7 +522,7 @@ class NamingGame(NetworkGame):
         After how many misses in a row an edge is dropped for a new one between population rounds,
         perhaps with the probability that it is: ``3`` or ``(3, 0.5)``. Default: none ever is.
     persona : str or mapping, optional
-        What live minds are told of who they are: a text, or ``{node: text}``; see ``Spec``.
+        What live minds are told about themselves: a text, or ``{node: text}``; see ``Spec``.
     rng : int or generator, optional
         A seed from 0 to 2**64 - 1, or a generator to draw one from. Default: a random seed.
     run : int, default 0

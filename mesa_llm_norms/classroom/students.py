@@ -22,7 +22,7 @@ ANIMALS = (
     *("newt", "seal", "lynx", "wren", "toad", "moth"),
 )
 LABELS = len(COLORS) * len(ANIMALS)
-"""How many students can be told apart; 7 and 12 have no common divisor."""
+"""How many distinct labels there are; 7 and 12 have no common divisor."""
 
 AWAY_AFTER = 10.0
 """Seconds without a sign of life after which a mind plays for a student."""

@@ -55,7 +55,7 @@ _ATTRIBUTE_WEIGHT = re.compile(r"""['"]weight['"]\s*:\s*([^\s,}]+)""")
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|(\([^()]*\)|\S+)')
 
 _EXCEL = re.compile(r"""["']?sep=.?[,;|\s"']*""", re.IGNORECASE)
-"""The line with which Excel is told of the separator, which Excel itself fills up when it saves."""
+"""The line that names the separator for Excel, which pads it with separators when saving."""
 
 _PAIRS = re.findall(
     r"(\w+)/(\w+)",

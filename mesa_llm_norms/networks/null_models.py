@@ -227,6 +227,7 @@ class _Ends:
                 with_it = (spares or tied_of[part]).pop()
                 heads = self.pairs[[moved, with_it], 1]
                 self.pairs[[with_it, moved], 1] = heads
+                # Two edges join the parts now where one would do, unless ``with_it`` was tied.
                 if spares:
                     free += [*spares, with_it]
                 elif spare[with_it]:

@@ -142,7 +142,7 @@ def run_ensemble(
         What is played, or its name (``"prisoners_dilemma"``), if it is not the naming game;
         ``names``, ``memory``, ``reward`` and ``penalty`` are then left out.
     persona : str or mapping, optional
-        What live minds are told of who they are: a text for all, which may hold attributes of nodes
+        What live minds are told about themselves: one text, which may hold attributes of nodes
         (``"You are a {job}."``), or a mapping of nodes to such texts.
     sees : str or sequence of str, default ()
         Attributes of their own node and of its neighbors' that minds are shown, in games other

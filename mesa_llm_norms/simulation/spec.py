@@ -192,7 +192,7 @@ class Spec:
         probability that it then is: ``3`` or ``(3, 0.5)``; see ``simulation.rewiring``. By default
         the network stays as it is.
     persona : str or mapping, optional
-        What live minds are told of who they are: a text for all, which may hold attributes of nodes
+        What live minds are told about themselves: one text, which may hold attributes of nodes
         (``"You are a {job}."``), or a mapping of nodes to such texts.
     sees : str or sequence of str
         Attributes that minds are shown, those of their agent and of its neighbors; see

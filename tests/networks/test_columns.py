@@ -275,7 +275,7 @@ def test_edges_with_whole_weights_are_not_taken_for_timed(tmp_path: Path) -> Non
         "sep=\t\nsource\ttarget\tweight\nann\tbo\t1\nbo\tcy\t2\n",
     ],
 )
-def test_the_separator_that_excel_is_told_of_is_no_edge(tmp_path: Path, text: str) -> None:
+def test_the_line_that_names_the_separator_for_excel_is_no_edge(tmp_path: Path, text: str) -> None:
     path = tmp_path / "friends.csv"
     path.write_text(text, encoding="utf-8")
     graph, found = open_file(path)
