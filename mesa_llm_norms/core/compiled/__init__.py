@@ -129,7 +129,8 @@ def _is_compiled(name: str, folder: Path) -> bool:
     kept = Path(elsewhere) if elsewhere else folder / "__pycache__"
     with suppress(OSError):
         python = f"py{sys.version_info.major}{sys.version_info.minor}"
-        return _stamped(folder) and any(kept.rglob(f"{name}.*.{python}*.nbi"))
+        current = bool(_loaded) or _stamped(folder)  # looked at before the first is loaded
+        return current and any(kept.rglob(f"{name}.*.{python}*.nbi"))
     return False
 
 
